@@ -1,0 +1,16 @@
+/* What a kn_scene holds. Internal to scene/ (the renderer and the label writers of pipelines/ read it through
+ * include/kinora/render.h). */
+#ifndef KN_SCENE_SCENE_H
+#define KN_SCENE_SCENE_H
+
+#include "scene/timeline.h"
+#include "scene/world.h"
+
+struct kn_scene {
+    kn_road_network network;
+    kn_timeline timeline;
+    kn_world world;
+    char name[128];
+};
+
+#endif
