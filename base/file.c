@@ -1,0 +1,134 @@
+#include "base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool fail_errno(kn_error *error, const char *path, const char *what) {
+    kn_error_kind kind = errno == ENOENT || errno == EISDIR || errno == ENOTDIR ? KN_ERROR_INPUT : KN_ERROR_IO;
+    return kn_fail(error, kind, "%s: %s: %s", path, what, strerror(errno));
+}
+
+bool kn_file_read(const char *path, size_t limit, uint8_t **data, size_t *size, kn_error *error) {
+    kn_file_map map;
+    *data = NULL;
+    *size = 0;
+    if (!kn_file_map_init(&map, path, error)) return false;
+    bool ok = map.size <= limit;
+    if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s: %zu bytes, expected at most %zu", path, map.size, limit);
+    uint8_t *copy = ok ? kn_alloc(map.size + 1, 1, error) : NULL;
+    if (copy) {
+        if (map.size) memcpy(copy, map.data, map.size);
+        *data = copy;
+        *size = map.size;
+    }
+    kn_file_map_finish(&map);
+    return copy != NULL;
+}
+
+bool kn_file_map_init(kn_file_map *map, const char *path, kn_error *error) {
+    *map = (kn_file_map){0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return fail_errno(error, path, "cannot open");
+    struct stat status;
+    bool ok = fstat(file, &status) == 0;
+    if (!ok) {
+        fail_errno(error, path, "cannot read");
+    } else if (!S_ISREG(status.st_mode)) {
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: expected a regular file", path);
+    } else if (status.st_size > 0) {
+        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        ok = data != MAP_FAILED || fail_errno(error, path, "cannot map");
+        if (ok) *map = (kn_file_map){data, (size_t)status.st_size};
+    }
+    close(file);
+    return ok;
+}
+
+void kn_file_map_finish(kn_file_map *map) {
+    if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (kn_file_map){0};
+}
+
+bool kn_file_writer_init(kn_file_writer *writer, const char *path, kn_error *error) {
+    *writer = (kn_file_writer){.path = kn_strdup(path, error)};
+    if (writer->path) writer->part_path = kn_format(error, "%s.part", path);
+    if (writer->part_path) {
+        writer->stream = fopen(writer->part_path, "wb");
+        if (!writer->stream) fail_errno(error, writer->part_path, "cannot write");
+    }
+    if (writer->stream) return true;
+    kn_file_writer_finish(writer);
+    return false;
+}
+
+bool kn_file_writer_commit(kn_file_writer *writer, kn_error *error) {
+    bool ok = fflush(writer->stream) == 0 && !ferror(writer->stream) && fsync(fileno(writer->stream)) == 0;
+    if (fclose(writer->stream) != 0) ok = false;
+    writer->stream = NULL;
+    ok = ok && rename(writer->part_path, writer->path) == 0;
+    if (!ok) fail_errno(error, writer->path, "cannot write");
+    if (ok) {
+        kn_free(writer->part_path);
+        writer->part_path = NULL;
+    }
+    kn_file_writer_finish(writer);
+    return ok;
+}
+
+void kn_file_writer_finish(kn_file_writer *writer) {
+    if (writer->stream) fclose(writer->stream);
+    if (writer->part_path) unlink(writer->part_path);
+    kn_free(writer->path);
+    kn_free(writer->part_path);
+    *writer = (kn_file_writer){0};
+}
+
+bool kn_file_write(const char *path, const void *data, size_t size, kn_error *error) {
+    kn_file_writer writer;
+    if (!kn_file_writer_init(&writer, path, error)) return false;
+    if (size && fwrite(data, 1, size, writer.stream) != size) {
+        fail_errno(error, path, "cannot write");
+        kn_file_writer_finish(&writer);
+        return false;
+    }
+    return kn_file_writer_commit(&writer, error);
+}
+
+bool kn_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool kn_make_directories(const char *path, kn_error *error) {
+    char *copy = kn_strdup(path, error);
+    if (!copy) return false;
+    bool ok = true;
+    for (char *end = copy + 1; ok && *copy; end++) {
+        if (*end != '/' && *end != 0) continue;
+        char kept = *end;
+        *end = 0;
+        struct stat status;
+        if (mkdir(copy, 0777) != 0 && (errno != EEXIST || stat(copy, &status) != 0 || !S_ISDIR(status.st_mode))) {
+            ok = false;
+            if (errno == EEXIST) errno = ENOTDIR;
+            kn_fail(error, KN_ERROR_IO, "%s: cannot create the folder: %s", path, strerror(errno));
+        }
+        *end = kept;
+        if (!kept) break;
+    }
+    kn_free(copy);
+    return ok;
+}
+
+char *kn_path_join(const char *directory, const char *name, kn_error *error) {
+    size_t length = strlen(directory);
+    if (name[0] == '/' || length == 0) return kn_strdup(name, error);
+    return kn_format(error, directory[length - 1] == '/' ? "%s%s" : "%s/%s", directory, name);
+}
+
+char *kn_path_beside(const char *base_file, const char *path, kn_error *error) {
+    const char *slash = strrchr(base_file, '/');
+    if (path[0] == '/' || !slash) return kn_strdup(path, error);
+    return kn_format(error, "%.*s/%s", (int)(slash - base_file), base_file, path);
+}
