@@ -1,0 +1,66 @@
+/* What the renderer's files share: the scene on the device, the frame's parameters, one recorded list per kind of picture.
+ * Internal to scene/render*.c. */
+#ifndef KN_SCENE_RENDER_INTERNAL_H
+#define KN_SCENE_RENDER_INTERNAL_H
+
+#include "gpu/gpu.h"
+#include "kinora/render.h"
+#include "scene/bvh.h"
+#include "scene/light.h"
+#include "scene/scene.h"
+
+enum { KN_RENDER_MAX_LIGHTS = 24, KN_RENDER_HEADER_TEXELS = 21 };
+
+/* One picture kernel with its output buffer, recorded for one size. */
+typedef struct kn_render_pass {
+    kn_gpu_recorder *recorder;
+    kn_gpu_buffer *output;  /* host-visible: [planes][height][width] fp32 */
+    int width, height, planes;
+} kn_render_pass;
+
+struct kn_renderer {
+    kn_gpu *gpu;
+    const kn_scene *scene;
+    kn_renderer_params params;
+    kn_light_setup light;
+    kn_vec3 origin;           /* of the shaders' world coordinates */
+    /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
+    kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;
+    size_t static_triangles, static_nodes;   /* of one order: the four orders lie one behind the other */
+    size_t moving_triangles_max;
+    size_t part_count;        /* the world, then each actor's body and wheels */
+    size_t built_frame;       /* the frame whose actors the buffers hold; SIZE_MAX: none */
+    struct kn_render_moving *moving; /* host workspace for the actors' triangles */
+    float *frame_words;       /* host copy of frame_data */
+    kn_render_pass control, noise, beauty;
+};
+
+/* The five slices that every scene kernel starts with. */
+void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5]);
+
+/* Pixels covered by one workgroup (a subgroup) for this device's subgroup size; see block_pixel in trace.glsl. */
+void kn_render_block(const kn_renderer *renderer, uint32_t *lanes, int *wide, int *high);
+
+/* Makes pass->output hold `planes` planes of this size. *fresh tells that the pass must be recorded (again): its recorder
+ * is then empty. */
+bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int width, int height, int planes, bool *fresh, kn_error *error);
+void kn_render_pass_finish(kn_render_pass *pass);
+
+/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, slot 5 pass->output. Specialization constants:
+ * 0 the subgroup size, then `constants` from id 1 on. */
+bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, const uint32_t *constants,
+                           uint32_t constant_count, kn_error *error);
+
+/* Downloads `count` planes from plane `first` on. */
+bool kn_render_pass_read(kn_render_pass *pass, int first, int count, float *out, kn_error *error);
+
+/* Brings the actors of `frame` and the camera's parameters onto the device. */
+bool kn_render_upload_static(kn_renderer *renderer, kn_error *error);
+bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error);
+
+/* render_beauty.c: submits the beauty picture (recording it at its first use for this size) after
+ * kn_render_upload_frame; kn_render waits for it and reads [3][height][width] from plane 0 of renderer->beauty. */
+bool kn_render_beauty_submit(kn_renderer *renderer, const kn_camera *camera, kn_error *error);
+void kn_render_beauty_finish(kn_renderer *renderer); /* what it owns beside renderer->beauty */
+
+#endif
