@@ -1,0 +1,27 @@
+/* The tensors of a network, looked up by name while it is built, from one or more safetensors files. Internal to diffusion/. */
+#ifndef KN_DIFFUSION_WEIGHTS_H
+#define KN_DIFFUSION_WEIGHTS_H
+
+#include "diffusion/safetensors.h"
+
+typedef struct kn_weights kn_weights;
+
+bool kn_weights_create(kn_weights **weights, kn_error *error);
+void kn_weights_destroy(kn_weights **weights);
+
+/* Adds a file's tensors. A name that another file already gave is refused. */
+bool kn_weights_add(kn_weights *weights, const char *path, kn_error *error);
+/* Adds the weights of a diffusers component folder: "<folder>/<stem>.safetensors", or the files that
+ * "<folder>/<stem>.safetensors.index.json" names, where stem is diffusion_pytorch_model or model. */
+bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *error);
+
+bool kn_weights_has(const kn_weights *weights, const char *name);
+/* The shape of a tensor that may be absent (NULL then), without taking it. */
+const kn_stored_tensor *kn_weights_peek(const kn_weights *weights, const char *name);
+/* The tensor of that name, marked as used; fails naming it when it is absent or has another shape. Trailing dimensions
+ * of 1 in the file are accepted (1x1 convolutions stand in for linear layers). */
+const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, int rank, const int64_t *shape, kn_error *error);
+/* Fails when tensors were never taken, naming the first ones. Buffers without a part in inference (position_ids) are let through. */
+bool kn_weights_check_used(const kn_weights *weights, kn_error *error);
+
+#endif

@@ -1,0 +1,124 @@
+/* Diffusion models in the diffusers folder layout, and sampling of controlled, consistent video frames with them.
+ *
+ *     kn_model *model;
+ *     kn_model_load(&model, gpu, "models/kinora-nano", &KN_MODEL_PARAMS_DEFAULT, &error);
+ *     kn_sampler_params params = KN_SAMPLER_PARAMS_DEFAULT;
+ *     params.frames = 16, params.views = 6, params.width = 400, params.height = 224;
+ *     params.controls[0] = (kn_control_params){.name = "drive", .scale = 1}, params.control_count = 1;
+ *     kn_sampler_create(&sampler, model, &params, &error);
+ *     kn_sample(sampler, &(kn_sample_input){...}, rgb, &error);
+ */
+#ifndef KINORA_DIFFUSION_H
+#define KINORA_DIFFUSION_H
+
+#include "kinora/base.h"
+#include "kinora/gpu.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- models ------------------------------------------------------------------------------------------------------- */
+
+/* A foundation (UNet, autoencoder, text encoder, tokenizer, schedule) and the capabilities that attach to it, on one
+ * device. The gpu outlives it. Not thread-safe. */
+typedef struct kn_model kn_model;
+
+typedef enum kn_precision {
+    KN_PRECISION_FILE, /* weights stored as F16 stay F16, all others are F32 on the device */
+    KN_PRECISION_HALF, /* all matrices F16 */
+    KN_PRECISION_FULL  /* all matrices F32 */
+} kn_precision;
+
+typedef struct kn_model_params {
+    kn_precision precision;
+    kn_log log;
+} kn_model_params;
+#define KN_MODEL_PARAMS_DEFAULT ((kn_model_params){0})
+
+/* Loads a diffusers folder: unet/, vae/, scheduler/, text_encoder/ with tokenizer/ (both may be absent when the UNet takes no
+ * text), every controlnet-NAME/ (and controlnet/, called "controlnet"), and, when there, multi_view/ and motion_adapter/ with
+ * further tensors of the UNet. Fails with one line naming the file, the tensor or key, and what was expected. */
+bool kn_model_load(kn_model **model, kn_gpu *gpu, const char *folder, const kn_model_params *params, kn_error *error);
+void kn_model_destroy(kn_model **model);
+
+#define KN_MAX_CONTROLS 8
+
+typedef struct kn_model_info {
+    char folder[512];
+    uint64_t parameters;              /* of all networks together */
+    int latent_channels;              /* what the UNet denoises */
+    int latent_factor;                /* pixels per latent cell, along each axis */
+    bool pixel_noise;                 /* the latent is packed pixels: noise is given per pixel with 3 channels */
+    bool text;                        /* takes prompts */
+    bool multi_view, temporal;        /* has these attention blocks */
+    int max_frames;                   /* the longest clip temporal attention has positions for; 0 without it */
+    int control_count;
+    char control_names[KN_MAX_CONTROLS][64];
+    int control_channels[KN_MAX_CONTROLS];
+} kn_model_info;
+
+const kn_model_info *kn_model_get_info(const kn_model *model);
+
+/* --- sampling ----------------------------------------------------------------------------------------------------- */
+
+typedef enum kn_method {
+    KN_METHOD_CONFIG,        /* what scheduler/scheduler_config.json names */
+    KN_METHOD_FLOW_EULER,    /* Euler steps of flow matching (arXiv 2210.02747) */
+    KN_METHOD_DDIM,          /* arXiv 2010.02502, eta 0 */
+    KN_METHOD_DPM_SOLVER_2M, /* DPM-Solver++ second-order multistep (arXiv 2211.01095) */
+    KN_METHOD_EULER          /* Euler steps in sigma (arXiv 2206.00364) */
+} kn_method;
+
+typedef struct kn_control_params {
+    const char *name;        /* "drive" for controlnet-drive/ */
+    float scale;             /* multiplies the branch's residuals; 0 skips it */
+} kn_control_params;
+
+#define KN_MAX_VIEWS 16
+
+typedef struct kn_sampler_params {
+    int frames, views;       /* F, V: F * V pictures are made together */
+    int width, height;       /* pixels, multiples of latent_factor */
+    int steps;               /* denoising steps, 1..1000 */
+    float guidance;          /* classifier-free guidance scale; 1: no unconditional half */
+    kn_method method;
+    int control_count;
+    kn_control_params controls[KN_MAX_CONTROLS];
+    bool multi_view;         /* use multi-view attention when the model has it */
+    bool temporal;           /* use temporal attention when the model has it */
+    int neighbours[KN_MAX_VIEWS][2]; /* per view the two views it attends to, -1: none (kn_rig_neighbours fills this) */
+} kn_sampler_params;
+#define KN_SAMPLER_PARAMS_DEFAULT ((kn_sampler_params){.frames = 1, .views = 1, .steps = 8, .guidance = 1, .multi_view = true, .temporal = true})
+
+/* Device memory and recorded work for clips of one shape. The model outlives it. Not thread-safe. */
+typedef struct kn_sampler kn_sampler;
+
+bool kn_sampler_create(kn_sampler **sampler, kn_model *model, const kn_sampler_params *params, kn_error *error);
+void kn_sampler_destroy(kn_sampler **sampler);
+
+/* N = frames * views pictures, frame-major (picture f * views + v). */
+typedef struct kn_sample_input {
+    const char *const *prompts;     /* prompt_count strings, UTF-8; may be NULL when the model takes no text */
+    int prompt_count;               /* 1 (for all), or N */
+    const char *negative_prompt;    /* for the unconditional half; NULL: "" */
+    const float *controls[KN_MAX_CONTROLS]; /* per control of the params: [N][its channels][height][width] */
+    const float *noise;             /* unit Gaussian: [N][3][height][width] for pixel_noise models, else
+                                       [N][latent_channels][height / factor][width / factor] */
+    kn_progress_callback progress;  /* called with stage "denoise" after each step; may be NULL */
+    void *progress_user;
+} kn_sample_input;
+
+/* Makes N pictures into rgb[N][3][height][width], sRGB-encoded, clamped to 0..1. A picture that comes out with a number that is
+ * not finite is an error (KN_ERROR_INTERNAL), never silent. */
+bool kn_sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb, kn_error *error);
+/* The same, rounded to 8 bits: rgb[N][3][height][width]. */
+bool kn_sample_u8(kn_sampler *sampler, const kn_sample_input *input, uint8_t *rgb, kn_error *error);
+
+/* Fills noise as PyTorch does: torch.randn(count, generator) on the CPU, or with CUDA's Philox generator at offset 0. */
+void kn_noise_fill(float *noise, size_t count, uint64_t seed, bool cuda);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
