@@ -1,0 +1,63 @@
+#version 460
+// Attention within many short sequences: `tokens` tokens (frames) for each of many places, one place of one head an
+// invocation. The score matrix of a place lives in registers.
+//
+// Rows of a group are [token][place] when places lie next to each other (frames, channels last) or [place][token] when the
+// tokens do: `place_step` and `token_step` say how many vec4 lie between neighbours. gl_WorkGroupID: block of places, head,
+// group.
+#extension GL_GOOGLE_include_directive : require
+#include "tensor.glsl"
+
+layout(constant_id = 4) const uint head_vectors = 8;
+layout(constant_id = 5) const uint tokens = 8;
+layout(constant_id = 6) const bool causal = false;
+layout(constant_id = 7) const bool accumulate = false;
+
+layout(push_constant) uniform Push {
+    int places, place_step, token_step, group_step; // vec4
+    float scale;
+} p;
+
+KN_INPUT(queries, 0)
+KN_INPUT(keys, 1)
+KN_INPUT(values, 2)
+layout(set = 0, binding = 3, std430) buffer Outputs { vec4 outputs[]; };
+
+#define EACH_QUERY [[unroll]] for (uint i = 0; i < tokens; i++)
+#define EACH_KEY [[unroll]] for (uint j = 0; j < tokens; j++)
+
+void main() {
+    int place = int(gl_GlobalInvocationID.x);
+    if (place >= p.places) return;
+    int base = int(gl_WorkGroupID.z) * p.group_step + place * p.place_step + int(gl_WorkGroupID.y * head_vectors);
+
+    float s[tokens][tokens];
+    EACH_QUERY EACH_KEY s[i][j] = 0.0;
+    for (int d = 0; d < int(head_vectors); d++) {
+        vec4 q[tokens], k[tokens];
+        EACH_QUERY q[i] = queries(base + int(i) * p.token_step + d);
+        EACH_KEY k[j] = keys(base + int(j) * p.token_step + d);
+        EACH_QUERY EACH_KEY s[i][j] += q[i].x * k[j].x + q[i].y * k[j].y + (q[i].z * k[j].z + q[i].w * k[j].w);
+    }
+    EACH_QUERY {
+        float top = s[i][0], sum = 0.0;
+        EACH_KEY if (!causal || j <= i) top = max(top, s[i][j]);
+        EACH_KEY {
+            s[i][j] = !causal || j <= i ? exp2((s[i][j] - top) * p.scale) : 0.0;
+            sum += s[i][j];
+        }
+        float scale = 1.0 / sum;
+        EACH_KEY s[i][j] *= scale;
+    }
+    for (int d = 0; d < int(head_vectors); d++) {
+        vec4 v[tokens];
+        EACH_KEY v[j] = values(base + int(j) * p.token_step + d);
+        EACH_QUERY {
+            vec4 r = vec4(0.0);
+            EACH_KEY if (!causal || j <= i) r += s[i][j] * v[j];
+            int at = base + int(i) * p.token_step + d;
+            if (accumulate) r += outputs[at];
+            outputs[at] = r;
+        }
+    }
+}
