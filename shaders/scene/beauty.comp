@@ -1,0 +1,165 @@
+/* The beauty picture before its post passes: textured surfaces under sun, sky and lamps, with shadows, mirrors, fog.
+ * Per pixel two vec4: everything but the sky's diffuse light, and mean sky visibility | the sky's diffuse light, and depth
+ * (beauty_resolve.comp smooths the visibility and joins them). Everything is a function of the scene, the frame and the
+ * pixel: the same input gives the same bytes. */
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "trace.glsl"
+#include "sky.glsl"
+#include "light.glsl"
+
+layout(constant_id = 1) const int SAMPLES = 4;
+layout(set = 0, binding = 5, std430) writeonly buffer Radiance { vec4 radiance[]; };
+
+const float SKY_AWAY = 4000.0;
+
+/* Rotated grid for 4 samples, the R2 sequence (Roberts 2018) for other counts. */
+vec2 jitter(int index) {
+    if (SAMPLES == 4) return vec2(0.125 + 0.25 * float((index * 2 + index / 2 + 1) & 3), 0.125 + 0.25 * float(index));
+    return fract(vec2(0.5) + float(index) * vec2(0.7548777, 0.5698403));
+}
+
+/* Interleaved gradient noise (Jimenez 2014). */
+float dither(ivec2 pixel) { return fract(52.9829189 * fract(dot(vec2(pixel), vec2(0.06711056, 0.00583715)))); }
+
+struct path {
+    vec3 origin, direction;
+    vec3 throughput;
+    vec3 color;       /* gathered so far */
+    vec3 sky_light;   /* of the first surface, still to be multiplied by its visibility */
+    float visible_sky, depth, travelled;
+    int mirrored;
+};
+
+surface look(hit h, path p, float pixel_angle, out float footprint) {
+    surface_material m = fetch_material(h.material);
+    float facing = clamp(-dot(p.direction, h.normal), 0.0, 1.0);
+    footprint = (p.travelled + h.t) * pixel_angle * inversesqrt(max(facing, 0.04));
+    vec3 normal = h.normal, direction = p.direction;
+    if (h.moving) {
+        normal = part_local(h.part, h.position + h.normal) - h.local_position;
+        direction = part_local(h.part, h.position + p.direction) - h.local_position;
+    }
+    vec3 base = h.moving ? h.local_position : h.position;
+    surface s = surface_detail(m, base, normal, direction, h.uv, footprint, facing, h.moving ? h.part : h.instance);
+    if (h.moving) { /* back: the rotation's transpose, applied through differences */
+        vec3 zero = h.local_position, n = s.normal;
+        s.normal = normalize(vec3(dot(part_local(h.part, h.position + vec3(1, 0, 0)) - zero, n),
+                                  dot(part_local(h.part, h.position + vec3(0, 1, 0)) - zero, n),
+                                  dot(part_local(h.part, h.position + vec3(0, 0, 1)) - zero, n)));
+    }
+    s.emission *= emitter_state(m.emitter, h.part);
+    surface_wet(s, frame_texel(FRAME_GROUND).w * m.wettable, h.geometric_normal.z, h.position, h.normal, footprint);
+    return s;
+}
+
+/* Sun, sky and lamps on a surface. Three rays at most: sun, sky, strongest lamp. */
+vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float weight) {
+    vec3 view = -p.direction, origin = h.position + h.geometric_normal * (0.003 + 2e-4 * (p.travelled + h.t));
+    vec4 sun = frame_texel(FRAME_SUN);
+    vec3 lamps = vec3(0.0), strongest = vec3(0.0), lamp_direction = vec3(0.0, 0.0, 1.0);
+    float lamp_away = 0.0;
+    int lights = light_count();
+    for (int i = 0; i < lights; i++) {
+        vec3 towards;
+        float away;
+        vec3 light = light_at(fetch_light(i), h.position, towards, away) * reflected(s, view, towards);
+        lamps += light;
+        bool more = light.x + light.y + light.z > strongest.x + strongest.y + strongest.z;
+        strongest = more ? light : strongest;
+        lamp_direction = more ? towards : lamp_direction;
+        lamp_away = more ? away : lamp_away;
+    }
+    float scale = frame_texel(FRAME_LAMPS).x;
+    vec3 sun_light = frame_texel(FRAME_SUN_COLOR).xyz * reflected(s, view, sun.xyz);
+    bool sun_blocked = false, sky_blocked = false, lamp_blocked = false;
+    float side = float(index) + 0.5;
+    for (int ray = 0; ray < 3; ray++) {
+        vec3 direction = ray == 0 ? normalize(sun.xyz + 0.006 * vec3(cos(side * 2.4), sin(side * 2.4), cos(side * 1.1)))
+                       : ray == 1 ? hemisphere(h.normal, vec2(fract(side * 0.618034), fract(turn + side * 0.754878))) : lamp_direction;
+        bool wanted = ray == 0 ? sun.w > 0.0 && dot(sun.xyz, h.geometric_normal) > 0.0
+                    : ray == 1 ? p.mirrored == 0 : (strongest.x + strongest.y + strongest.z) * scale > 0.004;
+        float reach = ray == 0 ? 250.0 : ray == 1 ? 0.7 * exp2(1.6 * float(index & 3)) : lamp_away - 0.4;
+        bool blocked = false;
+        if (wanted) blocked = occluded(origin, direction, 0.005, reach);
+        sun_blocked = ray == 0 ? blocked : sun_blocked;
+        sky_blocked = ray == 1 ? blocked : sky_blocked;
+        lamp_blocked = ray == 2 ? blocked : lamp_blocked;
+    }
+    float up = p.mirrored == 0 ? (sky_blocked ? 0.0 : 1.0) : 0.75;
+    vec3 color = (sun_blocked ? s.translucency * 0.3 : 1.0) * sun_light + (lamps - (lamp_blocked ? strongest : vec3(0.0))) * scale;
+    vec3 sky = s.albedo * (1.0 - s.metallic) * ambient(s.normal) * weight;
+    if (p.mirrored == 0) {
+        p.sky_light = sky;
+        p.visible_sky = up;
+        sky = vec3(0.0);
+    }
+    /* broad reflection of the sky where no mirror ray goes */
+    float rough = fresnel(s.f0, max(dot(s.normal, view), 0.0)) * (1.0 - 0.7 * s.roughness) * (1.0 - s.mirror);
+    vec3 shine = mix(vec3(rough), s.albedo, s.metallic) * ambient(reflect(p.direction, s.normal)) * (0.4 + 0.6 * up);
+    return color * weight + sky * up + shine * (s.metallic > 0.5 ? 1.0 - 0.8 * s.mirror : 1.0);
+}
+
+/* One step along a path; false at its end. */
+bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
+    hit h;
+    if (!trace(p.origin, p.direction, 0.002, SKY_AWAY, h)) {
+        p.color += p.throughput * sky_radiance(p.direction, p.mirrored == 0 ? 1.0 : 0.4);
+        return false;
+    }
+    float footprint;
+    surface s = look(h, p, pixel_angle, footprint);
+    if (s.hole && !last) {
+        p.origin = h.position + p.direction * 0.03;
+        p.travelled += h.t;
+        return true;
+    }
+    float cosine = max(-dot(p.direction, s.normal), 0.0);
+    float mirror = p.mirrored == 0 && !last ? s.mirror * mix(fresnel(s.f0, cosine), 0.75, s.metallic) : 0.0;
+    mirror = mirror < 0.012 ? 0.0 : mirror;
+    vec3 emitted = s.emission * frame_texel(FRAME_LAMPS).w;
+    vec3 light = illuminate(h, s, p, turn, index, 1.0 - mirror) + emitted * (1.0 - mirror);
+    float clear = fog_transmission(h.t);
+    p.color += p.throughput * (light * clear + frame_texel(FRAME_FOG).xyz * (1.0 - clear));
+    if (p.mirrored == 0) {
+        p.depth = p.travelled + h.t;
+        p.sky_light *= p.throughput * clear;
+    }
+    p.travelled += h.t;
+    if (mirror == 0.0) return false;
+    p.throughput *= mirror * clear * mix(vec3(1.0), s.albedo, s.metallic);
+    float spread = 0.35 * s.roughness * s.roughness;
+    vec3 normal = normalize(s.normal + spread * (vec3(fract(turn + float(index) * 0.618), fract(turn * 3.0 + float(index) * 0.754), 0.5) - 0.5));
+    p.direction = reflect(p.direction, normal);
+    p.direction += h.geometric_normal * max(0.02 - dot(p.direction, h.geometric_normal), 0.0);
+    p.direction = normalize(p.direction);
+    p.origin = h.position + h.geometric_normal * (0.004 + 2e-4 * p.travelled);
+    p.mirrored = 1;
+    return true;
+}
+
+void main() {
+    ivec2 pixel = block_pixel();
+    ivec2 size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
+    if (pixel.x >= size.x || pixel.y >= size.y) return;
+    float pixel_angle = length(frame_texel(FRAME_RAY_U).xyz) * inversesqrt(float(SAMPLES)) * 1.2, turn = dither(pixel);
+    vec4 color = vec4(0.0), sky = vec4(0.0);
+    for (int index = 0; index < SAMPLES; index++) {
+        path p;
+        p.origin = frame_texel(FRAME_CAMERA).xyz;
+        p.direction = normalize(camera_ray(vec2(pixel) + jitter(index)));
+        p.throughput = vec3(1.0);
+        p.color = p.sky_light = vec3(0.0);
+        p.visible_sky = 1.0;
+        p.depth = SKY_AWAY;
+        p.travelled = 0.0;
+        p.mirrored = 0;
+        for (int step = 0; step < 4; step++)
+            if (!walk(p, pixel_angle, turn, index, step == 3)) break;
+        color += vec4(min(p.color, vec3(24.0)), p.visible_sky);
+        sky += vec4(p.sky_light, min(p.depth, SKY_AWAY));
+    }
+    int at = 2 * (pixel.y * size.x + pixel.x);
+    radiance[at] = color / float(SAMPLES);
+    radiance[at + 1] = sky / float(SAMPLES);
+}
