@@ -1,0 +1,184 @@
+"""Trains kinora-nano: foundation, drive control and text encoder together, then its temporal and multi-view modules.
+
+    python3 training/train.py base --data CLIPS --out RUN --minutes 60
+    python3 training/train.py consistency --data CLIPS --out RUN --minutes 15   (only motion modules and attn4)
+
+Flow matching with x-prediction: x_t = (1 - t) x0 + t noise, loss |x0 - prediction|^2 / max(t, .3)^2. bf16 autocast, AdamW,
+EMA. Checkpoints every few minutes in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
+"""
+import argparse
+import math
+import os
+import random
+import time
+
+import torch
+from torch.nn import functional as F
+
+import nano
+from clips import Clips, drop_control
+from nets import ControlNetModel, UNet2DConditionModel
+from nets_text import CLIPTextModel
+from tokenizer import Tokenizer
+
+
+class Nano(torch.nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.unet = UNet2DConditionModel(nano.UNET)
+        self.controlnet = ControlNetModel(nano.CONTROLNET)
+        self.text = CLIPTextModel(dict(nano.TEXT, vocab_size=vocab_size))
+        for conv in list(self.controlnet.controlnet_down_blocks) + [self.controlnet.controlnet_mid_block]:
+            torch.nn.init.normal_(conv.weight, std=.02)
+
+    def forward(self, x, t, ids, control, frames=1, neighbours=None):
+        context = self.text(ids)
+        down, mid = self.controlnet(x, t * 1000, context, control)
+        return self.unet(x, t * 1000, context, down, mid, frames, neighbours)
+
+
+def is_consistency(name):
+    return "motion_modules" in name or "attn4" in name or "norm4" in name or "connector" in name
+
+
+def sample_times(n):
+    """Half uniform, half logit-normal, so that the first step from pure noise is seen often enough."""
+    uniform, normal = torch.rand(n), torch.sigmoid(torch.randn(n) * 1.2 + .4)
+    return torch.where(torch.rand(n) < .5, uniform, normal).clamp(.02, 1)
+
+
+def groups_of(clips, frames, views):
+    """Start samples of windows of `frames` consecutive frames of all cameras."""
+    starts = []
+    for f, (arrays, _, cameras) in enumerate(clips.files):
+        count = arrays["beauty"].shape[0] // cameras
+        starts += [(f, k) for k in range(0, count - frames + 1)] if cameras == views else []
+    return starts
+
+
+def batch(args, clips, tokenizer, starts):
+    if args.stage == "base":
+        ids = random.sample(clips.index, args.batch)
+        control, target, captions = clips.get(ids, args.crop)
+    else:
+        file, start = random.choice(starts)
+        ids = [(file, i) for i in range(start * 6, (start + args.frames) * 6)]
+        control, target, captions = clips.get(ids)
+    keep = random.random
+    if args.stage == "base":
+        drop_control(control)
+        captions = [c if keep() > .1 else "" for c in captions]
+    tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
+    return control, F.pixel_unshuffle(target, 4), tokens
+
+
+def loss_of(args, model, control, x0, tokens):
+    n = x0.shape[0]
+    t = sample_times(n) if args.stage == "base" else sample_times(1).expand(n)
+    noise = torch.randn_like(x0)
+    s = t[:, None, None, None]
+    xt = ((1 - s) * x0 + s * noise).to(memory_format=torch.channels_last)
+    control = control.to(memory_format=torch.channels_last)
+    extra = {} if args.stage == "base" else {"frames": args.frames, "neighbours": nano.NEIGHBOURS}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        predicted = model(xt, t, tokens, control, **extra)
+    error = (predicted.float() - x0).pow(2).mean((1, 2, 3))
+    return (error / t.clamp(min=.3).pow(2)).mean(), error.detach()
+
+
+def save(path, model, ema, optimizer, state, tokenizer):
+    torch.save({"model": model.state_dict(), "ema": ema, "optimizer": optimizer.state_dict(), "state": state,
+                "merges": tokenizer.merges}, path + ".part")
+    os.replace(path + ".part", path)
+
+
+def restore(args, path, model, optimizer):
+    kept = torch.load(path)
+    model.load_state_dict(kept["model"])
+    state = kept["state"]
+    if state["stage"] == args.stage:
+        optimizer.load_state_dict(kept["optimizer"])
+    else:
+        state = {"step": 0, "seconds": 0, "stage": args.stage}
+        model.load_state_dict(kept["ema"])
+    return state, kept["ema"]
+
+
+def learning_rate(args, seconds):
+    progress = min(seconds / (args.minutes * 60), 1)
+    return args.lr * (.02 + .98 * .5 * (1 + math.cos(math.pi * progress)))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["base", "consistency"])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, nargs=2, default=[112, 200], help="height and width in pixels")
+    parser.add_argument("--frames", type=int, default=2)
+    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--merges", type=int, default=400)
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    os.makedirs(args.out, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    random.seed(args.seed)
+    torch.manual_seed(args.seed)
+    clips = Clips(args.data)
+    path = os.path.join(args.out, "last.pt")
+    resumed = os.path.exists(path)
+    tokenizer = Tokenizer(torch.load(path)["merges"]) if resumed else Tokenizer.train(clips.captions(), args.merges)
+    model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
+    chosen = [p for n, p in model.named_parameters() if is_consistency(n) == (args.stage == "consistency")]
+    for p in model.parameters():
+        p.requires_grad_(False)
+    for p in chosen:
+        p.requires_grad_(True)
+    optimizer = torch.optim.AdamW(chosen, lr=args.lr, betas=(.9, .98), weight_decay=.01)
+    state, ema = {"step": 0, "seconds": 0, "stage": args.stage}, {k: v.clone() for k, v in model.state_dict().items()}
+    if resumed:
+        state, ema = restore(args, path, model, optimizer)
+    train(args, clips, tokenizer, model, chosen, optimizer, state, ema, path)
+
+
+def train(args, clips, tokenizer, model, chosen, optimizer, state, ema, path):
+    starts = groups_of(clips, args.frames, 6)
+    log = open(os.path.join(args.out, "log.csv"), "a")
+    print(f"{len(clips.index)} samples, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
+    begun, saved, mean = time.time() - state["seconds"], time.time(), None
+    while state["seconds"] < args.minutes * 60:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(args, state["seconds"]) * min(1, (state["step"] + 1) / 100)
+        loss, error = loss_of(args, model, *batch(args, clips, tokenizer, starts))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(chosen, 1.0)
+        if math.isfinite(loss.item()):
+            optimizer.step()
+        state["step"] += 1
+        state["seconds"] = time.time() - begun
+        decay = min(.998, 1 - 1 / (state["step"] + 1) ** .75)
+        with torch.no_grad():
+            for name, value in model.state_dict().items():
+                ema[name].lerp_(value, 1 - decay)
+        mean = loss.item() if mean is None else .98 * mean + .02 * loss.item()
+        if state["step"] % 20 == 0:
+            line = f"{state['step']},{state['seconds']:.0f},{mean:.5f},{error.mean().item():.5f}"
+            print(line, flush=True)
+            log.write(line + "\n")
+            log.flush()
+        if time.time() - saved > 180:
+            save(path, model, ema, optimizer, state, tokenizer)
+            saved = time.time()
+    save(path, model, ema, optimizer, state, tokenizer)
+
+
+if __name__ == "__main__":
+    main()
