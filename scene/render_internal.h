@@ -18,6 +18,19 @@ typedef struct kn_render_pass {
     int width, height, planes;
 } kn_render_pass;
 
+/* The actors' triangles of one frame, rebuilt on the host. */
+typedef struct kn_render_moving {
+    kn_bvh bvh;
+    size_t triangle_max, vertex_max;  /* of all actors together */
+    size_t *part_first;               /* [actor_count]: the actor's body; its wheels follow */
+    float (*position)[3], (*normal)[3]; /* [vertex_max], placed in the world */
+    struct kn_render_piece *pieces;   /* [triangle_max] */
+    kn_bvh_box *boxes;                /* [triangle_max] */
+    uint32_t *stack;                  /* [2 triangle_max] */
+    float *nodes;                     /* [4][2 triangle_max][8] */
+    float *triangles, *attributes;    /* [triangle_max][12], [triangle_max][16] */
+} kn_render_moving;
+
 struct kn_renderer {
     kn_gpu *gpu;
     const kn_scene *scene;
@@ -26,13 +39,16 @@ struct kn_renderer {
     kn_vec3 origin;           /* of the shaders' world coordinates */
     /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
     kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;
-    size_t static_triangles, static_nodes;   /* of one order: the four orders lie one behind the other */
-    size_t moving_triangles_max;
+    size_t static_triangles;
+    size_t static_nodes;      /* of one order: the four orders lie one behind the other */
     size_t part_count;        /* the world, then each actor's body and wheels */
     size_t built_frame;       /* the frame whose actors the buffers hold; SIZE_MAX: none */
-    struct kn_render_moving *moving; /* host workspace for the actors' triangles */
-    float *frame_words;       /* host copy of frame_data */
+    float roots[4];           /* FRAME_ROOTS of that frame */
+    kn_render_moving moving;
+    float (*frame_words)[4];  /* host copy of frame_data */
+    size_t frame_texels;
     kn_render_pass control, noise, beauty;
+    struct kn_render_beauty *beauty_work; /* of render_beauty.c */
 };
 
 /* The five slices that every scene kernel starts with. */
@@ -54,8 +70,22 @@ bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kerne
 /* Downloads `count` planes from plane `first` on. */
 bool kn_render_pass_read(kn_render_pass *pass, int first, int count, float *out, kn_error *error);
 
-/* Brings the actors of `frame` and the camera's parameters onto the device. */
+/* Packs one triangle as trace.glsl reads it: triangle[12], attributes[16]. */
+void kn_render_pack_triangle(const float position[3][3], const float normal[3][3], const float uv[3][2], uint16_t material,
+                             uint16_t instance, size_t part, bool last, float *triangle, float *attributes);
+
+/* Checks the scene's meshes and puts everything that never changes onto the device. */
 bool kn_render_upload_static(kn_renderer *renderer, kn_error *error);
+
+/* Workspace for the actors of any frame; sets part_count. */
+bool kn_render_moving_init(kn_renderer *renderer, kn_error *error);
+void kn_render_moving_finish(kn_render_moving *moving);
+/* Places the actors of `frame` and brings their triangles and tree onto the device, unless they are there already. */
+bool kn_render_moving_upload(kn_renderer *renderer, size_t frame, kn_error *error);
+/* A part of an actor at a frame: its frame to the world. wheel -1: the body. */
+kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel, size_t frame);
+
+/* Brings the actors of `frame` and the camera's parameters onto the device. */
 bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error);
 
 /* render_beauty.c: submits the beauty picture (recording it at its first use for this size) after

@@ -3,7 +3,7 @@
  * tracing"). A node's first child follows it; a missed node's skip link is the next subtree, -1 at the end. */
 #ifndef KN_TRACE_GLSL
 #define KN_TRACE_GLSL
-#include "scene.glsl"
+#include "scene/scene.glsl"
 
 struct hit {
     float t;               /* along the direction as given (metres when it is a unit vector) */

@@ -1,0 +1,78 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* The control maps and labels of one camera (include/kinora/render.h): planes 0..15 the control channels, then depth,
+ * semantic class, instance, motion (2), material; the edge channel is filled by edge.comp. Colour, lamps and class codes
+ * are averaged over several rays on a rotated grid, the rest is exact at the pixel's centre. */
+#include "scene/shade.glsl"
+
+layout(constant_id = 1) const uint SAMPLES = 4; /* 1 or 4 */
+layout(set = 0, binding = 5) buffer writeonly planes_out { float planes[]; };
+
+vec4 class_code(int semantic) {
+    if (semantic == 0) return vec4(0.0);
+    if (semantic <= 2) return vec4(1.0, 0.0, 0.0, 0.0);
+    if (semantic == 5 || semantic == 12) return vec4(0.0, 1.0, 0.0, 0.0);
+    if (semantic >= 13 && semantic <= 18) return vec4(0.0, 0.0, 1.0, 0.0);
+    return vec4(0.0, 0.0, 0.0, 1.0);
+}
+
+void main() {
+    ivec2 pixel = block_pixel(), size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
+    bool outside = pixel.x >= size.x || pixel.y >= size.y;
+    vec3 eye = frame_texel(FRAME_CAMERA).xyz, color = vec3(0.0), lamps = vec3(0.0);
+    vec4 code = vec4(0.0);
+    for (uint s = 0u; s < SAMPLES; s++) {
+        vec2 offset = SAMPLES == 1u ? vec2(0.5) : vec2(s == 0u ? 0.375 : s == 1u ? 0.875 : s == 2u ? 0.125 : 0.625,
+                                                       s == 0u ? 0.125 : s == 1u ? 0.375 : s == 2u ? 0.625 : 0.875);
+        vec3 ray = camera_ray(vec2(pixel) + offset);
+        float scale = length(ray);
+        hit h;
+        bool found = trace(eye, ray, 0.02, 1e9, h);
+        surface_material m = fetch_material(h.material);
+        vec3 seen = shade(h, m, ray / scale, h.t * scale), sky = plain_sky(ray / scale);
+        color += display(found ? seen : sky);
+        lamps += found ? display(emitted(h, m)) : vec3(0.0);
+        code += found ? class_code(m.semantic) : vec4(0.0);
+    }
+    float share = 1.0 / float(SAMPLES);
+    color *= share;
+    lamps *= share;
+    code *= share;
+
+    vec2 center = vec2(pixel) + 0.5;
+    vec3 ray = camera_ray(center);
+    hit h;
+    bool found = trace(eye, ray, 0.02, 1e9, h);
+    surface_material m = fetch_material(h.material);
+    vec3 normal = vec3(dot(frame_texel(FRAME_VIEW).xyz, h.normal), dot(frame_texel(FRAME_VIEW + 1).xyz, h.normal),
+                       dot(frame_texel(FRAME_VIEW + 2).xyz, h.normal));
+    normal = found ? normal : vec3(0.0);
+    vec4 before = found ? vec4(part_previous(h.part, h.position), 1.0) : vec4(ray, 0.0); /* the sky moves as turned only */
+    vec3 there = vec3(dot(frame_texel(FRAME_PREVIOUS), before), dot(frame_texel(FRAME_PREVIOUS + 1), before),
+                      dot(frame_texel(FRAME_PREVIOUS + 2), before));
+    vec2 motion = center - there.xy / (abs(there.z) < 1e-6 ? 1e-6 : there.z);
+    if (outside) return;
+
+    uint plane = uint(size.x * size.y), at = uint(pixel.y * size.x + pixel.x);
+    planes[at] = color.x;
+    planes[at + plane] = color.y;
+    planes[at + 2u * plane] = color.z;
+    planes[at + 3u * plane] = found ? 2.0 / (2.0 + h.t) : 0.0;
+    planes[at + 4u * plane] = normal.x;
+    planes[at + 5u * plane] = normal.y;
+    planes[at + 6u * plane] = normal.z;
+    planes[at + 8u * plane] = code.x;
+    planes[at + 9u * plane] = code.y;
+    planes[at + 10u * plane] = code.z;
+    planes[at + 11u * plane] = code.w;
+    planes[at + 12u * plane] = lamps.x;
+    planes[at + 13u * plane] = lamps.y;
+    planes[at + 14u * plane] = lamps.z;
+    planes[at + 15u * plane] = found ? wetness_of(m) : 0.0;
+    planes[at + 16u * plane] = found ? h.t : uintBitsToFloat(0x7f800000u);
+    planes[at + 17u * plane] = found ? float(m.semantic) : 0.0;
+    planes[at + 18u * plane] = found ? float(h.instance) : 0.0;
+    planes[at + 19u * plane] = motion.x;
+    planes[at + 20u * plane] = motion.y;
+    planes[at + 21u * plane] = found ? float(h.material) : -1.0;
+}
