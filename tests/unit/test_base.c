@@ -1,0 +1,142 @@
+#include "base/base.h"
+#include "base/random.h"
+#include "base/vecmath.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <unistd.h>
+
+Test(base, error_keeps_the_first_cause_behind_prefixes) {
+    kn_error error = {0};
+    cr_assert_not(kn_fail(&error, KN_ERROR_INPUT, "line %d", 7));
+    kn_fail_prefix(&error, "%s", "a.xodr");
+    cr_assert_str_eq(error.message, "a.xodr: line 7");
+    cr_assert_eq(error.kind, KN_ERROR_INPUT);
+    cr_assert_not(kn_fail(NULL, KN_ERROR_IO, "nobody listens"));
+}
+
+Test(base, allocation_refuses_overflow_and_forced_failures) {
+    kn_error error = {0};
+    cr_assert_null(kn_alloc(SIZE_MAX / 2, 3, &error));
+    cr_assert_eq(error.kind, KN_ERROR_MEMORY);
+    kn_alloc_fail_after(2);
+    void *first = kn_alloc(1, 1, NULL), *second = kn_alloc(1, 1, NULL), *third = kn_alloc(0, 1, NULL);
+    cr_assert(first && !second && third);
+    kn_free(first);
+    kn_free(third);
+}
+
+Test(base, grow_zeroes_what_is_new) {
+    int *array = NULL;
+    size_t capacity = 0;
+    cr_assert(kn_grow(&array, &capacity, 5, sizeof *array, NULL));
+    array[4] = 9;
+    cr_assert(kn_grow(&array, &capacity, 100, sizeof *array, NULL));
+    cr_assert_eq(array[4], 9);
+    cr_assert_eq(array[99], 0);
+    kn_free(array);
+}
+
+Test(base, arena_memory_is_zeroed_and_aligned) {
+    kn_arena arena = {0};
+    for (size_t i = 1; i < 40000; i = i * 3 + 1) {
+        unsigned char *memory = kn_arena_alloc(&arena, i, 1, NULL);
+        cr_assert_eq((uintptr_t)memory % 16, 0);
+        for (size_t k = 0; k < i; k++) cr_assert_eq(memory[k], 0);
+        memset(memory, 255, i);
+    }
+    kn_arena_finish(&arena);
+    cr_assert_null(arena.blocks);
+}
+
+Test(base, sha256_matches_fips_180_examples) {
+    char hex[65], million[1000];
+    kn_sha256_hex("abc", 3, hex);
+    cr_assert_str_eq(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    kn_sha256_hex("", 0, hex);
+    cr_assert_str_eq(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    memset(million, 'a', sizeof million);
+    kn_sha256_hex(million, 56, hex);
+    cr_assert_str_eq(hex, "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a");
+}
+
+Test(base, files_appear_only_when_complete) {
+    char folder[] = "/tmp/kinora-test-XXXXXX";
+    cr_assert_not_null(mkdtemp(folder));
+    char *path = kn_path_join(folder, "deep/er/file.bin", NULL), *parent = kn_path_join(folder, "deep/er", NULL);
+    cr_assert(kn_make_directories(parent, NULL));
+    kn_file_writer writer;
+    cr_assert(kn_file_writer_init(&writer, path, NULL));
+    fputs("half", writer.stream);
+    kn_file_writer_finish(&writer);
+    cr_assert_not(kn_file_exists(path));
+    cr_assert(kn_file_write(path, "whole", 5, NULL));
+    uint8_t *data;
+    size_t size;
+    cr_assert(kn_file_read(path, 5, &data, &size, NULL));
+    cr_assert_str_eq((char *)data, "whole");
+    kn_free(data);
+    kn_error error = {0};
+    cr_assert_not(kn_file_read(path, 4, &data, &size, &error));
+    cr_assert_eq(error.kind, KN_ERROR_INPUT);
+    cr_assert_not(kn_file_read(folder, 4, &data, &size, &error));
+    cr_assert_not(kn_make_directories(path, &error), "a file is in the way");
+    kn_free(path);
+    kn_free(parent);
+}
+
+Test(base, a_full_disk_is_an_error) {
+    if (access("/dev/full", W_OK) != 0) return;
+    kn_file_writer writer = {.stream = fopen("/dev/full", "wb"), .path = kn_strdup("/tmp/kinora-never", NULL),
+                             .part_path = kn_strdup("/tmp/kinora-never.part", NULL)};
+    fputs("x", writer.stream);
+    kn_error error = {0};
+    cr_assert_not(kn_file_writer_commit(&writer, &error));
+    cr_assert_eq(error.kind, KN_ERROR_IO);
+    cr_assert_not(kn_file_exists("/tmp/kinora-never"));
+}
+
+/* torch.randn(n, generator=torch.Generator().manual_seed(42)) */
+Test(base, normals_match_pytorch_on_the_cpu) {
+    const float five[] = {0.3366904f, 0.1288094f, 0.2344624f, 0.230333f, -1.122856f};
+    const float twenty[] = {1.926915f, 1.487284f, 0.9007172f, -2.105521f, -0.7581311f, 1.078318f, 0.8008006f, 1.680621f, 0.3558599f, -0.686623f, -0.4933563f, 0.2414878f, -0.2316243f, 0.04175949f, -0.2515753f, 0.8598585f, -0.3097268f, -0.3957105f, 0.8034093f, -0.6215954f};
+    float out[20];
+    kn_mt19937 rng;
+    kn_mt19937_init(&rng, 42);
+    kn_randn_torch_cpu(&rng, out, 5);
+    for (int i = 0; i < 5; i++) cr_assert_float_eq(out[i], five[i], 2e-6);
+    kn_mt19937_init(&rng, 42);
+    kn_randn_torch_cpu(&rng, out, 20);
+    for (int i = 0; i < 20; i++) cr_assert_float_eq(out[i], twenty[i], 2e-6, "%d: %f %f", i, out[i], twenty[i]);
+}
+
+Test(base, quaternions_and_euler_angles_agree) {
+    kn_pose pose = kn_pose_from_euler((kn_vec3){1, 2, 3}, 2.9, -.4, 3.0);
+    double wxyz[4];
+    kn_pose_quaternion(&pose, wxyz);
+    kn_pose again = kn_pose_from_quaternion(pose.translation, wxyz), inverse = kn_pose_inverse(&pose);
+    kn_pose identity = kn_pose_multiply(&again, &inverse);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) cr_assert_float_eq(identity.rotation[i][j], i == j, 1e-12);
+    cr_assert_float_eq(kn_vec3_length(identity.translation), 0, 1e-12);
+    cr_assert_float_eq(kn_wrap_angle(-M_PI), M_PI, 1e-12);
+}
+
+Test(base, pictures_survive_png) {
+    kn_image image, again;
+    cr_assert(kn_image_init(&image, 7, 5, 3, NULL));
+    for (int i = 0; i < 7 * 5 * 3; i++) image.data[i] = (uint8_t)(i * 37);
+    char path[] = "/tmp/kinora-test-XXXXXX";
+    close(mkstemp(path));
+    cr_assert(kn_image_write_png(&image, path, NULL));
+    cr_assert(kn_image_read(&again, path, 0, NULL));
+    cr_assert(again.width == 7 && again.height == 5 && again.channels == 3);
+    cr_assert_eq(memcmp(image.data, again.data, 7 * 5 * 3), 0);
+    kn_image_finish(&image);
+    kn_image_finish(&again);
+    cr_assert(kn_file_write(path, "no picture", 10, NULL));
+    kn_error error = {0};
+    cr_assert_not(kn_image_read(&again, path, 3, &error));
+    cr_assert(strstr(error.message, path));
+    unlink(path);
+}
