@@ -13,7 +13,8 @@ KN_INPUT(residual, 1)
 KN_OUTPUT(y, 2)
 
 void main() {
-    int first = int(gl_WorkGroupID.x * gl_WorkGroupSize.x * 4u + gl_LocalInvocationID.x);
+    uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    int first = int(group * gl_WorkGroupSize.x * 4u + gl_LocalInvocationID.x);
     [[unroll]] for (int i = 0; i < 4; i++) {
         int at = first + i * int(gl_WorkGroupSize.x);
         if (at < p.count) {

@@ -17,6 +17,7 @@ layout(constant_id = 6) const int activation = 0;
 layout(constant_id = 7) const bool has_broadcast = false;
 layout(constant_id = 8) const bool has_residual = false;
 layout(constant_id = 9) const bool gated = false; // panel 1 is the gate of panel 0: out = panel0 * gelu(panel1)
+layout(constant_id = 10) const bool pointwise = false; // 1 x 1, stride 1, no padding: row i of the output is row i of the input
 
 #include "conv_push.glsl"
 
@@ -52,7 +53,8 @@ void main() {
     int panel_step = gated ? p.gate_panels : 1;
 
     ConvRow rows[row_blocks];
-    [[unroll]] for (uint r = 0; r < row_blocks; r++) rows[r] = conv_row(row0 + int(r * lanes) + lane);
+    if (!pointwise || has_broadcast)
+        [[unroll]] for (uint r = 0; r < row_blocks; r++) rows[r] = conv_row(row0 + int(r * lanes) + lane);
 
     vec4 acc[tile_rows][panels];
     [[unroll]] for (uint i = 0; i < tile_rows; i++)
@@ -63,7 +65,11 @@ void main() {
         for (int tx = 0; tx < p.taps_x; tx++) {
             int at[row_blocks];
             bool inside[row_blocks];
-            [[unroll]] for (uint r = 0; r < row_blocks; r++) inside[r] = conv_tap(rows[r], ty, tx, at[r]);
+            [[unroll]] for (uint r = 0; r < row_blocks; r++) {
+                inside[r] = true;
+                if (pointwise) at[r] = min(row0 + int(r * lanes) + lane, p.rows - 1) * p.in_vectors;
+                else inside[r] = conv_tap(rows[r], ty, tx, at[r]);
+            }
             for (int k = 0; k < p.in_vectors; k++) {
                 vec4 b[4][panels];
                 [[unroll]] for (int u = 0; u < 4; u++)

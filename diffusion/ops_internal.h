@@ -1,0 +1,68 @@
+/* What the files of the operation layer share. Internal to diffusion/ops_*.c and its tests. */
+#ifndef KN_DIFFUSION_OPS_INTERNAL_H
+#define KN_DIFFUSION_OPS_INTERNAL_H
+
+#include "diffusion/ops.h"
+
+enum {
+    KN_LAUNCH_SLOTS = 16,
+    KN_LAUNCH_CONSTANTS = 12,
+    KN_STORAGE_SLOT = 8,        /* tensor.glsl: an input's storage binding lies this far behind its texel binding */
+    KN_MAX_GROUPS = 65535,      /* what every Vulkan device allows per dimension */
+    KN_ELEMENT_LANES = 64,      /* local size of element-wise kernels on hardware */
+    KN_PLAIN_LANES = 16         /* vec4 lanes of a weight panel where the device has no better size */
+};
+
+/* One kernel launch being put together. Zero-initialise; constants 0 and 3 are filled by kn_launch_record. */
+typedef struct kn_launch {
+    kn_kernel kernel;
+    const char *label;
+    uint32_t groups[3];
+    uint32_t local_size;
+    kn_gpu_slice slices[KN_LAUNCH_SLOTS];
+    uint32_t constants[KN_LAUNCH_CONSTANTS];
+    const void *push;
+    uint32_t push_size;
+} kn_launch;
+
+kn_gpu *kn_graph_gpu(const kn_graph *graph);
+/* Lanes of the subgroup kernels: 8 or 16, or 0 when this device needs the portable ones. */
+int kn_graph_lanes(const kn_graph *graph);
+/* Whether tensor inputs go through storage buffers since texel buffers are too small. */
+bool kn_graph_storage_inputs(const kn_graph *graph);
+/* Local size of kernels without subgroup operations. */
+uint32_t kn_graph_local_size(const kn_graph *graph);
+/* Tests only: use the portable kernels whatever the device is. */
+void kn_graph_force_portable(kn_graph *graph);
+/* Lanes of a weight panel on this device. */
+int kn_panel_lanes(const kn_gpu *gpu);
+
+/* A device buffer with this content that lives as long as the graph. NULL on failure. */
+kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size, kn_error *error);
+/* 256 zero bytes: stands in for bindings that a kernel declares but does not read. */
+kn_gpu_slice kn_graph_nothing(const kn_graph *graph, kn_gpu_format format);
+
+/* Bytes of one batch member, and of members [first, first + count) as a slice. */
+size_t kn_tensor_member_bytes(const kn_tensor *tensor);
+kn_gpu_slice kn_tensor_members(const kn_tensor *tensor, int first, int count);
+/* The same members as a tensor. */
+kn_tensor kn_tensor_part(const kn_tensor *tensor, int first, int count);
+
+/* Most members that one launch may cover so that every tensor's part stays bindable and starts at an aligned offset; at
+ * most `cap`. Entries may be NULL. Fails when a single member is too large for the device. */
+bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int count, int cap, int *members, kn_error *error);
+
+/* Binds a KN_INPUT of tensor.glsl, or a KN_OUTPUT. */
+void kn_launch_input(const kn_graph *graph, kn_launch *launch, int binding, kn_gpu_slice slice);
+void kn_launch_output(kn_launch *launch, int binding, kn_gpu_slice slice);
+/* Sets the groups of a walk (tensor.glsl) over rows x columns for each of `members`; returns the rows of a group. */
+int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members);
+bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error);
+
+/* x = activation(x) [+ residual], in the tensor's own memory. */
+bool kn_activation_in_place(kn_graph *graph, const kn_tensor *x, kn_activation activation, const kn_tensor *residual, kn_error *error);
+
+/* `condition`, or an error "operation: expected what". */
+bool kn_op_check(bool condition, kn_error *error, const char *operation, const char *what);
+
+#endif

@@ -1,0 +1,275 @@
+/* Linear layers and convolutions: packing of weights and dispatch of nn/conv and nn/conv_plain. */
+#include "diffusion/ops_internal.h"
+
+#include <string.h>
+
+/* The push block of shaders/nn/conv_push.glsl. */
+typedef struct conv_push {
+    int32_t rows, out_h, out_w, in_h, in_w, view_h, view_w, in_vectors, out_vectors, taps_y, taps_x, stride, pad;
+    int32_t first_member, gate_panels, flags;
+} conv_push;
+
+enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, LOOP_LIMIT = 60000 };
+
+/* --- weights ------------------------------------------------------------------------------------------------------ */
+
+/* IEEE 754 binary16, rounded to nearest even; overflow becomes infinity. */
+static uint16_t half_from_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);
+    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+    if (magnitude < 0x38800000) { /* subnormal: units of 2^-24 */
+        float scaled;
+        memcpy(&scaled, &magnitude, sizeof scaled);
+        scaled = scaled * 16777216.0f + 8388608.0f; /* rounds to an integer in the low mantissa bits */
+        memcpy(&bits, &scaled, sizeof bits);
+        return (uint16_t)(sign | (bits & 0xffff));
+    }
+    uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
+}
+
+/* Element order of kn_weight: see ops.h. */
+static void pack(void *target, const kn_weight *w, const float *data)
+{
+    size_t padded = ((size_t)w->in + 3) / 4 * 4, taps = (size_t)w->kernel_h * w->kernel_w, at = 0;
+    for (int panel = 0; panel < w->panels; panel++)
+        for (size_t tap = 0; tap < taps; tap++)
+            for (size_t k = 0; k < padded; k++)
+                for (int lane = 0; lane < 4 * w->lanes; lane++, at++) {
+                    size_t out = (size_t)panel * 4 * w->lanes + lane;
+                    bool real = out < (size_t)w->out && k < (size_t)w->in;
+                    float value = real ? data[(out * w->in + k) * taps + tap] : 0.0f;
+                    if (w->half) ((uint16_t *)target)[at] = half_from_float(value);
+                    else ((float *)target)[at] = value;
+                }
+}
+
+static bool upload_new(kn_gpu_buffer **buffer, kn_gpu *gpu, const void *data, size_t size, kn_error *error)
+{
+    size_t padded = (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN;
+    if (!kn_gpu_buffer_create(buffer, gpu, padded, KN_GPU_MEMORY_DEVICE, error)) return false;
+    if (kn_gpu_upload(*buffer, 0, data, size, error)) return true;
+    kn_gpu_buffer_destroy(buffer);
+    return false;
+}
+
+bool kn_vector_create(kn_gpu_buffer **vector, kn_gpu *gpu, const float *data, int count, kn_error *error)
+{
+    *vector = NULL;
+    return upload_new(vector, gpu, data, (size_t)count * sizeof *data, error);
+}
+
+bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const float *bias, int out, int in, int kernel_h,
+                      int kernel_w, bool half, kn_error *error)
+{
+    *weight = (kn_weight){ 0 };
+    if (out < 1 || in < 1 || kernel_h < 1 || kernel_w < 1 || out > 1 << 20 || in > 1 << 20 || kernel_h > 64 || kernel_w > 64)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is out of range", out, in, kernel_h, kernel_w);
+    int lanes = kn_panel_lanes(gpu);
+    kn_weight w = { .out = out, .in = in, .kernel_h = kernel_h, .kernel_w = kernel_w, .lanes = lanes,
+                    .panels = (out + 4 * lanes - 1) / (4 * lanes), .half = half };
+    size_t padded = ((size_t)in + 3) / 4 * 4, channels = (size_t)w.panels * 4 * lanes;
+    size_t count = channels * padded * kernel_h * kernel_w, size = half ? sizeof(uint16_t) : sizeof(float);
+    if (count / 4 > INT32_MAX) return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is too large", out, in, kernel_h, kernel_w);
+    void *packed = kn_alloc(count, size, error);
+    float *packed_bias = packed ? kn_alloc(channels, sizeof *packed_bias, error) : NULL;
+    bool ok = packed && packed_bias;
+    if (ok) {
+        pack(packed, &w, data);
+        if (bias) memcpy(packed_bias, bias, (size_t)out * sizeof *bias);
+        ok = upload_new(&w.buffer, gpu, packed, count * size, error) &&
+             upload_new(&w.bias, gpu, packed_bias, channels * sizeof *packed_bias, error);
+    }
+    kn_free(packed);
+    kn_free(packed_bias);
+    if (!ok) {
+        kn_weight_destroy(&w);
+        return false;
+    }
+    *weight = w;
+    return true;
+}
+
+void kn_weight_destroy(kn_weight *weight)
+{
+    kn_gpu_buffer_destroy(&weight->buffer);
+    kn_gpu_buffer_destroy(&weight->bias);
+    *weight = (kn_weight){ 0 };
+}
+
+/* --- dispatch ----------------------------------------------------------------------------------------------------- */
+
+/* One layer on its way to the kernels. */
+typedef struct layer {
+    const kn_tensor *in, *out, *residual, *broadcast;
+    const kn_weight *weight;
+    conv_push push;
+    kn_activation activation; /* fused */
+    bool gated;
+    const char *label;
+} layer;
+
+static kn_gpu_slice whole(kn_gpu_buffer *buffer, kn_gpu_format format)
+{
+    return (kn_gpu_slice){ buffer, 0, kn_gpu_buffer_size(buffer), format };
+}
+
+static void bind(const kn_graph *graph, kn_launch *launch, const layer *l, int first, int count)
+{
+    kn_gpu_slice nothing = kn_graph_nothing(graph, KN_GPU_FORMAT_RGBA32F);
+    launch->slices[0] = kn_tensor_members(l->in, first, count);
+    launch->slices[1] = whole(l->weight->buffer, l->weight->half ? KN_GPU_FORMAT_RGBA16F : KN_GPU_FORMAT_RGBA32F);
+    launch->slices[2] = kn_tensor_members(l->out, first, count);
+    launch->slices[3] = whole(l->weight->bias, KN_GPU_FORMAT_RGBA32F);
+    launch->slices[4] = l->residual ? kn_tensor_members(l->residual, first, count) : nothing;
+    launch->slices[5] = l->broadcast ? kn_tensor_members(l->broadcast, 0, l->broadcast->n) : nothing;
+}
+
+/* The subgroup kernel: tiles of row_blocks x lanes rows and `panels` panels of channels. */
+static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blocks)
+{
+    const conv_push *p = &l->push;
+    int panels = l->gated ? 2 : 1, groups_y = l->gated ? l->weight->panels / 2 : l->weight->panels;
+    if (!l->gated && l->weight->panels % 2 == 0) {
+        panels = 2;
+        groups_y /= 2;
+    }
+    bool pointwise = p->taps_x == 1 && p->taps_y == 1 && p->stride == 1 && p->pad == 0 && p->view_h == p->in_h && p->view_w == p->in_w;
+    launch->kernel = KN_KERNEL_NN_CONV;
+    launch->local_size = (uint32_t)lanes;
+    launch->constants[4] = (uint32_t)row_blocks;
+    launch->constants[5] = (uint32_t)panels;
+    launch->constants[6] = l->activation;
+    launch->constants[7] = l->broadcast != NULL;
+    launch->constants[8] = l->residual != NULL;
+    launch->constants[9] = l->gated;
+    launch->constants[10] = pointwise;
+    launch->groups[0] = (uint32_t)((p->rows + row_blocks * lanes - 1) / (row_blocks * lanes));
+    launch->groups[1] = (uint32_t)groups_y;
+    launch->groups[2] = 1;
+}
+
+static void shape_plain(kn_launch *launch, const layer *l, uint32_t local_size)
+{
+    launch->kernel = KN_KERNEL_NN_CONV_PLAIN;
+    launch->local_size = local_size;
+    launch->constants[4] = PLAIN_TILE_ROWS;
+    launch->constants[5] = (uint32_t)l->weight->lanes;
+    launch->constants[6] = l->activation;
+    launch->constants[7] = l->weight->half;
+    launch->groups[0] = (uint32_t)((l->push.rows + PLAIN_TILE_ROWS - 1) / PLAIN_TILE_ROWS);
+    launch->groups[1] = ((uint32_t)l->push.out_vectors + local_size - 1) / local_size;
+    launch->groups[2] = 1;
+}
+
+static bool fast_fits(const kn_graph *graph, const layer *l)
+{
+    const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
+    size_t vectors = kn_gpu_buffer_size(l->weight->buffer) / (l->weight->half ? 8 : 16);
+    return kn_graph_lanes(graph) && l->weight->lanes == kn_graph_lanes(graph) && vectors <= info->max_texel_elements;
+}
+
+static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
+{
+    int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
+    bool fast = fast_fits(graph, l);
+    int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : 2;
+    int tile_rows = fast ? row_blocks * lanes : PLAIN_TILE_ROWS;
+    const kn_tensor *tensors[] = { l->in, l->out, l->residual };
+    int cap = (int)((int64_t)KN_MAX_GROUPS * tile_rows / pixels);
+    if (!kn_graph_chunk(graph, tensors, 3, cap, &chunk, error)) return false;
+    for (int first = 0; first < l->out->n; first += chunk) {
+        int count = l->out->n - first < chunk ? l->out->n - first : chunk;
+        kn_launch launch = { .label = l->label };
+        l->push.rows = count * pixels;
+        l->push.first_member = first;
+        bind(graph, &launch, l, first, count);
+        if (fast) shape_fast(&launch, l, lanes, row_blocks);
+        else shape_plain(&launch, l, kn_graph_local_size(graph));
+        launch.push = &l->push;
+        launch.push_size = sizeof l->push;
+        if (!kn_launch_record(graph, &launch, error)) return false;
+    }
+    return true;
+}
+
+static bool same_shape(const kn_tensor *a, int n, int h, int w, int c)
+{
+    return a->n == n && a->h == h && a->w == w && a->c == c;
+}
+
+/* Activations whose code would be repeated for every row of a tile run as a pass of their own. */
+static bool fuses(const kn_graph *graph, kn_activation activation)
+{
+    return !kn_graph_lanes(graph) || activation == KN_ACTIVATION_NONE || activation == KN_ACTIVATION_SILU || activation == KN_ACTIVATION_RELU;
+}
+
+static bool run_layer(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight, const kn_conv_params *params,
+                      bool gated, const char *label, kn_error *error)
+{
+    int view_h = params->view_h ? params->view_h : in->h, view_w = params->view_w ? params->view_w : in->w;
+    int span_h = view_h + params->pad + params->pad_end - weight->kernel_h;
+    int span_w = view_w + params->pad + params->pad_end - weight->kernel_w;
+    int out_c = gated ? weight->out / 2 : weight->out;
+    *out = (kn_tensor){ 0 };
+    if (params->stride < 1 || params->pad < 0 || params->pad_end < 0 || view_h < 1 || view_w < 1 || span_h < 0 || span_w < 0)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: kernel %d x %d does not fit an input of %d x %d", label,
+                       weight->kernel_h, weight->kernel_w, view_h, view_w);
+    if (in->c != weight->in)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: input has %d channels, the weight expects %d", label, in->c, weight->in);
+    if ((int64_t)weight->kernel_h * weight->kernel_w * (in->stride / 4) > LOOP_LIMIT)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %d x %d x %d weights an output are too many", label, weight->kernel_h,
+                       weight->kernel_w, weight->in);
+    int out_h = span_h / params->stride + 1, out_w = span_w / params->stride + 1;
+    if ((params->residual && !same_shape(params->residual, in->n, out_h, out_w, out_c)) ||
+        (params->broadcast && !same_shape(params->broadcast, in->n, 1, 1, out_c)))
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: residual or broadcast differs from the output's shape", label);
+    if (!kn_graph_tensor(graph, out, in->n, out_h, out_w, out_c, error)) return false;
+
+    bool fused = fuses(graph, params->activation);
+    layer l = {
+        .in = in, .out = out, .weight = weight, .broadcast = params->broadcast, .gated = gated, .label = label,
+        .residual = fused ? params->residual : NULL, .activation = fused ? params->activation : KN_ACTIVATION_NONE,
+        .push = { .out_h = out_h, .out_w = out_w, .in_h = in->h, .in_w = in->w, .view_h = view_h, .view_w = view_w,
+                  .in_vectors = in->stride / 4, .out_vectors = out->stride / 4, .taps_y = weight->kernel_h,
+                  .taps_x = weight->kernel_w, .stride = params->stride, .pad = params->pad,
+                  .gate_panels = weight->panels / 2,
+                  .flags = (params->broadcast ? FLAG_BROADCAST : 0) | (params->residual ? FLAG_RESIDUAL : 0) },
+    };
+    if (dispatch(graph, &l, error) &&
+        (fused || kn_activation_in_place(graph, out, params->activation, params->residual, error))) return true;
+    kn_graph_release(graph, out);
+    return false;
+}
+
+bool kn_op_conv(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight, const kn_conv_params *params, kn_error *error)
+{
+    return run_layer(graph, out, in, weight, params, false, "conv", error);
+}
+
+bool kn_op_linear(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight, kn_activation activation,
+                  const kn_tensor *residual, kn_error *error)
+{
+    if (!kn_op_check(weight->kernel_h == 1 && weight->kernel_w == 1, error, "linear", "a 1 x 1 weight")) return false;
+    kn_conv_params params = { .stride = 1, .activation = activation, .residual = residual };
+    return run_layer(graph, out, in, weight, &params, false, "linear", error);
+}
+
+bool kn_op_linear_geglu(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight, kn_error *error)
+{
+    if (!kn_op_check(weight->kernel_h == 1 && weight->kernel_w == 1 && weight->out % 2 == 0, error, "geglu", "a 1 x 1 weight with an even output")) return false;
+    kn_conv_params params = { .stride = 1 };
+    layer probe = { .weight = weight };
+    if (fast_fits(graph, &probe) && weight->out % (8 * weight->lanes) == 0)
+        return run_layer(graph, out, in, weight, &params, true, "linear geglu", error);
+    kn_tensor both;
+    *out = (kn_tensor){ 0 };
+    if (!run_layer(graph, &both, in, weight, &params, false, "linear", error)) return false;
+    bool ok = kn_op_geglu(graph, out, &both, error);
+    kn_graph_release(graph, &both);
+    return ok;
+}
