@@ -73,20 +73,22 @@ static kn_gpu_kind kind_of(VkPhysicalDeviceType type) {
     }
 }
 
-static bool has_cooperative_matrix(VkPhysicalDevice device) {
+static bool has_extension(VkPhysicalDevice device, const char *name, bool *found, kn_error *error) {
     uint32_t count = 0;
-    if (vkEnumerateDeviceExtensionProperties(device, NULL, &count, NULL) != VK_SUCCESS || count == 0)
+    *found = false;
+    if (vkEnumerateDeviceExtensionProperties(device, NULL, &count, NULL) != VK_SUCCESS)
+        count = 0;
+    VkExtensionProperties *extensions = kn_alloc(count, sizeof(*extensions), error);
+    if (!extensions)
         return false;
-    VkExtensionProperties *extensions = kn_alloc(count, sizeof(*extensions), NULL);
-    bool found = false;
-    if (extensions && vkEnumerateDeviceExtensionProperties(device, NULL, &count, extensions) >= 0)
+    if (count && vkEnumerateDeviceExtensionProperties(device, NULL, &count, extensions) >= 0)
         for (uint32_t i = 0; i < count; i++)
-            found |= strcmp(extensions[i].extensionName, "VK_KHR_cooperative_matrix") == 0;
+            *found |= strcmp(extensions[i].extensionName, name) == 0;
     kn_free(extensions);
-    return found;
+    return true;
 }
 
-static void describe(kn_vk_device *device) {
+static bool describe(kn_vk_device *device, kn_error *error) {
     VkPhysicalDeviceVulkan12Properties vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES};
     VkPhysicalDeviceVulkan11Properties vulkan11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
                                                    .pNext = &vulkan12};
@@ -111,9 +113,9 @@ static void describe(kn_vk_device *device) {
     info->subgroup_size = vulkan11.subgroupSize;
     info->max_buffer_range = p->limits.maxStorageBufferRange;
     info->max_texel_elements = p->limits.maxTexelBufferElements;
-    info->cooperative_matrix = has_cooperative_matrix(device->handle);
     info->half_storage = features11.storageBuffer16BitAccess;
     info->half_arithmetic = features12.shaderFloat16;
+    return has_extension(device->handle, "VK_KHR_cooperative_matrix", &info->cooperative_matrix, error);
 }
 
 static int rank(const void *pointer) { return (int)((const kn_vk_device *)pointer)->info.kind; }
@@ -135,7 +137,7 @@ static bool list_devices(kn_vk_instance *instance, kn_error *error) {
         if (properties.apiVersion < VK_API_VERSION_1_2)
             continue;
         kn_vk_device device = {.handle = handles[i]};
-        describe(&device);
+        good = describe(&device, error);
         size_t at = instance->device_count++;
         for (; at > 0 && rank(&instance->devices[at - 1]) > rank(&device); at--)
             instance->devices[at] = instance->devices[at - 1];

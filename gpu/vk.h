@@ -38,6 +38,8 @@ bool kn_vk_wide_needs_check(const kn_gpu *gpu);
 bool kn_vk_wide_check(kn_gpu *gpu, bool *good, kn_error *error);
 /* After a failed check: later instances use 256-bit vectors. */
 void kn_vk_wide_refuse(void);
+/* Tests only: every later self-test of this process finds wrong results. */
+void kn_vk_wide_fail_check(void);
 
 /* --- the context --------------------------------------------------------------------------------------------------- */
 

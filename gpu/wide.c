@@ -10,10 +10,12 @@
 #include <string.h>
 
 #define WIDTH_VARIABLE "LP_NATIVE_VECTOR_WIDTH"
+#define CACHE_VARIABLE "MESA_SHADER_CACHE_DIR"
 #define WIDE_LANES 16
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum { UNDECIDED, NOT_OURS, REQUESTED, TRUSTED, REFUSED } state;
+static bool check_must_fail;
 
 static bool processor_is_wide(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -23,12 +25,30 @@ static bool processor_is_wide(void) {
 #endif
 }
 
+/* Mesa's cache of compiled shaders does not tell widths apart (22.3): code for one width would be run in a process of
+ * the other. So the wide ones get a folder of their own inside the one that Mesa would use. */
+static void separate_cache(void) {
+    const char *chosen = getenv(CACHE_VARIABLE), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *folder = NULL;
+    if (chosen && *chosen)
+        folder = kn_format(NULL, "%s/vectors-512", chosen);
+    else if (xdg && *xdg)
+        folder = kn_format(NULL, "%s/kinora/vectors-512", xdg);
+    else if (home && *home)
+        folder = kn_format(NULL, "%s/.cache/kinora/vectors-512", home);
+    if (folder && kn_make_directories(folder, NULL))
+        setenv(CACHE_VARIABLE, folder, 1);
+    kn_free(folder);
+}
+
 void kn_vk_wide_request(void) {
     pthread_mutex_lock(&lock);
     if (state == UNDECIDED) {
         state = NOT_OURS;
-        if (processor_is_wide() && !getenv(WIDTH_VARIABLE) && setenv(WIDTH_VARIABLE, "512", 0) == 0)
+        if (processor_is_wide() && !getenv(WIDTH_VARIABLE) && setenv(WIDTH_VARIABLE, "512", 0) == 0) {
             state = REQUESTED;
+            separate_cache();
+        }
     }
     pthread_mutex_unlock(&lock);
 }
@@ -41,12 +61,27 @@ bool kn_vk_wide_needs_check(const kn_gpu *gpu) {
     return check;
 }
 
+/* Leaves ".../vectors-512" for its sibling; an inherited folder without that ending stays. */
+static void move_cache(void) {
+    const char *now = getenv(CACHE_VARIABLE), *ending = "/vectors-512";
+    size_t size = now ? strlen(now) : 0, tail = strlen(ending);
+    if (size < tail || strcmp(now + size - tail, ending) != 0)
+        return;
+    char *folder = kn_format(NULL, "%.*s/vectors-256", (int)(size - tail), now);
+    if (folder && kn_make_directories(folder, NULL))
+        setenv(CACHE_VARIABLE, folder, 1);
+    kn_free(folder);
+}
+
 void kn_vk_wide_refuse(void) {
     pthread_mutex_lock(&lock);
     state = REFUSED;
     setenv(WIDTH_VARIABLE, "256", 1);
+    move_cache();
     pthread_mutex_unlock(&lock);
 }
+
+void kn_vk_wide_fail_check(void) { check_must_fail = true; }
 
 /* --- the self-test: shaders/test/selftest.comp against plain C ---------------------------------------------------- */
 
@@ -117,15 +152,19 @@ static bool run_selftest(selftest *t, kn_gpu *gpu, kn_error *error) {
 bool kn_vk_wide_check(kn_gpu *gpu, bool *good, kn_error *error) {
     selftest t = {0};
     bool profile = gpu->profile;
+    uint64_t limit = gpu->memory_limit;
     gpu->profile = false;
+    gpu->memory_limit = 0;
     bool ran = run_selftest(&t, gpu, error);
     gpu->profile = profile;
-    *good = ran && results_right(t.values, t.values + A_COUNT, t.values + A_COUNT + B_COUNT);
+    gpu->memory_limit = limit;
+    *good = ran && !check_must_fail && results_right(t.values, t.values + A_COUNT, t.values + A_COUNT + B_COUNT);
     kn_gpu_recorder_destroy(&t.recorder);
     kn_gpu_buffer_destroy(&t.a);
     kn_gpu_buffer_destroy(&t.b);
     kn_gpu_buffer_destroy(&t.c);
     kn_free(t.values);
+    gpu->memory_peak = gpu->memory_now;
     if (*good) {
         pthread_mutex_lock(&lock);
         state = state == REQUESTED ? TRUSTED : state;
