@@ -14,9 +14,9 @@ const float CELLS = 2.5; /* cells across a footprint: neighbouring pixels share 
 /* Jarzynski & Olano 2020, "Hash functions for GPU rendering". */
 uvec4 pcg4d(uvec4 v) {
     v = v * 1664525u + 1013904223u;
-    v += v.yzxy * v.wxyz;
+    v.x += v.y * v.w; v.y += v.z * v.x; v.z += v.x * v.y; v.w += v.y * v.z;
     v ^= v >> 16u;
-    v += v.yzxy * v.wxyz;
+    v.x += v.y * v.w; v.y += v.z * v.x; v.z += v.x * v.y; v.w += v.y * v.z;
     return v;
 }
 

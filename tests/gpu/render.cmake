@@ -1,0 +1,6 @@
+set(render_helpers ${CMAKE_CURRENT_SOURCE_DIR}/render_scene.c ${CMAKE_CURRENT_SOURCE_DIR}/render_oracle.c)
+kinora_test(gpu_render_control SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_control.c ${render_helpers}
+  LIBRARIES kinora_scene kinora_gpu kinora_base m)
+kinora_test(gpu_render_noise SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_noise.c ${render_helpers}
+  LIBRARIES kinora_scene kinora_gpu kinora_base m)
+kinora_test(gpu_render_bvh SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_bvh.c LIBRARIES kinora_scene kinora_base m)

@@ -1,0 +1,100 @@
+/* The tree on the host: every ray finds what brute force finds, in all four orders. */
+#include "base/random.h"
+#include "scene/bvh.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+static kn_bvh_box random_box(kn_rng *rng, double spread, double size) {
+    kn_bvh_box box;
+    for (int a = 0; a < 3; a++) {
+        double middle = kn_rng_uniform(rng, -spread, spread), half = kn_rng_uniform(rng, 0, size);
+        box.low[a] = (float)(middle - half);
+        box.high[a] = (float)(middle + half);
+    }
+    return box;
+}
+
+static bool crosses(const float *low, const float *high, const double origin[3], const double direction[3]) {
+    double enter = 0, leave = 1e30;
+    for (int a = 0; a < 3; a++) {
+        double t0 = (low[a] - origin[a]) / direction[a], t1 = (high[a] - origin[a]) / direction[a];
+        enter = fmax(enter, fmin(t0, t1));
+        leave = fmin(leave, fmax(t0, t1));
+    }
+    return enter <= leave;
+}
+
+/* Walks the threaded form; marks the entries of leaves whose box the ray crosses. Returns the number of steps. */
+static size_t walk(const kn_bvh *bvh, const float *nodes, size_t base, size_t first, const double origin[3], const double direction[3], uint8_t *seen) {
+    size_t steps = 0;
+    for (double at = (double)base; at >= 0 && steps < 1000000; steps++) {
+        const float *node = nodes + ((size_t)at - base) * KN_BVH_NODE_FLOATS;
+        bool inside = crosses(node, node + 4, origin, direction);
+        if (inside && node[7] >= 0)
+            seen[(size_t)node[7] - first] = 1; /* the leaf's first entry */
+        at = inside && node[7] < 0 ? at + 1 : node[3];
+    }
+    return steps;
+}
+
+static void check_tree(size_t count, double spread, double size, uint64_t seed) {
+    kn_rng rng;
+    kn_bvh bvh = {0};
+    kn_rng_init(&rng, seed);
+    kn_bvh_box *boxes = calloc(count + 1, sizeof *boxes);
+    for (size_t i = 0; i < count; i++)
+        boxes[i] = random_box(&rng, spread, size);
+    cr_assert(kn_bvh_build(&bvh, boxes, count, NULL));
+    cr_expect_eq(bvh.triangle_count, count);
+    size_t *leaf_of = calloc(count + 1, sizeof *leaf_of);
+    uint8_t *present = calloc(count + 1, 1);
+    for (size_t n = 0; n < bvh.node_count; n++)
+        for (size_t i = 0; i < bvh.nodes[n].count; i++) {
+            leaf_of[bvh.order[bvh.nodes[n].first + i]] = bvh.nodes[n].first;
+            present[bvh.order[bvh.nodes[n].first + i]]++;
+        }
+    for (size_t i = 0; i < count; i++)
+        cr_expect_eq(present[i], 1);
+    float *nodes = calloc(bvh.node_count + 1, KN_BVH_NODE_FLOATS * sizeof *nodes);
+    uint32_t *stack = calloc(bvh.node_count + 1, sizeof *stack);
+    uint8_t *seen = calloc(count + 1, 1);
+    for (int ray = 0; ray < 40; ray++) {
+        double origin[3], direction[3];
+        for (int a = 0; a < 3; a++) {
+            origin[a] = kn_rng_uniform(&rng, -spread, spread);
+            direction[a] = kn_rng_normal(&rng);
+        }
+        int signs = (direction[0] < 0) + 2 * (direction[1] < 0);
+        kn_bvh_emit(&bvh, signs, 5, 100, -1, stack, nodes);
+        for (size_t i = 0; i < count; i++)
+            seen[i] = 0;
+        size_t steps = count ? walk(&bvh, nodes, 5, 100, origin, direction, seen) : 0;
+        cr_expect(steps <= bvh.node_count);
+        for (size_t i = 0; i < count; i++)
+            if (crosses(boxes[i].low, boxes[i].high, origin, direction))
+                cr_expect(seen[leaf_of[i]], "box %zu is not met", i);
+    }
+    kn_bvh_finish(&bvh);
+    free(boxes), free(leaf_of), free(present), free(nodes), free(stack), free(seen);
+}
+
+Test(bvh, every_box_is_met) {
+    static const size_t counts[] = {0, 1, 2, 3, 4, 5, 17, 256, 3001};
+    for (size_t i = 0; i < KN_COUNT(counts); i++)
+        check_tree(counts[i], 20, 1.5, i + 1);
+}
+
+Test(bvh, equal_boxes_end) { check_tree(777, 0, 0, 3); }
+
+Test(bvh, bad_boxes_are_refused) {
+    kn_bvh bvh = {0};
+    kn_error error;
+    kn_bvh_box boxes[2] = {{{0, 0, 0}, {1, 1, 1}}, {{0, NAN, 0}, {1, 1, 1}}};
+    cr_expect(!kn_bvh_build(&bvh, boxes, 2, &error));
+    cr_expect_eq(error.kind, KN_ERROR_INPUT);
+    boxes[1].low[1] = -INFINITY;
+    cr_expect(!kn_bvh_build(&bvh, boxes, 2, &error));
+    kn_bvh_finish(&bvh);
+}

@@ -1,0 +1,246 @@
+/* Control maps and labels against the naive renderer. */
+#include "render_oracle.h"
+#include "render_scene.h"
+
+#include "scene/render_internal.h"
+
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int validation_messages;
+
+static void count_message(void *user, kn_log_level level, const char *line) {
+    if (level == KN_LOG_ERROR)
+        fprintf(stderr, "%s\n", line), validation_messages++;
+}
+
+static kn_gpu *gpu;
+
+static void open_gpu(void) {
+    kn_error error;
+    kn_gpu_params params = {.validation = true, .log = {.callback = count_message, .level = KN_LOG_WARNING}};
+    cr_assert(kn_gpu_create(&gpu, &params, &error), "%s", error.message);
+}
+
+static void close_gpu(void) {
+    kn_gpu_destroy(&gpu);
+    cr_expect_eq(validation_messages, 0, "validation layers complained");
+}
+
+TestSuite(control, .init = open_gpu, .fini = close_gpu);
+
+/* All pictures of one camera and frame. */
+typedef struct pictures {
+    float *control, *depth, *motion, *noise;
+    uint8_t *semantic;
+    uint16_t *instance;
+    size_t pixels;
+} pictures;
+
+static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t frame) {
+    kn_error error;
+    kn_renderer *renderer;
+    size_t n = (size_t)camera->width * (size_t)camera->height;
+    pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS), malloc(n * 4), malloc(n * 8), malloc(n * 12), malloc(n), malloc(n * 2), n};
+    kn_renderer_params params = {.noise_seed = 7};
+    cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
+    kn_render_target target = {.control = p.control, .depth = p.depth, .motion = p.motion, .noise = p.noise, .semantic = p.semantic, .instance = p.instance};
+    cr_assert(kn_render(renderer, camera, frame, &target, &error), "%s", error.message);
+    kn_renderer_destroy(&renderer);
+    cr_expect_null(renderer);
+    return p;
+}
+
+static void drop(pictures *p) {
+    void *all[] = {p->control, p->depth, p->motion, p->noise, p->semantic, p->instance};
+    for (size_t i = 0; i < KN_COUNT(all); i++)
+        free(all[i]);
+}
+
+/* Differences found in one picture, in pixels. */
+typedef struct tally {
+    int depth, label, normal, motion, color, total;
+} tally;
+
+static void compare_center(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, double u, double v, tally *bad) {
+    kn_vec3 origin, ray;
+    oracle_ray(o, camera, u, v, &origin, &ray);
+    oracle_hit hit = oracle_trace(o, origin, ray, .02, 1e9);
+    const kn_material *m = hit.triangle ? &o->scene->world.materials[hit.triangle->material] : NULL;
+    const float *normal = p->control + KN_CONTROL_NORMAL * p->pixels;
+    if (!m) {
+        bad->depth += !isinf(p->depth[at]) || p->control[KN_CONTROL_DEPTH * p->pixels + at] != 0;
+        bad->label += p->semantic[at] != 0 || p->instance[at] != 0;
+        bad->normal += normal[at] != 0 || p->control[KN_CONTROL_WET * p->pixels + at] != 0;
+    } else {
+        double wet = m->wettable * o->scene->timeline.weather.wetness;
+        bad->depth += fabs(p->depth[at] - hit.t) > 2e-3 + 1e-4 * hit.t ||
+                      fabs(p->control[KN_CONTROL_DEPTH * p->pixels + at] - 2 / (2 + hit.t)) > 1e-3;
+        bad->label += p->semantic[at] != m->semantic || p->instance[at] != hit.triangle->instance ||
+                      fabs(p->control[KN_CONTROL_WET * p->pixels + at] - wet) > 1e-4;
+        kn_pose pose = {0};
+        memcpy(pose.rotation, camera->rotation, sizeof pose.rotation);
+        pose = kn_pose_multiply(&o->scene->timeline.states[o->frame * o->scene->timeline.actor_count].pose, &pose);
+        pose = kn_pose_inverse(&pose);
+        kn_vec3 n = kn_pose_direction(&pose, hit.normal);
+        bad->normal += fabs(normal[at] - n.x) + fabs(normal[at + p->pixels] - n.y) + fabs(normal[at + 2 * p->pixels] - n.z) > .02;
+    }
+    double motion[2] = {0, 0};
+    if (o->frame > 0)
+        oracle_motion(o, camera, u, v, &hit, ray, motion);
+    bad->motion += fabs(p->motion[at] - motion[0]) > .02 + 2e-3 * fabs(motion[0]) ||
+                   fabs(p->motion[at + p->pixels] - motion[1]) > .02 + 2e-3 * fabs(motion[1]);
+}
+
+static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y) {
+    static const double grid[4][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}};
+    double sum[3] = {0}, one[3];
+    for (int s = 0; s < 4; s++) {
+        kn_vec3 origin, ray;
+        oracle_ray(o, camera, x + grid[s][0], y + grid[s][1], &origin, &ray);
+        oracle_color(o, camera, origin, ray, one);
+        for (int c = 0; c < 3; c++)
+            sum[c] += one[c] / 4;
+    }
+    double difference = 0;
+    for (int c = 0; c < 3; c++)
+        difference = fmax(difference, fabs(sum[c] - p->control[(size_t)c * p->pixels + at]));
+    return !(difference < .01);
+}
+
+static tally compare(const kn_scene *scene, const kn_camera *camera, size_t frame) {
+    oracle o;
+    tally bad = {0};
+    cr_assert(oracle_init(&o, scene, frame, NULL));
+    pictures p = draw(scene, camera, frame);
+    for (int y = 0; y < camera->height; y++)
+        for (int x = 0; x < camera->width; x++, bad.total++) {
+            size_t at = (size_t)y * (size_t)camera->width + (size_t)x;
+            compare_center(&o, camera, &p, at, x + .5, y + .5, &bad);
+            bad.color += color_differs(&o, camera, &p, at, x, y);
+        }
+    drop(&p);
+    oracle_finish(&o);
+    return bad;
+}
+
+/* Rays that graze an edge may fall to either side in fp32. */
+static void expect_same(const char *what, tally bad) {
+    int allowed = 1 + bad.total / 150;
+    cr_expect(bad.depth <= allowed && bad.label <= allowed && bad.normal <= allowed && bad.motion <= allowed && bad.color <= 3 * allowed,
+              "%s: of %d pixels differ: depth %d, labels %d, normals %d, motion %d, colour %d", what, bad.total, bad.depth,
+              bad.label, bad.normal, bad.motion, bad.color);
+}
+
+Test(control, street_by_day_and_night) {
+    static const struct { int width, height, frame; double yaw; bool night; } cases[] = {
+        {61, 37, 0, 0, false}, {45, 26, 3, .5, false}, {33, 19, 5, -.7, false}, {61, 37, 1, 0, true}, {39, 25, 6, 2.6, true}};
+    for (size_t i = 0; i < KN_COUNT(cases); i++) {
+        kn_scene scene;
+        char name[40];
+        cr_assert(render_scene_init(&scene, cases[i].night ? &render_scene_night : &render_scene_noon, -1, 0, NULL));
+        kn_camera camera = render_scene_camera(cases[i].width, cases[i].height, cases[i].yaw);
+        snprintf(name, sizeof name, "case %zu", i);
+        expect_same(name, compare(&scene, &camera, (size_t)cases[i].frame));
+        render_scene_finish(&scene);
+    }
+}
+
+Test(control, soups_of_triangles) {
+    static const int counts[] = {0, 1, 2, 37, 900};
+    for (size_t i = 0; i < KN_COUNT(counts); i++) {
+        kn_scene scene;
+        char name[40];
+        cr_assert(render_scene_init(&scene, &render_scene_noon, counts[i], 11 + i, NULL));
+        kn_camera camera = render_scene_camera(29, 17, .9 * (double)i);
+        snprintf(name, sizeof name, "soup of %d", counts[i]);
+        expect_same(name, compare(&scene, &camera, i));
+        render_scene_finish(&scene);
+    }
+}
+
+Test(control, edges_are_where_labels_change) {
+    kn_scene scene;
+    cr_assert(render_scene_init(&scene, &render_scene_noon, -1, 0, NULL));
+    kn_camera camera = render_scene_camera(64, 40, 0);
+    pictures p = draw(&scene, &camera, 0);
+    int edges = 0, missed = 0;
+    for (int y = 0; y < 40; y++)
+        for (int x = 0; x < 64; x++) {
+            size_t at = (size_t)(y * 64 + x);
+            bool edge = p.control[KN_CONTROL_EDGE * p.pixels + at] == 1;
+            edges += edge;
+            bool right = x < 63 && (p.instance[at] != p.instance[at + 1] || p.semantic[at] != p.semantic[at + 1]);
+            bool below = y < 39 && (p.instance[at] != p.instance[at + 64] || p.semantic[at] != p.semantic[at + 64]);
+            missed += (right || below) && !edge;
+        }
+    cr_expect_eq(missed, 0);
+    cr_expect(edges > 60 && edges < 64 * 40 / 3, "%d edge pixels", edges);
+    drop(&p);
+    render_scene_finish(&scene);
+}
+
+Test(control, every_control_value_is_in_range) {
+    kn_scene scene;
+    cr_assert(render_scene_init(&scene, &render_scene_night, -1, 0, NULL));
+    kn_camera camera = render_scene_camera(131, 77, -.2);
+    pictures p = draw(&scene, &camera, 2);
+    int wrong = 0, lamps = 0;
+    for (size_t i = 0; i < p.pixels * KN_CONTROL_CHANNELS; i++) {
+        bool normal = i / p.pixels >= KN_CONTROL_NORMAL && i / p.pixels < KN_CONTROL_EDGE;
+        wrong += !(p.control[i] >= (normal ? -1.001f : 0) && p.control[i] <= 1.001f);
+        lamps += i / p.pixels == KN_CONTROL_LAMP && p.control[i] > .5f;
+    }
+    cr_expect_eq(wrong, 0);
+    cr_expect(lamps > 0, "tail lamps are on at night");
+    drop(&p);
+    render_scene_finish(&scene);
+}
+
+Test(control, a_bad_camera_or_frame_is_an_error) {
+    kn_scene scene;
+    kn_error error;
+    kn_renderer *renderer;
+    float depth[64];
+    cr_assert(render_scene_init(&scene, &render_scene_noon, 5, 1, NULL));
+    kn_camera camera = render_scene_camera(8, 8, 0);
+    kn_render_target target = {.depth = depth};
+    cr_assert(kn_renderer_create(&renderer, gpu, &scene, NULL, &error));
+    cr_expect(!kn_render(renderer, &camera, RENDER_SCENE_FRAMES, &target, &error));
+    cr_expect_eq(error.kind, KN_ERROR_INPUT);
+    camera.k[0][0] = 0;
+    cr_expect(!kn_render(renderer, &camera, 0, &target, &error));
+    cr_expect(strstr(error.message, "singular"), "%s", error.message);
+    camera = render_scene_camera(8, 0, 0);
+    cr_expect(!kn_render(renderer, &camera, 0, &target, &error));
+    camera = render_scene_camera(8, 8, 0);
+    cr_expect(kn_render(renderer, &camera, 0, &target, &error), "%s", error.message);
+    kn_renderer_destroy(&renderer);
+    kn_renderer_destroy(&renderer);
+    scene.world.mesh.triangle[2][1] = 1000000;
+    cr_expect(!kn_renderer_create(&renderer, gpu, &scene, NULL, &error));
+    cr_expect_null(renderer);
+    render_scene_finish(&scene);
+}
+
+Test(control, every_failed_allocation_is_reported) {
+    kn_scene scene;
+    kn_error error;
+    kn_renderer *renderer;
+    cr_assert(render_scene_init(&scene, &render_scene_noon, 40, 1, NULL));
+    uint64_t n = 1;
+    for (; n < 500; n++) {
+        kn_alloc_fail_after(n);
+        bool good = kn_renderer_create(&renderer, gpu, &scene, NULL, &error);
+        kn_alloc_fail_after(0);
+        if (good)
+            break;
+        cr_expect_eq(error.kind, KN_ERROR_MEMORY);
+        cr_expect_null(renderer);
+    }
+    cr_expect(n > 10 && n < 500);
+    kn_renderer_destroy(&renderer);
+    render_scene_finish(&scene);
+}

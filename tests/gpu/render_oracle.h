@@ -1,0 +1,52 @@
+/* The renderer's kernels in naive C: every ray against every triangle. */
+#ifndef KN_TESTS_RENDER_ORACLE_H
+#define KN_TESTS_RENDER_ORACLE_H
+
+#include "kinora/render.h"
+#include "scene/light.h"
+#include "scene/scene.h"
+
+typedef struct oracle_triangle {
+    kn_vec3 corner[3], normal[3];
+    uint16_t material, instance;
+    int actor, wheel; /* actor -1: the world; wheel -1: the body */
+} oracle_triangle;
+
+/* The triangles of one frame, in the world. */
+typedef struct oracle {
+    const kn_scene *scene;
+    size_t frame;
+    kn_light_setup light;
+    kn_vec3 origin; /* of noise coordinates: the renderer's */
+    oracle_triangle *triangles;
+    size_t count;
+} oracle;
+
+typedef struct oracle_hit {
+    const oracle_triangle *triangle; /* NULL: sky */
+    double t;
+    kn_vec3 position, normal, geometric_normal;
+} oracle_hit;
+
+bool oracle_init(oracle *o, const kn_scene *scene, size_t frame, kn_error *error);
+void oracle_finish(oracle *o);
+
+oracle_hit oracle_trace(const oracle *o, kn_vec3 origin, kn_vec3 direction, double t_min, double t_max);
+
+/* World position of the camera's centre and the ray through an image point (depth 1). */
+void oracle_ray(const oracle *o, const kn_camera *camera, double u, double v, kn_vec3 *origin, kn_vec3 *direction);
+
+/* Colour of control maps along a ray, display values. */
+void oracle_color(const oracle *o, const kn_camera *camera, kn_vec3 origin, kn_vec3 direction, double rgb[3]);
+
+/* Movement in pixels of what is seen at a pixel's centre. */
+void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v, const oracle_hit *hit, kn_vec3 direction, double motion[2]);
+
+/* Part of the renderer's parts table that a triangle belongs to. */
+unsigned oracle_part(const oracle *o, const oracle_triangle *triangle);
+kn_pose oracle_part_pose(const oracle *o, int actor, int wheel, size_t frame);
+
+/* noise.comp at a pixel's centre. */
+void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, uint64_t seed, double value[3]);
+
+#endif
