@@ -26,7 +26,7 @@ struct kn_graph {
     kn_gpu_buffer **constants;
     size_t constant_count, constant_capacity;
     size_t first_block_bytes;
-    uint64_t live, peak;
+    uint64_t live, peak, binding_limit;
     int lanes;
     bool storage_inputs, software;
 };
@@ -54,6 +54,8 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     g->first_block_bytes = arena_bytes;
     g->software = info->kind == KN_GPU_SOFTWARE;
     g->storage_inputs = info->max_texel_elements < (8u << 20);
+    g->binding_limit = info->max_buffer_range;
+    if (!g->storage_inputs && info->max_texel_elements * 16 < g->binding_limit) g->binding_limit = info->max_texel_elements * 16;
     if (g->software && !g->storage_inputs && (info->subgroup_size == 8 || info->subgroup_size == 16))
         g->lanes = (int)info->subgroup_size;
     if (!kn_gpu_recorder_create(&g->recorder, gpu, error) ||
@@ -87,6 +89,8 @@ kn_gpu *kn_graph_gpu(const kn_graph *graph) { return graph->gpu; }
 int kn_graph_lanes(const kn_graph *graph) { return graph->lanes; }
 bool kn_graph_storage_inputs(const kn_graph *graph) { return graph->storage_inputs; }
 uint64_t kn_graph_peak_bytes(const kn_graph *graph) { return graph->peak; }
+uint64_t kn_graph_binding_limit(const kn_graph *graph) { return graph->binding_limit; }
+void kn_graph_set_binding_limit(kn_graph *graph, uint64_t bytes) { graph->binding_limit = bytes; }
 
 uint32_t kn_graph_local_size(const kn_graph *graph)
 {

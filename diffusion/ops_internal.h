@@ -34,6 +34,9 @@ bool kn_graph_storage_inputs(const kn_graph *graph);
 uint32_t kn_graph_local_size(const kn_graph *graph);
 /* Tests only: use the portable kernels whatever the device is. */
 void kn_graph_force_portable(kn_graph *graph);
+/* Most bytes that a tensor's part may have in one launch. Tests lower it. */
+uint64_t kn_graph_binding_limit(const kn_graph *graph);
+void kn_graph_set_binding_limit(kn_graph *graph, uint64_t bytes);
 /* Lanes of a weight panel on this device. */
 int kn_panel_lanes(const kn_gpu *gpu);
 

@@ -18,9 +18,7 @@ static int greatest_common_divisor(size_t a, size_t b)
 
 bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int count, int cap, int *members, kn_error *error)
 {
-    const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
-    uint64_t limit = info->max_buffer_range;
-    if (!kn_graph_storage_inputs(graph) && info->max_texel_elements * 16 < limit) limit = info->max_texel_elements * 16;
+    uint64_t limit = kn_graph_binding_limit(graph);
     uint64_t most = (uint64_t)cap;
     int step = 1, total = 0; /* members between aligned offsets: powers of two, so the largest serves all */
     for (int i = 0; i < count; i++) {
