@@ -10,7 +10,7 @@
 
 /* A context with the validation layer where it is installed. `changes` may be NULL. */
 kn_gpu *gpu_open(const kn_gpu_params *changes);
-/* Closes it and fails if anything was logged as an error since the process began. */
+/* Closes it and fails if anything was logged as an error since the process began, or leaked in a sanitizer build. */
 void gpu_close(kn_gpu *gpu);
 kn_log gpu_test_log(void);
 

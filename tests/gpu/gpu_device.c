@@ -158,4 +158,5 @@ Test(device, allocation_failures) {
         kn_gpu_destroy(&gpu);
     }
     cr_assert(done);
+    gpu_close(NULL);
 }
