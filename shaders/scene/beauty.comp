@@ -95,7 +95,7 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
         sky = vec3(0.0);
     }
     /* broad reflection of the sky where no mirror ray goes */
-    float rough = fresnel(s.f0, max(dot(s.normal, view), 0.0)) * (1.0 - 0.7 * s.roughness) * (1.0 - s.mirror);
+    float rough = fresnel_rough(s.f0, max(dot(s.normal, view), 0.0), s.roughness) * (1.0 - s.mirror);
     vec3 shine = mix(vec3(rough), s.albedo, s.metallic) * ambient(reflect(p.direction, s.normal)) * (0.4 + 0.6 * up);
     return color * weight + sky * up + shine * (s.metallic > 0.5 ? 1.0 - 0.8 * s.mirror : 1.0);
 }
@@ -119,7 +119,7 @@ bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
     mirror = mirror < 0.012 ? 0.0 : mirror;
     vec3 emitted = s.emission * frame_texel(FRAME_LAMPS).w;
     vec3 light = illuminate(h, s, p, turn, index, 1.0 - mirror) + emitted * (1.0 - mirror);
-    float clear = fog_transmission(h.t);
+    float clear = fog_transmission(p.mirrored == 0 ? p.travelled + h.t : h.t);
     p.color += p.throughput * (light * clear + frame_texel(FRAME_FOG).xyz * (1.0 - clear));
     if (p.mirrored == 0) {
         p.depth = p.travelled + h.t;

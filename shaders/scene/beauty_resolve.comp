@@ -9,18 +9,33 @@ layout(set = 0, binding = 1, std430) writeonly buffer Linear { vec4 linear[]; };
 
 const int REACH = 3;
 
+float inverse_depth(ivec2 pixel) {
+    ivec2 other = clamp(pixel, ivec2(0), push.size - 1);
+    return 1.0 / texelFetch(radiance, 2 * (other.y * push.size.x + other.x) + 1).w;
+}
+
+/* The smaller of the differences to both sides: the surface's own slope where one side is another surface. Inverse depth is
+ * linear over the picture of a plane. */
+float slope(float here, ivec2 pixel, ivec2 step) {
+    float after = inverse_depth(pixel + step) - here, before = here - inverse_depth(pixel - step);
+    return abs(after) < abs(before) ? after : before;
+}
+
 void main() {
     ivec2 pixel = ivec2(gl_GlobalInvocationID.xy);
     if (pixel.x >= push.size.x) return;
     int at = pixel.y * push.size.x + pixel.x;
     vec4 color = texelFetch(radiance, 2 * at), sky = texelFetch(radiance, 2 * at + 1);
+    float here = 1.0 / sky.w;
+    vec2 slopes = vec2(slope(here, pixel, ivec2(1, 0)), slope(here, pixel, ivec2(0, 1)));
     float sum = 0.0, weights = 0.0;
     for (int y = -REACH; y <= REACH; y++)
         for (int x = -REACH; x <= REACH; x++) {
             ivec2 other = clamp(pixel + ivec2(x, y), ivec2(0), push.size - 1);
             int index = 2 * (other.y * push.size.x + other.x);
-            float visible = texelFetch(radiance, index).w, depth = texelFetch(radiance, index + 1).w;
-            float weight = max(1.0 - abs(depth - sky.w) / (0.04 * sky.w + 0.02), 0.0) + 1e-5;
+            float visible = texelFetch(radiance, index).w, there = 1.0 / texelFetch(radiance, index + 1).w;
+            float away = abs(there - here - dot(slopes, vec2(other - pixel)));
+            float weight = max(1.0 - away / (0.04 * here), 0.0) + 1e-5;
             sum += weight * visible;
             weights += weight;
         }

@@ -24,6 +24,12 @@ float fresnel(float f0, float cosine) {
     return f0 + (1.0 - f0) * x2 * x2 * x;
 }
 
+/* The same for a rough surface, whose grazing reflection is weaker (Lagarde 2011). */
+float fresnel_rough(float f0, float cosine, float roughness) {
+    float x = clamp(1.0 - cosine, 0.0, 1.0), x2 = x * x;
+    return f0 + (max(1.0 - roughness, f0) - f0) * x2 * x2 * x;
+}
+
 /* Unit vector of a cosine-weighted hemisphere about n for (u, v) in the unit square; the frame follows Duff et al. 2017,
  * "Building an Orthonormal Basis, Revisited". */
 vec3 hemisphere(vec3 n, vec2 uv) {

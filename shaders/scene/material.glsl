@@ -60,6 +60,26 @@ vec3 noise2(vec2 p) {
     return vec3(2.0 * (a + (b - a) * u.x + (c - a) * u.y + k * u.x * u.y) - 1.0, 2.0 * du * (vec2(b - a, c - a) + k * u.yx));
 }
 
+uint hash_corner(ivec3 cell) {
+    uint h = uint(cell.x) * 0x9e3779b1u + uint(cell.y) * 0x85ebca77u + uint(cell.z) * 0xc2b2ae3du;
+    h = (h ^ (h >> 15)) * 0x2c1b3c6du;
+    return h ^ (h >> 13);
+}
+
+/* The same in space: xyz its gradient by p, w in -1..1. */
+vec4 noise3(vec3 p) {
+    vec3 base = floor(p), f = p - base;
+    ivec3 i = ivec3(base);
+    vec3 u = f * f * (3.0 - 2.0 * f), du = 6.0 * f * (1.0 - f);
+    vec4 low = vec4(unit(hash_corner(i)), unit(hash_corner(i + ivec3(1, 0, 0))), unit(hash_corner(i + ivec3(0, 1, 0))), unit(hash_corner(i + ivec3(1, 1, 0))));
+    i.z += 1;
+    vec4 high = vec4(unit(hash_corner(i)), unit(hash_corner(i + ivec3(1, 0, 0))), unit(hash_corner(i + ivec3(0, 1, 0))), unit(hash_corner(i + ivec3(1, 1, 0))));
+    vec4 at = mix(low, high, u.z), by_z = (high - low) * du.z;
+    vec2 row = mix(at.xz, at.yw, u.x), row_z = mix(by_z.xz, by_z.yw, u.x);
+    return vec4(2.0 * vec3(du.x * mix(at.y - at.x, at.w - at.z, u.y), du.y * (row.y - row.x), mix(row_z.x, row_z.y, u.y)),
+                2.0 * mix(row.x, row.y, u.y) - 1.0);
+}
+
 /* How much of a detail of this frequency (1/m) survives a footprint in metres. */
 float visible(float frequency, float footprint) { return clamp(2.0 - 4.0 * frequency * footprint, 0.0, 1.0); }
 
@@ -128,7 +148,6 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     vec2 q = weight.z > 0.55 ? p.xy : weight.x > weight.y ? p.yz : p.xz;
     vec3 ax = weight.z > 0.55 || weight.x <= weight.y ? vec3(1, 0, 0) : vec3(0, 1, 0);
     vec3 ay = weight.z > 0.55 ? vec3(0, 1, 0) : vec3(0, 0, 1);
-    if (kind == TEXTURE_LEAVES) q += vec2(0.6, 0.8) * (weight.z > 0.55 ? p.z : weight.x > weight.y ? p.x : p.y);
     if (kind == TEXTURE_BARK) q.y *= 0.2;
     q += vec2(float(salt & 31u) * 17.3, float((salt >> 5) & 31u) * 11.7);
     vec4 f = texture_frequencies(kind);
@@ -136,7 +155,7 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     float seen_middle = visible(f.y, footprint), seen_fine = visible(f.z, footprint);
     float c = coarse.x * visible(f.x, footprint), b = middle.x * seen_middle, a = fine.x * seen_fine;
     vec2 slope = f.w * (seen_fine * fine.yz * 0.5 + seen_middle * middle.yz * 0.25);
-    vec3 tone = vec3(1.0);
+    vec3 tone = vec3(1.0), bend = vec3(0.0);
 
     switch (kind) {
     case TEXTURE_ASPHALT: {
@@ -208,13 +227,17 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
         break;
     }
     case TEXTURE_LEAVES: {
-        vec3 clump = noise2(q * 1.35 + 9.0);
-        float depth = clamp(0.62 + 0.42 * clump.x * visible(1.35, footprint) + 0.35 * b + 0.28 * a, 0.12, 1.6);
-        tone = mix(vec3(0.72, 0.95, 0.70), vec3(1.30, 1.08, 0.75), clamp(0.45 + 0.5 * c + 0.3 * b, 0.0, 1.0)) * (0.35 + 0.95 * depth);
+        vec4 tint = noise3(p * 0.45), clump = noise3(p * 1.3), twig = noise3(p * 3.7), leaf = noise3(p * 9.5);
+        float seen_twig = visible(3.7, footprint), seen_leaf = visible(9.5, footprint);
+        float depth = 0.62 + 0.45 * clump.w * visible(1.3, footprint) + 0.50 * twig.w * seen_twig + 0.55 * leaf.w * seen_leaf;
+        float yellow = 0.45 + 0.4 * tint.w + 0.3 * leaf.w * seen_leaf;
+        tone = mix(vec3(0.70, 0.92, 0.68), vec3(1.35, 1.10, 0.72), clamp(yellow, 0.0, 1.0)) * (0.22 + 1.10 * clamp(depth, 0.05, 1.6));
+        s.roughness = 1.0;
         s.translucency = 0.45;
-        float cover = 0.5 + 0.30 * middle.x + 0.32 * fine.x + 0.18 * clump.x;
-        s.hole = cover < 0.52 - 1.15 * facing;
-        slope += 0.35 * visible(1.35, footprint) * clump.yz;
+        float cover = 0.5 + 0.22 * clump.w + 0.30 * twig.w + 0.36 * leaf.w;
+        s.hole = cover < max(0.72 - 1.25 * facing, 0.06);
+        bend = 0.30 * clump.xyz * visible(1.3, footprint) + 0.14 * twig.xyz * seen_twig + 0.07 * leaf.xyz * seen_leaf;
+        slope = vec2(0.0);
         break;
     }
     case TEXTURE_BARK:
@@ -270,7 +293,7 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     default: break;
     }
     s.albedo = clamp(s.albedo * max(tone, vec3(0.05)), 0.0, 0.95);
-    s.normal = normalize(n - slope.x * (ax - n * dot(ax, n)) - slope.y * (ay - n * dot(ay, n)));
+    s.normal = normalize(n - (bend - n * dot(bend, n)) - slope.x * (ax - n * dot(ax, n)) - slope.y * (ay - n * dot(ay, n)));
     return s;
 }
 
@@ -280,11 +303,11 @@ void surface_wet(inout surface s, float wet, float up, vec3 p, vec3 normal, floa
     if (wet <= 0.0) return;
     vec3 low = noise2(p.xy * 0.21 + 4.0), high = noise2(p.xy * 0.9 + 40.0);
     float level = clamp(up, 0.0, 1.0);
-    float puddle = smoothstep(0.05, 0.45, low.x + 0.3 * high.x + 0.35 * wet - 0.25) * level * level * wet;
+    float puddle = smoothstep(0.12, 0.42, low.x + 0.3 * high.x + 0.35 * wet - 0.25) * level * level * wet;
     s.albedo *= mix(vec3(1.0), vec3(0.50, 0.51, 0.53), wet * (0.55 + 0.45 * level)) * (1.0 - 0.25 * puddle);
-    s.roughness = mix(s.roughness, mix(0.30, 0.04, puddle), wet * level);
-    s.normal = normalize(mix(s.normal, normal, level * (0.55 + 0.45 * puddle)));
-    s.mirror = max(s.mirror, wet * level * (0.45 + 0.55 * puddle));
+    s.roughness = mix(s.roughness, mix(0.42, 0.05, puddle), wet * level);
+    s.normal = normalize(mix(s.normal, normal, level * (0.70 + 0.30 * puddle)));
+    s.mirror = max(s.mirror, wet * level * (0.40 + 0.60 * puddle));
     s.f0 = mix(s.f0, max(s.f0, 0.03), wet);
 }
 

@@ -15,8 +15,8 @@ vec2 clouds(vec3 d, vec3 sun, float cover) {
         weight *= 0.52;
         scale *= 2.13;
     }
-    float threshold = mix(0.55, -0.75, cover);
-    float amount = smoothstep(threshold, threshold + mix(0.35, 0.75, cover), density);
+    float threshold = mix(0.42, -0.75, cover);
+    float amount = smoothstep(threshold, threshold + mix(0.16, 0.9, cover * cover), density);
     return vec2(amount, clamp(0.55 + 0.9 * (density - shade), 0.0, 1.0));
 }
 
@@ -26,6 +26,9 @@ vec3 sky_radiance(vec3 d, float with_disc) {
     float darkness = frame_texel(FRAME_LAMPS).z, cover = zenith.w, rain = frame_texel(FRAME_FOG).w;
     float up = max(d.z, 0.0), towards = dot(d, sun.xyz), bright = max(sun_color.x, max(sun_color.y, sun_color.z));
     vec3 color = sky_gradient(vec3(d.xy, up));
+    /* the gradient is the mean of blue and cloud: between broken clouds the sky is bluer than that */
+    float broken = 1.6 * cover * (1.0 - smoothstep(0.5, 0.95, cover));
+    color = max(color + (color - dot(color, vec3(0.2126, 0.7152, 0.0722))) * broken, vec3(0.0)) * (1.0 - 0.25 * broken);
     /* the side of the sun is brighter and warmer, most of all when it stands low */
     float low = 1.0 - smoothstep(0.05, 0.45, sun.z), side = 0.5 + 0.5 * towards;
     color *= 1.0 + (0.55 * low + 0.25) * (1.0 - cover) * (side * side * 2.0 - 0.8);
@@ -35,7 +38,7 @@ vec3 sky_radiance(vec3 d, float with_disc) {
     if (darkness > 0.5) {
         vec2 at = floor(d.xy / (1.0 + d.z) * 260.0);
         uint h = hash_cell(ivec2(at) + 5000);
-        color += (h & 1023u) < 3u && d.z > 0.05 ? vec3(0.10, 0.11, 0.12) * unit(h >> 12) * (darkness - 0.5) * 2.0 * (1.0 - cover) : vec3(0.0);
+        color += (h & 1023u) < 2u && d.z > 0.05 ? vec3(0.07, 0.08, 0.09) * unit(h >> 12) * (darkness - 0.5) * 2.0 * (1.0 - cover) : vec3(0.0);
     }
     vec2 cloud = clouds(vec3(d.xy, up + 0.01), sun.xyz, cover);
     vec3 sky_light = 0.55 * zenith.xyz + 0.45 * horizon;

@@ -102,21 +102,32 @@ Test(beauty_kernels, bright_keeps_what_is_above_white) {
     expect_close(got, expected, KN_COUNT(got), 1e-4, "bright");
 }
 
+static const float *radiance_at(const float *source, int x, int y) { return &source[(held(y, HEIGHT - 1) * WIDTH + held(x, WIDTH - 1)) * 8]; }
+
+/* Slope of inverse depth: the smaller of the differences to both sides. */
+static double slope_of(const float *source, int x, int y, int dx, int dy) {
+    double here = 1 / radiance_at(source, x, y)[7];
+    double after = 1 / radiance_at(source, x + dx, y + dy)[7] - here, before = here - 1 / radiance_at(source, x - dx, y - dy)[7];
+    return fabs(after) < fabs(before) ? after : before;
+}
+
 Test(beauty_kernels, resolve_smooths_visibility_but_not_across_depths) {
     static float source[WIDTH * HEIGHT * 8], got[WIDTH * HEIGHT * 4], expected[WIDTH * HEIGHT * 4];
     fill(source, KN_COUNT(source), 0, 1, 3);
     for (int i = 0; i < WIDTH * HEIGHT; i++)
-        source[i * 8 + 7] = i % WIDTH < 17 ? 10 + source[i * 8 + 7] * .1f : 50; /* two walls */
+        source[i * 8 + 7] = i % WIDTH < 17 ? 10 + source[i * 8 + 7] * .1f : 50 + (float)(i / WIDTH); /* two walls */
     const int push[2] = {WIDTH, HEIGHT};
     tensor slots[] = {{source, KN_COUNT(source)}, {got, KN_COUNT(got)}};
     run(KN_KERNEL_SCENE_BEAUTY_RESOLVE, WIDTH, HEIGHT, slots, 2, push, sizeof push);
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++) {
             const float *here = &source[(y * WIDTH + x) * 8];
-            double sum = 0, weights = 0;
+            double sum = 0, weights = 0, sx = slope_of(source, x, y, 1, 0), sy = slope_of(source, x, y, 0, 1);
             for (int i = 0; i < 49; i++) {
-                const float *there = &source[(held(y + i / 7 - 3, HEIGHT - 1) * WIDTH + held(x + i % 7 - 3, WIDTH - 1)) * 8];
-                double weight = fmax(1 - fabs(there[7] - here[7]) / (.04 * here[7] + .02), 0) + 1e-5;
+                int ox = held(x + i % 7 - 3, WIDTH - 1), oy = held(y + i / 7 - 3, HEIGHT - 1);
+                const float *there = radiance_at(source, ox, oy);
+                double away = fabs(1 / (double)there[7] - 1 / (double)here[7] - sx * (ox - x) - sy * (oy - y));
+                double weight = fmax(1 - away * here[7] / .04, 0) + 1e-5;
                 sum += weight * there[3];
                 weights += weight;
             }
