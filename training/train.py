@@ -177,6 +177,8 @@ def train(args, clips, tokenizer, model, chosen, optimizer, state, ema, path):
         if time.time() - saved > 180:
             save(path, model, ema, optimizer, state, tokenizer)
             saved = time.time()
+            clips = Clips(args.data)  # rendering may still add to them
+            starts = groups_of(clips, args.frames, 6)
     save(path, model, ema, optimizer, state, tokenizer)
 
 

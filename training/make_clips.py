@@ -1,0 +1,59 @@
+"""Renders training clips with kinora-render-clip: random worlds, weathers, times of day and traffic.
+
+    python3 training/make_clips.py build/tools/kinora-render-clip CLIPS --scenes 200 [--frames 0,24] [--first 0]
+
+Scene n is made from seed n alone, so that several processes can share a range (--first, --step).
+"""
+import argparse
+import json
+import os
+import random
+import subprocess
+import tempfile
+
+KINDS = ["town"] * 5 + ["junction"] * 3 + ["motorway"] * 3 + ["rural"] * 2
+WEATHERS = ["clear"] * 4 + ["overcast"] * 2 + ["rain"] * 3 + ["fog"]
+TIMES = ["day"] * 5 + ["dusk"] * 3 + ["night"] * 2
+
+
+def scene(seed):
+    """-> (scene JSON, command-line options)"""
+    choose = random.Random(seed * 7919 + 17)
+    options = {"--weather": choose.choice(WEATHERS), "--time": choose.choice(TIMES),
+               "--traffic": str(choose.choice([0, 3, 6, 9, 12, 16, 20, 24])), "--seed": str(seed)}
+    return {"generate": {"kind": choose.choice(KINDS), "seed": seed}}, options
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("out")
+    parser.add_argument("--scenes", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--step", type=int, default=1)
+    parser.add_argument("--frames", default="0,30", help="frames at 12 per second, or a:b")
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    frames = args.frames
+    if ":" in frames:
+        frames = ",".join(str(i) for i in range(*map(int, frames.split(":"))))
+    for seed in range(args.first, args.first + args.scenes, args.step):
+        target = os.path.join(args.out, f"{seed:06d}.safetensors")
+        if os.path.exists(target):
+            continue
+        description, options = scene(seed)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(description, file)
+            file.flush()
+            command = [args.program, file.name, "--frames", frames, "--raw", target]
+            for name, value in options.items():
+                command += [name, value]
+            result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode != 0:
+            print(f"scene {seed}: {result.stderr.strip()}", flush=True)
+        else:
+            print(f"scene {seed}: {description['generate']['kind']} {' '.join(options.values())}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
