@@ -97,7 +97,8 @@ bool kn_gpu_buffer_create(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_g
     if (size == 0)
         return kn_fail(error, KN_ERROR_INTERNAL, "a buffer of 0 bytes was asked for");
     if (size > gpu->max_allocation)
-        return kn_fail(error, KN_ERROR_MEMORY, "%s: a buffer of %zu MiB is larger than the device allows", gpu->info.name, size >> 20);
+        return kn_fail(error, KN_ERROR_MEMORY, "%s: a buffer of %zu MiB is larger than the device allows", gpu->info.name,
+                       size >> 20);
     kn_vk_buffer_collect(gpu);
     kn_gpu_buffer *made = kn_alloc(1, sizeof(*made), error);
     if (!made)
@@ -106,7 +107,6 @@ bool kn_gpu_buffer_create(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_g
     made->size = size;
     made->padded = (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN;
     made->references = 1;
-    gpu->live_buffers++;
     if (!make_handles(made, memory, error)) {
         kn_gpu_buffer_destroy(&made);
         return false;
@@ -121,7 +121,6 @@ void kn_gpu_buffer_destroy(kn_gpu_buffer **pointer) {
     kn_gpu_buffer *buffer = *pointer;
     kn_gpu *gpu = buffer->gpu;
     *pointer = NULL;
-    gpu->live_buffers--;
     buffer->destroyed = true;
     if (buffer->last_use <= kn_vk_completed(gpu)) {
         free_handles(buffer);

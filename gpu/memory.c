@@ -132,6 +132,8 @@ bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gp
         good = allocate(gpu, memory->size, memory->type, &memory->memory, &memory->mapped, error);
     if (!good)
         return false;
+    if (gpu->hide_mapping && kind == KN_GPU_MEMORY_DEVICE)
+        memory->mapped = NULL;
     VkResult result = vkBindBufferMemory(gpu->device, buffer, memory->memory, memory->offset);
     if (result != VK_SUCCESS) {
         kn_vk_memory_finish(memory, gpu);

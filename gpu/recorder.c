@@ -145,7 +145,8 @@ static bool begin(kn_gpu_recorder *recorder, kn_error *error) {
 
 /* Room to list `count` more buffers, so that list() cannot fail. */
 static bool reserve(kn_gpu_recorder *recorder, uint32_t count, kn_error *error) {
-    return kn_grow(&recorder->buffers, &recorder->buffer_capacity, recorder->buffer_count + count, sizeof(*recorder->buffers), error);
+    return kn_grow(&recorder->buffers, &recorder->buffer_capacity, recorder->buffer_count + count,
+                   sizeof(*recorder->buffers), error);
 }
 
 static void list(kn_gpu_recorder *recorder, const access_range *uses, uint32_t count) {

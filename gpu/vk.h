@@ -119,7 +119,7 @@ struct kn_gpu {
     uint64_t memory_limit, memory_now, memory_peak;
     uint32_t allocations;
     kn_gpu_buffer *dead; /* destroyed by the caller, still in use by the device */
-    uint32_t live_buffers, live_recorders;
+    bool hide_mapping; /* tests only: device memory behaves as on a discrete GPU */
 
     kn_gpu_recorder *transfer; /* for copies to and from memory that is not mapped */
     kn_gpu_buffer *staging;

@@ -129,7 +129,8 @@ static uint32_t constant_value(module *m, uint32_t id) {
 static uint32_t type_size(module *m, uint32_t id, uint32_t matrix_stride, int depth) {
     symbol *s = get(m, id);
     const uint32_t *w = s->instruction;
-    if (depth > 32 || length(s) < 3)
+    bool four = opcode(s) >= OP_TYPE_VECTOR && opcode(s) <= OP_TYPE_ARRAY;
+    if (depth > 32 || length(s) < (four ? 4u : 3u))
         return 0;
     switch (opcode(s)) {
     case OP_TYPE_INT:
@@ -181,7 +182,7 @@ static bool add_storage(module *m, const symbol *variable, const symbol *type, s
 }
 
 static bool add_texel(module *m, const symbol *variable, const symbol *type, spirv_info *info) {
-    const symbol *image = opcode(type) == OP_TYPE_SAMPLED_IMAGE ? get(m, type->instruction[2]) : type;
+    const symbol *image = opcode(type) == OP_TYPE_SAMPLED_IMAGE && length(type) > 2 ? get(m, type->instruction[2]) : type;
     if (opcode(image) != OP_TYPE_IMAGE || length(image) < 9 || image->instruction[3] != IMAGE_DIM_BUFFER ||
         image->instruction[7] != 1)
         return refuse(m, "only storage buffers, samplerBuffer and usamplerBuffer may be bound");

@@ -55,35 +55,53 @@ Test(device, interfaces_are_read_from_spirv) {
     cr_assert(texel->bindings[0].kind == KN_BINDING_TEXEL && texel->bindings[0].reads && !texel->bindings[0].writes);
 }
 
-/* Runs a chain on its own context and returns whether the result is right. */
-static void *work(void *argument) {
-    uint32_t add = *(uint32_t *)argument, got[100], want = 0;
-    kn_error error = {0};
-    kn_gpu *gpu = gpu_open(NULL);
-    kn_gpu_buffer *x = gpu_buffer(gpu, sizeof(got), NULL);
-    kn_gpu_recorder *recorder = gpu_recorder(gpu);
+/* A context of its own, a chain of launches on it, and whether the result is right. Runs in any thread: no asserts. */
+typedef struct chain {
+    uint32_t add;
+    bool right;
+    kn_error error;
+} chain;
+
+static bool run_chain(chain *c, kn_gpu *gpu, kn_gpu_buffer *x, kn_gpu_recorder *recorder) {
+    uint32_t got[100], want = 0;
     for (int i = 0; i < 20; i++) {
-        good(gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, 100, add, &error));
-        want = 3 * want + add;
+        if (!gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, 100, c->add, &c->error))
+            return false;
+        want = 3 * want + c->add;
     }
-    good(kn_gpu_submit(recorder, &error));
-    good(kn_gpu_wait(recorder, &error));
-    good(kn_gpu_download(x, 0, got, sizeof(got), &error));
+    if (!kn_gpu_submit(recorder, &c->error) || !kn_gpu_wait(recorder, &c->error) ||
+        !kn_gpu_download(x, 0, got, sizeof(got), &c->error))
+        return false;
     for (int i = 0; i < 100; i++)
-        cr_assert_eq(got[i], want);
+        if (got[i] != want)
+            return kn_fail(&c->error, KN_ERROR_INTERNAL, "element %d is %u, expected %u", i, got[i], want);
+    return true;
+}
+
+static void *work(void *argument) {
+    chain *c = argument;
+    kn_gpu *gpu = NULL;
+    kn_gpu_buffer *x = NULL;
+    kn_gpu_recorder *recorder = NULL;
+    c->right = kn_gpu_create(&gpu, &(kn_gpu_params){.validation = true, .log = gpu_test_log()}, &c->error) &&
+               kn_gpu_buffer_create(&x, gpu, 400, KN_GPU_MEMORY_DEVICE, &c->error) &&
+               kn_gpu_recorder_create(&recorder, gpu, &c->error) && run_chain(c, gpu, x, recorder);
     kn_gpu_recorder_destroy(&recorder);
     kn_gpu_buffer_destroy(&x);
-    gpu_close(gpu);
+    kn_gpu_destroy(&gpu);
     return NULL;
 }
 
 Test(device, two_contexts_in_two_threads) {
     pthread_t threads[2];
-    uint32_t adds[2] = {1, 7};
+    chain chains[2] = {{.add = 1}, {.add = 7}};
     for (int i = 0; i < 2; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, work, &adds[i]), 0);
-    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, work, &chains[i]), 0);
+    for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
+        cr_assert(chains[i].right, "%s", chains[i].error.message);
+    }
+    gpu_close(NULL);
 }
 
 Test(device, a_buffer_of_another_context_is_refused) {
@@ -115,8 +133,10 @@ Test(device, wide_vectors_that_compute_wrongly_are_given_up) {
     cr_assert(made, "%s", error.message);
     cr_assert_eq(kn_gpu_get_info(gpu)->subgroup_size, 8);
     gpu_close(gpu);
-    uint32_t add = 5;
-    work(&add); /* and the narrow ones work */
+    chain narrow = {.add = 5};
+    work(&narrow);
+    cr_assert(narrow.right, "%s", narrow.error.message);
+    gpu_close(NULL);
 }
 
 Test(device, a_chosen_width_is_respected) {
@@ -159,4 +179,60 @@ Test(device, allocation_failures) {
     }
     cr_assert(done);
     gpu_close(NULL);
+}
+
+/* Copies, zeros and pieces larger than the staging buffer, as on a device whose memory is not mapped. */
+Test(device, memory_that_is_not_mapped) {
+    enum { SIZE = (33 << 20) + 7 };
+    kn_error error = {0};
+    kn_gpu *gpu = gpu_open(NULL);
+    gpu->hide_mapping = true;
+    uint8_t *data = malloc(SIZE), *back = malloc(SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (int i = 0; i < 2; i++) {
+        kn_gpu_buffer *buffer = gpu_buffer(gpu, SIZE, NULL), *small = gpu_buffer(gpu, 1000, NULL);
+        cr_assert_null(kn_gpu_buffer_map(buffer));
+        good(kn_gpu_download(buffer, 0, back, SIZE, &error));
+        for (size_t j = 0; j < SIZE; j++)
+            cr_assert(back[j] == 0);
+        good(kn_gpu_upload(buffer, 0, data, SIZE, &error));
+        good(kn_gpu_download(buffer, 3, back, SIZE - 3, &error));
+        cr_assert_eq(memcmp(back, data + 3, SIZE - 3), 0);
+        good(kn_gpu_upload(small, 8, data, 400, &error));
+        kn_gpu_recorder *recorder = gpu_recorder(gpu);
+        good(gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = small}, 250, 1, &error));
+        good(kn_gpu_submit(recorder, &error));
+        uint32_t got[250] = {0}, want[250] = {0};
+        memcpy(want + 2, data, 400);
+        good(kn_gpu_download(small, 0, got, 1000, &error));
+        for (int j = 0; j < 250; j++)
+            cr_assert_eq(got[j], 3 * want[j] + 1);
+        kn_gpu_recorder_destroy(&recorder);
+        kn_gpu_buffer_destroy(&small);
+        kn_gpu_buffer_destroy(&buffer);
+    }
+    free(data);
+    free(back);
+    gpu_close(gpu);
+}
+
+/* Once the device is lost every call says so, and everything can still be destroyed. */
+Test(device, a_lost_device) {
+    kn_error error = {0};
+    kn_gpu *gpu = gpu_open(NULL);
+    kn_gpu_buffer *x = gpu_buffer(gpu, 400, NULL), *none;
+    kn_gpu_recorder *recorder = gpu_recorder(gpu);
+    good(gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, 100, 1, &error));
+    good(kn_gpu_submit(recorder, &error));
+    good(kn_gpu_wait(recorder, &error));
+    gpu->lost = true;
+    uint32_t values[100];
+    bad(KN_ERROR_DEVICE, kn_gpu_submit(recorder, &error));
+    bad(KN_ERROR_DEVICE, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, 100, 1, &error));
+    bad(KN_ERROR_DEVICE, kn_gpu_download(x, 0, values, 400, &error));
+    bad(KN_ERROR_DEVICE, kn_gpu_buffer_create(&none, gpu, 4, KN_GPU_MEMORY_DEVICE, &error));
+    kn_gpu_recorder_destroy(&recorder);
+    kn_gpu_buffer_destroy(&x);
+    gpu_close(gpu);
 }
