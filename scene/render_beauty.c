@@ -5,7 +5,7 @@
 
 /* Work buffers for one picture size. */
 typedef struct kn_render_beauty {
-    kn_gpu_buffer *radiance;              /* [h][w][2] vec4 */
+    kn_gpu_buffer *radiance;              /* [h][w][3] vec4 */
     kn_gpu_buffer *linear;                /* [h][w] vec4 */
     kn_gpu_buffer *bright, *half, *narrow, *wide; /* [ceil(h/4)][ceil(w/4)] vec4; half: blurred in one direction */
 } kn_render_beauty;
@@ -30,7 +30,7 @@ static bool beauty_make_buffers(kn_renderer *renderer, int width, int height, kn
     beauty_free_buffers(work);
     size_t pixels = (size_t)width * (size_t)height * 16, small = (size_t)((width + 3) / 4) * (size_t)((height + 3) / 4) * 16;
     const struct { kn_gpu_buffer **buffer; size_t size; } wanted[] = {
-        {&work->radiance, pixels * 2}, {&work->linear, pixels}, {&work->bright, small},
+        {&work->radiance, pixels * 3}, {&work->linear, pixels}, {&work->bright, small},
         {&work->half, small}, {&work->narrow, small}, {&work->wide, small}};
     for (size_t i = 0; i < KN_COUNT(wanted); i++)
         if (!kn_gpu_buffer_create(wanted[i].buffer, renderer->gpu, wanted[i].size, KN_GPU_MEMORY_DEVICE, error))

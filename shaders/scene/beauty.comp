@@ -1,6 +1,6 @@
 /* The beauty picture before its post passes: textured surfaces under sun, sky and lamps, with shadows, mirrors, fog.
- * Per pixel two vec4: everything but the sky's diffuse light, and mean sky visibility | the sky's diffuse light, and depth
- * (beauty_resolve.comp smooths the visibility and joins them). Everything is a function of the scene, the frame and the
+ * Per pixel three vec4: emitted and reflected light, and mean sky visibility | the sky's diffuse light, and depth | what
+ * mirrors show, and by how many pixels it is to be drawn out upwards (beauty_resolve.comp smooths and joins them). Everything is a function of the scene, the frame and the
  * pixel: the same input gives the same bytes. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -27,7 +27,9 @@ struct path {
     vec3 throughput;
     vec3 color;       /* gathered so far */
     vec3 sky_light;   /* of the first surface, still to be multiplied by its visibility */
+    vec3 mirrored_color;
     float visible_sky, depth, travelled;
+    float spread, blur; /* half angle of a rough mirror's image, radians; the same in pixels */
     int mirrored;
 };
 
@@ -70,7 +72,9 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
         lamp_direction = more ? towards : lamp_direction;
         lamp_away = more ? away : lamp_away;
     }
-    float scale = frame_texel(FRAME_LAMPS).x;
+    /* the eye adapts: light near a lamp is held below what would burn out */
+    float scale = frame_texel(FRAME_LAMPS).x, peak = max(lamps.x, max(lamps.y, lamps.z)) / max(max(s.albedo.x, max(s.albedo.y, s.albedo.z)), 0.05);
+    scale /= 1.0 + 0.8 * peak * scale;
     vec3 sun_light = frame_texel(FRAME_SUN_COLOR).xyz * reflected(s, view, sun.xyz);
     bool sun_blocked = false, sky_blocked = false, lamp_blocked = false;
     float side = float(index) + 0.5;
@@ -86,25 +90,25 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
         sky_blocked = ray == 1 ? blocked : sky_blocked;
         lamp_blocked = ray == 2 ? blocked : lamp_blocked;
     }
-    float up = p.mirrored == 0 ? (sky_blocked ? 0.0 : 1.0) : 0.75;
     vec3 color = (sun_blocked ? s.translucency * 0.3 : 1.0) * sun_light + (lamps - (lamp_blocked ? strongest : vec3(0.0))) * scale;
     vec3 sky = s.albedo * (1.0 - s.metallic) * ambient(s.normal) * weight;
-    if (p.mirrored == 0) {
-        p.sky_light = sky;
-        p.visible_sky = up;
-        sky = vec3(0.0);
-    }
     /* broad reflection of the sky where no mirror ray goes */
     float rough = fresnel_rough(s.f0, max(dot(s.normal, view), 0.0), s.roughness) * (1.0 - s.mirror);
-    vec3 shine = mix(vec3(rough), s.albedo, s.metallic) * ambient(reflect(p.direction, s.normal)) * (0.4 + 0.6 * up);
-    return color * weight + sky * up + shine * (s.metallic > 0.5 ? 1.0 - 0.8 * s.mirror : 1.0);
+    float covered = s.metallic > 0.5 ? 1.0 - 0.8 * s.mirror : 1.0;
+    sky += mix(vec3(rough), s.albedo, s.metallic) * ambient(reflect(p.direction, s.normal)) * covered;
+    if (p.mirrored != 0) return color * weight + sky * 0.75;
+    p.sky_light = sky;
+    p.visible_sky = sky_blocked ? 0.0 : 1.0;
+    return color * weight;
 }
 
 /* One step along a path; false at its end. */
 bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
     hit h;
     if (!trace(p.origin, p.direction, 0.002, SKY_AWAY, h)) {
-        p.color += p.throughput * sky_radiance(p.direction, p.mirrored == 0 ? 1.0 : 0.4);
+        vec3 sky = p.throughput * sky_radiance(p.direction, p.mirrored == 0 ? 1.0 : 0.4);
+        if (p.mirrored == 0) p.color += sky; else p.mirrored_color += sky;
+        p.blur = p.spread;
         return false;
     }
     float footprint;
@@ -117,10 +121,12 @@ bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
     float cosine = max(-dot(p.direction, s.normal), 0.0);
     float mirror = p.mirrored == 0 && !last ? s.mirror * mix(fresnel(s.f0, cosine), 0.75, s.metallic) : 0.0;
     mirror = mirror < 0.012 ? 0.0 : mirror;
-    vec3 emitted = s.emission * frame_texel(FRAME_LAMPS).w;
+    vec3 emitted = min(s.emission * frame_texel(FRAME_LAMPS).w, p.mirrored == 0 ? 24.0 : 5.0);
     vec3 light = illuminate(h, s, p, turn, index, 1.0 - mirror) + emitted * (1.0 - mirror);
     float clear = fog_transmission(p.mirrored == 0 ? p.travelled + h.t : h.t);
-    p.color += p.throughput * (light * clear + frame_texel(FRAME_FOG).xyz * (1.0 - clear));
+    vec3 seen = p.throughput * (light * clear + frame_texel(FRAME_FOG).xyz * (1.0 - clear));
+    if (p.mirrored == 0) p.color += seen; else p.mirrored_color += seen;
+    p.blur = p.spread * h.t / (h.t + p.depth);
     if (p.mirrored == 0) {
         p.depth = p.travelled + h.t;
         p.sky_light *= p.throughput * clear;
@@ -128,9 +134,9 @@ bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
     p.travelled += h.t;
     if (mirror == 0.0) return false;
     p.throughput *= mirror * clear * mix(vec3(1.0), s.albedo, s.metallic);
-    float spread = 0.35 * s.roughness * s.roughness;
-    vec3 normal = normalize(s.normal + spread * (vec3(fract(turn + float(index) * 0.618), fract(turn * 3.0 + float(index) * 0.754), 0.5) - 0.5));
-    p.direction = reflect(p.direction, normal);
+    p.spread = 0.45 * s.roughness * s.roughness;
+    float tilt = (float(index) + 0.5) / float(SAMPLES) - 0.5 + (turn - 0.5) / float(SAMPLES);
+    p.direction = reflect(p.direction, normalize(s.normal - p.direction * (0.5 * p.spread * tilt)));
     p.direction += h.geometric_normal * max(0.02 - dot(p.direction, h.geometric_normal), 0.0);
     p.direction = normalize(p.direction);
     p.origin = h.position + h.geometric_normal * (0.004 + 2e-4 * p.travelled);
@@ -143,23 +149,26 @@ void main() {
     ivec2 size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
     if (pixel.x >= size.x || pixel.y >= size.y) return;
     float pixel_angle = length(frame_texel(FRAME_RAY_U).xyz) * inversesqrt(float(SAMPLES)) * 1.2, turn = dither(pixel);
-    vec4 color = vec4(0.0), sky = vec4(0.0);
+    vec4 color = vec4(0.0), sky = vec4(0.0), mirror = vec4(0.0);
+    float focal = 1.0 / length(frame_texel(FRAME_RAY_V).xyz); /* pixels a radian */
     for (int index = 0; index < SAMPLES; index++) {
         path p;
         p.origin = frame_texel(FRAME_CAMERA).xyz;
         p.direction = normalize(camera_ray(vec2(pixel) + jitter(index)));
         p.throughput = vec3(1.0);
-        p.color = p.sky_light = vec3(0.0);
+        p.color = p.sky_light = p.mirrored_color = vec3(0.0);
         p.visible_sky = 1.0;
         p.depth = SKY_AWAY;
-        p.travelled = 0.0;
+        p.travelled = p.spread = p.blur = 0.0;
         p.mirrored = 0;
         for (int step = 0; step < 4; step++)
             if (!walk(p, pixel_angle, turn, index, step == 3)) break;
         color += vec4(min(p.color, vec3(24.0)), p.visible_sky);
         sky += vec4(p.sky_light, min(p.depth, SKY_AWAY));
+        mirror += vec4(min(p.mirrored_color, vec3(12.0)), p.blur * focal);
     }
-    int at = 2 * (pixel.y * size.x + pixel.x);
+    int at = 3 * (pixel.y * size.x + pixel.x);
     radiance[at] = color / float(SAMPLES);
     radiance[at + 1] = sky / float(SAMPLES);
+    radiance[at + 2] = mirror / float(SAMPLES);
 }

@@ -102,7 +102,7 @@ Test(beauty_kernels, bright_keeps_what_is_above_white) {
     expect_close(got, expected, KN_COUNT(got), 1e-4, "bright");
 }
 
-static const float *radiance_at(const float *source, int x, int y) { return &source[(held(y, HEIGHT - 1) * WIDTH + held(x, WIDTH - 1)) * 8]; }
+static const float *radiance_at(const float *source, int x, int y) { return &source[(held(y, HEIGHT - 1) * WIDTH + held(x, WIDTH - 1)) * 12]; }
 
 /* Slope of inverse depth: the smaller of the differences to both sides. */
 static double slope_of(const float *source, int x, int y, int dx, int dy) {
@@ -111,28 +111,40 @@ static double slope_of(const float *source, int x, int y, int dx, int dy) {
     return fabs(after) < fabs(before) ? after : before;
 }
 
+/* How far the (clamped) pixel at ox, oy continues the surface at x, y. */
+static double alike(const float *source, int x, int y, int ox, int oy) {
+    double here = 1 / (double)radiance_at(source, x, y)[7], there = 1 / (double)radiance_at(source, ox, oy)[7];
+    double sx = slope_of(source, x, y, 1, 0), sy = slope_of(source, x, y, 0, 1);
+    double away = fabs(there - here - sx * (held(ox, WIDTH - 1) - x) - sy * (held(oy, HEIGHT - 1) - y));
+    return fmax(1 - away / (.04 * here), 0) + 1e-5;
+}
+
 Test(beauty_kernels, resolve_smooths_visibility_but_not_across_depths) {
-    static float source[WIDTH * HEIGHT * 8], got[WIDTH * HEIGHT * 4], expected[WIDTH * HEIGHT * 4];
+    static float source[WIDTH * HEIGHT * 12], got[WIDTH * HEIGHT * 4], expected[WIDTH * HEIGHT * 4];
     fill(source, KN_COUNT(source), 0, 1, 3);
     for (int i = 0; i < WIDTH * HEIGHT; i++)
-        source[i * 8 + 7] = i % WIDTH < 17 ? 10 + source[i * 8 + 7] * .1f : 50 + (float)(i / WIDTH); /* two walls */
+        source[i * 12 + 7] = i % WIDTH < 17 ? 10 + source[i * 12 + 7] * .1f : 50 + (float)(i / WIDTH); /* two walls */
+    for (int i = 0; i < WIDTH * HEIGHT; i++)
+        source[i * 12 + 11] *= i % 3 ? 8 : 0; /* lengths of mirrors */
     const int push[2] = {WIDTH, HEIGHT};
     tensor slots[] = {{source, KN_COUNT(source)}, {got, KN_COUNT(got)}};
     run(KN_KERNEL_SCENE_BEAUTY_RESOLVE, WIDTH, HEIGHT, slots, 2, push, sizeof push);
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++) {
-            const float *here = &source[(y * WIDTH + x) * 8];
-            double sum = 0, weights = 0, sx = slope_of(source, x, y, 1, 0), sy = slope_of(source, x, y, 0, 1);
+            const float *here = &source[(y * WIDTH + x) * 12];
+            double sum = 0, weights = 0, drawn[4] = {0}, length = fmin(here[11], 6);
             for (int i = 0; i < 49; i++) {
-                int ox = held(x + i % 7 - 3, WIDTH - 1), oy = held(y + i / 7 - 3, HEIGHT - 1);
-                const float *there = radiance_at(source, ox, oy);
-                double away = fabs(1 / (double)there[7] - 1 / (double)here[7] - sx * (ox - x) - sy * (oy - y));
-                double weight = fmax(1 - away * here[7] / .04, 0) + 1e-5;
-                sum += weight * there[3];
+                double weight = alike(source, x, y, x + i % 7 - 3, y + i / 7 - 3);
+                sum += weight * radiance_at(source, x + i % 7 - 3, y + i / 7 - 3)[3];
                 weights += weight;
             }
+            for (int i = -12; i <= 12; i++) {
+                double weight = length > .3 ? exp(-.5 * i * i / (length * length)) * alike(source, x, y, x, y + i) : i == 0;
+                for (int c = 0; c < 4; c++)
+                    drawn[c] += weight * (c == 3 ? 1 : radiance_at(source, x, y + i)[8 + c]);
+            }
             for (int c = 0; c < 4; c++)
-                expected[(y * WIDTH + x) * 4 + c] = c == 3 ? 1 : (float)(here[c] + here[4 + c] * sum / weights);
+                expected[(y * WIDTH + x) * 4 + c] = c == 3 ? 1 : (float)(here[c] + here[4 + c] * sum / weights + drawn[c] / drawn[3]);
         }
     expect_close(got, expected, KN_COUNT(got), 1e-4, "resolve");
 }

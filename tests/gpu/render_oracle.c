@@ -166,6 +166,12 @@ static void add_light(const oracle *o, const kn_light *light, kn_vec3 position, 
     double window = fmax(1 - q * q, 0), cone = smooth(light->cone_cos, mix(light->cone_cos, 1, .35), -dot(towards, axis));
     if (kn_vec3_length(light->direction) < .5)
         cone = 1;
+    if (light->cone_cos > .8f) {
+        kn_vec3 aside = sub(scale(towards, -1), axis);
+        double up = aside.z * aside.z, across = dot(aside, aside) - up;
+        double beam = exp(-across / .03 - up / .0022) * (1 - .96 * smooth(-.004, .012, aside.z));
+        cone = .06 * cone + (dot(towards, axis) < 0 ? 7 * beam : 0);
+    }
     for (int c = 0; c < 3; c++)
         sum->c[c] += share * light->color[c] * cone * window * window / fmax(squared, .25) * fmax(dot(normal, towards), 0);
 }
@@ -182,9 +188,9 @@ static rgb lamp_light(const oracle *o, kn_vec3 position, kn_vec3 normal) {
         const kn_actor *actor = &o->scene->timeline.actors[a];
         if (!state->present || !(state->lamps & KN_LAMP_HEAD))
             continue;
-        kn_light own[2] = {{{actor->center[0] + actor->length / 2, .35 * actor->width, .65}, {.998, 0, -.055}, {26, 25, 22}, .88f, 60}};
-        own[1] = own[0];
-        own[1].position.y *= -1;
+        double nose = actor->center[0] + actor->length / 2, side = .35 * actor->width;
+        const kn_light own[2] = {{{nose, side, .65}, {1, 0, -.032}, {190, 185, 170}, .913f, 80},
+                                 {{nose, -side, .65}, {1, 0, -.032}, {190, 185, 170}, .913f, 80}};
         int count = actor->is_ego ? 2 : o->scene->world.models[a].lamp_count;
         for (int i = 0; i < count; i++) {
             kn_light light = actor->is_ego ? own[i] : o->scene->world.models[a].lamps[i];
