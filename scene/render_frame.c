@@ -140,17 +140,23 @@ static void offer(light_list *list, const kn_light *light) {
     list->best[at] = new;
 }
 
+/* The ego has no model, but it lights its way; in its own frame. */
+static int ego_lamps(const kn_actor *ego, kn_light lamps[4]) {
+    for (int i = 0; i < 2; i++)
+        lamps[i] = (kn_light){{ego->center[0] + ego->length / 2, (i ? -.35 : .35) * ego->width, .65},
+                              {1, 0, -.032}, {190, 185, 170}, .913f, 80};
+    return 2;
+}
+
 static void offer_actor(kn_renderer *renderer, light_list *list, size_t actor, const kn_actor_state *state) {
     const kn_world *world = &renderer->scene->world;
     const kn_actor *what = &renderer->scene->timeline.actors[actor];
-    kn_light lamps[4];
-    int count = actor < world->model_count ? world->models[actor].lamp_count : 0;
-    for (int i = 0; i < count; i++)
-        lamps[i] = world->models[actor].lamps[i];
-    for (; what->is_ego && count < 2; count++) { /* the ego has no model, but it lights its way */
-        double side = count ? -.35 : .35;
-        lamps[count] = (kn_light){{what->center[0] + what->length / 2, side * what->width, .65}, {.998, 0, -.055},
-                                  {26, 25, 22}, .88f, 60};
+    kn_light own[4];
+    const kn_light *lamps = actor < world->model_count ? world->models[actor].lamps : NULL;
+    int count = lamps ? world->models[actor].lamp_count : 0;
+    if (what->is_ego) {
+        count = ego_lamps(what, own);
+        lamps = own;
     }
     for (int i = 0; i < count; i++) {
         kn_light light = lamps[i];

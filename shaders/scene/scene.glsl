@@ -84,7 +84,9 @@ point_light fetch_light(int index) {
     return point_light(a.xyz, a.w, b.xyz, b.w, c.xyz);
 }
 
-/* What light `lamp` gives to a surface point, without the cosine and without shadows; `towards` is the unit direction. */
+/* What light `lamp` gives to a surface point, without the cosine and without shadows; `towards` is the unit direction.
+ * Narrow cones are head lamps: most of the light goes into a flat beam along the axis that is cut off above it, as dipped
+ * beams are (UN R112), so that the road is lit evenly and nobody is dazzled. */
 vec3 light_at(point_light lamp, vec3 position, out vec3 towards, out float away) {
     vec3 offset = lamp.position - position;
     float squared = max(dot(offset, offset), 0.01);
@@ -93,6 +95,12 @@ vec3 light_at(point_light lamp, vec3 position, out vec3 towards, out float away)
     float q = squared / (lamp.range * lamp.range), window = max(1.0 - q * q, 0.0);
     float axis = -dot(towards, lamp.direction);
     float cone = dot(lamp.direction, lamp.direction) < 0.5 ? 1.0 : smoothstep(lamp.cone_cos, mix(lamp.cone_cos, 1.0, 0.35), axis);
+    if (lamp.cone_cos > 0.8) {
+        vec3 aside = -towards - lamp.direction;
+        float up = aside.z * aside.z, across = dot(aside, aside) - up;
+        float beam = exp(-across / 0.03 - up / 0.0022) * (1.0 - 0.96 * smoothstep(-0.004, 0.012, aside.z));
+        cone = 0.06 * cone + (axis > 0.0 ? 7.0 * beam : 0.0);
+    }
     return lamp.color * (cone * window * window / max(squared, 0.25));
 }
 
