@@ -1,0 +1,117 @@
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "diffusion/bench.h"
+#include "pipelines/journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const char *const groups[] = {"gemm", "conv", "attention", "norm"};
+
+static void print_help(void) {
+    puts("usage: kinora bench gemm conv attention norm [--device D]     network kernels on the networks' shapes\n"
+         "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o is given");
+}
+
+static void print_kernel(void *user, const kn_bench_result *r) {
+    (void)user;
+    double cpu = r->cpu > 0 ? r->flops / r->cpu * 1e-9 : 0;
+    printf("%-10s %-44s %8.2f ms %8.1f GFLOP/s %7.1f GB/s %8.1f GFLOP/s per CPU s  compile %.2f s\n", r->group, r->shape, r->wall * 1e3,
+           r->flops / r->wall * 1e-9, r->bytes / r->wall * 1e-9, cpu, r->compile);
+    fflush(stdout);
+}
+
+static int bench_kernels(int argc, char **argv) {
+    kn_error error = {0};
+    kn_gpu_params params = KN_GPU_PARAMS_DEFAULT;
+    const kn_option table[] = {
+        {"--device", KN_OPTION_TEXT, &params.device, 0, 0, NULL, "D", "number or part of the name", 0},
+        {"--validation", KN_OPTION_FLAG, &params.validation, 0, 0, NULL, NULL, "Vulkan validation layers", 0},
+    };
+    const char *names[8];
+    int count = 0;
+    if (!kn_options_parse(table, KN_COUNT(table), argc, argv, names, (int)KN_COUNT(names), &count, &error)) return kn_cmd_fail(&error);
+    for (int i = 0; i < count; i++) {
+        bool known = false;
+        for (size_t g = 0; g < KN_COUNT(groups); g++) known = known || strcmp(groups[g], names[i]) == 0;
+        if (!known) {
+            kn_fail(&error, KN_ERROR_INPUT, "bench %s: expected drive, gemm, conv, attention or norm", names[i]);
+            return kn_cmd_fail(&error);
+        }
+    }
+    kn_gpu *gpu = NULL;
+    params.log = (kn_log){kn_progress_log, NULL, KN_LOG_WARNING};
+    bool ok = kn_gpu_create(&gpu, &params, &error);
+    if (ok) printf("device: %s\n", kn_gpu_get_info(gpu)->name);
+    for (int i = 0; ok && i < count; i++) ok = kn_bench_kernels(gpu, names[i], print_kernel, NULL, &error);
+    kn_gpu_destroy(&gpu);
+    return ok ? 0 : kn_cmd_fail(&error);
+}
+
+static double seconds(struct timeval t) { return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
+
+static void print_report(const kn_drive_report *r) {
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    double cpu = seconds(use.ru_utime) + seconds(use.ru_stime), pictures = (double)(r->frames * r->cameras);
+    printf("device          %s\nframes          %zu x %zu cameras\n", r->device, r->frames, r->cameras);
+    printf("setup           %8.2f s\nrender          %8.2f s\nsample          %8.2f s\nsegments        %8.2f s\nencode          %8.2f s\n", r->setup, r->render,
+           r->sample, r->segments, r->finish);
+    printf("total           %8.2f s   %.3f s per picture\n", r->total, pictures > 0 ? r->total / pictures : 0);
+    printf("processor time  %8.2f s   %.2f cores busy\n", cpu, r->total > 0 ? cpu / r->total : 0);
+    printf("peak memory     %8.1f MB of the process, %.1f MB on the device\n", (double)use.ru_maxrss / 1024, (double)r->device_peak / 1e6);
+}
+
+/* The shipped sample, looked for like the models. */
+static void find_sample(char *path, size_t size) {
+    char models[1024];
+    kn_find_model("", models, sizeof models);
+    snprintf(path, size, "%s/../samples/drive/cut-in.xosc", models[0] ? models : ".");
+}
+
+static int bench_drive(int argc, char **argv) {
+    kn_error error = {0};
+    kn_drive_options values;
+    kn_option table[KN_DRIVE_OPTION_CAPACITY];
+    size_t option_count = kn_drive_option_table(&values, table);
+    char sample[1200], folder[64] = "";
+    const char *scene = NULL;
+    int scenes = 0;
+    values.params.frames = 16;
+    if (!kn_options_parse(table, option_count, argc, argv, &scene, 1, &scenes, &error) || !kn_drive_options_apply(&values, &error)) return kn_cmd_fail(&error);
+    if (values.help) {
+        print_help();
+        return 0;
+    }
+    find_sample(sample, sizeof sample);
+    values.params.scene = scene ? scene : sample;
+    if (!values.params.output) {
+        const char *temporary = getenv("TMPDIR");
+        snprintf(folder, sizeof folder, "%.40s/kinora-bench-XXXXXX", temporary && strlen(temporary) <= 40 ? temporary : "/tmp");
+        if (!mkdtemp(folder)) {
+            kn_fail(&error, KN_ERROR_IO, "%s: cannot make a temporary folder", folder);
+            return kn_cmd_fail(&error);
+        }
+        values.params.output = folder;
+    }
+    kn_progress progress;
+    kn_progress_init(&progress, (kn_progress_style)values.progress, 1000);
+    values.params.log = values.params.gpu.log = (kn_log){kn_progress_log, &progress, KN_LOG_WARNING};
+    values.params.progress = kn_progress_report;
+    values.params.progress_user = &progress;
+    kn_drive_report report = {0};
+    bool ok = kn_drive(&values.params, &report, &error);
+    kn_progress_finish(&progress);
+    if (ok) print_report(&report);
+    if (folder[0]) kn_remove_tree(folder, NULL);
+    return ok ? 0 : kn_cmd_fail(&error);
+}
+
+int kn_cmd_bench(int argc, char **argv) {
+    if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        print_help();
+        return argc == 0 ? 2 : 0;
+    }
+    return strcmp(argv[0], "drive") == 0 ? bench_drive(argc - 1, argv + 1) : bench_kernels(argc, argv);
+}

@@ -1,0 +1,60 @@
+#include "cli/commands.h"
+#include "cli/progress.h"
+
+#include <string.h>
+
+static void print_help(const kn_option *table, size_t count) {
+    puts("usage: kinora drive SCENE -o DIR [OPTIONS]\n"
+         "Generates the camera videos of a scenario (.xosc or Kinora's .json) with exact labels.\n"
+         "Started again after a kill with the same options, it goes on where it stood.\n");
+    kn_options_print(table, count, stdout);
+}
+
+/* The arguments as one line for job.json; quoted where a shell needs it. */
+static char *command_line(int argc, char **argv, kn_error *error) {
+    char *line = kn_strdup("kinora drive", error);
+    for (int i = 0; line && i < argc; i++) {
+        bool plain = argv[i][0] && strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+") == strlen(argv[i]);
+        char *longer = kn_format(error, plain ? "%s %s" : "%s '%s'", line, argv[i]);
+        kn_free(line);
+        line = longer;
+    }
+    return line;
+}
+
+int kn_cmd_drive(int argc, char **argv) {
+    kn_error error = {0};
+    kn_drive_options values;
+    kn_option table[KN_DRIVE_OPTION_CAPACITY];
+    size_t count = kn_drive_option_table(&values, table);
+    const char *scene = NULL;
+    int scenes = 0;
+    if (!kn_options_parse(table, count, argc, argv, &scene, 1, &scenes, &error)) return kn_cmd_fail(&error);
+    if (values.help) {
+        print_help(table, count);
+        return 0;
+    }
+    kn_drive_params *params = &values.params;
+    if (scenes == 0) kn_fail(&error, KN_ERROR_INPUT, "drive needs a scene file; see kinora drive --help");
+    else if (!params->output) kn_fail(&error, KN_ERROR_INPUT, "drive needs an output folder: -o DIR");
+    if (error.kind || !kn_drive_options_apply(&values, &error)) return kn_cmd_fail(&error);
+    char *command = command_line(argc, argv, &error);
+    if (!command) return kn_cmd_fail(&error);
+    kn_progress progress;
+    kn_progress_init(&progress, (kn_progress_style)values.progress, 1000);
+    params->scene = scene;
+    params->command = command;
+    params->log = (kn_log){kn_progress_log, &progress, values.quiet ? KN_LOG_ERROR : values.verbose ? KN_LOG_DEBUG : KN_LOG_WARNING};
+    params->gpu.log = params->log;
+    params->progress = kn_progress_report;
+    params->progress_user = &progress;
+    kn_drive_report report = {0};
+    bool ok = kn_drive(params, &report, &error);
+    kn_progress_finish(&progress);
+    kn_free(command);
+    if (!ok) return kn_cmd_fail(&error);
+    if (report.already_complete && !values.quiet) fprintf(stderr, "kinora: %s: this job is complete already; --overwrite makes it again\n", params->output);
+    else if (!values.quiet)
+        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s\n", report.frames, report.cameras, params->output, report.total, report.device);
+    return 0;
+}

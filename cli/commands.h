@@ -1,0 +1,36 @@
+/* The verbs. Each gets the arguments after the verb and returns the exit code: 0, 1 for a bug in Kinora, 2 for anything
+ * that the user or the machine must change, 130 when it was stopped. */
+#ifndef KN_CLI_COMMANDS_H
+#define KN_CLI_COMMANDS_H
+
+#include "base/base.h"
+#include "cli/options.h"
+
+int kn_cmd_drive(int argc, char **argv);
+int kn_cmd_check(int argc, char **argv);
+int kn_cmd_info(int argc, char **argv);
+int kn_cmd_bench(int argc, char **argv);
+
+/* Prints "kinora: message" and returns the exit code for the error. */
+int kn_cmd_fail(const kn_error *error);
+
+/* The folder of a model that is shipped with Kinora, looked for beside the executable and above it; "" when absent. */
+void kn_find_model(const char *name, char *path, size_t size);
+
+/* What `drive`, `check` and `bench drive` have in common. */
+typedef struct kn_drive_options {
+    kn_drive_params params;
+    int size[2], weather, time, codec, source, progress;
+    unsigned labels;
+    double ego_speed_kmh;
+    bool quiet, verbose, help, no_surroundings;
+    char model[1024];
+} kn_drive_options;
+
+#define KN_DRIVE_OPTION_CAPACITY 40
+/* Fills the option table; targets point into `values`, which is set to the defaults. Returns the number of options. */
+size_t kn_drive_option_table(kn_drive_options *values, kn_option table[KN_DRIVE_OPTION_CAPACITY]);
+/* Moves what was parsed into values->params. */
+bool kn_drive_options_apply(kn_drive_options *values, kn_error *error);
+
+#endif

@@ -1,0 +1,69 @@
+#include "cli/commands.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} verbs[] = {
+    {"drive", kn_cmd_drive, "a driving scenario -> camera videos with labels"},
+    {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},
+    {"info", kn_cmd_info, "devices, models, codecs"},
+    {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
+};
+
+int kn_cmd_fail(const kn_error *error) {
+    fprintf(stderr, "kinora: %s\n", error->message);
+    return error->kind == KN_ERROR_INTERNAL ? 1 : error->kind == KN_ERROR_CANCELLED ? 130 : 2;
+}
+
+void kn_find_model(const char *name, char *path, size_t size) {
+    char exe[1024];
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[length > 0 ? length : 0] = 0;
+    for (int up = 0; up < 4; up++) { /* build/cli/kinora, build/kinora, an installed bin/kinora */
+        char *slash = strrchr(exe, '/');
+        if (!slash) break;
+        *slash = 0;
+        static const char *const places[] = {"models", "share/kinora/models"};
+        for (size_t i = 0; i < KN_COUNT(places); i++) {
+            struct stat info;
+            int written = snprintf(path, size, *name ? "%s/%s/%s" : "%s/%s", exe, places[i], name);
+            if (written > 0 && (size_t)written < size && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return;
+        }
+    }
+    path[0] = 0;
+}
+
+static void print_help(FILE *stream) {
+    fputs("kinora VERB [OPTIONS]    scene descriptions into controlled, consistent video\n\n", stream);
+    for (size_t i = 0; i < KN_COUNT(verbs); i++) fprintf(stream, "  %-8s %s\n", verbs[i].name, verbs[i].help);
+    fputs("\nkinora VERB --help tells more. For example: kinora drive samples/drive/cut-in.xosc -o out\n", stream);
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_ALL, "C"); /* numbers are read and written with a point */
+    kn_encoders_quiet();
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const char *verb = argv[1];
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0) {
+        printf("kinora %s\n", KINORA_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < KN_COUNT(verbs); i++)
+        if (strcmp(verbs[i].name, verb) == 0) return verbs[i].run(argc - 2, argv + 2);
+    fprintf(stderr, "kinora: unknown verb %s; see kinora help\n", verb);
+    return 2;
+}
