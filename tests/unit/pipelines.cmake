@@ -1,0 +1,3 @@
+kinora_test(test_nuscenes SOURCES test_nuscenes.c LIBRARIES kinora_pipelines PkgConfig::JANSSON)
+kinora_test(test_pipelines SOURCES test_pipelines.c LIBRARIES kinora_pipelines)
+kinora_test(test_options SOURCES test_options.c LIBRARIES kinora_cli)
