@@ -176,22 +176,47 @@ void kn_bvh_finish(kn_bvh *bvh) {
     *bvh = (kn_bvh){0};
 }
 
+kn_bvh_grid kn_bvh_grid_over(const kn_bvh_box *box) {
+    kn_bvh_grid grid;
+    for (int a = 0; a < 3; a++) {
+        float extent = fmaxf(box->high[a] - box->low[a], 0) + 1;
+        grid.cell[a] = extent / 65000;
+        grid.low[a] = box->low[a] - 200 * grid.cell[a];
+    }
+    return grid;
+}
+
 /* Whether rays of these signs meet the right child first. Along z the lower child always comes first. */
 static bool right_first(const kn_bvh_node *node, int signs) { return node->axis < 2 && (signs >> node->axis & 1); }
 
-void kn_bvh_emit(const kn_bvh *bvh, int signs, size_t node_base, size_t triangle_base, float end, uint32_t *stack, float *out) {
+static uint32_t clamp_step(float q) { return q < 0 ? 0 : q > 65535 ? 65535 : (uint32_t)q; }
+
+static void pack_box(const kn_bvh_box *box, const kn_bvh_grid *grid, int signs, uint32_t *out) {
+    uint32_t near[3], far[3];
+    for (int a = 0; a < 3; a++) {
+        uint32_t low = clamp_step(floorf((box->low[a] - grid->low[a]) / grid->cell[a] - .05f));
+        uint32_t high = clamp_step(ceilf((box->high[a] - grid->low[a]) / grid->cell[a] + .05f));
+        bool turned = a < 2 && (signs >> a & 1);
+        near[a] = turned ? high : low;
+        far[a] = turned ? low : high;
+    }
+    out[0] = near[0] | near[1] << 16;
+    out[1] = near[2] | far[0] << 16;
+    out[2] = far[1] | far[2] << 16;
+}
+
+void kn_bvh_emit(const kn_bvh *bvh, const kn_bvh_grid *grid, int signs, size_t node_base, size_t triangle_base, uint32_t end,
+                 uint32_t *scratch, kn_bvh_packed *out) {
+    uint32_t *stack = scratch, *waiting = scratch + bvh->node_count + 1; /* subtrees that wait when a node is written */
     size_t depth = 0, at = 0;
     if (bvh->node_count == 0)
         return;
     stack[depth++] = 0;
     while (depth > 0) {
-        uint32_t index = stack[--depth];
-        const kn_bvh_node *node = &bvh->nodes[index];
-        float *texels = out + at++ * KN_BVH_NODE_FLOATS;
-        memcpy(texels, node->box.low, sizeof node->box.low);
-        memcpy(texels + 4, node->box.high, sizeof node->box.high);
-        texels[7] = node->count ? (float)(triangle_base + node->first) : -1.0f;
-        texels[3] = (float)depth; /* subtrees that wait: the skip link is the next node with as few of them */
+        const kn_bvh_node *node = &bvh->nodes[stack[--depth]];
+        waiting[at] = (uint32_t)depth;
+        pack_box(&node->box, grid, signs, out[at]);
+        out[at++][3] = node->count ? KN_BVH_IS_LEAF | (uint32_t)(triangle_base + node->first) : 0;
         if (!node->count) {
             bool right = right_first(node, signs);
             stack[depth++] = node->first + (right ? 0 : 1);
@@ -201,9 +226,14 @@ void kn_bvh_emit(const kn_bvh *bvh, int signs, size_t node_base, size_t triangle
     /* A node's subtree ends at the first later node with one waiting subtree less: walk backwards and remember for each
      * number of waiting subtrees the nearest node that has it. */
     for (size_t i = bvh->node_count; i-- > 0;) {
-        float *texels = out + i * KN_BVH_NODE_FLOATS;
-        size_t waiting = (size_t)texels[3];
-        texels[3] = waiting == 0 ? end : (float)(node_base + stack[waiting - 1]);
-        stack[waiting] = (uint32_t)i;
+        if (!(out[i][3] & KN_BVH_IS_LEAF))
+            out[i][3] = (uint32_t)(node_base + (waiting[i] == 0 ? bvh->node_count : stack[waiting[i] - 1]));
+        stack[waiting[i]] = (uint32_t)i;
     }
+    /* The way out: a box whose near side lies behind its far side is missed by every ray. */
+    uint32_t near = signs & 1 ? 0 : 65535;
+    out[bvh->node_count][0] = near;
+    out[bvh->node_count][1] = (65535 - near) << 16;
+    out[bvh->node_count][2] = 0;
+    out[bvh->node_count][3] = end;
 }

@@ -11,7 +11,7 @@ enum { MAX_SIZE = 16384 };
 void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5]) {
     kn_gpu_buffer *buffers[5] = {renderer->nodes, renderer->triangles, renderer->attributes, renderer->materials, renderer->frame_data};
     for (int i = 0; i < 5; i++)
-        slices[i] = (kn_gpu_slice){.buffer = buffers[i], .format = KN_GPU_FORMAT_RGBA32F};
+        slices[i] = (kn_gpu_slice){.buffer = buffers[i], .format = i == 0 ? KN_GPU_FORMAT_RGBA32U : KN_GPU_FORMAT_RGBA32F};
 }
 
 void kn_render_block(const kn_renderer *renderer, uint32_t *lanes, int *wide, int *high) {

@@ -250,6 +250,9 @@ bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size
     put_camera(renderer, camera, &now, &before, frame);
     put_light_setup(renderer);
     put(renderer, 17, renderer->roots[0], renderer->roots[1], renderer->roots[2], renderer->roots[3]);
+    const kn_bvh_grid *grid = &renderer->grid;
+    put(renderer, 21, grid->low[0], grid->low[1], grid->low[2], 0);
+    put(renderer, 22, grid->cell[0], grid->cell[1], grid->cell[2], 0);
     put_lights(renderer, camera, &now, frame);
     put(renderer, 19, (double)(seed & 0xffff), (double)(seed >> 16 & 0xffff), (double)(seed >> 32 & 0xffff), (double)(seed >> 48));
     put(renderer, 20, renderer->params.beauty_samples, 0, 0, 0);

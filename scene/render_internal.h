@@ -9,7 +9,7 @@
 #include "scene/light.h"
 #include "scene/scene.h"
 
-enum { KN_RENDER_MAX_LIGHTS = 24, KN_RENDER_HEADER_TEXELS = 21 };
+enum { KN_RENDER_MAX_LIGHTS = 24, KN_RENDER_HEADER_TEXELS = 23 };
 
 /* One picture kernel with its output buffer, recorded for one size. */
 typedef struct kn_render_pass {
@@ -22,12 +22,13 @@ typedef struct kn_render_pass {
 typedef struct kn_render_moving {
     kn_bvh bvh;
     size_t triangle_max, vertex_max;  /* of all actors together */
+    float radius;                     /* around an actor's origin that holds any of them, metres */
     size_t *part_first;               /* [actor_count]: the actor's body; its wheels follow */
     float (*position)[3], (*normal)[3]; /* [vertex_max], placed in the world */
     struct kn_render_piece *pieces;   /* [triangle_max] */
     kn_bvh_box *boxes;                /* [triangle_max] */
-    uint32_t *stack;                  /* [2 triangle_max] */
-    float *nodes;                     /* [4][2 triangle_max][8] */
+    uint32_t *scratch;                /* of kn_bvh_emit */
+    kn_bvh_packed *nodes;             /* [4][2 triangle_max] */
     float *triangles, *attributes;    /* [triangle_max][12], [triangle_max][16] */
 } kn_render_moving;
 
@@ -40,7 +41,8 @@ struct kn_renderer {
     /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
     kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;
     size_t static_triangles;
-    size_t static_nodes;      /* of one order: the four orders lie one behind the other */
+    size_t static_nodes;      /* of one order, with its way out; the four orders lie one behind the other */
+    kn_bvh_grid grid;         /* of all packed nodes */
     size_t part_count;        /* the world, then each actor's body and wheels */
     size_t built_frame;       /* the frame whose actors the buffers hold; SIZE_MAX: none */
     float roots[4];           /* FRAME_ROOTS of that frame */

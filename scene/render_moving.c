@@ -16,6 +16,16 @@ static const kn_actor_state *state_of(const kn_renderer *renderer, size_t actor,
     return &timeline->states[frame * timeline->actor_count + actor];
 }
 
+/* Widens moving->radius so that it holds the mesh at this distance from the actor's origin. */
+static void measure(kn_render_moving *moving, const kn_mesh *mesh, double away) {
+    moving->triangle_max += mesh->triangle_count;
+    moving->vertex_max += mesh->vertex_count;
+    for (size_t v = 0; v < mesh->vertex_count; v++) {
+        const float *p = mesh->position[v];
+        moving->radius = fmaxf(moving->radius, sqrtf(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]) + (float)away);
+    }
+}
+
 bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
     const kn_world *world = &renderer->scene->world;
     kn_render_moving *moving = &renderer->moving;
@@ -27,20 +37,17 @@ bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
         const kn_actor_model *model = &world->models[i];
         moving->part_first[i] = renderer->part_count;
         renderer->part_count += 1 + (size_t)model->wheel_count;
-        moving->triangle_max += model->body.triangle_count;
-        moving->vertex_max += model->body.vertex_count;
-        for (int w = 0; w < model->wheel_count; w++) {
-            moving->triangle_max += model->wheels[w].mesh.triangle_count;
-            moving->vertex_max += model->wheels[w].mesh.vertex_count;
-        }
+        measure(moving, &model->body, 0);
+        for (int w = 0; w < model->wheel_count; w++)
+            measure(moving, &model->wheels[w].mesh, kn_vec3_length(model->wheels[w].position));
     }
     size_t triangles = moving->triangle_max;
     return (moving->position = kn_alloc(moving->vertex_max, sizeof *moving->position, error)) &&
            (moving->normal = kn_alloc(moving->vertex_max, sizeof *moving->normal, error)) &&
            (moving->pieces = kn_alloc(triangles, sizeof *moving->pieces, error)) &&
            (moving->boxes = kn_alloc(triangles, sizeof *moving->boxes, error)) &&
-           (moving->stack = kn_alloc(2 * triangles + 1, sizeof *moving->stack, error)) &&
-           (moving->nodes = kn_alloc(triangles, 2 * KN_BVH_ORDERS * KN_BVH_NODE_FLOATS * sizeof *moving->nodes, error)) &&
+           (moving->scratch = kn_alloc(2 * triangles + 1, 2 * sizeof *moving->scratch, error)) &&
+           (moving->nodes = kn_alloc(2 * triangles + 1, KN_BVH_ORDERS * sizeof *moving->nodes, error)) &&
            (moving->triangles = kn_alloc(triangles, 12 * sizeof *moving->triangles, error)) &&
            (moving->attributes = kn_alloc(triangles, 16 * sizeof *moving->attributes, error));
 }
@@ -52,7 +59,7 @@ void kn_render_moving_finish(kn_render_moving *moving) {
     kn_free(moving->normal);
     kn_free(moving->pieces);
     kn_free(moving->boxes);
-    kn_free(moving->stack);
+    kn_free(moving->scratch);
     kn_free(moving->nodes);
     kn_free(moving->triangles);
     kn_free(moving->attributes);
@@ -146,17 +153,17 @@ bool kn_render_moving_upload(kn_renderer *renderer, size_t frame, kn_error *erro
     size_t count = place_actors(renderer, frame);
     if (!kn_bvh_build(&moving->bvh, moving->boxes, count, error))
         return false;
-    size_t nodes = moving->bvh.node_count, base = KN_BVH_ORDERS * renderer->static_nodes;
+    size_t nodes = count ? moving->bvh.node_count + 1 : 0, base = KN_BVH_ORDERS * renderer->static_nodes;
     pack_moving(moving);
-    for (int order = 0; order < KN_BVH_ORDERS; order++) { /* the actors' tree goes on into the world's */
-        float world = renderer->static_nodes ? (float)((size_t)order * renderer->static_nodes) : -1.0f;
-        size_t first = base + (size_t)order * nodes;
-        kn_bvh_emit(&moving->bvh, order, first, renderer->static_triangles, world, moving->stack,
-                    moving->nodes + (size_t)order * nodes * KN_BVH_NODE_FLOATS);
-        renderer->roots[order] = nodes ? (float)first : world;
+    for (size_t order = 0; order < KN_BVH_ORDERS; order++) { /* the actors' tree goes on into the world's */
+        uint32_t world = renderer->static_nodes ? (uint32_t)(order * renderer->static_nodes) : KN_BVH_END;
+        size_t first = base + order * nodes;
+        kn_bvh_emit(&moving->bvh, &renderer->grid, (int)order, first, renderer->static_triangles, world, moving->scratch,
+                    moving->nodes + order * nodes);
+        renderer->roots[order] = nodes ? (float)first : renderer->static_nodes ? (float)world : -1.0f;
     }
     if (count > 0 &&
-        (!kn_gpu_upload(renderer->nodes, base * 32, moving->nodes, KN_BVH_ORDERS * nodes * 32, error) ||
+        (!kn_gpu_upload(renderer->nodes, base * 16, moving->nodes, KN_BVH_ORDERS * nodes * 16, error) ||
          !kn_gpu_upload(renderer->triangles, renderer->static_triangles * 48, moving->triangles, count * 48, error) ||
          !kn_gpu_upload(renderer->attributes, renderer->static_triangles * 64, moving->attributes, count * 64, error)))
         return false;

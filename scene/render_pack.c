@@ -112,16 +112,16 @@ static bool make_buffer(kn_renderer *renderer, kn_gpu_buffer **buffer, size_t te
 }
 
 static bool upload_nodes(kn_renderer *renderer, const kn_bvh *bvh, kn_error *error) {
-    uint32_t *stack = kn_alloc(bvh->node_count + 1, sizeof *stack, error);
-    float *words = kn_alloc(bvh->node_count, KN_BVH_NODE_FLOATS * sizeof *words, error);
-    bool good = stack && words;
-    size_t bytes = bvh->node_count * KN_BVH_NODE_FLOATS * sizeof *words;
-    for (int order = 0; good && order < KN_BVH_ORDERS; order++) {
-        kn_bvh_emit(bvh, order, (size_t)order * bvh->node_count, 0, -1, stack, words);
-        good = bytes == 0 || kn_gpu_upload(renderer->nodes, (size_t)order * bytes, words, bytes, error);
+    uint32_t *scratch = kn_alloc(bvh->node_count + 1, 2 * sizeof *scratch, error);
+    kn_bvh_packed *nodes = kn_alloc(renderer->static_nodes, sizeof *nodes, error);
+    bool good = scratch && nodes;
+    size_t bytes = renderer->static_nodes * sizeof *nodes;
+    for (int order = 0; good && bytes > 0 && order < KN_BVH_ORDERS; order++) {
+        kn_bvh_emit(bvh, &renderer->grid, order, (size_t)order * renderer->static_nodes, 0, KN_BVH_END, scratch, nodes);
+        good = kn_gpu_upload(renderer->nodes, (size_t)order * bytes, nodes, bytes, error);
     }
-    kn_free(words);
-    kn_free(stack);
+    kn_free(nodes);
+    kn_free(scratch);
     return good;
 }
 
@@ -166,19 +166,40 @@ static bool upload_materials(kn_renderer *renderer, kn_error *error) {
     return good;
 }
 
+/* Everything that a ray may meet at any frame lies inside the grid. */
+static kn_bvh_grid make_grid(const kn_renderer *renderer, const kn_bvh *bvh) {
+    const kn_timeline *timeline = &renderer->scene->timeline;
+    kn_bvh_box all = {{-1, -1, -1}, {1, 1, 1}};
+    if (bvh->node_count)
+        all = bvh->nodes[0].box;
+    for (size_t i = 0; i < timeline->frame_count * timeline->actor_count; i++) {
+        if (!timeline->states[i].present)
+            continue;
+        kn_vec3 p = kn_vec3_sub(timeline->states[i].pose.translation, renderer->origin);
+        const double at[3] = {p.x, p.y, p.z};
+        float reach = renderer->moving.radius;
+        for (int a = 0; a < 3; a++) {
+            all.low[a] = fminf(all.low[a], (float)at[a] - reach);
+            all.high[a] = fmaxf(all.high[a], (float)at[a] + reach);
+        }
+    }
+    return kn_bvh_grid_over(&all);
+}
+
 bool kn_render_upload_static(kn_renderer *renderer, kn_error *error) {
     kn_bvh bvh = {0};
     if (!check_world(renderer->scene, error))
         return false;
     renderer->origin = middle_of(renderer->scene);
     bool good = build_tree(renderer, &bvh, error);
-    size_t moving = renderer->moving.triangle_max;
+    size_t moving = renderer->moving.triangle_max, triangles = bvh.triangle_count + moving;
     renderer->static_triangles = bvh.triangle_count;
-    renderer->static_nodes = bvh.node_count;
-    if (good && KN_BVH_ORDERS * (bvh.node_count + 2 * moving) >= 1u << 24)
-        good = kn_fail(error, KN_ERROR_UNSUPPORTED, "scene of %zu triangles is too large for the renderer", bvh.triangle_count + moving);
-    size_t triangles = bvh.triangle_count + moving, node_texels = KN_BVH_ORDERS * (bvh.node_count + 2 * moving) * 2;
-    good = good && make_buffer(renderer, &renderer->nodes, node_texels, "boxes", error) &&
+    renderer->static_nodes = bvh.node_count ? bvh.node_count + 1 : 0;
+    renderer->grid = make_grid(renderer, &bvh);
+    size_t nodes = KN_BVH_ORDERS * (renderer->static_nodes + 2 * moving + 1);
+    if (good && nodes >= 1u << 24)
+        good = kn_fail(error, KN_ERROR_UNSUPPORTED, "scene of %zu triangles is too large for the renderer", triangles);
+    good = good && make_buffer(renderer, &renderer->nodes, nodes, "boxes", error) &&
            make_buffer(renderer, &renderer->triangles, triangles * 3, "triangles", error) &&
            make_buffer(renderer, &renderer->attributes, triangles * 4, "triangles", error) &&
            upload_nodes(renderer, &bvh, error) && upload_triangles(renderer, &bvh, error) && upload_materials(renderer, error);

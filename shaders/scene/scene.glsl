@@ -9,7 +9,7 @@
 
 layout(local_size_x_id = 0) in;
 
-layout(set = 0, binding = 0) uniform samplerBuffer nodes;      /* 2 texels each: min, skip link | max, leaf's first triangle or -1 */
+layout(set = 0, binding = 0) uniform usamplerBuffer nodes;     /* one texel each: kn_bvh_packed in scene/bvh.h */
 layout(set = 0, binding = 1) uniform samplerBuffer triangles;  /* 3 texels each: corner, last-of-leaf | edge 1, material | edge 2, instance */
 layout(set = 0, binding = 2) uniform samplerBuffer attributes; /* 4 texels each: n0 u0 | n1 v0 | n2 u1 | v1 u2 v2 part */
 layout(set = 0, binding = 3) uniform samplerBuffer materials;  /* 3 texels each */
@@ -30,11 +30,13 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_FOG 15        /* fog radiance; w: rain 0..1 */
 #define FRAME_LAMPS 16      /* x: scale of lamps' light onto surfaces, y: street lamps and windows on 0..1,
                                z: darkness 0 day .. 1 night, w: scale of emission as seen by the camera */
-#define FRAME_ROOTS 17      /* root node for direction signs: (+x+y, -x+y, +x-y, -x-y) */
+#define FRAME_ROOTS 17      /* root node for direction signs: (+x+y, -x+y, +x-y, -x-y); -1: nothing there */
 #define FRAME_COUNTS 18     /* lights, first light texel, parts, first part texel */
 #define FRAME_SEED 19       /* noise seed in four 16-bit numbers */
 #define FRAME_EXTRA 20      /* beauty samples, 0, 0, 0 */
-#define FRAME_HEADER 21
+#define FRAME_GRID_LOW 21   /* of the packed nodes: coordinate = low + q * cell */
+#define FRAME_GRID_CELL 22
+#define FRAME_HEADER 23
 
 #define LIGHT_TEXELS 3
 #define PART_TEXELS 7

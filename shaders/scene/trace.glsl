@@ -1,6 +1,6 @@
 /* Rays against the world and the actors of this frame: one threaded BVH, stored once for each of the four signs of a ray's
  * x and y so that children come front to back, walked without a stack (skip links: Smits 1998, "Efficiency issues for ray
- * tracing"). A node's first child follows it; a missed node's skip link is the next subtree, -1 at the end. */
+ * tracing"). A node is one texel: its box in 16-bit steps of a grid, and where to go on when it is missed. */
 #ifndef KN_TRACE_GLSL
 #define KN_TRACE_GLSL
 #include "scene/scene.glsl"
@@ -18,9 +18,36 @@ struct hit {
     vec3 local_position;   /* in the part's own frame: the world's for static surfaces, actor's (wheel's) for moving ones */
 };
 
-float root_for(vec3 direction) {
+const int TREE_END = 0x7fffffff;
+
+/* A ray prepared for boxes: a plane at step q is met at q * scale + bias. */
+struct walker {
+    vec3 scale, bias;
+    int node;
+};
+
+walker start_walk(vec3 origin, vec3 direction) {
+    walker w;
+    vec3 inverse = 1.0 / mix(direction, vec3(1e-20), lessThan(abs(direction), vec3(1e-20)));
     vec4 roots = frame_texel(FRAME_ROOTS);
-    return direction.y >= 0.0 ? (direction.x >= 0.0 ? roots.x : roots.y) : (direction.x >= 0.0 ? roots.z : roots.w);
+    float root = direction.y >= 0.0 ? (direction.x >= 0.0 ? roots.x : roots.y) : (direction.x >= 0.0 ? roots.z : roots.w);
+    w.node = root < 0.0 ? TREE_END : int(root);
+    w.scale = inverse * frame_texel(FRAME_GRID_CELL).xyz;
+    w.bias = inverse * (frame_texel(FRAME_GRID_LOW).xyz - origin);
+    return w;
+}
+
+/* Looks at one node and goes on; the first triangle when it is a leaf that the ray may hit before t, else -1. */
+int walk_node(inout walker w, float t_min, float t) {
+    uvec4 packed = texelFetch(nodes, w.node);
+    ivec3 lower = ivec3(packed.xyz & 0xffffu), upper = ivec3(packed.xyz >> 16u);
+    float x0 = float(lower.x) * w.scale.x + w.bias.x, y0 = float(upper.x) * w.scale.y + w.bias.y, z0 = float(lower.y) * w.scale.z + w.bias.z;
+    float x1 = float(upper.y) * w.scale.x + w.bias.x, y1 = float(lower.z) * w.scale.y + w.bias.y, z1 = float(upper.z) * w.scale.z + w.bias.z;
+    float enter = max(max(x0, y0), max(min(z0, z1), t_min)), leave = min(min(x1, y1), min(max(z0, z1), t));
+    bool inside = enter <= leave;
+    int link = int(packed.w);
+    w.node = inside || link < 0 ? w.node + 1 : link;
+    return inside && link < 0 ? link & 0x7fffffff : -1;
 }
 
 /* Moller & Trumbore 1997; edges are widened by a hair so that neighbours leave no crack. */
@@ -42,52 +69,40 @@ bool hit_triangle(int triangle, vec3 origin, vec3 direction, float t_min, inout 
 /* The nearest triangle with t_min < t < t_max, or -1. The two inner loops are separate because software devices execute
  * both sides of a branch, but leave a loop when no lane needs it. */
 int nearest(vec3 origin, vec3 direction, float t_min, inout float t, out vec2 barycentric) {
-    vec3 inverse = 1.0 / mix(direction, vec3(1e-20), lessThan(abs(direction), vec3(1e-20)));
-    float node = root_for(direction), leaf;
-    int found = -1;
+    walker w = start_walk(origin, direction);
+    int found = -1, leaf;
     barycentric = vec2(0.0);
     do {
-        leaf = -1.0;
-        while (leaf < 0.0 && node >= 0.0) {
-            vec4 low = texelFetch(nodes, int(node) * 2), high = texelFetch(nodes, int(node) * 2 + 1);
-            vec3 t0 = (low.xyz - origin) * inverse, t1 = (high.xyz - origin) * inverse;
-            vec3 enter = min(t0, t1), leave = max(t0, t1);
-            bool inside = max(max(enter.x, enter.y), max(enter.z, t_min)) <= min(min(leave.x, leave.y), min(leave.z, t)) * 1.0000004;
-            leaf = inside ? high.w : -1.0;
-            node = inside && high.w < 0.0 ? node + 1.0 : low.w;
-        }
-        while (leaf >= 0.0) {
+        leaf = -1;
+        while (leaf < 0 && w.node != TREE_END) leaf = walk_node(w, t_min, t);
+        while (leaf >= 0) {
             float last;
-            if (hit_triangle(int(leaf), origin, direction, t_min, t, barycentric, last)) found = int(leaf);
-            leaf = last > 0.0 ? -1.0 : leaf + 1.0;
+            if (hit_triangle(leaf, origin, direction, t_min, t, barycentric, last)) found = leaf;
+            leaf = last > 0.0 ? -1 : leaf + 1;
         }
-    } while (node >= 0.0);
+    } while (w.node != TREE_END);
     return found;
 }
 
 /* Whether anything lies between t_min and t_max. */
 bool occluded(vec3 origin, vec3 direction, float t_min, float t_max) {
-    vec3 inverse = 1.0 / mix(direction, vec3(1e-20), lessThan(abs(direction), vec3(1e-20)));
-    float node = root_for(direction), leaf, t = t_max;
+    walker w = start_walk(origin, direction);
+    float t = t_max;
     vec2 unused = vec2(0.0);
+    bool blocked = false;
+    int leaf;
+    if (t_max <= t_min) w.node = TREE_END;
     do {
-        leaf = -1.0;
-        while (leaf < 0.0 && node >= 0.0) {
-            vec4 low = texelFetch(nodes, int(node) * 2), high = texelFetch(nodes, int(node) * 2 + 1);
-            vec3 t0 = (low.xyz - origin) * inverse, t1 = (high.xyz - origin) * inverse;
-            vec3 enter = min(t0, t1), leave = max(t0, t1);
-            bool inside = max(max(enter.x, enter.y), max(enter.z, t_min)) <= min(min(leave.x, leave.y), min(leave.z, t)) * 1.0000004;
-            leaf = inside ? high.w : -1.0;
-            node = inside && high.w < 0.0 ? node + 1.0 : low.w;
-        }
-        while (leaf >= 0.0) {
+        leaf = -1;
+        while (leaf < 0 && w.node != TREE_END) leaf = walk_node(w, t_min, t);
+        while (leaf >= 0) {
             float last;
-            bool blocked = hit_triangle(int(leaf), origin, direction, t_min, t, unused, last);
-            leaf = last > 0.0 || blocked ? -1.0 : leaf + 1.0;
-            node = blocked ? -2.0 : node;
+            if (hit_triangle(leaf, origin, direction, t_min, t, unused, last)) blocked = true;
+            leaf = last > 0.0 || blocked ? -1 : leaf + 1;
         }
-    } while (node >= 0.0);
-    return node == -2.0;
+        w.node = blocked ? TREE_END : w.node;
+    } while (w.node != TREE_END);
+    return blocked;
 }
 
 /* Everything about the point that `nearest` found. */

@@ -26,15 +26,22 @@ static bool crosses(const float *low, const float *high, const double origin[3],
     return enter <= leave;
 }
 
-/* Walks the threaded form; marks the entries of leaves whose box the ray crosses. Returns the number of steps. */
-static size_t walk(const kn_bvh *bvh, const float *nodes, size_t base, size_t first, const double origin[3], const double direction[3], uint8_t *seen) {
+/* One plane of a packed box in coordinates. */
+static float plane(const kn_bvh_grid *grid, int axis, uint32_t step) { return grid->low[axis] + (float)(step & 0xffff) * grid->cell[axis]; }
+
+/* Walks the packed form; marks the first entries of leaves whose box the ray crosses. Returns the number of steps. */
+static size_t walk(const kn_bvh_packed *nodes, const kn_bvh_grid *grid, int signs, uint32_t base, size_t first, const double origin[3],
+                   const double direction[3], uint8_t *seen) {
     size_t steps = 0;
-    for (double at = (double)base; at >= 0 && steps < 1000000; steps++) {
-        const float *node = nodes + ((size_t)at - base) * KN_BVH_NODE_FLOATS;
-        bool inside = crosses(node, node + 4, origin, direction);
-        if (inside && node[7] >= 0)
-            seen[(size_t)node[7] - first] = 1; /* the leaf's first entry */
-        at = inside && node[7] < 0 ? at + 1 : node[3];
+    for (uint32_t at = base; at != KN_BVH_END && steps < 1000000; steps++) {
+        const uint32_t *node = nodes[at - base];
+        float x[2] = {plane(grid, 0, node[0]), plane(grid, 0, node[1] >> 16)}, y[2] = {plane(grid, 1, node[0] >> 16), plane(grid, 1, node[2])};
+        float low[3] = {x[signs & 1], y[signs >> 1], plane(grid, 2, node[1])};
+        float high[3] = {x[!(signs & 1)], y[!(signs >> 1)], plane(grid, 2, node[2] >> 16)};
+        bool inside = low[0] <= high[0] && crosses(low, high, origin, direction), leaf = node[3] & KN_BVH_IS_LEAF;
+        if (inside && leaf)
+            seen[(node[3] & ~KN_BVH_IS_LEAF) - first] = 1;
+        at = inside || leaf ? at + 1 : node[3];
     }
     return steps;
 }
@@ -57,8 +64,9 @@ static void check_tree(size_t count, double spread, double size, uint64_t seed) 
         }
     for (size_t i = 0; i < count; i++)
         cr_expect_eq(present[i], 1);
-    float *nodes = calloc(bvh.node_count + 1, KN_BVH_NODE_FLOATS * sizeof *nodes);
-    uint32_t *stack = calloc(bvh.node_count + 1, sizeof *stack);
+    kn_bvh_packed *nodes = calloc(bvh.node_count + 1, sizeof *nodes);
+    uint32_t *scratch = calloc(bvh.node_count + 1, 2 * sizeof *scratch);
+    kn_bvh_grid grid = kn_bvh_grid_over(count ? &bvh.nodes[0].box : &(kn_bvh_box){0});
     uint8_t *seen = calloc(count + 1, 1);
     for (int ray = 0; ray < 40; ray++) {
         double origin[3], direction[3];
@@ -67,17 +75,17 @@ static void check_tree(size_t count, double spread, double size, uint64_t seed) 
             direction[a] = kn_rng_normal(&rng);
         }
         int signs = (direction[0] < 0) + 2 * (direction[1] < 0);
-        kn_bvh_emit(&bvh, signs, 5, 100, -1, stack, nodes);
+        kn_bvh_emit(&bvh, &grid, signs, 5, 100, KN_BVH_END, scratch, nodes);
         for (size_t i = 0; i < count; i++)
             seen[i] = 0;
-        size_t steps = count ? walk(&bvh, nodes, 5, 100, origin, direction, seen) : 0;
-        cr_expect(steps <= bvh.node_count);
+        size_t steps = count ? walk(nodes, &grid, signs, 5, 100, origin, direction, seen) : 0;
+        cr_expect(steps <= bvh.node_count + 1);
         for (size_t i = 0; i < count; i++)
             if (crosses(boxes[i].low, boxes[i].high, origin, direction))
                 cr_expect(seen[leaf_of[i]], "box %zu is not met", i);
     }
     kn_bvh_finish(&bvh);
-    free(boxes), free(leaf_of), free(present), free(nodes), free(stack), free(seen);
+    free(boxes), free(leaf_of), free(present), free(nodes), free(scratch), free(seen);
 }
 
 Test(bvh, every_box_is_met) {
