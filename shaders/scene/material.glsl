@@ -159,20 +159,21 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
 
     switch (kind) {
     case TEXTURE_ASPHALT: {
-        vec3 streak = noise2(vec2(uv.x * 0.045, uv.y * 1.1) + 5.0), crack = noise2(q * 0.37 + 0.25 * middle.yz * 0.1);
-        tone *= 1.0 + 0.10 * c + 0.09 * b + 0.30 * a + 0.09 * streak.x * visible(1.1, footprint);
+        vec2 along = uv.yx; /* roads: uv is across, along */
+        vec3 streak = noise2(vec2(along.x * 0.03, along.y * 0.8) + 5.0), crack = noise2(q * 0.37 + 0.25 * middle.yz * 0.1);
+        tone *= 1.0 + 0.10 * c + 0.09 * b + 0.30 * a + 0.14 * streak.x * visible(0.8, footprint);
         float gap = abs(crack.x) / max(length(crack.yz) * 0.37, 0.05);
         float cracked = clamp(3.0 * coarse.x - 0.4, 0.0, 1.0);
         tone *= 1.0 - 0.55 * cracked * line(gap, 0.02, footprint);
-        vec2 cell = floor(uv / vec2(11.0, 3.4));
+        vec2 cell = floor(along / vec2(11.0, 3.4));
         uint h = hash_cell(ivec2(cell) + 9);
-        vec2 in_cell = uv - cell * vec2(11.0, 3.4);
+        vec2 in_cell = along - cell * vec2(11.0, 3.4);
         vec2 low = vec2(0.5 + 4.0 * unit(h), 0.2 + unit(h >> 4)), high = low + vec2(1.2 + 4.5 * unit(h >> 8), 0.8 + 1.2 * unit(h >> 12));
         vec2 in_patch = min(in_cell - low, high - in_cell);
         float inside = min(in_patch.x, in_patch.y), patched = (h >> 20) % 9u == 0u ? 1.0 : 0.0;
         float soft = max(footprint, 0.01);
         tone *= 1.0 - patched * (0.20 * clamp(inside / soft + 0.5, 0.0, 1.0) + 0.30 * line(abs(inside), 0.05, footprint));
-        tone *= vec3(1.01, 1.0, 0.99 - 0.03 * c);
+        tone *= vec3(1.05 + 0.02 * c, 1.0, 0.93 - 0.02 * c);
         s.roughness = clamp(m.roughness + 0.1 * a, 0.3, 1.0);
         break;
     }
@@ -191,7 +192,7 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     case TEXTURE_GRASS: {
         vec3 patches = noise2(q * 0.5 + 3.3);
         float dry = clamp(0.35 + 0.5 * c + 0.3 * patches.x * visible(0.5, footprint), 0.0, 1.0);
-        tone = mix(vec3(0.80, 1.02, 0.75), vec3(1.40, 1.12, 0.95), dry * dry);
+        tone = mix(vec3(0.95, 0.98, 0.95), vec3(1.55, 1.12, 1.15), dry * dry);
         tone *= 1.0 + 0.22 * b + 0.50 * a;
         s.translucency = 0.25;
         break;
@@ -304,10 +305,10 @@ void surface_wet(inout surface s, float wet, float up, vec3 p, vec3 normal, floa
     vec3 low = noise2(p.xy * 0.21 + 4.0), high = noise2(p.xy * 0.9 + 40.0);
     float level = clamp(up, 0.0, 1.0);
     float puddle = smoothstep(0.12, 0.42, low.x + 0.3 * high.x + 0.35 * wet - 0.25) * level * level * wet;
-    s.albedo *= mix(vec3(1.0), vec3(0.50, 0.51, 0.53), wet * (0.55 + 0.45 * level)) * (1.0 - 0.25 * puddle);
+    s.albedo *= mix(vec3(1.0), vec3(0.42, 0.43, 0.45), wet * (0.50 + 0.50 * level)) * (1.0 - 0.3 * puddle);
     s.roughness = mix(s.roughness, mix(0.42, 0.05, puddle), wet * level);
     s.normal = normalize(mix(s.normal, normal, level * (0.70 + 0.30 * puddle)));
-    s.mirror = max(s.mirror, wet * level * (0.40 + 0.60 * puddle));
+    s.mirror = max(s.mirror, wet * level * (0.36 + 0.64 * puddle));
     s.f0 = mix(s.f0, max(s.f0, 0.03), wet);
 }
 
