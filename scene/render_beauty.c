@@ -85,7 +85,8 @@ static bool beauty_record(kn_renderer *renderer, int width, int height, kn_error
     const kn_weather *weather = kn_scene_weather(renderer->scene);
     int small_width = (width + 3) / 4, small_height = (height + 3) / 4;
     float haze = fminf(renderer->light.fog_extinction * 40, 1), scale = (float)height / 224;
-    const int32_t size[2] = {width, height};
+    /* a camera opens up at dusk and at night */
+    const struct { int32_t size[2]; float exposure; } resolve_push = {{width, height}, 1 + 0.9f * renderer->light.darkness};
     const int32_t sizes[4] = {width, height, small_width, small_height};
     const struct { int32_t sizes[4]; float narrow, wide; } tone = {
         {width, height, small_width, small_height}, 0.35f, 0.22f + 0.3f * haze + 0.15f * (float)weather->rain};
@@ -94,7 +95,7 @@ static bool beauty_record(kn_renderer *renderer, int width, int height, kn_error
     const kn_gpu_slice join[] = {beauty_slice(work->linear), beauty_slice(work->narrow), beauty_slice(work->wide),
                                  {.buffer = renderer->beauty.output}};
     return beauty_record_scene(renderer, width, height, error) &&
-           beauty_record_post(renderer, KN_KERNEL_SCENE_BEAUTY_RESOLVE, resolve, 2, width, height, size, sizeof size, error) &&
+           beauty_record_post(renderer, KN_KERNEL_SCENE_BEAUTY_RESOLVE, resolve, 2, width, height, &resolve_push, sizeof resolve_push, error) &&
            beauty_record_post(renderer, KN_KERNEL_SCENE_BEAUTY_BRIGHT, bright, 2, small_width, small_height, sizes, sizeof sizes, error) &&
            beauty_record_blur(renderer, work->narrow, small_width, small_height, 0.9f * scale, error) &&
            beauty_record_blur(renderer, work->wide, small_width, small_height, 4.5f * scale, error) &&

@@ -3,7 +3,7 @@
  * al. 2004. What a rough mirror shows is drawn out along the picture's columns, as on a wet road. */
 #version 450
 layout(local_size_x_id = 0) in;
-layout(push_constant) uniform Push { ivec2 size; } push;
+layout(push_constant) uniform Push { ivec2 size; float exposure; } push;
 layout(set = 0, binding = 0) uniform samplerBuffer radiance; /* [h][w][3] vec4, see beauty.comp */
 layout(set = 0, binding = 1, std430) writeonly buffer Linear { vec4 linear[]; }; /* [h][w] vec4: rgb, 1 */
 
@@ -55,5 +55,5 @@ void main() {
         }
         mirror.rgb = drawn.rgb / drawn.w;
     }
-    linear[at] = vec4(color.rgb + mirror.rgb + sky.rgb * (sum / weights), 1.0);
+    linear[at] = vec4(push.exposure * (color.rgb + mirror.rgb + sky.rgb * (sum / weights)), 1.0);
 }

@@ -154,7 +154,8 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     vec3 coarse = noise2(q * f.x), middle = noise2(q * f.y + 31.7), fine = noise2(q * f.z + 77.1);
     float seen_middle = visible(f.y, footprint), seen_fine = visible(f.z, footprint);
     float c = coarse.x * visible(f.x, footprint), b = middle.x * seen_middle, a = fine.x * seen_fine;
-    vec2 slope = f.w * (seen_fine * fine.yz * 0.5 + seen_middle * middle.yz * 0.25);
+    /* on the ground broad bumps would throw waves of shadow in the light of head lamps */
+    vec2 slope = f.w * (seen_fine * fine.yz * 0.5 + seen_middle * middle.yz * (kind <= TEXTURE_SOIL ? 0.03 : 0.25));
     vec3 tone = vec3(1.0), bend = vec3(0.0);
 
     switch (kind) {

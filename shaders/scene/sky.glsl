@@ -16,7 +16,7 @@ vec2 clouds(vec3 d, vec3 sun, float cover) {
         scale *= 2.13;
     }
     float threshold = mix(0.42, -0.75, cover);
-    float amount = smoothstep(threshold, threshold + mix(0.16, 0.9, cover * cover), density);
+    float amount = smoothstep(threshold, threshold + mix(0.24, 0.9, cover * cover), density);
     return vec2(amount, clamp(0.55 + 0.9 * (density - shade), 0.0, 1.0));
 }
 
@@ -38,7 +38,7 @@ vec3 sky_radiance(vec3 d, float with_disc) {
     if (darkness > 0.5) {
         vec2 at = floor(d.xy / (1.0 + d.z) * 260.0);
         uint h = hash_cell(ivec2(at) + 5000);
-        color += (h & 1023u) < 2u && d.z > 0.05 ? vec3(0.07, 0.08, 0.09) * unit(h >> 12) * (darkness - 0.5) * 2.0 * (1.0 - cover) : vec3(0.0);
+        color += (h & 2047u) < 2u && d.z > 0.05 ? vec3(0.07, 0.08, 0.09) * unit(h >> 12) * (darkness - 0.5) * 2.0 * (1.0 - cover) : vec3(0.0);
     }
     vec2 cloud = clouds(vec3(d.xy, up + 0.01), sun.xyz, cover);
     vec3 sky_light = 0.55 * zenith.xyz + 0.45 * horizon;

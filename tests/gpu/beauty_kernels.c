@@ -126,9 +126,9 @@ Test(beauty_kernels, resolve_smooths_visibility_but_not_across_depths) {
         source[i * 12 + 7] = i % WIDTH < 17 ? 10 + source[i * 12 + 7] * .1f : 50 + (float)(i / WIDTH); /* two walls */
     for (int i = 0; i < WIDTH * HEIGHT; i++)
         source[i * 12 + 11] *= i % 3 ? 8 : 0; /* lengths of mirrors */
-    const int push[2] = {WIDTH, HEIGHT};
+    const struct { int size[2]; float exposure; } push = {{WIDTH, HEIGHT}, 1.5f};
     tensor slots[] = {{source, KN_COUNT(source)}, {got, KN_COUNT(got)}};
-    run(KN_KERNEL_SCENE_BEAUTY_RESOLVE, WIDTH, HEIGHT, slots, 2, push, sizeof push);
+    run(KN_KERNEL_SCENE_BEAUTY_RESOLVE, WIDTH, HEIGHT, slots, 2, &push, sizeof push);
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++) {
             const float *here = &source[(y * WIDTH + x) * 12];
@@ -144,7 +144,7 @@ Test(beauty_kernels, resolve_smooths_visibility_but_not_across_depths) {
                     drawn[c] += weight * (c == 3 ? 1 : radiance_at(source, x, y + i)[8 + c]);
             }
             for (int c = 0; c < 4; c++)
-                expected[(y * WIDTH + x) * 4 + c] = c == 3 ? 1 : (float)(here[c] + here[4 + c] * sum / weights + drawn[c] / drawn[3]);
+                expected[(y * WIDTH + x) * 4 + c] = c == 3 ? 1 : (float)(1.5 * (here[c] + here[4 + c] * sum / weights + drawn[c] / drawn[3]));
         }
     expect_close(got, expected, KN_COUNT(got), 1e-4, "resolve");
 }
