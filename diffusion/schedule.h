@@ -1,0 +1,45 @@
+/* Noise schedules and samplers. Every supported sampler is, per step, linear in the sample x, the network's output m, the
+ * predicted clean sample x0 and the one of the step before; a step is therefore a row of coefficients, and one kernel
+ * (shaders/nn/sampler_step.comp) runs them all. Internal to diffusion/. */
+#ifndef KN_DIFFUSION_SCHEDULE_H
+#define KN_DIFFUSION_SCHEDULE_H
+
+#include "diffusion/config.h"
+#include "kinora/diffusion.h"
+
+typedef enum kn_prediction { KN_PREDICTION_EPSILON, KN_PREDICTION_V, KN_PREDICTION_SAMPLE, KN_PREDICTION_FLOW } kn_prediction;
+typedef enum kn_spacing { KN_SPACING_LEADING, KN_SPACING_TRAILING, KN_SPACING_LINSPACE } kn_spacing;
+
+#define KN_MAX_TRAIN_STEPS 100000
+#define KN_MAX_STEPS 1000
+
+typedef struct kn_schedule {
+    kn_method method;       /* what the config's _class_name asks for */
+    bool is_substitute;     /* the class is another one; `method` is a deterministic sampler for the same schedule */
+    bool flow;              /* x_t = (1 - t) x0 + t noise; else variance preserving */
+    kn_prediction prediction;
+    kn_spacing spacing;
+    int train_steps, steps_offset;
+    double *alphas;         /* [train_steps]: cumulative products; NULL for flow */
+    double shift;           /* flow: sigma -> shift sigma / (1 + (shift - 1) sigma) */
+    bool clip, alpha_to_one, karras, lower_order_final, euler_at_final, heun;
+    bool final_sigma_min;   /* DPM-Solver++: the last sigma is the smallest one instead of 0 */
+    double clip_range;
+} kn_schedule;
+
+/* Reads scheduler_config.json. Finish also after failure. */
+bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *error);
+void kn_schedule_finish(kn_schedule *schedule);
+
+/* One denoising step: x0 = clamp(x0_x x + x0_m m, +-clip); x' = x_x x + x_m m + x_0 x0 + x_p previous x0. */
+typedef struct kn_step {
+    double timestep;        /* for the network's time embedding */
+    double input_scale;     /* the network sees input_scale * x */
+    double x0_x, x0_m, clip;
+    double x_x, x_m, x_0, x_p;
+} kn_step;
+
+/* Fills steps[count]; *noise_scale multiplies unit noise to make the first x. KN_METHOD_CONFIG: the config's. */
+bool kn_schedule_steps(const kn_schedule *schedule, kn_method method, int count, kn_step *steps, double *noise_scale, kn_error *error);
+
+#endif
