@@ -1,0 +1,126 @@
+/* The command as its user meets it: exit codes, one clear line for what is wrong, progress, Ctrl-C. */
+#include "pipelines/journal.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[64];
+
+static void make_folder(void) {
+    strcpy(folder, "/tmp/kinora-cli-XXXXXX");
+    cr_assert(mkdtemp(folder) != NULL);
+}
+
+static void remove_folder(void) { cr_assert(kn_remove_tree(folder, NULL)); }
+
+TestSuite(cli, .init = make_folder, .fini = remove_folder);
+
+/* Runs the command through a shell; `%s` in `arguments` is the temporary folder. Returns the exit code. */
+static int run(const char *arguments, char *out, size_t out_size, char *err, size_t err_size) {
+    char line[1000], command[1400];
+    snprintf(line, sizeof line, arguments, folder, folder, folder);
+    snprintf(command, sizeof command, "%s %s >%s/stdout 2>%s/stderr", KINORA_EXECUTABLE, line, folder, folder);
+    int status = system(command);
+    cr_assert(WIFEXITED(status), "%s", command);
+    char *texts[] = {out, err};
+    size_t sizes[] = {out_size, err_size};
+    static const char *const names[] = {"stdout", "stderr"};
+    for (int i = 0; i < 2; i++) {
+        uint8_t *data;
+        size_t size;
+        char *path = kn_path_join(folder, names[i], NULL);
+        cr_assert(kn_file_read(path, 1 << 24, &data, &size, NULL));
+        if (texts[i]) snprintf(texts[i], sizes[i], "%s", (char *)data);
+        kn_free(data);
+        kn_free(path);
+    }
+    return WEXITSTATUS(status);
+}
+
+#define SCENE "tests/pipeline/data/follow.xosc"
+#define SMALL SCENE " -o %s/out --source control --size 64x48 --frames 4 --chunk 2"
+
+Test(cli, bad_input_is_one_line_and_2) {
+    static const char *const cases[][2] = {
+        {"nonsense", "unknown verb nonsense"}, {"drive", "needs a scene"}, {"drive " SCENE, "output folder"}, {"drive absent.xosc -o %s/o --source control", "absent.xosc"},
+        {"drive " SMALL " --nonsense", "unknown option --nonsense"}, {"drive " SMALL " --frames 0", "--frames 0"}, {"drive " SMALL " --fps x", "--fps x"},
+        {"drive " SMALL " --size 400", "--size 400"}, {"drive " SMALL " --weather snow", "clear|overcast|rain|fog"}, {"drive " SMALL " --time noon", "day|dusk|night"},
+        {"drive " SMALL " --traffic -1", "--traffic -1"}, {"drive " SMALL " --ego-speed 0", "--ego-speed 0"}, {"drive " SMALL " --codec av9", "h264|hevc"},
+        {"drive " SMALL " --labels depth,flow", "depth|semantic|instance"}, {"drive " SMALL " --rig absent.json", "absent.json"},
+        {"drive " SMALL " --device nonsense", "nonsense"}, {"drive " SMALL " --steps", "--steps needs a value"}, {"drive " SMALL " extra", "unexpected argument extra"},
+        {"drive " SCENE " -o /proc/out --source control", "/proc/out"}, {"drive " SCENE " -o %s/o --model absent-model", "absent-model"},
+        {"drive " SCENE " -o %s/stdout --source control", "stdout"}, {"check absent.xosc", "absent.xosc"}, {"check", "needs a scene"},
+        {"bench nonsense", "bench nonsense"}, {"info extra", "unexpected argument"}, {"drive tests/pipeline -o %s/o --source control", "tests/pipeline"}};
+    for (size_t i = 0; i < KN_COUNT(cases); i++) {
+        char out[2000], err[2000];
+        int code = run(cases[i][0], out, sizeof out, err, sizeof err);
+        cr_expect_eq(code, 2, "%s: exit code %d: %s", cases[i][0], code, err);
+        cr_expect(strstr(err, cases[i][1]) && strncmp(err, "kinora: ", 8) == 0, "%s: %s", cases[i][0], err);
+        char *end = strchr(err, '\n');
+        cr_expect(end && end[1] == 0, "%s: more than one line: %s", cases[i][0], err);
+    }
+}
+
+Test(cli, help_and_version) {
+    char out[8000], err[100];
+    cr_assert_eq(run("help", out, sizeof out, err, sizeof err), 0);
+    cr_assert_not_null(strstr(out, "drive"));
+    cr_assert_eq(run("drive --help", out, sizeof out, err, sizeof err), 0);
+    cr_assert_not_null(strstr(out, "--ego-speed KMH"));
+    cr_assert_eq(run("version", out, sizeof out, err, sizeof err), 0);
+    cr_assert_eq(strncmp(out, "kinora 0.", 9), 0);
+    cr_assert_eq(run("", out, sizeof out, err, sizeof err), 2);
+}
+
+Test(cli, progress_as_json_lines) {
+    char out[20000], err[2000];
+    cr_assert_eq(run("drive " SMALL " --progress json", out, sizeof out, err, sizeof err), 0, "%s", err);
+    int lines = 0;
+    for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"), lines++) {
+        json_t *report = json_loads(line, 0, NULL);
+        cr_assert(json_is_string(json_object_get(report, "stage")) && json_is_number(json_object_get(report, "done")), "%s", line);
+        cr_assert_eq(json_number_value(json_object_get(report, "total")), 4);
+        json_decref(report);
+    }
+    cr_assert_gt(lines, 0);
+    cr_assert_eq(run("drive " SMALL, out, sizeof out, err, sizeof err), 0);
+    cr_assert_not_null(strstr(err, "complete already"), "%s", err);
+    cr_assert_eq(run("drive " SMALL " --seed 3", out, sizeof out, err, sizeof err), 2);
+    cr_assert_eq(run("drive " SMALL " --seed 3 --overwrite --quiet", out, sizeof out, err, sizeof err), 0, "%s", err);
+    cr_assert(!*out && !*err, "%s %s", out, err);
+}
+
+Test(cli, interrupt_keeps_what_is_done) {
+    char output[100];
+    snprintf(output, sizeof output, "%s/out", folder);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr)) _exit(9);
+        execl(KINORA_EXECUTABLE, "kinora", "drive", SCENE, "-o", output, "--source", "control", "--frames", "2000", "--size", "64x48", "--chunk", "1", (char *)NULL);
+        _exit(9);
+    }
+    char *journal = kn_path_join(output, ".work/chunk_000001_boxes.bin", NULL);
+    for (int i = 0; i < 1200 && !kn_file_exists(journal); i++) usleep(50000);
+    cr_assert(kn_file_exists(journal));
+    int status;
+    cr_assert_eq(kill(child, SIGINT), 0);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 130, "status %x", status);
+    kn_free(journal);
+}
+
+Test(cli, check_reports) {
+    char out[4000], err[1000];
+    int code = run("check " SCENE, out, sizeof out, err, sizeof err);
+    cr_assert_eq(code, 0, "%s%s", out, err);
+    cr_assert_not_null(strstr(out, "0 errors"), "%s", out);
+    code = run("check " SCENE " --json", out, sizeof out, err, sizeof err);
+    json_t *list = json_loads(out, 0, NULL);
+    cr_assert(code == 0 && json_is_array(list), "%s", out);
+    json_decref(list);
+}
