@@ -230,15 +230,15 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     }
     case TEXTURE_LEAVES: {
         vec4 tint = noise3(p * 0.45), clump = noise3(p * 1.3), twig = noise3(p * 3.7), leaf = noise3(p * 9.5);
-        float seen_twig = visible(3.7, footprint), seen_leaf = visible(9.5, footprint);
-        float depth = 0.62 + 0.45 * clump.w * visible(1.3, footprint) + 0.50 * twig.w * seen_twig + 0.55 * leaf.w * seen_leaf;
+        float seen_clump = visible(1.3, footprint), seen_twig = visible(3.7, footprint), seen_leaf = visible(9.5, footprint);
+        float depth = 0.62 + 0.45 * clump.w * seen_clump + 0.50 * twig.w * seen_twig + 0.55 * leaf.w * seen_leaf;
         float yellow = 0.45 + 0.4 * tint.w + 0.3 * leaf.w * seen_leaf;
         tone = mix(vec3(0.70, 0.92, 0.68), vec3(1.35, 1.10, 0.72), clamp(yellow, 0.0, 1.0)) * (0.22 + 1.10 * clamp(depth, 0.05, 1.6));
         s.roughness = 1.0;
         s.translucency = 0.45;
-        float cover = 0.5 + 0.22 * clump.w + 0.30 * twig.w + 0.36 * leaf.w;
-        s.hole = cover < max(0.72 - 1.25 * facing, 0.06);
-        bend = 0.30 * clump.xyz * visible(1.3, footprint) + 0.14 * twig.xyz * seen_twig + 0.07 * leaf.xyz * seen_leaf;
+        float cover = 0.5 + 0.22 * clump.w * seen_clump + 0.30 * twig.w * seen_twig + 0.36 * leaf.w * seen_leaf;
+        s.hole = cover < max(0.72 - 1.25 * facing, 0.06) * seen_twig;
+        bend = 0.30 * clump.xyz * seen_clump + 0.14 * twig.xyz * seen_twig + 0.07 * leaf.xyz * seen_leaf;
         slope = vec2(0.0);
         break;
     }
