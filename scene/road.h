@@ -149,7 +149,7 @@ const kn_lane *kn_section_lane(const kn_lane_section *section, int lane_id); /* 
 typedef struct kn_road_frame {
     kn_vec3 position;
     double heading;     /* of the reference line, radians */
-    double pitch, roll; /* from elevation and superelevation */
+    double pitch, roll; /* of the surface, as kn_pose_from_euler takes them (a rising road has negative pitch) */
     double curvature;   /* 1/m, left positive */
 } kn_road_frame;
 

@@ -3,6 +3,7 @@
 #ifndef KN_SCENE_SCENE_H
 #define KN_SCENE_SCENE_H
 
+#include "kinora/render.h"
 #include "scene/timeline.h"
 #include "scene/world.h"
 
@@ -11,6 +12,9 @@ struct kn_scene {
     kn_timeline timeline;
     kn_world world;
     char name[128];
+    kn_map_line *lines; /* [line_count], of the top view */
+    size_t line_count;
+    kn_arena map_arena; /* their points */
 };
 
 #endif

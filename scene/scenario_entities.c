@@ -1,0 +1,144 @@
+/* Entities: vehicles, pedestrians and objects with their boxes and colours. */
+#include "scene/scenario.h"
+
+#include <string.h>
+
+enum { MAX_ENTITIES = 5000 };
+
+static kn_actor_class vehicle_class(kn_osc *osc, xmlNode *vehicle) {
+    static const kn_actor_class classes[] = {KN_ACTOR_CAR, KN_ACTOR_VAN, KN_ACTOR_TRUCK, KN_ACTOR_TRAILER, KN_ACTOR_TRAILER, KN_ACTOR_BUS,
+                                             KN_ACTOR_MOTORBIKE, KN_ACTOR_BICYCLE, KN_ACTOR_BUS, KN_ACTOR_TRUCK, KN_ACTOR_PEDESTRIAN, KN_ACTOR_PEDESTRIAN};
+    int index = kn_xml_choice(&osc->xml, vehicle, "vehicleCategory",
+                              "car van truck trailer semitrailer bus motorbike bicycle tram train wheelchair standUpScooter");
+    return index < 0 ? KN_ACTOR_CAR : classes[index];
+}
+
+static kn_actor_class object_class(kn_osc *osc, xmlNode *object) {
+    const char *category = kn_xml_text(&osc->xml, object, "miscObjectCategory"), *name = kn_xml_text(&osc->xml, object, "name");
+    if (name && (strcasestr(name, "cone") || strcasestr(name, "pylon")))
+        return KN_ACTOR_CONE;
+    return category && (!strcmp(category, "barrier") || !strcmp(category, "railing")) ? KN_ACTOR_BARRIER : KN_ACTOR_OBJECT;
+}
+
+static void read_box(kn_osc *osc, xmlNode *node, kn_actor *actor) {
+    kn_xml *xml = &osc->xml;
+    xmlNode *box = kn_xml_child(node, "BoundingBox"), *center = kn_xml_child(box, "Center"), *size = kn_xml_child(box, "Dimensions");
+    if (!center || !size)
+        return;
+    double length = kn_xml_need_number(xml, size, "length"), width = kn_xml_need_number(xml, size, "width"), height = kn_xml_need_number(xml, size, "height");
+    if (length == 0 && width == 0 && height == 0)
+        return; /* "not known": the class's typical size */
+    if (!(length > 0 && length <= 60 && width > 0 && width <= 60 && height > 0 && height <= 30)) {
+        kn_xml_fail(xml, size, "<Dimensions> %g x %g x %g m, expected more than 0 and at most 60 x 60 x 30", length, width, height);
+        return;
+    }
+    actor->length = length;
+    actor->width = width;
+    actor->height = height;
+    actor->center[0] = kn_xml_need_number(xml, center, "x");
+    actor->center[1] = kn_xml_need_number(xml, center, "y");
+    actor->center[2] = kn_xml_need_number(xml, center, "z");
+    if (fabs(actor->center[0]) > 60 || fabs(actor->center[1]) > 60 || fabs(actor->center[2]) > 60)
+        kn_xml_fail(xml, center, "<Center> more than 60 m from the origin");
+}
+
+static double linear(double srgb) {
+    return srgb <= 0.04045 ? srgb / 12.92 : pow((srgb + 0.055) / 1.055, 2.4);
+}
+
+/* Property name="color" (or colour, paint) with a colour's name, #rrggbb or three numbers 0..1 or 0..255. */
+static bool paint_by_text(kn_actor *actor, const char *text) {
+    unsigned r, g, b;
+    double f[3];
+    if (sscanf(text, "#%2x%2x%2x", &r, &g, &b) == 3) {
+        actor->color[0] = linear(r / 255.0), actor->color[1] = linear(g / 255.0), actor->color[2] = linear(b / 255.0);
+        return true;
+    }
+    if (sscanf(text, "%lf%*[, ]%lf%*[, ]%lf", &f[0], &f[1], &f[2]) == 3) {
+        double scale = f[0] > 1 || f[1] > 1 || f[2] > 1 ? 255 : 1;
+        for (int i = 0; i < 3; i++)
+            actor->color[i] = linear(fmin(fmax(f[i] / scale, 0), 1));
+        return true;
+    }
+    return kn_actor_paint_by_name(actor, text);
+}
+
+static void read_color(kn_osc *osc, xmlNode *node, kn_actor *actor) {
+    kn_xml *xml = &osc->xml;
+    xmlNode *properties = kn_xml_child(node, "Properties");
+    const char *name = kn_xml_text(xml, node, "name");
+    if (name)
+        kn_actor_paint_by_name(actor, name);
+    for (xmlNode *p = kn_xml_child(properties, "Property"); p; p = kn_xml_next(p, "Property")) {
+        const char *key = kn_xml_text(xml, p, "name"), *value = kn_xml_text(xml, p, "value");
+        if (key && value && (!strcasecmp(key, "color") || !strcasecmp(key, "colour") || !strcasecmp(key, "paint")) && !paint_by_text(actor, value))
+            kn_report_add(xml->report, false, xml->file, kn_xml_line(p), "colour '%.60s' is not understood", value);
+    }
+}
+
+/* A <Vehicle>, <Pedestrian> or <MiscObject>. */
+static void read_look(kn_osc *osc, xmlNode *node, kn_actor *actor) {
+    kn_xml *xml = &osc->xml;
+    uint64_t seed = osc->scenario->seed;
+    for (const char *p = actor->name; *p; p++)
+        seed = kn_hash64(seed ^ (unsigned char)*p);
+    kn_actor_class kind = kn_xml_is(node, "Vehicle") ? vehicle_class(osc, node) : kn_xml_is(node, "Pedestrian") ? KN_ACTOR_PEDESTRIAN : object_class(osc, node);
+    if (kn_xml_is(node, "Vehicle"))
+        kn_xml_known(xml, node, "ParameterDeclarations BoundingBox Performance Axles Properties");
+    else
+        kn_xml_known(xml, node, "ParameterDeclarations BoundingBox Properties");
+    kn_actor_look(actor, kind, seed);
+    read_box(osc, node, actor);
+    read_color(osc, node, actor);
+}
+
+static bool read_object(kn_osc *osc, xmlNode *object) {
+    kn_xml *xml = &osc->xml;
+    kn_sim *sim = &osc->scenario->sim;
+    kn_sim_actor *actor = kn_sim_add(sim, xml->error);
+    if (!actor)
+        return xml->failed = true, false;
+    kn_xml_copy(xml, object, "name", actor->look.name, sizeof actor->look.name);
+    if (!actor->look.name[0])
+        return xml->failed ? false : kn_xml_fail(xml, object, "<ScenarioObject> needs a name");
+    for (size_t i = 0; i + 1 < sim->actor_count; i++)
+        if (!strcmp(sim->actors[i].look.name, actor->look.name))
+            return kn_xml_fail(xml, object, "two entities are called '%s'", actor->look.name);
+    actor->file = osc->scenario->path;
+    actor->line = kn_xml_line(object);
+    kn_xml_known(xml, object, "Vehicle Pedestrian MiscObject CatalogReference ObjectController");
+    xmlNode *controller = kn_xml_child(object, "ObjectController");
+    if (kn_xml_child(controller, NULL))
+        kn_xml_unsupported(xml, controller, "Kinora's own driver acts for it when it is activated");
+    static const char *const kinds[] = {"Vehicle", "Pedestrian", "MiscObject"};
+    for (int k = 0; k < 3; k++) {
+        xmlNode *node = kn_xml_child(object, kinds[k]);
+        if (node) {
+            read_look(osc, node, &actor->look);
+            return !xml->failed;
+        }
+    }
+    xmlNode *reference = kn_xml_child(object, "CatalogReference");
+    if (!reference)
+        return kn_xml_fail(xml, object, "<ScenarioObject> '%s' has no Vehicle, Pedestrian, MiscObject or CatalogReference", actor->look.name);
+    kn_catalog_visit visit;
+    bool ok = kn_osc_enter_catalog(osc, reference, NULL, &visit);
+    if (ok && !kn_xml_is(visit.entry, kinds[0]) && !kn_xml_is(visit.entry, kinds[1]) && !kn_xml_is(visit.entry, kinds[2]))
+        ok = kn_xml_fail(xml, visit.entry, "catalog entry is a <%s>, expected a Vehicle, Pedestrian or MiscObject", (const char *)visit.entry->name);
+    if (ok)
+        read_look(osc, visit.entry, &actor->look);
+    kn_osc_leave_catalog(osc, &visit);
+    return ok && !xml->failed;
+}
+
+bool kn_osc_read_entities(kn_osc *osc, xmlNode *entities) {
+    kn_xml_known(&osc->xml, entities, "ScenarioObject EntitySelection");
+    if (kn_xml_child(entities, "EntitySelection"))
+        kn_xml_unsupported(&osc->xml, kn_xml_child(entities, "EntitySelection"), "selections of entities");
+    if (kn_xml_count(entities, "ScenarioObject") > MAX_ENTITIES)
+        return kn_xml_fail(&osc->xml, entities, "more than %d entities", MAX_ENTITIES);
+    for (xmlNode *object = kn_xml_child(entities, "ScenarioObject"); object; object = kn_xml_next(object, "ScenarioObject"))
+        if (!read_object(osc, object))
+            return false;
+    return true;
+}

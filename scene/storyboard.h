@@ -1,0 +1,160 @@
+/* The simulation: road users that move along lanes and paths at a fixed step. Scenarios, Kinora's JSON and generated
+ * traffic all drive it. Internal to scene/. */
+#ifndef KN_SCENE_STORYBOARD_H
+#define KN_SCENE_STORYBOARD_H
+
+#include "kinora/scene.h"
+#include "scene/road_walk.h"
+#include "scene/timeline.h"
+
+#define KN_SIM_STEP (1.0 / 120) /* seconds */
+
+typedef enum kn_shape { KN_SHAPE_LINEAR, KN_SHAPE_CUBIC, KN_SHAPE_SINUSOIDAL, KN_SHAPE_STEP } kn_shape;
+
+/* A value on its way from one level to another, over seconds or metres. */
+typedef struct kn_transition {
+    kn_shape shape;
+    bool by_distance;
+    double from, to;
+    double span;     /* seconds or metres */
+    double progress; /* in the same unit */
+} kn_transition;
+
+/* 0..1 at x in 0..1, and the slope's largest value. */
+double kn_shape_at(kn_shape shape, double x);
+double kn_shape_peak_slope(kn_shape shape);
+
+/* A path to follow, in the world. Immutable. */
+typedef struct kn_path {
+    double (*points)[4]; /* [count] x, y, z, seconds since the path's start (NAN without timing) */
+    double *along;       /* [count] metres from the start */
+    double *yaw;         /* [count] direction of travel, or the given orientation */
+    size_t count;
+    bool timed, has_yaw;
+} kn_path;
+
+typedef enum kn_speed_mode {
+    KN_SPEED_HOLD,     /* keeps the speed */
+    KN_SPEED_RAMP,     /* transition to a speed */
+    KN_SPEED_FOLLOW,   /* speed of another + delta, for ever */
+    KN_SPEED_PROFILE,  /* table of speeds */
+    KN_SPEED_DISTANCE, /* keeps a distance or time gap to another */
+    KN_SPEED_DRIVER    /* car-following (IDM) */
+} kn_speed_mode;
+
+/* Who commands an axis (longitudinal, lateral); an action whose owner was replaced has ended. */
+typedef struct kn_axis {
+    unsigned owner;
+    bool active;
+} kn_axis;
+
+typedef struct kn_sim_actor {
+    kn_actor look;
+    const char *file; /* where it is declared */
+    int line, action_line; /* action_line: of the action that moved it last; 0: none */
+    bool present, placed;
+    bool removed;     /* by an override: stays for conditions that name it, but is never present */
+
+    bool on_lane;     /* else free: straight on, or on a path */
+    kn_walker walker;
+    const int *route;
+    size_t route_count;
+    int turn;         /* at junctions */
+    kn_pose pose;
+    double yaw;       /* of a free actor */
+    double speed, acceleration, curvature, odometer, wheel_angle, standstill;
+    double drift;     /* lateral slope, metres per metre */
+
+    kn_axis longitudinal, lateral;
+    kn_speed_mode speed_mode;
+    kn_transition ramp;
+    int leader;       /* FOLLOW, DISTANCE: other actor */
+    double speed_delta, speed_factor; /* FOLLOW */
+    const double (*profile)[2]; /* PROFILE: [count] time, speed */
+    size_t profile_count;
+    double profile_time, profile_start;
+    double gap, max_acceleration, max_deceleration, max_speed; /* DISTANCE */
+    bool gap_is_time, gap_freespace, gap_continuous;
+    double desired_speed, driver_acceleration; /* DRIVER */
+    double fixed_speed; /* >= 0: overrides every speed (--ego-speed) */
+
+    bool offset_active;
+    kn_transition offset; /* of walker.offset */
+    const kn_path *path;
+    double path_position; /* seconds or metres */
+    double path_offset, path_scale;
+    bool path_timed;
+
+    int indicator;    /* +1 left, -1 right while it changes lanes */
+    unsigned lamps_forced_on, lamps_forced_off;
+    bool at_dead_end;
+} kn_sim_actor;
+
+typedef struct kn_sim {
+    const kn_road_network *network;
+    kn_sim_actor *actors; /* [actor_count]; the ego first */
+    size_t actor_count, actor_capacity;
+    double time;          /* seconds */
+    uint64_t step;
+    kn_weather weather;
+    bool stopped;         /* the scenario has ended */
+} kn_sim;
+
+/* Called at every step before anybody moves. */
+typedef bool (*kn_sim_hook)(void *user, kn_sim *sim, kn_error *error);
+
+kn_sim_actor *kn_sim_add(kn_sim *sim, kn_error *error);
+void kn_sim_finish(kn_sim *sim);
+
+/* Moves everybody by one step. */
+void kn_sim_step(kn_sim *sim);
+
+/* Car-following accelerations of all actors with KN_SPEED_DRIVER. */
+void kn_traffic_drive(kn_sim *sim);
+
+/* Puts an actor onto a lane, or free into the world; keeps its speed. */
+void kn_sim_place_on_lane(kn_sim *sim, kn_sim_actor *actor, kn_walker walker);
+/* At a world point: on a lane where there is one under it in about that direction, else free. */
+void kn_sim_place_in_world(kn_sim *sim, kn_sim_actor *actor, kn_vec3 position, double yaw);
+
+/* Commands. `owner` identifies the action (0: none). */
+void kn_sim_set_speed(kn_sim_actor *actor, unsigned owner, kn_transition ramp);
+void kn_sim_set_offset(kn_sim_actor *actor, unsigned owner, kn_transition offset);
+/* Changes to another lane of the same road; false when the road has no such lane there. */
+bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int lane, double target_offset, kn_transition dynamics);
+void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale, double offset);
+
+/* Transition from..to that takes `value` seconds or metres or has `value` as its rate. */
+kn_transition kn_transition_of(kn_shape shape, int dimension, double value, double from, double to); /* 0 time 1 rate 2 distance */
+
+/* Distance between the oriented boxes of two actors in the plane; 0 when they overlap. */
+double kn_box_distance(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b);
+/* True when the boxes, grown by `margin` on every side, overlap in the plane. */
+bool kn_boxes_overlap(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b, double margin);
+
+/* Runs the simulation and records frames. `hook` may be NULL. timeline->actors is copied from the simulation's. */
+/* Removed actors do not appear in the timeline. */
+bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline, kn_error *error);
+
+/* Weather and time of day as the caller's overrides want them; layout and colours do not depend on it. */
+void kn_weather_override_apply(kn_weather *weather, const kn_scene_params *params);
+
+/* Replaces everybody but the ego by `count` lawful vehicles around the ego's way (after `prepare` has reset the
+ * scenario's state); they never touch the ego or each other. */
+typedef struct kn_traffic_plan {
+    int count;
+    bool keep_actors;     /* add to the actors that are there instead of replacing them */
+    uint64_t seed;
+    kn_sim_hook hook;     /* the ego's scenario */
+    void (*reset)(void *user);
+    void *user;
+} kn_traffic_plan;
+bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, kn_error *error);
+
+/* Typical look of a class; length, width, height in metres, colour from the seed in the frequencies of real traffic. */
+void kn_actor_look(kn_actor *actor, kn_actor_class kind, uint64_t seed);
+void kn_actor_paint(kn_actor *actor); /* colour from actor->seed */
+/* Colour from a word in a name such as "car_red"; false when there is none. */
+bool kn_actor_paint_by_name(kn_actor *actor, const char *name);
+
+#endif
