@@ -10,7 +10,7 @@ layout(push_constant) uniform Push { int count; } p;
 
 KN_INPUT(x, 0)
 KN_INPUT(residual, 1)
-KN_OUTPUT(y, 2)
+KN_STORE(y, 2)
 
 void main() {
     uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
@@ -20,7 +20,7 @@ void main() {
         if (at < p.count) {
             vec4 v = activate(x(at), activation);
             if (has_residual) v += residual(at);
-            y[at] = v;
+            y(at, v);
         }
     }
 }

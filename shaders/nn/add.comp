@@ -12,7 +12,7 @@ layout(push_constant) uniform Push {
 
 KN_INPUT(a, 0)
 KN_INPUT(b, 1)
-KN_OUTPUT(y, 2)
+KN_STORE(y, 2)
 
 void main() {
     Walk w = walk_rows(p.columns, p.pixels, p.pixels_per_group);
@@ -21,5 +21,5 @@ void main() {
     int b_base = (member + p.first_member) % p.b_members * p.b_pixels * p.columns + w.column;
     int b_step = p.b_pixels == 1 ? 0 : p.columns;
     for (int row = w.row; row < w.end; row += w.step)
-        y[base + row * p.columns] = a(base + row * p.columns) * p.scale_a + b(b_base + row * b_step) * p.scale_b;
+        y(base + row * p.columns, a(base + row * p.columns) * p.scale_a + b(b_base + row * b_step) * p.scale_b);
 }

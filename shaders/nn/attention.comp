@@ -9,6 +9,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#include "store.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 4) const uint head_vectors = 10; // d / 4
@@ -22,7 +23,8 @@ layout(set = 0, binding = 0) uniform samplerBuffer queries;
 layout(set = 0, binding = 1) uniform samplerBuffer keys;
 layout(set = 0, binding = 2) uniform samplerBuffer values;
 layout(set = 0, binding = 3) uniform usamplerBuffer members; // of keys and values, per member of the queries
-layout(set = 0, binding = 4, std430) buffer Outputs { vec4 outputs[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Before { vec4 before[]; };
+KN_STORE(outputs, 4)
 
 const uint lanes = gl_WorkGroupSize.x;
 const float lowest = -1e30;
@@ -107,8 +109,8 @@ void main() {
         if (query < p.query_tokens) {
             [[unroll]] for (uint d = 0; d < head_vectors; d++) {
                 vec4 v = acc[b][d] * scale;
-                if (accumulate) v += outputs[at + int(d)];
-                outputs[at + int(d)] = v;
+                if (accumulate) v += before[at + int(d)];
+                outputs(at + int(d), v);
             }
         }
     }

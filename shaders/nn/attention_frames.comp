@@ -10,8 +10,6 @@
 
 layout(constant_id = 4) const uint head_vectors = 8;
 layout(constant_id = 5) const uint tokens = 8;
-layout(constant_id = 6) const bool causal = false;
-layout(constant_id = 7) const bool accumulate = false;
 
 layout(push_constant) uniform Push {
     int places, place_step, token_step, group_step; // vec4
@@ -21,7 +19,7 @@ layout(push_constant) uniform Push {
 KN_INPUT(queries, 0)
 KN_INPUT(keys, 1)
 KN_INPUT(values, 2)
-layout(set = 0, binding = 3, std430) buffer Outputs { vec4 outputs[]; };
+KN_STORE(outputs, 3)
 
 #define EACH_QUERY [[unroll]] for (uint i = 0; i < tokens; i++)
 #define EACH_KEY [[unroll]] for (uint j = 0; j < tokens; j++)
@@ -41,9 +39,9 @@ void main() {
     }
     EACH_QUERY {
         float top = s[i][0], sum = 0.0;
-        EACH_KEY if (!causal || j <= i) top = max(top, s[i][j]);
+        EACH_KEY top = max(top, s[i][j]);
         EACH_KEY {
-            s[i][j] = !causal || j <= i ? exp2((s[i][j] - top) * p.scale) : 0.0;
+            s[i][j] = exp2((s[i][j] - top) * p.scale);
             sum += s[i][j];
         }
         float scale = 1.0 / sum;
@@ -54,10 +52,8 @@ void main() {
         EACH_KEY v[j] = values(base + int(j) * p.token_step + d);
         EACH_QUERY {
             vec4 r = vec4(0.0);
-            EACH_KEY if (!causal || j <= i) r += s[i][j] * v[j];
-            int at = base + int(i) * p.token_step + d;
-            if (accumulate) r += outputs[at];
-            outputs[at] = r;
+            EACH_KEY r += s[i][j] * v[j];
+            outputs(base + int(i) * p.token_step + d, r);
         }
     }
 }

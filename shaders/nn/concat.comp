@@ -11,7 +11,7 @@ layout(push_constant) uniform Push {
 
 KN_INPUT(a, 0)
 KN_INPUT(b, 1)
-KN_OUTPUT(y, 2)
+KN_STORE(y, 2)
 
 float channel(int row, int c) {
     if (c < p.a_channels) return a(row * p.a_columns + c / 4)[c % 4];
@@ -33,6 +33,6 @@ void main() {
             int c = w.column * 4;
             v = vec4(channel(row, c), channel(row, c + 1), channel(row, c + 2), channel(row, c + 3));
         }
-        y[row * p.columns + w.column] = v;
+        y(row * p.columns + w.column, v);
     }
 }

@@ -9,6 +9,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "activation.glsl"
+#include "store.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 4) const uint row_blocks = 2;
@@ -23,7 +24,7 @@ layout(constant_id = 10) const bool pointwise = false; // 1 x 1, stride 1, no pa
 
 layout(set = 0, binding = 0) uniform samplerBuffer inputs;
 layout(set = 0, binding = 1) uniform samplerBuffer weights;
-layout(set = 0, binding = 2, std430) writeonly buffer Outputs { vec4 outputs[]; };
+KN_STORE(outputs, 2)
 layout(set = 0, binding = 3) uniform samplerBuffer biases;
 layout(set = 0, binding = 4) uniform samplerBuffer residuals;
 layout(set = 0, binding = 5) uniform samplerBuffer broadcasts;
@@ -100,7 +101,7 @@ void main() {
             if (gated) v *= gelu_of(acc[i][panels - 1] + gate_bias);
             else v = activate(v, activation);
             if (has_residual) v += texelFetch(residuals, min(row, p.rows - 1) * p.out_vectors + safe);
-            if (row < p.rows && column < p.out_vectors) outputs[row * p.out_vectors + column] = v;
+            if (row < p.rows && column < p.out_vectors) outputs(row * p.out_vectors + column, v);
         }
     }
 }

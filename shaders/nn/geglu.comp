@@ -9,13 +9,13 @@ layout(push_constant) uniform Push {
 } p;
 
 KN_INPUT(x, 0)
-KN_OUTPUT(y, 1)
+KN_STORE(y, 1)
 
 void main() {
     Walk w = walk_rows(p.columns, p.rows, p.rows_per_group);
     if (!w.used) return;
     for (int row = w.row; row < w.end; row += w.step) {
         int at = row * 2 * p.columns + w.column;
-        y[row * p.columns + w.column] = x(at) * gelu_of(x(at + p.columns));
+        y(row * p.columns + w.column, x(at) * gelu_of(x(at + p.columns)));
     }
 }

@@ -13,7 +13,7 @@ layout(push_constant) uniform Push {
 
 KN_INPUT(x, 0)
 KN_INPUT(factors, 1)
-KN_OUTPUT(y, 2)
+KN_STORE(y, 2)
 
 void main() {
     Walk w = walk_rows(p.columns, p.pixels, p.pixels_per_group);
@@ -22,6 +22,6 @@ void main() {
     vec4 factor = factors((member * p.columns + w.column) * 2), offset = factors((member * p.columns + w.column) * 2 + 1);
     for (int row = w.row; row < w.end; row += w.step) {
         int at = base + row * p.columns;
-        y[at] = activate(x(at) * factor + offset, activation);
+        y(at, activate(x(at) * factor + offset, activation));
     }
 }

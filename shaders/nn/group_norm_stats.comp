@@ -12,7 +12,7 @@ layout(push_constant) uniform Push {
 } p;
 
 KN_INPUT(x, 0)
-KN_OUTPUT(partials, 1)
+KN_STORE(partials, 1)
 
 void main() {
     Walk w = walk_rows(p.columns, p.pixels, p.pixels_per_group);
@@ -30,6 +30,6 @@ void main() {
     vec4 mean = sum / max(count, 1.0);
     int part = int(gl_WorkGroupID.x) * w.step + w.slot;
     int at = ((member * p.columns + w.column) * p.parts + part) * 2;
-    partials[at] = mean + shift;
-    partials[at + 1] = max(squares - sum * mean, vec4(0.0));
+    partials(at, mean + shift);
+    partials(at + 1, max(squares - sum * mean, vec4(0.0)));
 }

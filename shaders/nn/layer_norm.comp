@@ -12,7 +12,7 @@ layout(push_constant) uniform Push {
 KN_INPUT(x, 0)
 KN_INPUT(gamma, 1)
 KN_INPUT(beta, 2)
-KN_OUTPUT(y, 3)
+KN_STORE(y, 3)
 
 void main() {
     int row = int(gl_GlobalInvocationID.x);
@@ -29,5 +29,5 @@ void main() {
     // The padding channels are zero: each added mean^2.
     float total = squares.x + squares.y + squares.z + squares.w - float(padding) * mean * mean;
     float scale = inversesqrt(max(total, 0.0) / float(p.channels) + p.epsilon);
-    for (int k = 0; k < p.columns; k++) y[base + k] = (x(base + k) - mean) * scale * gamma(k) + beta(k);
+    for (int k = 0; k < p.columns; k++) y(base + k, (x(base + k) - mean) * scale * gamma(k) + beta(k));
 }

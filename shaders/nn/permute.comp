@@ -10,7 +10,7 @@ layout(push_constant) uniform Push {
 } p;
 
 KN_INPUT(x, 0)
-KN_OUTPUT(y, 1)
+KN_STORE(y, 1)
 
 void main() {
     Walk w = walk_rows(p.columns, p.rows, p.rows_per_group);
@@ -18,6 +18,6 @@ void main() {
     for (int row = w.row; row < w.end; row += w.step) {
         int line = row / p.inner_a, outer = line / p.inner_b;
         int i = row - line * p.inner_a, j = line - outer * p.inner_b;
-        y[row * p.columns + w.column] = x(((outer * p.inner_a + i) * p.inner_b + j) * p.columns + w.column);
+        y(row * p.columns + w.column, x(((outer * p.inner_a + i) * p.inner_b + j) * p.columns + w.column));
     }
 }

@@ -12,7 +12,7 @@ layout(push_constant) uniform Push {
 } p;
 
 KN_INPUT(x, 0)
-KN_OUTPUT(y, 1)
+KN_STORE(y, 1)
 
 float source(int member, int oy, int ox, int c) {
     if (c >= p.out_channels) return 0.0;
@@ -34,7 +34,7 @@ void main() {
     for (int row = w.row; row < w.end; row += w.step) {
         int line = row / p.out_w, member = line / p.out_h;
         int oy = line - member * p.out_h, ox = row - line * p.out_w, c = w.column * 4;
-        y[row * p.columns + w.column] = vec4(source(member, oy, ox, c), source(member, oy, ox, c + 1),
-                                             source(member, oy, ox, c + 2), source(member, oy, ox, c + 3));
+        y(row * p.columns + w.column, vec4(source(member, oy, ox, c), source(member, oy, ox, c + 1),
+                                           source(member, oy, ox, c + 2), source(member, oy, ox, c + 3)));
     }
 }

@@ -4,6 +4,7 @@
 // the device's texel limit is too small (`storage_inputs`), through a storage buffer. The host binds the one that is used
 // to slot `b` or `b + 8` and a small stand-in to the other.
 #extension GL_EXT_control_flow_attributes : require
+#include "store.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 3) const bool storage_inputs = false;

@@ -9,7 +9,7 @@ layout(push_constant) uniform Push {
 } p;
 
 KN_INPUT(x, 0)
-KN_OUTPUT(y, 1)
+KN_STORE(y, 1)
 
 void main() {
     Walk w = walk_rows(p.columns, p.rows, p.rows_per_group);
@@ -17,6 +17,6 @@ void main() {
     for (int row = w.row; row < w.end; row += w.step) {
         int line = row / p.out_w, member = line / p.out_h;
         int sy = (line - member * p.out_h) * p.in_h / p.out_h, sx = (row - line * p.out_w) * p.in_w / p.out_w;
-        y[row * p.columns + w.column] = x(((member * p.in_h + sy) * p.in_w + sx) * p.columns + w.column);
+        y(row * p.columns + w.column, x(((member * p.in_h + sy) * p.in_w + sx) * p.columns + w.column));
     }
 }
