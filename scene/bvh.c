@@ -8,6 +8,10 @@ enum { BINS = 12, STACK = 64 };
 /* What one triangle test costs, in node steps. */
 static const float triangle_cost = 1.4f;
 
+/* Unlike fminf these are one instruction. */
+static inline float least(float a, float b) { return a < b ? a : b; }
+static inline float most(float a, float b) { return a > b ? a : b; }
+
 static void box_clear(kn_bvh_box *box) {
     for (int a = 0; a < 3; a++) {
         box->low[a] = INFINITY;
@@ -17,8 +21,8 @@ static void box_clear(kn_bvh_box *box) {
 
 static void box_grow(kn_bvh_box *box, const kn_bvh_box *other) {
     for (int a = 0; a < 3; a++) {
-        box->low[a] = fminf(box->low[a], other->low[a]);
-        box->high[a] = fmaxf(box->high[a], other->high[a]);
+        box->low[a] = least(box->low[a], other->low[a]);
+        box->high[a] = most(box->high[a], other->high[a]);
     }
 }
 
@@ -114,8 +118,8 @@ static size_t divide(kn_bvh *bvh, const kn_bvh_box *boxes, const task *job) {
         const kn_bvh_box *box = &boxes[order[i]];
         box_grow(&node->box, box);
         for (int a = 0; a < 3; a++) {
-            middles.low[a] = fminf(middles.low[a], middle(box, a));
-            middles.high[a] = fmaxf(middles.high[a], middle(box, a));
+            middles.low[a] = least(middles.low[a], middle(box, a));
+            middles.high[a] = most(middles.high[a], middle(box, a));
         }
     }
     split at = {.axis = -1};
@@ -179,7 +183,7 @@ void kn_bvh_finish(kn_bvh *bvh) {
 kn_bvh_grid kn_bvh_grid_over(const kn_bvh_box *box) {
     kn_bvh_grid grid;
     for (int a = 0; a < 3; a++) {
-        float extent = fmaxf(box->high[a] - box->low[a], 0) + 1;
+        float extent = most(box->high[a] - box->low[a], 0) + 1;
         grid.cell[a] = extent / 65000;
         grid.low[a] = box->low[a] - 200 * grid.cell[a];
     }

@@ -13,11 +13,11 @@ typedef struct key {
 } key;
 
 static const key keys[] = {
-    {-14, {.012f, .016f, .025f}, {.0075f, .0105f, .0195f}, {.026f, .025f, .030f}, .017f, 1.0f, 1, 1},
-    {-8, {.012f, .016f, .025f}, {.0090f, .0140f, .030f}, {.036f, .032f, .036f}, .021f, .9f, 1, .93f},
-    {-3, {.004f, .004f, .005f}, {.022f, .038f, .090f}, {.17f, .12f, .11f}, .050f, .6f, 1, .65f},
-    {1, {.22f, .10f, .035f}, {.050f, .085f, .185f}, {.40f, .25f, .17f}, .11f, .4f, 1, .42f},
-    {6, {.50f, .33f, .17f}, {.085f, .15f, .32f}, {.46f, .38f, .33f}, .24f, .12f, .5f, .15f},
+    {-14, {.014f, .019f, .030f}, {.011f, .0150f, .028f}, {.036f, .034f, .041f}, .026f, 1.0f, 1, 1},
+    {-8, {.014f, .019f, .030f}, {.0140f, .0200f, .041f}, {.050f, .043f, .047f}, .034f, .9f, 1, .93f},
+    {-3, {.004f, .004f, .005f}, {.035f, .058f, .130f}, {.24f, .16f, .14f}, .105f, .6f, 1, .65f},
+    {1, {.22f, .10f, .035f}, {.065f, .110f, .230f}, {.46f, .29f, .19f}, .19f, .4f, 1, .42f},
+    {6, {.50f, .33f, .17f}, {.095f, .165f, .345f}, {.50f, .41f, .35f}, .32f, .12f, .5f, .15f},
     {15, {.68f, .57f, .43f}, {.12f, .21f, .44f}, {.47f, .52f, .58f}, .42f, 0, 0, 0},
     {40, {.74f, .69f, .61f}, {.13f, .24f, .50f}, {.46f, .56f, .68f}, .56f, 0, 0, 0},
     {90, {.76f, .72f, .65f}, {.13f, .24f, .50f}, {.46f, .56f, .68f}, .60f, 0, 0, 0},
@@ -84,7 +84,8 @@ kn_light_setup kn_light_setup_from_weather(const kn_weather *weather) {
     kn_light_setup light = {.sun_direction = direction_of_sun(weather, degrees),
                             .lamp_scale = at.lamp_scale, .lamps_on = at.lamps_on, .darkness = at.darkness,
                             .emission_scale = 1};
-    static const float cloud_tint[3] = {.97f, 1.0f, 1.05f}, earth[3] = {.30f, .28f, .25f};
+    const float cloud_tint[3] = {mix(.97f, .84f, at.darkness), 1, mix(1.05f, 1.32f, at.darkness)};
+    static const float earth[3] = {.30f, .28f, .25f};
     for (int c = 0; c < 3; c++) {
         float grey = at.overcast * gloom * cloud_tint[c];
         light.sun_color[c] = at.sun[c] * through;

@@ -177,7 +177,7 @@ static kn_bvh_grid make_grid(const kn_renderer *renderer, const kn_bvh *bvh) {
             continue;
         kn_vec3 p = kn_vec3_sub(timeline->states[i].pose.translation, renderer->origin);
         const double at[3] = {p.x, p.y, p.z};
-        float reach = renderer->moving.radius;
+        const float reach = renderer->moving.radius;
         for (int a = 0; a < 3; a++) {
             all.low[a] = fminf(all.low[a], (float)at[a] - reach);
             all.high[a] = fmaxf(all.high[a], (float)at[a] + reach);

@@ -24,8 +24,10 @@ vec3 lamp_light(hit h) {
     return sum * frame_texel(FRAME_LAMPS).x;
 }
 
+/* Emitted light as a control: never brighter than 1, so that lamps keep their hue. */
 vec3 emitted(hit h, surface_material m) {
-    return m.emission * (emitter_state(m.emitter, h.part) * frame_texel(FRAME_LAMPS).w);
+    vec3 light = m.emission * (emitter_state(m.emitter, h.part) * frame_texel(FRAME_LAMPS).w);
+    return light / max(max(1.0, light.x), max(light.y, light.z));
 }
 
 float wetness_of(surface_material m) { return m.wettable * frame_texel(FRAME_GROUND).w; }

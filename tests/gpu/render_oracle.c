@@ -235,14 +235,16 @@ void oracle_color(const oracle *o, const kn_camera *camera, kn_vec3 origin, kn_v
     rgb lamps = lamp_light(o, h.position, h.normal);
     kn_vec3 mirror = sub(view, scale(h.normal, 2 * dot(view, h.normal)));
     double gloss = fmax(1 - m->roughness, .85 * wet), grazing = pow(1 - fabs(dot(view, h.normal)), 5);
-    double clear = exp(-l->fog_extinction * metres);
+    double clear = exp(-l->fog_extinction * metres), state = emitter_state(o, h.triangle, m->emitter) * l->emission_scale, peak = 1;
+    for (int c = 0; c < 3; c++)
+        peak = fmax(peak, m->emission[c] * state);
     for (int c = 0; c < 3; c++) {
         double up = .6 * l->zenith[c] + .4 * l->horizon[c];
         double light = mix(l->ground[c], up, .5 + .5 * h.normal.z) + lamps.c[c] + (lit ? facing : 0) * l->sun_color[c];
         double specular = mix(mix(.04, m->color[c], m->metallic), 1, grazing) * gloss * gloss;
         double around = mirror.z > 0 ? sky_part(o, mirror, c) : l->ground[c];
         double color = m->color[c] * mix(1, .45, wet) * light * (1 - .8 * m->metallic) * (1 - specular) + specular * around;
-        color += m->emission[c] * emitter_state(o, h.triangle, m->emitter) * l->emission_scale;
+        color += m->emission[c] * state / peak;
         out[c] = shown(mix(l->fog_color[c], color, clear));
     }
 }
