@@ -195,6 +195,7 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
         float dry = clamp(0.35 + 0.5 * c + 0.3 * patches.x * visible(0.5, footprint), 0.0, 1.0);
         tone = mix(vec3(0.95, 0.98, 0.95), vec3(1.55, 1.12, 1.15), dry * dry);
         tone *= 1.0 + 0.22 * b + 0.50 * a;
+        s.albedo = mix(s.albedo, vec3(dot(s.albedo, vec3(0.35, 0.5, 0.15))) * vec3(1.1, 1.0, 0.7), 0.22);
         s.translucency = 0.25;
         break;
     }

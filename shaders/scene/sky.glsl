@@ -42,7 +42,7 @@ vec3 sky_radiance(vec3 d, float with_disc) {
     }
     vec2 cloud = clouds(vec3(d.xy, up + 0.01), sun.xyz, cover);
     vec3 sky_light = 0.55 * zenith.xyz + 0.45 * horizon;
-    vec3 lit = sun_color.xyz * (0.22 + 0.75 * cloud.y * cloud.y) * (1.0 - 0.75 * cover) + sky_light * (0.75 + 0.25 * cloud.y);
+    vec3 lit = sun_color.xyz * (0.35 + 0.85 * cloud.y * cloud.y) * (1.0 - 0.75 * cover) + sky_light * (0.75 + 0.25 * cloud.y);
     vec3 dark = sky_light * mix(0.80, 0.70, rain);
     vec3 cloud_color = mix(mix(lit, dark, cloud.x * (0.25 + 0.3 * cover)), sky_light * (0.78 + 0.45 * cloud.y), cover);
     float amount = cloud.x * smoothstep(0.0, 0.16, up) * mix(0.9, 0.75, cover);
