@@ -13,6 +13,7 @@ typedef struct generator {
     int main_road;     /* where the ego starts */
     double ego_speed;  /* m/s */
     int pedestrians, cyclists;
+    bool near_end;     /* the ego starts before the main road's end, where a junction lies */
 } generator;
 
 static double uniform(generator *g, double low, double high) { return kn_rng_uniform(&g->rng, low, high); }
@@ -151,7 +152,7 @@ static int junction_ahead(generator *g, kn_cursor *cursor, int from, int index, 
             continue;
         double angle = kn_wrap_angle(heading + angles[i]);
         kn_cursor out = {x + radius * cos(angle), y + radius * sin(angle), angle, 0};
-        int road = add_road(g, &out, i ? uniform(g, 90, 160) : next_length, i ? 80 : 120, 0.5);
+        int road = add_road(g, &out, i ? uniform(g, 130, 190) : next_length, i ? 80 : 120, 0.5);
         if (road < 0)
             return -1;
         arms[count++] = (kn_arm){road, false, angle, p};
@@ -167,10 +168,11 @@ static bool generate_town(generator *g, bool junction_first) {
     town_profile(g);
     kn_cursor cursor = {0, 0, uniform(g, -M_PI, M_PI), 0};
     int junctions = junction_first ? 1 : kn_rng_int(&g->rng, 0, 2);
-    int road = g->main_road = add_road(g, &cursor, junction_first ? uniform(g, 90, 140) : uniform(g, 220, 380), 70, 0.45);
+    int road = g->main_road = add_road(g, &cursor, junction_first ? uniform(g, 180, 260) : uniform(g, 320, 460), 70, 0.45);
     for (int i = 0; road >= 0 && i < junctions; i++)
-        road = junction_ahead(g, &cursor, road, i, uniform(g, 140, 260));
+        road = junction_ahead(g, &cursor, road, i, uniform(g, 190, 280));
     g->network->junction_count = (size_t)junctions;
+    g->near_end = junction_first;
     g->ego_speed = g->profile.speed_limit * uniform(g, 0.6, 1.05);
     g->pedestrians = kn_rng_int(&g->rng, 0, 14);
     g->cyclists = kn_rng_int(&g->rng, 0, 3);
@@ -245,7 +247,7 @@ static bool place_ego(generator *g) {
     if (!ego)
         return false;
     const kn_road *road = &g->network->roads[g->main_road];
-    double s = uniform(g, 20, fmax(road->length * 0.35, 25));
+    double s = g->near_end ? road->length - uniform(g, 25, 90) : uniform(g, 100, fmax(road->length * 0.45, 110));
     int lane = pick_lane(g, road, s, KN_LANE_DRIVING, true);
     ego->look.is_ego = true;
     ego->speed = ego->desired_speed = g->ego_speed;
