@@ -73,7 +73,7 @@ bool kn_unet_config_read(kn_unet_config *unet, const kn_config *config, bool has
         !kn_config_int(config, "out_channels", 1, 4096, &unet->out_channels, error) ||
         !kn_config_ints(config, "block_out_channels", 4, 16384, unet->channels, KN_MAX_LEVELS, &unet->levels, error) ||
         !kn_config_int(config, "cross_attention_dim", 1, 65536, &unet->context_channels, error) ||
-        !kn_config_int(config, "norm_num_groups", 1, 1024, &unet->groups, error) || !kn_config_int(config, "sample_size", 1, 65536, &unet->sample_size, error) ||
+        !kn_config_int(config, "norm_num_groups", 1, 1024, &unet->groups, error) ||
         !kn_config_double(config, "norm_eps", 0, 1, &unet->epsilon, error) || !kn_config_double(config, "freq_shift", -1, 1, &unet->frequency_shift, error) ||
         !kn_config_double(config, "downsample_padding", 1, 1, &padding, error) || !kn_config_bool(config, "flip_sin_to_cos", &unet->flip_sin_to_cos, error))
         return false;
@@ -93,10 +93,10 @@ bool kn_unet_config_read(kn_unet_config *unet, const kn_config *config, bool has
 
 void kn_timestep_embedding(const kn_unet_config *config, double timestep, float *values) {
     int dim = config->channels[0], half = dim / 2;
-    for (int i = 0; i < half; i++) {
-        double angle = timestep * exp(-log(10000.0) * i / (half - config->frequency_shift));
-        values[i] = (float)(config->flip_sin_to_cos ? cos(angle) : sin(angle));
-        values[half + i] = (float)(config->flip_sin_to_cos ? sin(angle) : cos(angle));
+    for (int i = 0; i < half; i++) { /* angles in fp32, as the trained networks have seen them */
+        float angle = (float)timestep * expf((float)-log(10000.0) * (float)i / (float)(half - config->frequency_shift));
+        values[i] = config->flip_sin_to_cos ? cosf(angle) : sinf(angle);
+        values[half + i] = config->flip_sin_to_cos ? sinf(angle) : cosf(angle);
     }
     if (dim % 2)
         values[dim - 1] = 0;

@@ -134,6 +134,9 @@ bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *
     bool fits = schedule->flow ? prediction == KN_PREDICTION_FLOW || prediction == KN_PREDICTION_SAMPLE : prediction != KN_PREDICTION_FLOW;
     if (!fits)
         return kn_fail(error, KN_ERROR_INPUT, "%s: 'prediction_type' does not fit '_class_name'", config->path);
+    /* one-shot prediction of x0: end at 1 / steps, since a last step at the smallest training sigma would do nothing */
+    if (schedule->flow && prediction == KN_PREDICTION_SAMPLE && !kn_config_has(config, "timestep_spacing"))
+        spacing = KN_SPACING_TRAILING;
     schedule->prediction = (kn_prediction)prediction;
     schedule->spacing = (kn_spacing)spacing;
     return read_multistep(schedule, config, error) && (schedule->flow || read_alphas(schedule, config, error));

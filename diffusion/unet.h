@@ -15,7 +15,7 @@ typedef struct kn_unet_config {
     int levels, channels[KN_MAX_LEVELS], layers[KN_MAX_LEVELS], heads[KN_MAX_LEVELS], depth[KN_MAX_LEVELS]; /* depth: transformer blocks */
     bool down_attention[KN_MAX_LEVELS], up_attention[KN_MAX_LEVELS]; /* up_attention[0] is the coarsest level */
     bool mid, mid_attention;
-    int context_channels, groups, sample_size;
+    int context_channels, groups;
     double epsilon, frequency_shift;
     bool flip_sin_to_cos;
 } kn_unet_config;

@@ -1,0 +1,208 @@
+/* Every network against its PyTorch reference (training/golden.py). */
+#include "tests/golden/golden.h"
+
+enum { FULL = 0, HALF = 1 };
+static const double tolerances[] = {1e-4, 2e-3};
+static const kn_precision precisions[] = {KN_PRECISION_FULL, KN_PRECISION_HALF};
+
+/* --- UNet ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct unet_case {
+    golden g;
+    kn_unet unet;
+    kn_tensor x, context, sinusoids;
+    int *context_index;
+} unet_case;
+
+static void unet_open(unet_case *c, const char *name, const char *part, kn_precision precision) {
+    golden_init(&c->g, name);
+    golden_open(&c->g, name, part);
+    REQUIRE(&c->g, kn_unet_load(&c->unet, c->g.gpu, &c->g.config, c->g.weights, precision, &c->g.error));
+    golden_close(&c->g);
+    c->x = golden_upload(&c->g, "x");
+    c->context = golden_upload(&c->g, "context");
+    float *t = golden_floats(&c->g, "t");
+    int n = c->x.n, channels = c->unet.trunk.config.channels[0];
+    float *values = kn_alloc((size_t)n * (size_t)channels, sizeof *values, NULL);
+    c->context_index = kn_alloc((size_t)n, sizeof *c->context_index, NULL);
+    for (int i = 0; i < n; i++) {
+        kn_timestep_embedding(&c->unet.trunk.config, (double)t[0], values + i * channels);
+        c->context_index[i] = i;
+    }
+    REQUIRE(&c->g, kn_graph_tensor(c->g.graph, &c->sinusoids, n, 1, 1, channels, &c->g.error));
+    REQUIRE(&c->g, kn_tensor_upload(&c->sinusoids, values, &c->g.error));
+    kn_free(values);
+    kn_free(t);
+}
+
+static void unet_close(unet_case *c) {
+    kn_unet_finish(&c->unet);
+    kn_free(c->context_index);
+    golden_finish(&c->g);
+}
+
+static kn_tensor unet_run(unet_case *c, const kn_pass *pass, const kn_control_use *controls, int control_count) {
+    kn_tensor out = {0};
+    REQUIRE(&c->g, kn_unet_forward(c->g.graph, &out, &c->unet, &c->x, &c->sinusoids, pass, controls, control_count, &c->g.error));
+    REQUIRE(&c->g, kn_graph_run(c->g.graph, &c->g.error));
+    REQUIRE(&c->g, kn_graph_run(c->g.graph, &c->g.error)); /* a replay gives the same */
+    return out;
+}
+
+static void check_unet(const char *name, int precision) {
+    unet_case c;
+    unet_open(&c, name, "", precisions[precision]);
+    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 1, .views = c.x.n};
+    kn_tensor out = unet_run(&c, &pass, NULL, 0);
+    golden_expect(&c.g, &out, "out", tolerances[precision]);
+    unet_close(&c);
+}
+
+Test(unet, stable_diffusion_form) { check_unet("unet_stable", FULL); }
+Test(unet, stable_diffusion_form_half) { check_unet("unet_stable", HALF); }
+Test(unet, without_middle) { check_unet("unet_no_mid", FULL); }
+Test(unet, middle_without_attention) { check_unet("unet_plain_mid", FULL); }
+
+/* 4 frames of 3 views in frame-major order. */
+static void check_clip(const char *expected, const int neighbours[3][2], bool temporal, int precision) {
+    unet_case c;
+    unet_open(&c, "unet_clip", "", precisions[precision]);
+    cr_assert(c.unet.has_multi_view);
+    cr_assert_eq(c.unet.max_frames, 8);
+    int index[2][12];
+    for (int i = 0; neighbours && i < 24; i++) {
+        int picture = i % 12, other = neighbours[picture % 3][i / 12];
+        index[i / 12][picture] = other < 0 ? -1 : picture - picture % 3 + other;
+    }
+    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 4, .views = 3,
+                    .neighbours = {neighbours ? index[0] : NULL, neighbours ? index[1] : NULL}, .temporal = temporal};
+    kn_tensor out = unet_run(&c, &pass, NULL, 0);
+    golden_expect(&c.g, &out, expected, tolerances[precision]);
+    unet_close(&c);
+}
+
+static const int ring[3][2] = {{2, 1}, {0, 2}, {1, 0}}, open_rig[3][2] = {{-1, 1}, {0, 2}, {1, -1}};
+
+Test(unet, views_and_frames) { check_clip("ring", ring, true, FULL); }
+Test(unet, views_and_frames_half) { check_clip("ring", ring, true, HALF); }
+Test(unet, open_rig) { check_clip("open", open_rig, true, FULL); }
+Test(unet, frames_only) { check_clip("no_view", NULL, true, FULL); }
+Test(unet, views_only) { check_clip("no_time", ring, false, FULL); }
+Test(unet, neither_views_nor_frames) { check_clip("neither", NULL, false, FULL); }
+
+Test(unet, too_many_frames_is_an_error) {
+    unet_case c;
+    unet_open(&c, "unet_clip", "", KN_PRECISION_FULL);
+    kn_tensor out;
+    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 12, .views = 1, .temporal = true};
+    cr_assert_not(kn_unet_forward(c.g.graph, &out, &c.unet, &c.x, &c.sinusoids, &pass, NULL, 0, &c.g.error));
+    cr_assert(strstr(c.g.error.message, "12 frames"), "%s", c.g.error.message);
+    unet_close(&c);
+}
+
+/* --- ControlNet ------------------------------------------------------------------------------------------------------------ */
+
+static void check_control(const char *expected, int count, int precision) {
+    unet_case c;
+    kn_controlnet branches[2];
+    kn_tensor pictures[2], conditions[2];
+    kn_control_use uses[2];
+    unet_open(&c, "control", "/unet", precisions[precision]);
+    for (int i = 0; i < count; i++) {
+        kn_name part = kn_name_of("/branch%d", i), condition = kn_name_of("condition%d", i), embedding = kn_name_of("embedding%d", i);
+        golden_open(&c.g, "control", part.text);
+        REQUIRE(&c.g, kn_controlnet_load(&branches[i], c.g.gpu, &c.g.config, c.g.weights, precisions[precision], &c.g.error));
+        golden_close(&c.g);
+        pictures[i] = golden_upload(&c.g, condition.text);
+        kn_graph *graph;
+        REQUIRE(&c.g, kn_graph_create(&graph, c.g.gpu, 0, &c.g.error));
+        REQUIRE(&c.g, kn_controlnet_embed(graph, &conditions[i], &branches[i], &pictures[i], &c.g.error));
+        REQUIRE(&c.g, kn_graph_run(graph, &c.g.error));
+        golden_expect(&c.g, &conditions[i], embedding.text, tolerances[precision]);
+        float *values = golden_floats(&c.g, embedding.text);
+        REQUIRE(&c.g, kn_graph_tensor(c.g.graph, &pictures[i], conditions[i].n, conditions[i].h, conditions[i].w, conditions[i].c, &c.g.error));
+        REQUIRE(&c.g, kn_tensor_upload(&pictures[i], values, &c.g.error));
+        kn_free(values);
+        kn_graph_destroy(&graph);
+        uses[i] = (kn_control_use){&branches[i], &pictures[i], i == 0 ? 1.0f : 0.5f};
+    }
+    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 1, .views = c.x.n};
+    kn_tensor out = unet_run(&c, &pass, uses, count);
+    golden_expect(&c.g, &out, expected, tolerances[precision]);
+    for (int i = 0; i < count; i++)
+        kn_controlnet_finish(&branches[i]);
+    unet_close(&c);
+}
+
+Test(controlnet, one_branch) { check_control("one", 1, FULL); }
+Test(controlnet, two_branches_with_scales) { check_control("both", 2, FULL); }
+Test(controlnet, two_branches_half) { check_control("both", 2, HALF); }
+
+/* --- text ------------------------------------------------------------------------------------------------------------------- */
+
+static void check_text(const char *name, int precision) {
+    golden g;
+    kn_text_encoder encoder;
+    kn_tensor in, out;
+    golden_init(&g, name);
+    golden_open(&g, name, "");
+    REQUIRE(&g, kn_text_encoder_load(&encoder, g.gpu, &g.config, g.weights, precisions[precision], &g.error));
+    golden_close(&g);
+    const kn_stored_tensor *stored = golden_find(&g, "ids");
+    float *values = golden_floats(&g, "ids");
+    int ids[64], n = (int)stored->shape[0], tokens = (int)stored->shape[1];
+    for (int i = 0; i < n * tokens; i++)
+        ids[i] = (int)values[i];
+    REQUIRE(&g, kn_text_encoder_input(g.graph, &in, &encoder, ids, n, tokens, &g.error));
+    REQUIRE(&g, kn_text_encoder_forward(g.graph, &out, &encoder, &in, &g.error));
+    REQUIRE(&g, kn_graph_run(g.graph, &g.error));
+    golden_expect(&g, &out, "out", tolerances[precision]);
+    ids[3] = 50;
+    cr_assert_not(kn_text_encoder_input(g.graph, &in, &encoder, ids, n, tokens, &g.error));
+    cr_assert(strstr(g.error.message, "token 50"), "%s", g.error.message);
+    kn_free(values);
+    kn_text_encoder_finish(&encoder);
+    golden_finish(&g);
+}
+
+Test(text, quick_gelu) { check_text("text_quick", FULL); }
+Test(text, gelu) { check_text("text_gelu", FULL); }
+Test(text, quick_gelu_half) { check_text("text_quick", HALF); }
+
+/* --- autoencoders ------------------------------------------------------------------------------------------------------------- */
+
+static void check_autoencoder(const char *name, const char *latent, const char *picture, int precision) {
+    golden g;
+    kn_autoencoder autoencoder;
+    kn_tensor encoded, decoded;
+    golden_init(&g, name);
+    kn_name config = kn_name_of(FOLDER "%s/config.json", name), folder = kn_name_of(FOLDER "%s", name);
+    REQUIRE(&g, kn_config_init(&g.config, config.text, &g.error));
+    REQUIRE(&g, kn_weights_create(&g.weights, &g.error));
+    if (kn_autoencoder_has_weights(&g.config))
+        REQUIRE(&g, kn_weights_add_folder(g.weights, folder.text, &g.error));
+    REQUIRE(&g, kn_autoencoder_load(&autoencoder, g.gpu, &g.config, g.weights, precisions[precision], &g.error));
+    golden_close(&g);
+    kn_tensor x = golden_upload(&g, "x"), z = golden_upload(&g, "z");
+    if (kn_autoencoder_zero_to_one(&autoencoder)) {
+        float *values = golden_floats(&g, "x");
+        for (size_t i = 0; i < golden_find(&g, "x")->count; i++)
+            values[i] = 0.5f * values[i] + 0.5f;
+        REQUIRE(&g, kn_tensor_upload(&x, values, &g.error));
+        kn_free(values);
+    }
+    REQUIRE(&g, kn_autoencoder_encode(g.graph, &encoded, &autoencoder, &x, &g.error));
+    REQUIRE(&g, kn_autoencoder_decode(g.graph, &decoded, &autoencoder, &z, &g.error));
+    REQUIRE(&g, kn_graph_run(g.graph, &g.error));
+    golden_expect(&g, &encoded, latent, tolerances[precision]);
+    golden_expect(&g, &decoded, picture, tolerances[precision]);
+    cr_assert_eq(autoencoder.factor, 4);
+    kn_autoencoder_finish(&autoencoder);
+    golden_finish(&g);
+}
+
+Test(autoencoder, kl) { check_autoencoder("kl", "encoded", "decoded", FULL); }
+Test(autoencoder, kl_half) { check_autoencoder("kl", "encoded", "decoded", HALF); }
+Test(autoencoder, tiny) { check_autoencoder("tiny", "encoded", "decoded", FULL); }
+Test(autoencoder, tiny_half) { check_autoencoder("tiny", "encoded", "decoded", HALF); }
+Test(autoencoder, pixel_packing) { check_autoencoder("packing", "z", "x", FULL); }

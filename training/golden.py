@@ -1,0 +1,257 @@
+"""Writes the golden tensors of tests/golden/: small networks with random weights, their inputs and their outputs.
+
+    OMP_NUM_THREADS=1 python3 training/golden.py tests/golden
+
+Weights are rounded to fp16 and stored so; outputs are computed in fp64 from the rounded weights.
+"""
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+from torch import nn
+
+import golden_samplers
+import golden_tokenizer
+import nets
+import nets_text
+import nets_vae
+import safetensors_io
+
+OUT = sys.argv[1]
+
+
+def randomise(model, seed):
+    """Gives every parameter, zero-initialised ones too, a value that matters, and rounds to fp16."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=generator)
+        with torch.no_grad():
+            if p.dim() == 1:
+                value = noise * .2 + (1 if "norm" in name and name.endswith("weight") else 0)
+            else:
+                value = noise / (p[0].numel() ** .5)
+            p.copy_(value.half().float())
+    for _, b in model.named_buffers():
+        b.copy_(b.half().float())
+    return model.double().eval()
+
+
+def save_model(folder, model, config, stem="diffusion_pytorch_model"):
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/config.json", "w") as file:
+        json.dump(config, file, indent=1)
+        file.write("\n")
+    state = {k: v.detach().float().numpy().astype(np.float16) for k, v in model.state_dict().items()}
+    safetensors_io.write(f"{folder}/{stem}.safetensors", state)
+
+
+def save(path, **arrays):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    safetensors_io.write(path, {k: np.asarray(v.detach().numpy() if torch.is_tensor(v) else v, np.float32) for k, v in arrays.items()})
+
+
+def randn(seed, *shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+# The timestep embedding computes in fp32 as in training; everything after it in fp64.
+_embedding = nets.timestep_embedding
+nets.timestep_embedding = lambda t, dim: _embedding(t, dim).double()
+
+
+def group_norm(self, x, silu=False):
+    y = nn.functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    return nn.functional.silu(y) if silu else y
+
+
+nets.GroupNorm.forward = group_norm
+nets.LayerNorm.forward = nn.LayerNorm.forward
+
+
+def attend(self, q, k, v):
+    n, t, c = q.shape
+    q, k, v = (x.reshape(n, x.shape[1], self.heads, c // self.heads).transpose(1, 2) for x in (q, k, v))
+    return ((q @ k.transpose(2, 3) * (c // self.heads) ** -.5).softmax(-1) @ v).transpose(1, 2).reshape(n, t, c)
+
+
+nets.Attention.attend = attend
+
+
+def text_attention(self, x):
+    n, t, c = x.shape
+    q, k, v = (p(x).reshape(n, t, self.heads, c // self.heads).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+    mask = torch.full((t, t), float("-inf"), dtype=x.dtype).triu(1)
+    score = q @ k.transpose(2, 3) * (c // self.heads) ** -.5 + mask
+    return self.out_proj((score.softmax(-1) @ v).transpose(1, 2).reshape(n, t, c))
+
+
+nets_text.CLIPAttention.forward = text_attention
+
+BASE = {"in_channels": 4, "block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 12,
+        "attention_head_dim": 2, "use_linear_projection": True, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "mid_block_type": "UNetMidBlock2DCrossAttn"}
+
+
+def unet_config(**changes):
+    return dict(BASE, _class_name="UNet2DConditionModel", out_channels=4, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"], **changes)
+
+
+class NoMid(nn.Module):
+    def mid(self, x, temb, state):
+        return x
+
+
+def make_unet_stable():
+    """Stable Diffusion's form: attention on the outer levels, convolutions around it, heads per level, two layers."""
+    config = dict(unet_config(use_linear_projection=False), block_out_channels=[8, 16, 24], layers_per_block=2, attention_head_dim=[2, 2, 6],
+                  in_channels=5, out_channels=3, down_block_types=["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+                  up_block_types=["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"])
+    model = randomise(nets.UNet2DConditionModel(config), 1)
+    x, context, t = randn(2, 3, 5, 13, 11), randn(3, 3, 7, 12), torch.full((3,), 741.)
+    save_model(f"{OUT}/unet_stable", model, config)
+    save(f"{OUT}/unet_stable/tensors.safetensors", x=x, context=context, t=t[:1], out=model(x, t, context))
+
+
+def make_unet_middle():
+    """The two other middle blocks: none, and without attention."""
+    for name, kind in (("unet_no_mid", None), ("unet_plain_mid", "UNetMidBlock2D")):
+        config = dict(unet_config(), mid_block_type=kind)
+        model = nets.UNet2DConditionModel(config)
+        if kind is None:
+            model.mid_block = NoMid()
+        randomise(model, 4)
+        x, context, t = randn(5, 2, 4, 6, 5), randn(6, 2, 3, 12), torch.full((2,), 17.)
+        save_model(f"{OUT}/{name}", model, config)
+        save(f"{OUT}/{name}/tensors.safetensors", x=x, context=context, t=t[:1], out=model(x, t, context))
+
+
+RING, OPEN = [[2, 1], [0, 2], [1, 0]], [[-1, 1], [0, 2], [1, -1]]
+
+
+def make_unet_clip():
+    """Cross-view and temporal attention: 4 frames of 3 views, each switched on and off, a closed and an open rig."""
+    config = unet_config(multi_view=True, motion_levels=[0, 1], motion_max_seq_length=8)
+    model = randomise(nets.UNet2DConditionModel(config), 7)
+    x, context, t = randn(8, 12, 4, 5, 7), randn(9, 12, 3, 12), torch.full((12,), 250.)
+    outs = {name: model(x, t, context, frames=frames, neighbours=neighbours) for name, frames, neighbours in
+            (("ring", 4, RING), ("open", 4, OPEN), ("no_view", 4, None), ("no_time", 1, RING), ("neither", 1, None))}
+    save_model(f"{OUT}/unet_clip", model, config)
+    save(f"{OUT}/unet_clip/tensors.safetensors", x=x, context=context, t=t[:1], **outs)
+
+
+def make_control():
+    """A UNet with two branches at scales 1 and 0.5; the conditions are 4 times as large as the latent."""
+    config = unet_config()
+    shared = dict(BASE, _class_name="ControlNetModel", conditioning_embedding_out_channels=[4, 8, 12])
+    unet = randomise(nets.UNet2DConditionModel(config), 10)
+    x, context, t = randn(11, 2, 4, 5, 6), randn(12, 2, 3, 12), torch.full((2,), 999.)
+    save_model(f"{OUT}/control/unet", unet, config)
+    arrays, down, mid = {}, None, None
+    for i, (channels, scale) in enumerate(((16, 1.), (3, .5))):
+        own = dict(shared, conditioning_channels=channels)
+        branch = randomise(nets.ControlNetModel(own), 13 + i)
+        condition = randn(15 + i, 2, channels, 20, 24)
+        a, b = branch(x, t, context, condition, scale)
+        down, mid = (a, b) if down is None else ([p + q for p, q in zip(down, a)], mid + b)
+        save_model(f"{OUT}/control/branch{i}", branch, own)
+        arrays[f"condition{i}"], arrays[f"embedding{i}"] = condition, branch.controlnet_cond_embedding(condition)
+        if i == 0:
+            arrays["one"] = unet(x, t, context, a, b)
+    save(f"{OUT}/control/tensors.safetensors", x=x, context=context, t=t[:1], both=unet(x, t, context, down, mid), **arrays)
+
+
+def make_text():
+    for name, activation in (("text_quick", "quick_gelu"), ("text_gelu", "gelu")):
+        config = {"vocab_size": 50, "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 3, "num_hidden_layers": 2,
+                  "max_position_embeddings": 13, "hidden_act": activation, "layer_norm_eps": 1e-5}
+        model = randomise(nets_text.CLIPTextModel(config), 20)
+        ids = torch.randint(0, 50, (3, 13), generator=torch.Generator().manual_seed(21))
+        save_model(f"{OUT}/{name}", model, config, "model")
+        save(f"{OUT}/{name}/tensors.safetensors", ids=ids, out=model(ids))
+
+
+def make_autoencoders():
+    config = {"_class_name": "AutoencoderKL", "in_channels": 3, "out_channels": 3, "latent_channels": 5, "block_out_channels": [8, 12, 16],
+              "layers_per_block": 1, "norm_num_groups": 4, "scaling_factor": 0.7, "shift_factor": 0.3}
+    model = randomise(nets_vae.AutoencoderKL(config), 30)
+    x, z = randn(31, 2, 3, 20, 12), randn(32, 2, 5, 3, 5)
+    save_model(f"{OUT}/kl", model, config)
+    save(f"{OUT}/kl/tensors.safetensors", x=x, z=z, encoded=(model.encode(x)[:, :5] - .3) * .7, decoded=model.decode(z / .7 + .3))
+
+    config = {"_class_name": "AutoencoderTiny", "in_channels": 3, "out_channels": 3, "latent_channels": 6, "encoder_block_out_channels": [8, 8, 8],
+              "decoder_block_out_channels": [8, 8, 8], "num_encoder_blocks": [1, 2, 1], "num_decoder_blocks": [2, 1, 1], "scaling_factor": 1.5}
+    model = randomise(nets_vae.AutoencoderTiny(config), 33)
+    x, z = randn(34, 2, 3, 20, 12).clamp(-1, 1), randn(35, 2, 6, 3, 5) * 2
+    save_model(f"{OUT}/tiny", model, config)
+    save(f"{OUT}/tiny/tensors.safetensors", x=x, z=z, encoded=model.encode(x) * 1.5, decoded=model.decode(z / 1.5))
+
+    config = {"_class_name": "PixelPacking", "block_size": 4}
+    os.makedirs(f"{OUT}/packing", exist_ok=True)
+    with open(f"{OUT}/packing/config.json", "w") as file:
+        json.dump(config, file)
+    x = randn(36, 3, 3, 12, 20)
+    save(f"{OUT}/packing/tensors.safetensors", x=x, z=nets_vae.PixelPacking(config).encode(x))
+
+
+def make_model():
+    """A whole folder in kinora-nano's shape and clips sampled with it."""
+    folder = f"{OUT}/model"
+    base = dict(BASE, in_channels=12)
+    unet_settings = dict(base, _class_name="UNet2DConditionModel", out_channels=12, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+                         multi_view=True, motion_levels=[1], motion_max_seq_length=4)
+    branch_settings = dict(base, _class_name="ControlNetModel", conditioning_channels=5, conditioning_embedding_out_channels=[4, 8])
+    tokenizer = golden_tokenizer.make(f"{folder}/tokenizer", 60)
+    text_settings = {"vocab_size": len(tokenizer.vocab), "hidden_size": 12, "intermediate_size": 24, "num_attention_heads": 3,
+                     "num_hidden_layers": 2, "max_position_embeddings": 77, "hidden_act": "quick_gelu"}
+    unet, branch = randomise(nets.UNet2DConditionModel(unet_settings), 40), randomise(nets.ControlNetModel(branch_settings), 41)
+    text = randomise(nets_text.CLIPTextModel(text_settings), 42)
+    save_model(f"{folder}/unet", unet, unet_settings)
+    save_model(f"{folder}/controlnet-drive", branch, branch_settings)
+    save_model(f"{folder}/text_encoder", text, text_settings, "model")
+    for name, value in (("vae/config.json", {"_class_name": "PixelPacking", "block_size": 2}),
+                        ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000,
+                                                             "shift": 2.0, "prediction_type": "sample", "timestep_spacing": "trailing"})):
+        os.makedirs(os.path.dirname(f"{folder}/{name}"), exist_ok=True)
+        with open(f"{folder}/{name}", "w") as file:
+            json.dump(value, file)
+    frames, views, height, width, steps = 3, 2, 12, 20, 3
+    n, neighbours = frames * views, [[1, 1], [0, 0]]
+    pixels, control = randn(43, n, 3, height, width), randn(44, n, 5, height, width)
+    prompts = ["a car, at dusk"] * 2 + ["rain on the road!"] * 4
+    noise = torch.nn.functional.pixel_unshuffle(pixels, 2)
+
+    def encode(texts):
+        return text(torch.tensor([tokenizer.encode(p) for p in texts]))
+
+    def predict(x, t, context):
+        t = torch.full((n,), t * 1000.)
+        down, mid = branch(x, t, context, control, .8)
+        return unet(x, t, context, down, mid, frames, neighbours)
+
+    def run(guidance, texts, negative):
+        x, cond, uncond = noise, encode(texts), encode([negative] * n)
+        sigmas = [2 * s / (1 + s) for s in (1, 2 / 3, 1 / 3)] + [0]
+        for now, following in zip(sigmas, sigmas[1:]):
+            x0 = predict(x, now, cond)
+            if guidance != 1:
+                other = predict(x, now, uncond)
+                x0 = other + guidance * (x0 - other)
+            x = x0 + (x - x0) * (following / now)
+        return (torch.nn.functional.pixel_shuffle(x, 2) * .5 + .5).clamp(0, 1)
+
+    save(f"{OUT}/model/tensors.safetensors", noise=pixels, control=control, plain=run(1, prompts, ""), one=run(1, prompts[:1] * n, ""),
+         guided=run(2.5, prompts, "a bus"))
+
+
+with torch.no_grad():
+    make_unet_stable()
+    make_unet_middle()
+    make_unet_clip()
+    make_control()
+    make_text()
+    make_autoencoders()
+    make_model()
+golden_samplers.write(f"{OUT}/samplers")
+golden_tokenizer.write(f"{OUT}/tokenizer")
