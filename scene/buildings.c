@@ -48,7 +48,7 @@ static void pane(kn_build *b, double x0, double x1, double z0, double z1, double
 }
 
 static void ledge(kn_build *b, double x0, double x1, double z0, double z1, double out) {
-    kn_build_box(b, kn_v3(x0, -out, z0), kn_v3(x1, .02, z1), KN_BOX_ALL & ~KN_BOX_LEFT);
+    kn_build_box(b, kn_v3(x0, -out, z0), kn_v3(x1, .02, z1), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_BOTTOM);
 }
 
 /* The sides of an opening, from the wall to depth. */
@@ -78,9 +78,7 @@ static void window_panes(kn_build *b, const palette *p, double x0, double x1, do
 static void window_cell(kn_build *b, const kn_building *s, const palette *p, const double cell[4], const double hole[4], kn_rng *rng) {
     double x0 = hole[0], x1 = hole[1], z0 = hole[2], z1 = hole[3];
     bool wide = x1 - x0 > 1.7;
-    if (s->detail < .45) {
-        kn_build_use(b, p->wall);
-        pane(b, cell[0], cell[1], cell[2], cell[3], 0);
+    if (s->detail < .45) { /* flat, on one wall that facade() draws */
         window_panes(b, p, x0, x1, z0, z1, -.01, 1, 1, rng);
         return;
     }
@@ -126,10 +124,11 @@ static void door_cell(kn_build *b, const kn_building *s, const palette *p, const
     pane(b, x0, x1, z1, cell[3], 0);
     kn_build_use(b, p->trim);
     reveal(b, x0, x1, z0, z1, .3);
-    kn_build_box(b, kn_v3(x0 - .15, -.35, -.1), kn_v3(x1 + .15, .02, z0), KN_BOX_ALL & ~KN_BOX_LEFT); /* step */
     kn_build_box(b, kn_v3(x0 - .14, -.05, z1), kn_v3(x1 + .14, 0, z1 + .2), KN_BOX_ALL & ~KN_BOX_LEFT);
     pane(b, x0 - .14, x0, z0, z1, -.03);
     pane(b, x1, x1 + .14, z0, z1, -.03);
+    kn_build_use(b, p->plinth);
+    kn_build_box(b, kn_v3(x0 - .15, -.30, -.1), kn_v3(x1 + .15, .02, z0), KN_BOX_ALL & ~KN_BOX_LEFT); /* step */
     kn_build_use(b, p->door);
     pane(b, x0, x1, z0, z1, .28);
     kn_build_use(b, kn_rng_int(rng, 0, 1) ? p->glass_lit : p->glass);
@@ -205,12 +204,16 @@ static void facade(kn_build *b, const kn_building *s, const palette *p, double w
         pane(b, 0, width, -.1, top, 0);
         return;
     }
+    if (s->detail < .45) {
+        kn_build_use(b, p->wall);
+        pane(b, 0, width, -.1, top, 0);
+    }
     int columns = (int)fmax(1, floor(width / kn_rng_uniform(rng, 2.5, 3.3)));
     double bay = width / columns, wide = s->style == 3 ? bay * .72 : kn_clamp(bay * .42, .8, 1.35), tall = s->style == 3 ? 1.75 : kn_clamp(s->storey * .5, 1.2, 1.75);
     int door = columns / 2, balcony_column = s->balconies ? kn_rng_int(rng, 0, columns - 1) : -1;
     for (int f = 0; f < s->storeys; f++) {
         double z0 = f ? ground + (f - 1) * s->storey : 0, z1 = f ? z0 + s->storey : ground;
-        if (f == 0 && street && s->shop) {
+        if (f == 0 && street && s->shop && s->detail >= .45) {
             double gate = columns > 3 ? bay : 0; /* the way up to the flats */
             shop_front(b, s, p, 0, width - gate, ground, rng);
             if (gate > 0) door_cell(b, s, p, (double[]){width - gate, width, 0, ground}, rng);
@@ -218,7 +221,7 @@ static void facade(kn_build *b, const kn_building *s, const palette *p, double w
         }
         for (int c = 0; c < columns; c++) {
             double cell[4] = {c * bay, (c + 1) * bay, z0, z1}, mid = (c + .5) * bay;
-            if (f == 0 && street && c == door) {
+            if (f == 0 && street && c == door && s->detail >= .45) {
                 door_cell(b, s, p, cell, rng);
                 continue;
             }
@@ -321,7 +324,7 @@ void kn_building_draw(kn_build *b, const kn_building *s) {
         kn_pose local = kn_pose_from_euler(walls[i].at, walls[i].turn, 0, 0);
         b->pose = kn_pose_multiply(&base, &local);
         kn_building side = *s;
-        if (i) side.detail = fmin(s->detail, .5);
+        if (i) side.detail = fmin(s->detail, .4);
         facade(b, &side, &p, walls[i].width, (s->open & walls[i].side) != 0, i == 0, &rng);
     }
     b->pose = base;

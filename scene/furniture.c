@@ -263,9 +263,11 @@ void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
     kn_material blue = sign_matter(.02, .10, .42), white = sign_matter(.72, .72, .70);
     kn_rng rng;
     kn_rng_init(&rng, seed);
-    int n = (int)kn_clamp(half / 4, 1, 3);
-    for (int i = 0; i < n; i++) {
-        double c = -half + 2 * half * (i + .5) / n, w = fmin(3.4, half / n * .85), z0 = clearance + .05, z1 = clearance + 2.6;
+    int n = (int)kn_clamp(half / 5, 1, 3);
+    kn_pose keep = b->pose, turn = kn_pose_from_euler(kn_v3(.9, 0, 0), M_PI, 0, 0);
+    for (int i = 0; i < 2 * n; i++) { /* each direction of travel reads those over its own half */
+        if (i == n) b->pose = kn_pose_multiply(&keep, &turn);
+        double c = -half + half * (i % n + .5) / n, w = fmin(3.4, half / n * .85), z0 = clearance + .05, z1 = clearance + 2.6;
         kn_build_use(b, white), panel(b, -.12, c - w / 2, c + w / 2, z0, z1);
         kn_build_use(b, blue), panel(b, -.125, c - w / 2 + .06, c + w / 2 - .06, z0 + .06, z1 - .06);
         kn_build_use(b, sign_matter(.2, .2, .2)), kn_build_quad(b, kn_v3(-.115, c - w / 2, z0), kn_v3(-.115, c + w / 2, z0), kn_v3(-.115, c + w / 2, z1), kn_v3(-.115, c - w / 2, z1));
@@ -278,4 +280,5 @@ void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
         panel(b, -.13, ay - .06, ay + .06, z0 + .5, z0 + 1.3);
         kn_build_flat_triangle(b, kn_v3(-.13, ay + .22, z0 + .55), kn_v3(-.13, ay, z0 + .22), kn_v3(-.13, ay - .22, z0 + .55));
     }
+    b->pose = keep;
 }

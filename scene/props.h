@@ -22,7 +22,7 @@ typedef struct kn_building {
 void kn_building_draw(kn_build *build, const kn_building *spec);
 double kn_building_height(const kn_building *spec); /* up to the eaves */
 
-typedef enum kn_species { KN_TREE_LIME, KN_TREE_MAPLE, KN_TREE_BIRCH, KN_TREE_POPLAR, KN_TREE_SPRUCE, KN_TREE_PINE, KN_TREE_COUNT } kn_species;
+typedef enum kn_species { KN_TREE_LIME, KN_TREE_MAPLE, KN_TREE_BIRCH, KN_TREE_POPLAR, KN_TREE_SPRUCE, KN_TREE_PINE, KN_TREE_STREET, KN_TREE_COUNT } kn_species;
 void kn_tree_draw(kn_build *build, kn_species species, double height, double detail, uint64_t seed);
 void kn_bush_draw(kn_build *build, double radius, double height, double detail, uint64_t seed);
 /* A hedge along x from 0 to length. */

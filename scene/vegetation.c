@@ -8,12 +8,13 @@ typedef struct species {
 } species;
 
 static const species kinds[KN_TREE_COUNT] = {
-    [KN_TREE_LIME] = {{.085, .150, .030}, {.10, .075, .055}, .018, .24, .30, .50},
-    [KN_TREE_MAPLE] = {{.070, .125, .030}, {.09, .07, .055}, .020, .20, .36, .55},
-    [KN_TREE_BIRCH] = {{.120, .175, .045}, {.52, .50, .46}, .012, .22, .20, .42},
-    [KN_TREE_POPLAR] = {{.075, .135, .035}, {.13, .11, .085}, .015, .10, .115, .45},
+    [KN_TREE_LIME] = {{.085, .150, .030}, {.10, .075, .055}, .018, .30, .27, .62},
+    [KN_TREE_MAPLE] = {{.070, .125, .030}, {.09, .07, .055}, .020, .27, .31, .66},
+    [KN_TREE_BIRCH] = {{.120, .175, .045}, {.52, .50, .46}, .012, .22, .19, .50},
+    [KN_TREE_POPLAR] = {{.075, .135, .035}, {.13, .11, .085}, .015, .10, .115, .55},
     [KN_TREE_SPRUCE] = {{.025, .065, .025}, {.085, .055, .04}, .014, .08, .20, .60},
-    [KN_TREE_PINE] = {{.045, .085, .035}, {.20, .095, .05}, .016, .45, .24, .50},
+    [KN_TREE_STREET] = {{.080, .140, .030}, {.11, .085, .06}, .014, .46, .20, .58}, /* crown above the traffic */
+    [KN_TREE_PINE] = {{.045, .085, .035}, {.20, .095, .05}, .016, .45, .24, .60},
 };
 
 static void use_leaf(kn_build *b, const double c[3], double k, double warm) {
@@ -39,27 +40,51 @@ static void spray(kn_build *b, kn_vec3 at, kn_vec3 shade, double size, kn_rng *r
     kn_build_triangle(b, i[0], i[2], i[3]);
 }
 
-/* A lump of foliage: dark core, sprays over it. `heart` is what the shading normals point away from. */
-static void lump(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 heart, int sprays, double size, kn_rng *rng) {
-    enum { SEGMENTS = 7, RINGS = 5 };
+/* The mass under the sprays: a rough ellipsoid whose facets differ in tone and tilt, so that it reads as leaves. */
+static void core(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 heart, bool fine, kn_rng *rng) {
+    enum { SEGMENTS = 9, RINGS = 6 };
+    int segments = fine ? SEGMENTS : 6, rings = fine ? RINGS : 4;
     kn_vec3 points[SEGMENTS * (RINGS + 1)];
-    for (int v = 0; v <= RINGS; v++) {
-        double elevation = M_PI * (v / (double)RINGS - .5);
-        for (int u = 0; u < SEGMENTS; u++) {
-            double a = 2 * M_PI * (u + (v % 2) * .5) / SEGMENTS, ce = v == 0 || v == RINGS ? 0 : cos(elevation), wobble = v == 0 || v == RINGS ? .85 : kn_rng_uniform(rng, .70, .98);
-            points[v * SEGMENTS + u] = kn_vec3_add(c, kn_v3(r.x * wobble * ce * cos(a), r.y * wobble * ce * sin(a), r.z * wobble * sin(elevation)));
+    for (int v = 0; v <= rings; v++) {
+        double elevation = M_PI * (v / (double)rings - .5);
+        bool pole = v == 0 || v == rings;
+        double same = kn_rng_uniform(rng, .7, .95);
+        for (int u = 0; u < segments; u++) {
+            double a = 2 * M_PI * (u + (v % 2) * .5) / segments, ce = pole ? 0 : cos(elevation), wobble = pole ? same : kn_rng_uniform(rng, .66, 1.0);
+            points[v * segments + u] = kn_vec3_add(c, kn_v3(r.x * wobble * ce * cos(a), r.y * wobble * ce * sin(a), r.z * wobble * sin(elevation)));
         }
     }
-    use_leaf(b, k->leaf, .62, 1);
-    kn_build_grid(b, points, SEGMENTS, RINGS + 1, true, NULL);
+    for (int v = 0; v < rings; v++) {
+        for (int u = 0; u < segments; u++) {
+            int w = (u + 1) % segments;
+            const kn_vec3 q[4] = {points[v * segments + u], points[v * segments + w], points[(v + 1) * segments + w], points[(v + 1) * segments + u]};
+            for (int half = 0; half < 2; half++) {
+                if ((half == 0 && v == 0) || (half == 1 && v == rings - 1)) continue; /* degenerate at the poles */
+                kn_vec3 t[3] = {q[0], q[half ? 2 : 1], q[half ? 3 : 2]}, mid = kn_vec3_scale(kn_vec3_add(t[0], kn_vec3_add(t[1], t[2])), 1 / 3.);
+                kn_vec3 out = kn_vec3_normalize(kn_vec3_sub(mid, heart)), tilt = kn_vec3_scale(on_sphere(rng), .45);
+                double tone = .68 + .16 * kn_rng_int(rng, 0, 2) + (out.z > .3 ? .12 : 0);
+                use_leaf(b, k->leaf, tone, 1);
+                uint32_t index[3];
+                for (int i = 0; i < 3; i++) {
+                    kn_vec3 n = kn_vec3_normalize(kn_vec3_add(kn_vec3_normalize(kn_vec3_sub(t[i], heart)), tilt));
+                    index[i] = kn_build_vertex(b, t[i], n, t[i].x + t[i].y, t[i].z);
+                }
+                kn_build_triangle(b, index[0], index[1], index[2]);
+            }
+        }
+    }
+}
+
+/* A lump of foliage: core, sprays over it. `heart` is what the shading normals point away from. */
+static void lump(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 heart, int sprays, double size, kn_rng *rng) {
+    core(b, k, c, kn_vec3_scale(r, .92), heart, sprays > 25, rng);
     for (int i = 0; i < sprays; i++) {
         kn_vec3 d = on_sphere(rng);
-        if (d.z < -.75) d.z = -d.z;
-        double q = kn_rng_uniform(rng, .88, 1.08);
+        double q = kn_rng_uniform(rng, .80, 1.10);
         kn_vec3 at = kn_vec3_add(c, kn_v3(d.x * r.x * q, d.y * r.y * q, d.z * r.z * q));
         kn_vec3 shade = kn_vec3_normalize(kn_vec3_add(kn_vec3_normalize(kn_vec3_sub(at, heart)), kn_vec3_scale(d, .8)));
-        double light = kn_rng_uniform(rng, 0, 1) + .35 * shade.z; /* sunlit sprays are on top */
-        use_leaf(b, k->leaf, light < .25 ? .72 : light < .6 ? .95 : light < .95 ? 1.2 : 1.45, light < .6 ? 1 : 1.12);
+        double light = kn_rng_uniform(rng, 0, 1) + .3 * shade.z; /* sunlit sprays are on top */
+        use_leaf(b, k->leaf, light < .2 ? .82 : light < .6 ? 1 : light < .95 ? 1.18 : 1.4, light < .6 ? 1 : 1.12);
         spray(b, at, shade, size * kn_rng_uniform(rng, .75, 1.25), rng);
     }
 }
@@ -75,7 +100,7 @@ static void limb(kn_build *b, kn_vec3 from, kn_vec3 to, double radius) { kn_buil
 
 static void broadleaf(kn_build *b, const species *k, double h, double detail, kn_rng *rng) {
     double bare = h * k->bare, rx = h * k->crown_width, rz = (h - bare) / 2, cz = bare + rz, radius = h * k->trunk_radius;
-    int lumps = detail > .7 ? 9 : detail > .35 ? 5 : detail > .15 ? 3 : 1, total = detail > .7 ? 430 : detail > .35 ? 160 : detail > .15 ? 54 : 14;
+    int lumps = detail > .7 ? 9 : detail > .35 ? 5 : detail > .15 ? 3 : 1, total = detail > .7 ? 450 : detail > .35 ? 190 : detail > .15 ? 60 : 16;
     double size = k->spray * (detail > .7 ? 1 : detail > .35 ? 1.5 : detail > .15 ? 2.4 : 4) * kn_clamp(h / 9, .6, 1.5);
     trunk(b, k, radius, cz, detail);
     kn_vec3 heart = kn_v3(0, 0, cz - rz * .3), at[16], r[16];
@@ -132,9 +157,9 @@ void kn_bush_draw(kn_build *b, double radius, double height, double detail, uint
     kn_rng_init(&rng, seed);
     species k = kinds[seed % 2 ? KN_TREE_LIME : KN_TREE_MAPLE];
     int lumps = detail > .6 ? 3 : 1, sprays = detail > .6 ? 30 : detail > .3 ? 24 : 10;
-    for (int i = 0; i < lumps; i++) {
+    for (int i = 0; i < lumps; i++) { /* hearts below the ground: lit from above */
         double a = kn_rng_uniform(&rng, 0, 6.28), d = lumps > 1 ? radius * .4 : 0, f = lumps > 1 ? .68 : 1;
-        lump(b, &k, kn_v3(d * cos(a), d * sin(a), height * .42), kn_v3(radius * f, radius * f, height * .55), kn_v3(0, 0, 0), sprays, detail > .6 ? .34 : .6, &rng);
+        lump(b, &k, kn_v3(d * cos(a), d * sin(a), height * .42), kn_v3(radius * f, radius * f, height * .55), kn_v3(0, 0, -.2), sprays, detail > .6 ? .34 : .6, &rng);
     }
 }
 

@@ -12,6 +12,7 @@ enum {
     KN_SPACE_FILL = 4,     /* asphalt between the connecting roads of a junction */
     KN_SPACE_BUILT = 8,    /* something stands here */
     KN_SPACE_CONNECTING = 16,
+    KN_SPACE_WAY = 64,     /* somebody of the scenario passes or stands here: nothing is grown */
     KN_SPACE_PAVED = 32    /* pavement that was grown beside a road */
 };
 
@@ -43,7 +44,8 @@ double kn_space_ground(const kn_space *space, double x, double y);   /* land hei
 bool kn_space_driven(const kn_space *space, double x, double y, int road);
 /* Is the rectangle of half sizes (a, b) around (x, y), turned by heading, at least `clearance` from road surfaces and free? */
 bool kn_space_free(const kn_space *space, double x, double y, double heading, double a, double b, double clearance);
-void kn_space_occupy(kn_space *space, double x, double y, double heading, double a, double b);
+void kn_space_mark(kn_space *space, double x, double y, double heading, double a, double b, uint8_t flag);
+void kn_space_occupy(kn_space *space, double x, double y, double heading, double a, double b); /* marks KN_SPACE_BUILT */
 
 /* --- the state of a build ------------------------------------------------------------------------------------------- */
 
@@ -77,6 +79,8 @@ bool kn_lane_is_driven(kn_lane_type type);
 /* Adaptive stations of [s0, s1] (within one lane section) so that straight lines between them stay within a centimetre
  * of both outer edges. Returns the count; at most `capacity`. */
 size_t kn_road_stations(const kn_road *road, double s0, double s1, double *stations, size_t capacity);
+/* Does lane i of a section have a surface of its own? Lanes of type none and wide borders at the margin are land. */
+bool kn_lane_has_surface(const kn_lane_section *section, size_t i);
 /* The outermost surface edges (t) of a road at s: left[0], right[1]; lanes of type none do not count at the margin. */
 void kn_road_margins(const kn_road *road, double s, double margins[2]);
 

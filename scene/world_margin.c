@@ -2,6 +2,7 @@
 #include "scene/world_build.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_STATIONS = 4096 };
 
@@ -72,15 +73,35 @@ static const kn_lane *margin_lane(const kn_road *road, double s, int side) {
     const kn_lane *found = NULL;
     for (size_t i = 0; i < section->lane_count; i++) {
         const kn_lane *lane = &section->lanes[side > 0 ? section->lane_count - 1 - i : i];
-        if (lane->id * side > 0 && lane->type != KN_LANE_NONE) found = lane;
+        if (lane->id * side > 0 && kn_lane_has_surface(section, (size_t)(lane - section->lanes))) found = lane;
     }
     return found;
+}
+
+/* Width of the sidewalk that a linked road brings to a connecting road; 0: none. */
+static double linked_sidewalk(const kn_world_builder *w, const kn_road *road) {
+    const kn_road_link *links[2] = {&road->predecessor, &road->successor};
+    double widest = 0;
+    for (int k = 0; k < 2; k++) {
+        if (links[k]->kind != KN_LINK_ROAD || links[k]->index < 0) continue;
+        const kn_road *other = &w->network->roads[links[k]->index];
+        double s = links[k]->at_end ? other->length - 1e-3 : 0;
+        const kn_lane_section *section = kn_road_section(other, s);
+        for (size_t i = 0; i < section->lane_count; i++) {
+            if (section->lanes[i].type != KN_LANE_SIDEWALK) continue;
+            kn_lane_span span = kn_lane_span_at(other, s, section->lanes[i].id);
+            widest = fmax(widest, fabs(span.outer - span.inner));
+        }
+    }
+    return fmin(widest, 8);
 }
 
 double kn_world_pavement_width(const kn_world_builder *w, int road, int side, double s) {
     if (w->kind[road] != KN_SURROUND_TOWN || !w->grow) return 0;
     const kn_lane *lane = margin_lane(&w->network->roads[road], s, side);
     if (lane && lane->type == KN_LANE_SIDEWALK) return 0;
+    double linked = w->network->roads[road].junction >= 0 ? linked_sidewalk(w, &w->network->roads[road]) : 0;
+    if (linked > 0) return linked;
     uint64_t h = kn_hash64(w->seed ^ 0x7061u);
     return 2.6 + (double)(h % 100) / 100 * .8;
 }
@@ -115,7 +136,7 @@ static void draw_pavement(kn_world_builder *w, const kn_road *road, double s0, d
 
 /* A strip of gravel and grass that runs under the terrain. */
 static void draw_verge(kn_world_builder *w, const kn_road *road, double s0, double s1, int side, double lift) {
-    kn_profile grass = {5, {.0, .6, 2.2, 4.0, 4.4}, {lift - .02, lift * .8 - .05, lift * .3 - .09, -.155, -.6}};
+    kn_profile grass = {4, {.0, .6, 2.4, 4.6}, {lift - .02, lift * .8 - .05, lift * .2 - .10, -.26}};
     kn_build_use(&w->draw, kn_grass(0));
     kn_world_strip(w, road, s0, s1, side, &grass);
 }
@@ -151,6 +172,15 @@ static void visit_rail(kn_world_builder *w, int index, double s0, double s1, int
     kn_profile beam = {7, {offset + .03, offset, offset, offset + .06, offset, offset, offset + .03}, {.43, .46, .54, .585, .63, .71, .74}};
     kn_world_strip(w, road, s0 + 1, s1 - 1, side, &beam);
     for (double s = s0 + 1.5; s < s1 - 1; s += 4) rail_post(w, road, s, margin_t(road, s, side) + side * offset, side);
+}
+
+/* Does the file bring rails of its own? */
+static bool has_rails(const kn_road *road) {
+    for (size_t i = 0; i < road->object_count; i++) {
+        const char *type = road->objects[i].type;
+        if (strstr(type, "rail") || strstr(type, "barrier")) return true;
+    }
+    return false;
 }
 
 /* Medians of motorways: a double rail along the middle of the median lane or the line between the directions. */
@@ -191,6 +221,6 @@ void kn_world_margins(kn_world_builder *w) {
         if (w->kind[i] != KN_SURROUND_MOTORWAY || w->network->roads[i].junction >= 0 || !w->grow) continue;
         double offset = 1.1;
         kn_world_stretches(w, (int)i, 2.5, visit_rail, &offset);
-        if (isfinite(w->road_distance[i])) median_rail(w, (int)i);
+        if (isfinite(w->road_distance[i]) && !has_rails(&w->network->roads[i])) median_rail(w, (int)i);
     }
 }

@@ -96,7 +96,7 @@ static double inward(const kn_lane_section *section, size_t i, double width) {
     const kn_lane *lane = &section->lanes[i];
     if (lane->id == 0) return 0;
     size_t next = lane->id > 0 ? i - 1 : i + 1;
-    bool margin = lane->id > 0 ? i == 0 : i + 1 == section->lane_count;
+    bool margin = (lane->id > 0 ? i == 0 : i + 1 == section->lane_count) || !kn_lane_has_surface(section, next);
     const kn_lane *beside = margin ? NULL : &section->lanes[next];
     if (beside && beside->type != KN_LANE_NONE && beside->type != KN_LANE_SIDEWALK && beside->type != KN_LANE_CURB && beside->type != KN_LANE_MEDIAN) return 0;
     return (width / 2 + .12) * (lane->id > 0 ? -1 : 1);

@@ -125,6 +125,15 @@ static void draw_standing(kn_world_builder *w, const kn_road_object *o, uint64_t
         kn_lamp_post_draw(b, h > 2 ? h : 8, 1.4, 0);
     } else if (named(o, "guide-post") || named(o, "delineator")) {
         kn_delineator_draw(b);
+    } else if (named(o, "railing") && h < .3) { /* a beam on poles that the file places apart */
+        double l = or_else(o->length, 2) / 2;
+        kn_build_use(b, kn_matter(.42, .43, .44, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3));
+        kn_build_box(b, kn_v3(-l, -.03, .44), kn_v3(l, .03, .56), KN_BOX_ALL);
+        kn_build_box(b, kn_v3(-l, -.05, .56), kn_v3(l, .05, .62), KN_BOX_ALL);
+        kn_build_box(b, kn_v3(-l, -.03, .62), kn_v3(l, .03, .74), KN_BOX_ALL);
+    } else if (named(o, "rail-pole")) {
+        kn_build_use(b, kn_matter(.36, .37, .38, .5, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3));
+        kn_build_box(b, kn_v3(-.04, -.06, -.2), kn_v3(.04, .06, .70), KN_BOX_ALL);
     } else if (named(o, "pole") || named(o, "post")) {
         kn_road_object pole = *o;
         pole.shape = KN_OBJECT_CYLINDER;

@@ -27,7 +27,7 @@ bool kn_world_clear(const kn_world_builder *w, double x, double y, double radius
     for (int k = 0; k < 9; k++) {
         double a = M_PI / 4 * k, r = k < 8 ? radius : 0, px = x + r * cos(a), py = y + r * sin(a);
         long c = kn_space_cell(&w->space, px, py);
-        if (c < 0 || w->space.flags[c] & (KN_SPACE_DRIVEN | KN_SPACE_FILL | KN_SPACE_BUILT)) return false;
+        if (c < 0 || w->space.flags[c] & (KN_SPACE_DRIVEN | KN_SPACE_FILL | KN_SPACE_BUILT | KN_SPACE_WAY)) return false;
     }
     return true;
 }

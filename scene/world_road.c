@@ -23,6 +23,18 @@ kn_material kn_grass(int shade) {
     return kn_matter(c[0], c[1], c[2], .95, KN_TEXTURE_GRASS, KN_SEMANTIC_TERRAIN, .2);
 }
 
+bool kn_lane_has_surface(const kn_lane_section *section, size_t i) {
+    const kn_lane *lane = &section->lanes[i];
+    if (lane->id == 0 || lane->type == KN_LANE_NONE) return false;
+    if (lane->type != KN_LANE_BORDER || !lane->width_count || lane->widths[0].a < 1.2) return true;
+    for (size_t k = 0; k < section->lane_count; k++) { /* is there anything further out? */
+        const kn_lane *other = &section->lanes[k];
+        bool outside = lane->id > 0 ? other->id > lane->id : other->id < lane->id;
+        if (outside && other->type != KN_LANE_NONE && other->type != KN_LANE_BORDER) return true;
+    }
+    return false;
+}
+
 void kn_road_margins(const kn_road *road, double s, double margins[2]) {
     const kn_lane_section *section = kn_road_section(road, s);
     margins[0] = margins[1] = 0;
@@ -32,7 +44,7 @@ void kn_road_margins(const kn_road *road, double s, double margins[2]) {
         const kn_lane *lane = &section->lanes[i];
         kn_lane_span span = kn_lane_span_at(road, s, lane->id);
         if (lane->id == 0) center = span.outer;
-        if (lane->id == 0 || lane->type == KN_LANE_NONE || fabs(span.outer - span.inner) < .05) continue;
+        if (!kn_lane_has_surface(section, i) || fabs(span.outer - span.inner) < .05) continue;
         double high = fmax(span.inner, span.outer), low = fmin(span.inner, span.outer);
         margins[0] = any ? fmax(margins[0], high) : high;
         margins[1] = any ? fmin(margins[1], low) : low;
@@ -82,12 +94,13 @@ typedef enum surface { SURFACE_NONE, SURFACE_ASPHALT, SURFACE_PAVEMENT, SURFACE_
 static surface surface_of(const kn_lane_section *section, size_t i, kn_surroundings kind) {
     const kn_lane *lane = &section->lanes[i];
     bool outermost = i == 0 || i + 1 == section->lane_count;
+    if (lane->type != KN_LANE_NONE && !kn_lane_has_surface(section, i)) return SURFACE_NONE;
     switch (lane->type) {
     case KN_LANE_SIDEWALK: return SURFACE_PAVEMENT;
     case KN_LANE_MEDIAN: return SURFACE_GRASS;
     case KN_LANE_CURB: return SURFACE_KERB;
     case KN_LANE_BIKING: return SURFACE_BIKE;
-    case KN_LANE_BORDER: return kind == KN_SURROUND_TOWN ? SURFACE_ASPHALT : SURFACE_GRAVEL;
+    case KN_LANE_BORDER: return kind == KN_SURROUND_TOWN ? SURFACE_ASPHALT : lane->width_count && lane->widths[0].a > 1.2 ? SURFACE_GRASS : SURFACE_GRAVEL;
     case KN_LANE_NONE: return outermost ? SURFACE_NONE : SURFACE_GRASS;
     default: return kn_lane_is_driven(lane->type) ? SURFACE_ASPHALT : SURFACE_NONE;
     }

@@ -177,18 +177,22 @@ bool kn_space_free(const kn_space *space, double x, double y, double heading, do
         for (int j = 0; j <= nb; j++) {
             double u = -a + 2 * a * i / na, v = -b + 2 * b * j / nb;
             long cell = kn_space_cell(space, x + c * u - s * v, y + s * u + c * v);
-            if (cell < 0 || space->flags[cell] & KN_SPACE_BUILT || space->distance[cell] < clearance) return false;
+            if (cell < 0 || space->flags[cell] & (KN_SPACE_BUILT | KN_SPACE_WAY) || space->distance[cell] < clearance) return false;
         }
     }
     return true;
 }
 
-void kn_space_occupy(kn_space *space, double x, double y, double heading, double a, double b) {
+void kn_space_mark(kn_space *space, double x, double y, double heading, double a, double b, uint8_t flag) {
     double c = cos(heading), s = sin(heading), step = space->cell * .7;
     for (double u = -a; u <= a; u += step) {
         for (double v = -b; v <= b; v += step) {
             long cell = kn_space_cell(space, x + c * u - s * v, y + s * u + c * v);
-            if (cell >= 0) space->flags[cell] |= KN_SPACE_BUILT;
+            if (cell >= 0) space->flags[cell] |= flag;
         }
     }
+}
+
+void kn_space_occupy(kn_space *space, double x, double y, double heading, double a, double b) {
+    kn_space_mark(space, x, y, heading, a, b, KN_SPACE_BUILT);
 }

@@ -81,7 +81,7 @@ static void rasterise_section(kn_world_builder *w, int index, double s) {
     double left[2] = {-sin(frame.heading), cos(frame.heading)}, rise = (kn_road_at(road, s, 1).position.z - frame.position.z);
     for (size_t i = 0; section && i < section->lane_count; i++) {
         const kn_lane *lane = &section->lanes[i];
-        if (lane->id == 0 || lane->type == KN_LANE_NONE) continue;
+        if (!kn_lane_has_surface(section, i)) continue;
         kn_lane_span span = kn_lane_span_at(road, s, lane->id);
         double width = fabs(span.outer - span.inner);
         if (width < .05 || width > 100) continue;
@@ -118,6 +118,18 @@ static void rasterise(kn_world_builder *w) {
     }
 }
 
+/* Where the scenario's people and vehicles pass. */
+static void mark_ways(kn_world_builder *w) {
+    const kn_timeline *t = w->timeline;
+    for (size_t i = 0; i < t->frame_count * t->actor_count; i++) {
+        const kn_actor *actor = &t->actors[i % t->actor_count];
+        const kn_pose *pose = &t->states[i].pose;
+        if (!t->states[i].present || !(actor->length < 40 && actor->width < 10)) continue;
+        kn_vec3 c = kn_pose_point(pose, kn_v3(actor->center[0], actor->center[1], 0));
+        kn_space_mark(&w->space, c.x, c.y, atan2(pose->rotation[1][0], pose->rotation[0][0]), actor->length / 2 + .5, actor->width / 2 + .4, KN_SPACE_WAY);
+    }
+}
+
 bool kn_world_survey(kn_world_builder *w) {
     size_t roads = w->network->road_count;
     if (!survey_path(w)) return false;
@@ -133,5 +145,6 @@ bool kn_world_survey(kn_world_builder *w) {
     if (!kn_space_init(&w->space, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin, w->draw.error)) return false;
     survey_kinds(w);
     rasterise(w);
+    mark_ways(w);
     return true;
 }

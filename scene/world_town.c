@@ -103,7 +103,7 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
         kn_world_place(w, index, s, side, paved, &at);
         bool dense = density(w, at.x, at.y) > .45;
         kn_building house = random_house(w, at, dense, &rng);
-        double setback = dense ? .25 : kn_rng_uniform(&rng, 3.5, 6), gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0) : kn_rng_uniform(&rng, 3, 7);
+        double setback = dense ? .06 : kn_rng_uniform(&rng, 3.5, 6), gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0) : kn_rng_uniform(&rng, 3, 7);
         bool placed = false;
         for (int attempt = 0; attempt < 3 && !placed && kn_world_budget(w, 6000); attempt++, house.width *= .75) {
             double mid = s + house.width / 2;
@@ -139,7 +139,7 @@ static bool put_thing(kn_world_builder *w, int road, double s, int side, double 
     case 0: { /* street tree in its grating */
         kn_build_use(b, kn_matter(.06, .045, .03, .95, KN_TEXTURE_SOIL, KN_SEMANTIC_TERRAIN, .6));
         kn_build_quad(b, kn_v3(-.6, -.45, .012), kn_v3(.6, -.45, .012), kn_v3(.6, .6, .012), kn_v3(-.6, .6, .012));
-        kn_tree_draw(b, seed % 3 == 0 ? KN_TREE_MAPLE : KN_TREE_LIME, 6.2 + (double)(seed >> 8 & 255) / 255 * 2.4, detail, seed);
+        kn_tree_draw(b, KN_TREE_STREET, 8 + (double)(seed >> 8 & 255) / 255 * 2.2, detail, seed);
         break;
     }
     case 1: {
@@ -263,15 +263,15 @@ static int junction_arms(const kn_world_builder *w, int junction) {
 /* Houses and trees in the second row and beyond, coarse. */
 static void backdrop(kn_world_builder *w) {
     const kn_space *space = &w->space;
-    double pitch = 22;
+    double pitch = 15;
     for (double x = space->x0 + pitch; x < space->x0 + space->nx * space->cell - pitch; x += pitch) {
         for (double y = space->y0 + pitch; y < space->y0 + space->ny * space->cell - pitch; y += pitch) {
             kn_rng rng;
             kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)(x - space->x0) * 65536 + (uint64_t)(int64_t)(y - space->y0))));
-            double px = x + kn_rng_uniform(&rng, -7, 7), py = y + kn_rng_uniform(&rng, -7, 7), d = kn_space_distance(space, px, py);
+            double px = x + kn_rng_uniform(&rng, -5, 5), py = y + kn_rng_uniform(&rng, -5, 5), d = kn_space_distance(space, px, py);
             if (kn_world_path_distance(w, px, py) > w->reach - 10 || d < 7) continue;
             double heading = w->heading + M_PI / 2 * kn_rng_int(&rng, 0, 3);
-            if (d > 22 && kn_rng_uniform(&rng, 0, 1) < .5 && kn_space_free(space, px, py, heading, 8, 8, 20)) {
+            if (d > 22 && kn_rng_uniform(&rng, 0, 1) < .35 && kn_space_free(space, px, py, heading, 8, 8, 20)) {
                 kn_building house = random_house(w, (kn_vec2){px, py}, kn_rng_int(&rng, 0, 1), &rng);
                 house.detail = .4, house.shop = false, house.balconies = false, house.open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST;
                 house.width = fmin(house.width, 14);
@@ -279,7 +279,7 @@ static void backdrop(kn_world_builder *w) {
                 pose = kn_pose_multiply(&pose, &shift);
                 if (kn_world_budget(w, 3000)) put_house(w, &pose, &house);
                 kn_space_occupy((kn_space *)space, px, py, heading, house.width / 2, house.depth / 2);
-            } else if (kn_rng_uniform(&rng, 0, 1) < .65) {
+            } else if (kn_rng_uniform(&rng, 0, 1) < .5) {
                 kn_world_tree(w, px, py, kn_rng_int(&rng, 0, 4), kn_rng_uniform(&rng, 6, 12), 5.5, kn_rng_next(&rng));
             }
         }
@@ -299,8 +299,12 @@ void kn_world_grow_town(kn_world_builder *w) {
         }
         kn_world_stretches(w, (int)r, 2, visit_furniture, NULL);
     }
-    for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++) {
-        if (w->kind[r] == KN_SURROUND_TOWN && isfinite(w->road_distance[r])) kn_world_stretches(w, (int)r, 4, visit_houses, NULL);
+    /* houses along the nearest streets first, should the budget run out */
+    for (double near = 0; near < w->reach + 40 && any; near += 20) {
+        for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++) {
+            double d = w->road_distance[r];
+            if (w->kind[r] == KN_SURROUND_TOWN && d >= near && d < near + 20) kn_world_stretches(w, (int)r, 4, visit_houses, NULL);
+        }
     }
     if (any && w->main_kind == KN_SURROUND_TOWN) backdrop(w);
 }
