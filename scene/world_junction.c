@@ -55,16 +55,17 @@ static void square(kn_world_builder *w, const window *v, int i, int j) {
     const kn_space *space = &w->space;
     static const int di[4] = {0, 1, 1, 0}, dj[4] = {0, 0, 1, 1};
     double f[4];
-    bool driven = true, any = false;
+    bool driven = true, any = false, edge = false;
     kn_vec3 p[4], out[8];
     for (int k = 0; k < 4; k++) {
         int x = i + di[k], y = j + dj[k];
         size_t local = (size_t)y * (size_t)v->nx + (size_t)x, cell = (size_t)(y + v->j0) * (size_t)space->nx + (size_t)(x + v->i0);
         f[k] = v->set[local] ? 3 : v->inside[local] - .6;
         driven &= (space->flags[cell] & v->not_on) != 0;
+        edge |= v->gives == KN_SPACE_PAVED && space->flags[cell] & (KN_SPACE_DRIVEN | KN_SPACE_FILL); /* never slabs on asphalt */
         any |= f[k] > 0;
     }
-    if (!any || driven) return;
+    if (!any || driven || edge) return;
     for (int k = 0; k < 4; k++) {
         int x = i + di[k] + v->i0, y = j + dj[k] + v->j0;
         p[k] = kn_v3(space->x0 + (x + .5) * space->cell, space->y0 + (y + .5) * space->cell, lane_height(space, x, y) + v->lift);
@@ -99,14 +100,16 @@ static bool fill_junction(kn_world_builder *w, window *v) {
         size_t cell = (size_t)(j + v->j0) * (size_t)space->nx + (size_t)(i + v->i0);
         v->set[c] = (space->flags[cell] & v->of) != 0;
         v->inside[c] -= (float)radius; /* > 0: inside the closing */
-        bool fill = !v->set[c] && v->inside[c] > .6 && !(space->flags[cell] & (v->of | KN_SPACE_SURFACE));
-        if (fill) {
-            space->flags[cell] |= v->gives;
-            space->height[cell] = (float)lane_height(space, i + v->i0, j + v->j0);
-        }
     }
     for (int j = 0; ok && j + 1 < v->ny; j++) {
         for (int i = 0; i + 1 < v->nx; i++) square(w, v, i, j);
+    }
+    for (size_t c = 0; ok && c < count; c++) {
+        int i = (int)(c % (size_t)v->nx) + v->i0, j = (int)(c / (size_t)v->nx) + v->j0;
+        size_t cell = (size_t)j * (size_t)space->nx + (size_t)i;
+        if (v->set[c] || v->inside[c] <= .6 || space->flags[cell] & (v->of | KN_SPACE_SURFACE)) continue;
+        space->height[cell] = (float)lane_height(space, i, j);
+        space->flags[cell] |= v->gives;
     }
     kn_free(v->set);
     kn_free(v->outside);

@@ -146,6 +146,8 @@ static void visit_margin(kn_world_builder *w, int index, double s0, double s1, i
     double mid = (s0 + s1) / 2, width = kn_world_pavement_width(w, index, side, mid);
     const kn_lane *lane = margin_lane(road, mid, side);
     (void)user;
+    if (s0 < 1.1) s0 = 0; /* the raster is too coarse to see the joint with the next road */
+    if (s1 > road->length - 1.1) s1 = road->length;
     if (width > 0) draw_pavement(w, road, s0, s1, side, width);
     else draw_verge(w, road, s0, s1, side, lane ? lane->height_outer : 0);
 }
