@@ -80,10 +80,10 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
     float side = float(index) + 0.5;
     for (int ray = 0; ray < 3; ray++) {
         vec3 direction = ray == 0 ? normalize(sun.xyz + 0.006 * vec3(cos(side * 2.4), sin(side * 2.4), cos(side * 1.1)))
-                       : ray == 1 ? hemisphere(h.normal, vec2(fract(side * 0.618034), fract(turn + side * 0.754878))) : lamp_direction;
+                       : ray == 1 ? hemisphere(h.normal, vec2(fract(0.309 * side + 0.25 + 0.5 * turn), fract(turn * 3.0 + side * 0.25))) : lamp_direction;
         bool wanted = ray == 0 ? sun.w > 0.0 && dot(sun.xyz, h.geometric_normal) > 0.0
-                    : ray == 1 ? p.mirrored == 0 : (strongest.x + strongest.y + strongest.z) * scale > 0.004;
-        float reach = ray == 0 ? 250.0 : ray == 1 ? 0.7 * exp2(1.6 * float(index & 3)) : lamp_away - 0.4;
+                    : ray == 1 ? p.mirrored == 0 && (index & 1) == 0 : (strongest.x + strongest.y + strongest.z) * scale > 0.004;
+        float reach = ray == 0 ? 250.0 : ray == 1 ? 0.9 * exp2(1.7 * float(index & 2)) : lamp_away - 0.4;
         bool blocked = false;
         if (wanted) blocked = occluded(origin, direction, 0.005, reach);
         sun_blocked = ray == 0 ? blocked : sun_blocked;
@@ -163,12 +163,12 @@ void main() {
         p.mirrored = 0;
         for (int step = 0; step < 4; step++)
             if (!walk(p, pixel_angle, turn, index, step == 3)) break;
-        color += vec4(min(p.color, vec3(24.0)), p.visible_sky);
+        color += vec4(min(p.color, vec3(24.0)), (index & 1) == 0 ? p.visible_sky : 0.0);
         sky += vec4(p.sky_light, min(p.depth, SKY_AWAY));
         mirror += vec4(min(p.mirrored_color, vec3(12.0)), p.blur * focal);
     }
     int at = 3 * (pixel.y * size.x + pixel.x);
-    radiance[at] = color / float(SAMPLES);
+    radiance[at] = color / vec4(vec3(float(SAMPLES)), float((SAMPLES + 1) / 2)); /* every other sample asks for the sky */
     radiance[at + 1] = sky / float(SAMPLES);
     radiance[at + 2] = mirror / float(SAMPLES);
 }

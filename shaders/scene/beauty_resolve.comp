@@ -8,6 +8,7 @@ layout(set = 0, binding = 0) uniform samplerBuffer radiance; /* [h][w][3] vec4, 
 layout(set = 0, binding = 1, std430) writeonly buffer Linear { vec4 linear[]; }; /* [h][w] vec4: rgb, 1 */
 
 const int REACH = 3, LONGEST = 12;
+const float BOUNCE = 0.18; /* what comes back from surfaces that hide the sky */
 
 float inverse_depth(ivec2 pixel) {
     ivec2 other = clamp(pixel, ivec2(0), push.size - 1);
@@ -55,5 +56,5 @@ void main() {
         }
         mirror.rgb = drawn.rgb / drawn.w;
     }
-    linear[at] = vec4(push.exposure * (color.rgb + mirror.rgb + sky.rgb * (sum / weights)), 1.0);
+    linear[at] = vec4(push.exposure * (color.rgb + mirror.rgb + sky.rgb * mix(BOUNCE, 1.0, sum / weights)), 1.0);
 }

@@ -271,12 +271,19 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
         vec2 inside = room(uv, inward);
         vec2 pane = floor(uv / vec2(1.1, 2.8));
         uint h = hash_cell(ivec2(pane) + ivec2(int(salt), 5));
-        float curtain = (h & 3u) == 0u ? 1.0 : (h & 3u) == 1u ? smoothstep(0.2, 0.7, noise2(uv * vec2(9.0, 0.4)).x + 0.5) * 0.5 : 0.0;
+        float curtain = (h & 3u) == 0u ? 1.0 : (h & 3u) == 1u ? smoothstep(0.2, 0.7, noise2(uv * vec2(9.0, 0.03)).x + 0.5) * 0.5 : 0.0;
         float shown = visible(0.4, footprint);
+        /* furniture and goods before the far wall */
+        vec2 shelf = floor(uv * vec2(1.7, 2.3));
+        uint goods = hash_cell(ivec2(shelf) + ivec2(91, int(salt)));
+        float thing = visible(1.2, footprint) * ((goods & 7u) < 3u ? 0.35 + 0.5 * unit(goods >> 8) : 1.0);
         float level = mix(0.35, inside.x * (0.6 + 0.8 * inside.y), shown);
         vec3 wall = mix(vec3(0.9, 0.85, 0.75), vec3(0.75, 0.82, 0.9), inside.y);
+        wall *= mix(0.8, thing, 0.75 * step(uv.y - 2.8 * floor(uv.y / 2.8), 1.9));
         s.albedo = mix(m.color * 0.5 + 0.10 * wall * level, vec3(0.42, 0.40, 0.37), 0.7 * curtain);
-        s.emission = m.emission * mix(vec3(1.0), wall, 0.6) * mix(0.45 + 1.1 * level, 0.9, curtain) * (0.6 + 0.8 * unit(h >> 8));
+        float power = max(m.emission.x, max(m.emission.y, m.emission.z));
+        vec3 room_light = wall * (0.25 + 1.2 * level * level) * vec3(1.0, 0.96, 0.9);
+        s.emission = m.emission * (min(power, 0.8) / max(power, 1e-4)) * mix(room_light, vec3(0.55, 0.5, 0.42), curtain) * (0.7 + 0.6 * unit(h >> 8));
         s.mirror = 1.0;
         s.f0 = 0.06;
         s.roughness = 0.05;
@@ -306,7 +313,7 @@ void surface_wet(inout surface s, float wet, float up, vec3 p, vec3 normal, floa
     if (wet <= 0.0) return;
     vec3 low = noise2(p.xy * 0.21 + 4.0), high = noise2(p.xy * 0.9 + 40.0);
     float level = clamp(up, 0.0, 1.0);
-    float puddle = smoothstep(0.12, 0.42, low.x + 0.3 * high.x + 0.35 * wet - 0.25) * level * level * wet;
+    float puddle = smoothstep(0.0, 0.6, low.x + 0.3 * high.x + 0.35 * wet - 0.25) * level * level * wet;
     s.albedo *= mix(vec3(1.0), vec3(0.42, 0.43, 0.45), wet * (0.50 + 0.50 * level)) * (1.0 - 0.3 * puddle);
     s.roughness = mix(s.roughness, mix(0.42, 0.05, puddle), wet * level);
     s.normal = normalize(mix(s.normal, normal, level * (0.70 + 0.30 * puddle)));

@@ -144,7 +144,7 @@ Test(beauty_kernels, resolve_smooths_visibility_but_not_across_depths) {
                     drawn[c] += weight * (c == 3 ? 1 : radiance_at(source, x, y + i)[8 + c]);
             }
             for (int c = 0; c < 4; c++)
-                expected[(y * WIDTH + x) * 4 + c] = c == 3 ? 1 : (float)(1.5 * (here[c] + here[4 + c] * sum / weights + drawn[c] / drawn[3]));
+                expected[(y * WIDTH + x) * 4 + c] = c == 3 ? 1 : (float)(1.5 * (here[c] + here[4 + c] * (.18 + .82 * sum / weights) + drawn[c] / drawn[3]));
         }
     expect_close(got, expected, KN_COUNT(got), 1e-4, "resolve");
 }
