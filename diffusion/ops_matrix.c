@@ -9,7 +9,7 @@ typedef struct conv_push {
     int32_t first_member, gate_panels, flags;
 } conv_push;
 
-enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, LOOP_LIMIT = 60000 };
+enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, ROW_BLOCKS = 4, LOOP_LIMIT = 60000 };
 
 /* --- weights ------------------------------------------------------------------------------------------------------ */
 
@@ -129,15 +129,11 @@ static void bind(const kn_graph *graph, kn_launch *launch, const layer *l, int f
     launch->slices[5] = l->broadcast ? kn_tensor_members(l->broadcast, 0, l->broadcast->n) : nothing;
 }
 
-/* The subgroup kernel: tiles of row_blocks x lanes rows and `panels` panels of channels. */
+/* The subgroup kernel: tiles of row_blocks x lanes rows and one panel of channels, or a panel and its gate. */
 static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blocks)
 {
     const conv_push *p = &l->push;
-    int panels = l->gated ? 2 : 1, groups_y = l->gated ? l->weight->panels / 2 : l->weight->panels;
-    if (!l->gated && l->weight->panels % 2 == 0) {
-        panels = 2;
-        groups_y /= 2;
-    }
+    int panels = l->gated ? 2 : 1;
     bool pointwise = p->taps_x == 1 && p->taps_y == 1 && p->stride == 1 && p->pad == 0 && p->view_h == p->in_h && p->view_w == p->in_w;
     launch->kernel = KN_KERNEL_NN_CONV;
     launch->local_size = (uint32_t)lanes;
@@ -149,8 +145,22 @@ static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blo
     launch->constants[9] = l->gated;
     launch->constants[10] = pointwise;
     launch->groups[0] = (uint32_t)((p->rows + row_blocks * lanes - 1) / (row_blocks * lanes));
-    launch->groups[1] = (uint32_t)groups_y;
+    launch->groups[1] = (uint32_t)(l->weight->panels / panels);
     launch->groups[2] = 1;
+}
+
+/* Few output channels: one workgroup takes them all, row_blocks x lanes rows at a time. */
+static void shape_narrow(kn_launch *launch, const layer *l, int lanes, int row_blocks)
+{
+    launch->kernel = KN_KERNEL_NN_CONV_NARROW;
+    launch->local_size = (uint32_t)lanes;
+    launch->constants[4] = (uint32_t)row_blocks;
+    launch->constants[5] = (uint32_t)l->push.out_vectors;
+    launch->constants[6] = l->activation;
+    launch->constants[7] = l->broadcast != NULL;
+    launch->constants[8] = l->residual != NULL;
+    launch->groups[0] = (uint32_t)((l->push.rows + row_blocks * lanes - 1) / (row_blocks * lanes));
+    launch->groups[1] = launch->groups[2] = 1;
 }
 
 static void shape_plain(kn_launch *launch, const layer *l, uint32_t local_size)
@@ -177,7 +187,7 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
 {
     int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
     bool fast = fast_fits(graph, l);
-    int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : 2;
+    int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : l->gated ? 2 : ROW_BLOCKS;
     int tile_rows = fast ? row_blocks * lanes : PLAIN_TILE_ROWS;
     const kn_tensor *tensors[] = { l->in, l->out, l->residual };
     int cap = (int)((int64_t)KN_MAX_GROUPS * tile_rows / pixels);
@@ -188,7 +198,8 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
         l->push.rows = count * pixels;
         l->push.first_member = first;
         bind(graph, &launch, l, first, count);
-        if (fast) shape_fast(&launch, l, lanes, row_blocks);
+        if (fast && !l->gated && l->push.out_vectors <= lanes / 2) shape_narrow(&launch, l, lanes, row_blocks);
+        else if (fast) shape_fast(&launch, l, lanes, row_blocks);
         else shape_plain(&launch, l, kn_graph_local_size(graph));
         launch.push = &l->push;
         launch.push_size = sizeof l->push;
