@@ -7,7 +7,7 @@ static const double MAX_ACCELERATION = 10; /* m/s^2 */
 
 /* The file's name and line to blame: the action that moved the actor last, else its declaration. */
 static void blame(kn_report *report, bool is_error, const kn_sim_actor *actor, const char *text) {
-    kn_report_add(report, is_error, actor->file ? actor->file : "", actor->action_line ? actor->action_line : actor->line, "%s", text);
+    kn_report_add(report, is_error, actor->file ? actor->file : "(traffic)", actor->action_line ? actor->action_line : actor->line, "%s", text);
 }
 
 static const kn_sim_actor *sim_actor(const kn_sim *sim, const kn_timeline *t, size_t a) {
@@ -48,8 +48,11 @@ static void check_surface(const kn_sim *sim, const kn_timeline *t, size_t a, kn_
         kn_road_position at = kn_road_locate(sim->network, p.x, p.y, 0.5);
         if (at.road >= 0)
             continue;
-        snprintf(text, sizeof text, "'%s' leaves the drivable surface at %.2f s, at %.1f, %.1f", t->actors[a].name, time_of(t, f), p.x, p.y);
-        blame(report, true, sim_actor(sim, t, a), text);
+        const kn_sim_actor *actor = sim_actor(sim, t, a);
+        snprintf(text, sizeof text, "'%s' %s at %.2f s, at %.1f, %.1f", t->actors[a].name,
+                 actor->left_network ? "drives on past the end of its road" : actor->followed_path ? "is led off the roads by its trajectory" : "leaves the drivable surface",
+                 time_of(t, f), p.x, p.y);
+        blame(report, !actor->left_network && !actor->followed_path, actor, text);
         return;
     }
 }
@@ -72,14 +75,17 @@ static void check_dynamics(const kn_sim *sim, const kn_timeline *t, size_t a, kn
         double dt = (double)window / t->frame_rate, acceleration = (s1->speed - s0->speed) / dt;
         if (!s0->present || !s1->present || t->actors[a].is_static)
             continue;
-        if (fabs(acceleration) > MAX_ACCELERATION && !told[0]) {
-            snprintf(text, sizeof text, "'%s' changes its speed by %.1f m/s^2 at %.2f s, more than %g", t->actors[a].name, acceleration, time_of(t, f), MAX_ACCELERATION);
-            blame(report, true, sim_actor(sim, t, a), text);
+        bool instant = false; /* a commanded step of the speed happens between two frames */
+        for (size_t k = f; k < f + window; k++)
+            instant |= fabs(t->states[(k + 1) * n + a].speed - t->states[k * n + a].speed) > 0.8 * fabs(s1->speed - s0->speed);
+        if (fabs(acceleration) > MAX_ACCELERATION + 0.05 && !told[0]) {
+            snprintf(text, sizeof text, "'%s' changes its speed %s%.1f m/s^2 at %.2f s, more than %g", t->actors[a].name, instant ? "in a step, on average by " : "by ", acceleration, time_of(t, f), MAX_ACCELERATION);
+            blame(report, !instant, sim_actor(sim, t, a), text);
             told[0] = true;
         }
         /* Heading change over the window against the way. */
         double turn = kn_wrap_angle(atan2(s1->pose.rotation[1][0], s1->pose.rotation[0][0]) - atan2(s0->pose.rotation[1][0], s0->pose.rotation[0][0]));
-        double speed = 0.5 * (fabs(s0->speed) + fabs(s1->speed)), lateral = speed * fabs(turn) / dt;
+        double speed = 0.5 * (fabs(s0->speed) + fabs(s1->speed)), lateral = fmax(speed * fabs(turn) / dt - 9.81 * fabs(s0->pose.rotation[2][1]), 0); /* less the bank */
         double jump = kn_vec3_length(kn_vec3_sub(s1->pose.translation, s0->pose.translation)) - speed * dt;
         if (jump > 5 + 0.5 * speed * dt)
             continue; /* teleported */

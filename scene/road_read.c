@@ -176,6 +176,8 @@ static void read_road_links(kn_xml *xml, xmlNode *node, kn_road_network *network
 static bool read_connection(kn_xml *xml, xmlNode *node, const kn_road_network *network, kn_connection *connection) {
     kn_xml_known(xml, node, "laneLink userData");
     const char *incoming = kn_xml_text(xml, node, "incomingRoad"), *connecting = kn_xml_text(xml, node, "connectingRoad");
+    if (!connecting)
+        connecting = kn_xml_text(xml, node, "linkedRoad"); /* of a direct junction */
     connection->incoming_road = incoming ? kn_road_find(network, incoming) : -1;
     connection->connecting_road = connecting ? kn_road_find(network, connecting) : -1;
     if (connection->incoming_road < 0 || connection->connecting_road < 0)

@@ -110,7 +110,7 @@ typedef struct kn_condition {
     const char *name, *text;         /* element or parameter name; value */
     struct kn_element *element;
 
-    bool last, value_now;            /* run state */
+    bool evaluated, last, value_now; /* run state */
     double toggles[KN_CONDITION_TOGGLES]; /* times at which the edge-evaluated value changed, oldest first */
     size_t toggle_count;
 } kn_condition;

@@ -105,7 +105,9 @@ void kn_osc_free_catalogs(kn_osc *osc) {
 static xmlNode *find_entry(kn_osc *osc, const char *catalog, const char *entry, const char **file) {
     for (size_t i = 0; osc->catalogs && i < osc->catalogs->count; i++) {
         catalog_file *f = &osc->catalogs->files[i];
-        if (strcmp(f->name, catalog))
+        const char *stem = strrchr(f->path, '/') ? strrchr(f->path, '/') + 1 : f->path; /* some go by the file's name */
+        size_t length = strlen(stem) - strlen(".xosc");
+        if (strcmp(f->name, catalog) && !(strlen(catalog) == length && !strncmp(stem, catalog, length)))
             continue;
         kn_xml here = osc->xml;
         here.file = f->path;
@@ -133,7 +135,7 @@ bool kn_osc_enter_catalog(kn_osc *osc, xmlNode *reference, const char *element, 
         return kn_xml_fail(xml, reference, "a catalog entry refers to another catalog entry");
     visit->assigned.parameters = assigned;
     for (xmlNode *a = kn_xml_child(assignments, "ParameterAssignment"); a; a = kn_xml_next(a, "ParameterAssignment")) {
-        const char *name = kn_xml_need_text(xml, a, "parameterRef");
+        const char *name = kn_xml_literal(xml, a, "parameterRef");
         assigned[visit->assigned.count++] = (kn_parameter){*name == '$' ? name + 1 : name, kn_xml_need_text(xml, a, "value")};
     }
     visit->entry = find_entry(osc, catalog, entry, &file);

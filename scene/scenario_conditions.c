@@ -130,7 +130,7 @@ static bool read_by_value(kn_osc *osc, xmlNode *node, kn_condition *c) {
         c->name = kn_xml_need_text(xml, inner, "storyboardElementRef");
     } else if (kn_xml_is(inner, "ParameterCondition") || kn_xml_is(inner, "VariableCondition")) {
         c->kind = KN_CONDITION_PARAMETER;
-        c->name = kn_xml_need_text(xml, inner, kn_xml_is(inner, "VariableCondition") ? "variableRef" : "parameterRef");
+        c->name = kn_xml_literal(xml, inner, kn_xml_is(inner, "VariableCondition") ? "variableRef" : "parameterRef");
         c->name += *c->name == '$';
         c->text = kn_xml_need_text(xml, inner, "value");
         read_rule(osc, inner, c);

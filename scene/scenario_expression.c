@@ -97,6 +97,8 @@ static double parse_primary(parser *p) {
         take_name(p, name, sizeof name);
         if (!strcmp(name, "true") || !strcmp(name, "false"))
             return name[0] == 't';
+        if (!strcmp(name, "pi"))
+            return M_PI;
         return accept(p, "(") ? call(p, name) : fail(p, "unknown word", name);
     }
     char *end;

@@ -91,7 +91,7 @@ static bool read_parameter_action(kn_osc *osc, xmlNode *node, kn_action *action)
     kn_xml *xml = &osc->xml;
     bool variable = kn_xml_is(node, "VariableAction");
     action->kind = KN_ACTION_PARAMETER;
-    action->name = kn_xml_need_text(xml, node, variable ? "variableRef" : "parameterRef");
+    action->name = kn_xml_literal(xml, node, variable ? "variableRef" : "parameterRef");
     xmlNode *set = kn_xml_child(node, "SetAction"), *rule = kn_xml_child(kn_xml_child(node, "ModifyAction"), "Rule");
     if (set) {
         action->text = kn_xml_need_text(xml, set, "value");

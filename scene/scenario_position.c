@@ -141,8 +141,6 @@ static bool read_segment(kn_osc *osc, xmlNode *node, kn_trajectory *t, bool spli
         return kn_xml_fail(xml, node, "clothoid of %g m with curvature %g to %g 1/m is out of range", segment[2], segment[0], segment[1]);
     const char *holder = spline ? "PositionStart" : "Position";
     t->has_start[i] = kn_xml_child(node, holder) != NULL;
-    if (i == 0 && !t->has_start[0])
-        return kn_xml_fail(xml, node, "the first clothoid needs a <%s>", holder);
     return !t->has_start[i] || kn_osc_read_position(osc, node, holder, &t->vertices[i]);
 }
 

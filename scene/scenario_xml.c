@@ -157,6 +157,17 @@ const char *kn_xml_text(kn_xml *xml, const xmlNode *node, const char *name) {
     return result;
 }
 
+const char *kn_xml_literal(kn_xml *xml, const xmlNode *node, const char *name) {
+    const xmlAttr *attribute = find_attribute(node, name);
+    if (!attribute)
+        return kn_xml_fail(xml, node, "<%s> needs attribute '%s'", (const char *)node->name, name), "";
+    xmlChar *raw = xmlNodeListGetString(node->doc, attribute->children, 1);
+    char *result = kn_arena_strdup(xml->arena, raw ? (const char *)raw : "", xml->error);
+    xmlFree(raw);
+    xml->failed |= !result;
+    return result ? result : "";
+}
+
 const char *kn_xml_need_text(kn_xml *xml, const xmlNode *node, const char *name) {
     if (node && !kn_xml_has(node, name))
         kn_xml_fail(xml, node, "<%s> needs attribute '%s'", (const char *)node->name, name);

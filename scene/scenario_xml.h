@@ -60,6 +60,8 @@ bool kn_xml_has(const xmlNode *node, const char *attribute);
 /* Attribute after parameter substitution; arena string. NULL when absent. */
 const char *kn_xml_text(kn_xml *xml, const xmlNode *node, const char *attribute);
 const char *kn_xml_need_text(kn_xml *xml, const xmlNode *node, const char *attribute);
+/* A needed attribute as it stands, without parameter substitution. */
+const char *kn_xml_literal(kn_xml *xml, const xmlNode *node, const char *attribute);
 /* Copies the attribute, cut to fit; empty when absent. */
 void kn_xml_copy(kn_xml *xml, const xmlNode *node, const char *attribute, char *out, size_t size);
 double kn_xml_number(kn_xml *xml, const xmlNode *node, const char *attribute, double fallback);

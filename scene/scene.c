@@ -83,8 +83,8 @@ static bool populate(kn_loaded *loaded, kn_error *error) {
     if (!loaded->is_json)
         plan.hook = kn_storyboard_step, plan.reset = kn_storyboard_reset, plan.user = &loaded->scenario;
     else
-        plan.seed ^= kn_hash64(loaded->json.seed);
-    return count == 0 || kn_traffic_populate(kn_loaded_sim(loaded), &plan, params, error);
+        plan.seed ^= kn_hash64(loaded->json.seed), plan.droppable = params->traffic < 0 && loaded->json.generated ? 1 : 0;
+    return (count == 0 && !plan.droppable) || kn_traffic_populate(kn_loaded_sim(loaded), &plan, params, error);
 }
 
 bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_report *report, kn_error *error) {

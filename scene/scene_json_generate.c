@@ -221,6 +221,25 @@ static void random_weather(generator *g) {
     }
 }
 
+/* True when roads that do not belong together come close to each other or to themselves. */
+static bool roads_clash(const kn_road_network *network) {
+    enum { STEP = 12 };
+    for (size_t a = 0; a < network->road_count; a++)
+        for (size_t b = a; b < network->road_count; b++) {
+            const kn_road *ra = &network->roads[a], *rb = &network->roads[b];
+            if (ra->junction >= 0 || rb->junction >= 0)
+                continue;
+            for (double s = 0; s < ra->length; s += STEP)
+                for (double r = 0; r < rb->length; r += STEP) {
+                    bool joined = a == b ? fabs(s - r) < 80 : fmin(s, ra->length - s) + fmin(r, rb->length - r) < 110;
+                    kn_vec3 p = kn_road_at(ra, s, 0).position, q = kn_road_at(rb, r, 0).position;
+                    if (!joined && hypot(p.x - q.x, p.y - q.y) < 45)
+                        return true;
+                }
+        }
+    return false;
+}
+
 static kn_sim_actor *new_actor(generator *g, const char *name, kn_actor_class kind) {
     kn_sim_actor *actor = kn_sim_add(&g->scene->sim, g->error);
     if (!actor)
@@ -254,8 +273,7 @@ static bool place_ego(generator *g) {
     ego->speed_mode = KN_SPEED_DRIVER;
     ego->turn = kn_rng_int(&g->rng, -1, 1);
     kn_sim_place_on_lane(&g->scene->sim, ego, (kn_walker){g->main_road, lane, 1, s, uniform(g, -0.2, 0.2)});
-    double curvature = fabs(kn_walker_curvature(g->network, &ego->walker));
-    ego->speed = fmin(ego->speed, sqrt(2.5 / fmax(curvature, 1e-4)));
+    ego->speed = kn_traffic_comfortable_speed(&g->scene->sim, ego);
     return true;
 }
 
@@ -307,22 +325,27 @@ static bool place_people(generator *g, int count, bool cyclist) {
     return true;
 }
 
+static bool generate_roads(generator *g, const char *kind) {
+    if (!strcmp(kind, "town") || !strcmp(kind, "junction"))
+        return generate_town(g, kind[0] == 'j');
+    if (!strcmp(kind, "motorway") || !strcmp(kind, "rural"))
+        return generate_open_road(g, kind[0] == 'm');
+    return kn_fail(g->error, KN_ERROR_INPUT, "%s: \"generate\": kind '%.40s', expected town, motorway, rural or junction", g->scene->path, kind);
+}
+
 bool kn_generate(kn_json_scene *scene, const char *kind, uint64_t seed, kn_error *error) {
     generator g = {.scene = scene, .network = &scene->network, .error = error};
-    kn_rng_init(&g.rng, kn_hash64(seed ^ 0x67656e6572617465));
-    if (!kn_plan_init(&scene->network, KN_PLAN_ROADS, 4, error))
-        return false;
-    bool ok;
-    if (!strcmp(kind, "town") || !strcmp(kind, "junction"))
-        ok = generate_town(&g, kind[0] == 'j');
-    else if (!strcmp(kind, "motorway") || !strcmp(kind, "rural"))
-        ok = generate_open_road(&g, kind[0] == 'm');
-    else
-        return kn_fail(error, KN_ERROR_INPUT, "%s: \"generate\": kind '%.40s', expected town, motorway, rural or junction", scene->path, kind);
-    if (!ok)
-        return false;
-    kn_road_network_complete(&scene->network);
+    for (uint64_t attempt = 0; attempt < 12; attempt++) {
+        kn_road_network_finish(&scene->network);
+        kn_rng_init(&g.rng, kn_hash64(seed ^ 0x67656e6572617465) + attempt);
+        if (!kn_plan_init(&scene->network, KN_PLAN_ROADS, 4, error) || !generate_roads(&g, kind))
+            return false;
+        kn_road_network_complete(&scene->network);
+        if (!roads_clash(&scene->network))
+            break;
+    }
     scene->sim.network = &scene->network;
+    scene->generated = true;
     random_weather(&g);
     return place_ego(&g) && place_people(&g, g.pedestrians, false) && place_people(&g, g.cyclists, true);
 }

@@ -230,7 +230,7 @@ static void reset_trigger(kn_trigger *trigger) {
     for (size_t g = 0; g < trigger->count; g++)
         for (size_t i = 0; i < trigger->groups[g].count; i++) {
             kn_condition *c = &trigger->groups[g].conditions[i];
-            c->last = c->value_now = false;
+            c->evaluated = c->last = c->value_now = false;
             c->toggle_count = 0;
         }
 }

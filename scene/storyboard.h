@@ -87,7 +87,7 @@ typedef struct kn_sim_actor {
 
     int indicator;    /* +1 left, -1 right while it changes lanes */
     unsigned lamps_forced_on, lamps_forced_off;
-    bool at_dead_end;
+    bool at_dead_end, left_network, followed_path; /* the last two for the check: since when does not matter */
 } kn_sim_actor;
 
 typedef struct kn_sim {
@@ -108,6 +108,9 @@ void kn_sim_finish(kn_sim *sim);
 
 /* Moves everybody by one step. */
 void kn_sim_step(kn_sim *sim);
+
+/* The speed at which an actor on a lane can take what lies ahead of it without braking hard. */
+double kn_traffic_comfortable_speed(const kn_sim *sim, const kn_sim_actor *actor);
 
 /* Car-following accelerations of all actors with KN_SPEED_DRIVER. */
 void kn_traffic_drive(kn_sim *sim);
@@ -144,6 +147,7 @@ void kn_weather_override_apply(kn_weather *weather, const kn_scene_params *param
 typedef struct kn_traffic_plan {
     int count;
     bool keep_actors;     /* add to the actors that are there instead of replacing them */
+    size_t droppable;     /* actors from this index on may be left out when they touch somebody; 0: none */
     uint64_t seed;
     kn_sim_hook hook;     /* the ego's scenario */
     void (*reset)(void *user);

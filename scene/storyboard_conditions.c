@@ -159,6 +159,9 @@ static bool logic(const kn_scenario *scenario, const kn_sim *sim, const kn_condi
 /* Edge, then delay: the value that the condition had `delay` seconds ago. */
 static bool check(kn_scenario *scenario, const kn_sim *sim, kn_condition *c) {
     bool now = logic(scenario, sim, c), before = c->last;
+    if (!c->evaluated)
+        before = now; /* the first look sees no edge */
+    c->evaluated = true;
     c->last = now;
     bool value = c->edge == KN_EDGE_NONE ? now : c->edge == KN_EDGE_RISING ? now && !before : c->edge == KN_EDGE_FALLING ? !now && before : now != before;
     if (c->delay <= 0)

@@ -52,8 +52,6 @@ static bool relative_lane(const kn_sim *sim, const kn_position *p, kn_placement 
     if (!kn_section_lane(kn_road_section(road, w.s), lane))
         return false;
     w.offset = 0;
-    if (p->ds_lane && w.direction != kn_lane_direction(road, w.lane))
-        w.direction = -w.direction;
     kn_walker walk = w;
     walk.lane = lane;
     bool back = p->s < 0;
@@ -64,7 +62,8 @@ static bool relative_lane(const kn_sim *sim, const kn_position *p, kn_placement 
     if (back)
         walk.direction = -walk.direction;
     int natural = kn_lane_direction(&sim->network->roads[walk.road], walk.lane);
-    return place_on_road(sim, walk.road, walk.lane, walk.s, p->t, false, natural, p, out);
+    bool same_way = (lane > 0) == (w.lane > 0); /* then as the other moves, else as the lane is driven */
+    return place_on_road(sim, walk.road, walk.lane, walk.s, p->t, false, same_way ? walk.direction : natural, p, out);
 }
 
 static bool relative_road(const kn_sim *sim, const kn_position *p, kn_placement *out) {
@@ -132,7 +131,8 @@ static bool resolve_vertex(const kn_sim *sim, const kn_trajectory *t, size_t i, 
 }
 
 static bool sample_clothoids(path_builder *b, const kn_sim *sim, const kn_trajectory *t, int self, const char *file) {
-    kn_placement at = {0};
+    const kn_pose *here = &sim->actors[self].pose; /* where a first segment without a place starts */
+    kn_placement at = {.position = here->translation, .yaw = pose_yaw(here)};
     double total = 0, done = 0;
     for (size_t i = 0; i < t->segment_count; i++)
         total += t->segments[i][2];

@@ -148,6 +148,9 @@ void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path
     actor->path_offset = offset;
     actor->path_position = 0;
     actor->on_lane = false;
+    actor->followed_path = true;
+    actor->placed = true;
+    actor->present = !actor->removed;
 }
 
 static double limit_change(double from, double to, double up, double down, double dt) {
@@ -225,6 +228,7 @@ static void move_on_lane(kn_sim *sim, kn_sim_actor *actor, double metres, double
     }
     actor->at_dead_end = !kn_road_walk(sim->network, &walk, travel * cos(atan(actor->drift)) / scale, &plan, NULL);
     if (actor->at_dead_end && metres != 0) { /* leaves the network straight ahead */
+        actor->left_network = true;
         kn_pose pose = kn_walker_pose(sim->network, &walk, 0);
         actor->on_lane = false;
         actor->yaw = atan2(pose.rotation[1][0], pose.rotation[0][0]) + (metres < 0 ? M_PI : 0);

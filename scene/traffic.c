@@ -85,6 +85,13 @@ static double drive(const kn_sim *sim, size_t index) {
     return fmin(fmax(free_part - ACCELERATION * strongest, -HARDEST), ACCELERATION);
 }
 
+double kn_traffic_comfortable_speed(const kn_sim *sim, const kn_sim_actor *actor) {
+    outlook view;
+    look_ahead(sim, actor, &view);
+    double stop = view.dead_end ? sqrt(2 * 1.5 * fmax(view.end - actor->look.length, 0)) : INFINITY;
+    return fmin(actor->speed, fmin(view.curve_speed, stop));
+}
+
 void kn_traffic_drive(kn_sim *sim) {
     for (size_t i = 0; i < sim->actor_count; i++) {
         kn_sim_actor *actor = &sim->actors[i];

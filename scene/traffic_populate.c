@@ -50,7 +50,8 @@ static bool rehearse(populator *p, size_t *guilty) {
             return false;
         if (sim->step % 60 == 0 && p->way_count < MAX_WAY)
             p->way[p->way_count++] = (kn_vec2){sim->actors[0].pose.translation.x, sim->actors[0].pose.translation.y};
-        for (size_t i = p->fixed; sim->step % 6 == 0 && i < sim->actor_count; i++)
+        size_t first = p->plan->droppable ? p->plan->droppable : p->fixed;
+        for (size_t i = first; sim->step % 6 == 0 && i < sim->actor_count; i++)
             for (size_t j = 0; j < i; j++) {
                 const kn_sim_actor *a = &sim->actors[i], *b = &sim->actors[j];
                 if (a->present && b->present && kn_boxes_overlap(&a->look, &a->pose, &b->look, &b->pose, 0.35)) {
@@ -134,9 +135,9 @@ static bool draw_place(populator *p, kn_sim_actor *actor) {
         if (actor->look.kind == KN_ACTOR_TRUCK || actor->look.kind == KN_ACTOR_BUS)
             limit = fmin(limit, 24);
         actor->desired_speed = limit * kn_rng_uniform(&p->rng, 0.85, 1.05);
-        double curvature = fabs(kn_walker_curvature(network, &w));
-        actor->speed = fmin(actor->desired_speed, sqrt(2.5 / fmax(curvature, 1e-4)));
         kn_sim_place_on_lane(p->sim, actor, w);
+        actor->speed = actor->desired_speed;
+        actor->speed = kn_traffic_comfortable_speed(p->sim, actor);
         return true;
     }
     return false;
@@ -177,13 +178,22 @@ static bool init_populator(populator *p) {
     return true;
 }
 
+static void drop(populator *p, size_t index) {
+    p->start[index].removed = true;
+    p->start[index].present = false;
+}
+
 bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, kn_error *error) {
     populator *p = kn_alloc(1, sizeof *p, error);
     if (!p)
         return false;
     *p = (populator){.sim = sim, .plan = plan, .params = params, .error = error};
     size_t guilty;
-    bool ok = init_populator(p) && rehearse(p, &guilty); /* the ego alone: its way */
+    bool ok = init_populator(p) && rehearse(p, &guilty); /* without ours: the ego's way */
+    for (int round = 0; ok && guilty != SIZE_MAX && round < MAX_ROUNDS; round++) {
+        drop(p, guilty);
+        ok = rehearse(p, &guilty);
+    }
     if (ok) {
         p->ego_speed = p->way_count > 1 ? 2 * hypot(p->way[1].x - p->way[0].x, p->way[1].y - p->way[0].y) : 0;
         for (int i = 0; i < plan->count; i++)
@@ -193,7 +203,9 @@ bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scen
         ok = rehearse(p, &guilty);
         if (!ok || guilty == SIZE_MAX)
             break;
-        if (round >= MAX_ROUNDS || !place(p, guilty)) { /* gives up on this one */
+        if (guilty < p->fixed) {
+            drop(p, guilty);
+        } else if (round >= MAX_ROUNDS || !place(p, guilty)) { /* gives up on this one */
             memmove(&p->start[guilty], &p->start[guilty + 1], (p->count - guilty - 1) * sizeof *p->start);
             p->count--;
         }
