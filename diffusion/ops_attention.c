@@ -110,13 +110,61 @@ static bool record_parts(kn_graph *graph, const kn_tensor *out, const kn_tensor 
     return true;
 }
 
+/* How the tokens of many short sequences lie: `groups` of `places`, each a sequence of `tokens`; distances in vec4. */
+typedef struct sequences {
+    int groups, places, tokens, place_step, token_step;
+} sequences;
+
+/* One launch over q, k, v and out, which have the same layout. */
+static bool record_sequences(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
+                             int heads, float scale, sequences s, kn_error *error)
+{
+    int head = q->c / heads;
+    uint32_t lanes = kn_graph_local_size(graph);
+    frames_push push = { s.places, s.place_step, s.token_step, s.places * s.tokens * (q->stride / 4), score_scale(scale, head) };
+    kn_launch launch = { .kernel = KN_KERNEL_NN_ATTENTION_FRAMES, .label = "attention of short sequences", .push = &push,
+                         .push_size = sizeof push, .local_size = lanes,
+                         .groups = { ((uint32_t)s.places + lanes - 1) / lanes, (uint32_t)heads, (uint32_t)s.groups } };
+    launch.constants[4] = (uint32_t)head / 4;
+    launch.constants[5] = (uint32_t)s.tokens;
+    const kn_tensor *inputs[] = { q, k, v };
+    for (int i = 0; i < 3; i++) kn_launch_input(graph, &launch, i, kn_tensor_members(inputs[i], 0, inputs[i]->n));
+    kn_launch_output(&launch, 3, kn_tensor_members(out, 0, out->n));
+    return kn_launch_record(graph, &launch, error);
+}
+
+/* Many members of a few tokens each: lanes along the members. */
+static bool is_short(const kn_graph *graph, const kn_tensor *q, const kn_tensor *k, const kn_attention_params *params)
+{
+    return q->w <= MAX_FRAMES && k->w == q->w && q->n >= (int)kn_graph_local_size(graph) && !params->kv_index && !params->causal &&
+           !params->accumulate;
+}
+
+static bool record_short(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
+                         const kn_attention_params *params, kn_error *error)
+{
+    int chunk, columns = q->stride / 4, lanes = (int)kn_graph_local_size(graph);
+    const kn_tensor *tensors[] = { q };
+    if (!kn_graph_chunk(graph, tensors, 1, KN_MAX_GROUPS * lanes, &chunk, error)) return false;
+    for (int first = 0; first < q->n; first += chunk) {
+        int count = q->n - first < chunk ? q->n - first : chunk;
+        kn_tensor parts[] = { kn_tensor_part(out, first, count), kn_tensor_part(q, first, count), kn_tensor_part(k, first, count),
+                              kn_tensor_part(v, first, count) };
+        sequences s = { 1, count, q->w, q->w * columns, columns };
+        if (!record_sequences(graph, &parts[0], &parts[1], &parts[2], &parts[3], params->heads, params->scale, s, error)) return false;
+    }
+    return true;
+}
+
 bool kn_op_attention(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
                      const kn_attention_params *params, kn_error *error)
 {
     if (!params->accumulate) *out = (kn_tensor){ 0 };
     if (!check(out, q, k, v, params, error) ||
         (!params->accumulate && !kn_graph_tensor(graph, out, q->n, 1, q->w, q->c, error))) return false;
-    if (record_parts(graph, out, q, k, v, params, error)) return true;
+    bool ok = is_short(graph, q, k, params) ? record_short(graph, out, q, k, v, params, error)
+                                            : record_parts(graph, out, q, k, v, params, error);
+    if (ok) return true;
     if (!params->accumulate) kn_graph_release(graph, out);
     return false;
 }
@@ -137,20 +185,12 @@ bool kn_op_attention_frames(kn_graph *graph, kn_tensor *out, const kn_tensor *q,
     kn_tensor clip = kn_tensor_view(q, clips, frames, places);
     const kn_tensor *tensors[] = { &clip };
     bool ok = kn_graph_chunk(graph, tensors, 1, KN_MAX_GROUPS, &chunk, error);
-    uint32_t lanes = kn_graph_local_size(graph);
     for (int first = 0; ok && first < clips; first += chunk) {
-        int count = clips - first < chunk ? clips - first : chunk;
-        frames_push push = { places, columns, places * columns, frames * places * columns, score_scale(scale, head) };
-        kn_launch launch = { .kernel = KN_KERNEL_NN_ATTENTION_FRAMES, .label = name, .push = &push, .push_size = sizeof push,
-                             .local_size = lanes,
-                             .groups = { ((uint32_t)places + lanes - 1) / lanes, (uint32_t)heads, (uint32_t)count } };
-        launch.constants[4] = (uint32_t)head / 4;
-        launch.constants[5] = (uint32_t)frames;
-        kn_launch_input(graph, &launch, 0, kn_tensor_members(q, first * frames, count * frames));
-        kn_launch_input(graph, &launch, 1, kn_tensor_members(k, first * frames, count * frames));
-        kn_launch_input(graph, &launch, 2, kn_tensor_members(v, first * frames, count * frames));
-        kn_launch_output(&launch, 3, kn_tensor_members(out, first * frames, count * frames));
-        ok = kn_launch_record(graph, &launch, error);
+        int from = first * frames, count = (clips - first < chunk ? clips - first : chunk) * frames;
+        kn_tensor parts[] = { kn_tensor_part(out, from, count), kn_tensor_part(q, from, count), kn_tensor_part(k, from, count),
+                              kn_tensor_part(v, from, count) };
+        sequences s = { count / frames, places, frames, columns, places * columns };
+        ok = record_sequences(graph, &parts[0], &parts[1], &parts[2], &parts[3], heads, scale, s, error);
     }
     if (!ok) kn_graph_release(graph, out);
     return ok;
