@@ -39,6 +39,7 @@ static void select_features(const features *has, features *want, bool subgroup_c
     want->vulkan12.subgroupBroadcastDynamicId = has->vulkan12.subgroupBroadcastDynamicId;
     want->vulkan12.timelineSemaphore = has->vulkan12.timelineSemaphore;
     want->vulkan12.vulkanMemoryModel = has->vulkan12.vulkanMemoryModel;
+    want->vulkan12.vulkanMemoryModelDeviceScope = has->vulkan12.vulkanMemoryModelDeviceScope; /* atomics of scene/edge.comp */
     want->subgroups.subgroupSizeControl = has->subgroups.subgroupSizeControl;
 }
 

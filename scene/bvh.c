@@ -6,7 +6,7 @@
 enum { BINS = 12, STACK = 64 };
 
 /* What one triangle test costs, in node steps. */
-static const float triangle_cost = 1.4f;
+static const float triangle_cost = 0.5f;
 
 /* Unlike fminf these are one instruction. */
 static inline float least(float a, float b) { return a < b ? a : b; }

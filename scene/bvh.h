@@ -26,7 +26,7 @@ typedef struct kn_bvh {
 } kn_bvh;
 
 /* Signs of a ray's (x, y): bit 0 set when x < 0, bit 1 when y < 0. */
-enum { KN_BVH_ORDERS = 4, KN_BVH_LEAF = 4 };
+enum { KN_BVH_ORDERS = 4, KN_BVH_LEAF = 8 };
 
 /* The lattice that packed nodes are rounded to (outwards): coordinate = low + q * cell, q in 0..65535. Boxes must lie
  * inside it. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Planes of the control pass behind the control channels. */
-enum { PLANE_DEPTH = KN_CONTROL_CHANNELS, PLANE_SEMANTIC, PLANE_INSTANCE, PLANE_MOTION, PLANE_MATERIAL = PLANE_MOTION + 2, PLANES };
+enum { PLANE_DEPTH = KN_CONTROL_CHANNELS, PLANE_SEMANTIC, PLANE_INSTANCE, PLANE_MOTION, PLANE_KEY = PLANE_MOTION + 2, PLANES };
 enum { MAX_SIZE = 16384 };
 
 void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5]) {
@@ -41,25 +41,25 @@ bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int wid
 void kn_render_pass_finish(kn_render_pass *pass) {
     kn_gpu_recorder_destroy(&pass->recorder);
     kn_gpu_buffer_destroy(&pass->output);
+    kn_gpu_buffer_destroy(&pass->list);
     *pass = (kn_render_pass){0};
 }
 
-bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, const uint32_t *constants,
-                           uint32_t constant_count, kn_error *error) {
-    kn_gpu_slice slices[6];
-    uint32_t values[8], lanes;
+bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row, kn_error *error) {
+    kn_gpu_slice slices[7];
+    uint32_t lanes;
     int wide, high;
-    if (constant_count > KN_COUNT(values) - 1)
-        return kn_fail(error, KN_ERROR_INTERNAL, "%u specialization constants for a scene kernel", constant_count);
     kn_render_scene_slices(renderer, slices);
     kn_render_block(renderer, &lanes, &wide, &high);
     slices[5] = (kn_gpu_slice){.buffer = pass->output};
-    values[0] = lanes;
-    for (uint32_t i = 0; i < constant_count; i++)
-        values[i + 1] = constants[i];
-    kn_gpu_dispatch dispatch = {
-        .kernel = kernel, .slices = slices, .slice_count = 6, .constants = values, .constant_count = constant_count + 1,
-        .groups = {(uint32_t)((pass->width + wide - 1) / wide), (uint32_t)((pass->height + high - 1) / high), 1}};
+    slices[6] = (kn_gpu_slice){.buffer = pass->list};
+    uint32_t across = (uint32_t)((pass->width + wide - 1) / wide), down = (uint32_t)((pass->height + high - 1) / high);
+    kn_gpu_dispatch dispatch = {.kernel = kernel, .slices = slices, .slice_count = pass->list ? 7 : 6, .constants = &lanes,
+                                .constant_count = 1, .groups = {across, down, 1}};
+    if (in_a_row) {
+        dispatch.groups[0] = ((uint32_t)pass->width * (uint32_t)pass->height + lanes - 1) / lanes;
+        dispatch.groups[1] = 1;
+    }
     return kn_gpu_record(pass->recorder, &dispatch, error);
 }
 
@@ -76,16 +76,25 @@ static bool drop_pass(kn_render_pass *pass) {
     return false;
 }
 
-static bool submit_control(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {
+static bool record_control(kn_renderer *renderer, kn_error *error) {
     kn_render_pass *pass = &renderer->control;
-    const uint32_t samples = 4;
-    bool fresh;
-    if (!kn_render_pass_prepare(renderer, pass, camera->width, camera->height, PLANES, &fresh, error))
+    size_t pixels = (size_t)pass->width * (size_t)pass->height;
+    if (!kn_gpu_buffer_create(&pass->list, renderer->gpu, KN_GPU_ALIGN + pixels * sizeof(uint32_t), KN_GPU_MEMORY_DEVICE, error))
         return false;
-    if (fresh && (!kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_CONTROL, &samples, 1, error) ||
-                  !kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_EDGE, NULL, 0, error)))
-        return drop_pass(pass);
-    return kn_gpu_submit(pass->recorder, error);
+    kn_gpu_slice counter = {.buffer = pass->list, .size = KN_GPU_ALIGN};
+    return kn_gpu_record_fill(pass->recorder, counter, 0, error) &&
+           kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_CONTROL, false, error) &&
+           kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_EDGE, false, error) &&
+           kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_ANTIALIAS, true, error);
+}
+
+static bool submit_control(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {
+    bool fresh;
+    if (!kn_render_pass_prepare(renderer, &renderer->control, camera->width, camera->height, PLANES, &fresh, error))
+        return false;
+    if (fresh && !record_control(renderer, error))
+        return drop_pass(&renderer->control);
+    return kn_gpu_submit(renderer->control.recorder, error);
 }
 
 static bool submit_noise(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {
@@ -93,7 +102,7 @@ static bool submit_noise(kn_renderer *renderer, const kn_camera *camera, kn_erro
     bool fresh;
     if (!kn_render_pass_prepare(renderer, pass, camera->width, camera->height, 3, &fresh, error))
         return false;
-    if (fresh && !kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_NOISE, NULL, 0, error))
+    if (fresh && !kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_NOISE, false, error))
         return drop_pass(pass);
     return kn_gpu_submit(pass->recorder, error);
 }

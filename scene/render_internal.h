@@ -15,6 +15,7 @@ enum { KN_RENDER_MAX_LIGHTS = 24, KN_RENDER_HEADER_TEXELS = 23 };
 typedef struct kn_render_pass {
     kn_gpu_recorder *recorder;
     kn_gpu_buffer *output;  /* host-visible: [planes][height][width] fp32 */
+    kn_gpu_buffer *list;    /* pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused */
     int width, height, planes;
 } kn_render_pass;
 
@@ -64,10 +65,9 @@ void kn_render_block(const kn_renderer *renderer, uint32_t *lanes, int *wide, in
 bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int width, int height, int planes, bool *fresh, kn_error *error);
 void kn_render_pass_finish(kn_render_pass *pass);
 
-/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, slot 5 pass->output. Specialization constants:
- * 0 the subgroup size, then `constants` from id 1 on. */
-bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, const uint32_t *constants,
-                           uint32_t constant_count, kn_error *error);
+/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list if there is one.
+ * Specialization constant 0 is the subgroup size. One workgroup a block, or in a row when they work on the list. */
+bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row, kn_error *error);
 
 /* Downloads `count` planes from plane `first` on. */
 bool kn_render_pass_read(kn_render_pass *pass, int first, int count, float *out, kn_error *error);

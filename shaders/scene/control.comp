@@ -1,49 +1,32 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 /* The control maps and labels of one camera (include/kinora/render.h): planes 0..15 the control channels, then depth,
- * semantic class, instance, motion (2), material; the edge channel is filled by edge.comp. Colour, lamps and class codes
- * are averaged over several rays on a rotated grid, the rest is exact at the pixel's centre. */
+ * semantic class, instance, motion (2), and a key of material and instance. Everything is exact at the pixel's centre; a
+ * second ray looks for something else in the pixel and leaves 1 in the edge plane if it finds it. edge.comp then fills that
+ * plane and lists the pixels for antialias.comp. */
 #include "scene/shade.glsl"
 
-layout(constant_id = 1) const uint SAMPLES = 4; /* 1 or 4 */
 layout(set = 0, binding = 5) buffer writeonly planes_out { float planes[]; };
-
-vec4 class_code(int semantic) {
-    if (semantic == 0) return vec4(0.0);
-    if (semantic <= 2) return vec4(1.0, 0.0, 0.0, 0.0);
-    if (semantic == 5 || semantic == 12) return vec4(0.0, 1.0, 0.0, 0.0);
-    if (semantic >= 13 && semantic <= 18) return vec4(0.0, 0.0, 1.0, 0.0);
-    return vec4(0.0, 0.0, 0.0, 1.0);
-}
 
 void main() {
     ivec2 pixel = block_pixel(), size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
     bool outside = pixel.x >= size.x || pixel.y >= size.y;
-    vec3 eye = frame_texel(FRAME_CAMERA).xyz, color = vec3(0.0), lamps = vec3(0.0);
-    vec4 code = vec4(0.0);
-    for (uint s = 0u; s < SAMPLES; s++) {
-        vec2 offset = SAMPLES == 1u ? vec2(0.5) : vec2(s == 0u ? 0.375 : s == 1u ? 0.875 : s == 2u ? 0.125 : 0.625,
-                                                       s == 0u ? 0.125 : s == 1u ? 0.375 : s == 2u ? 0.625 : 0.875);
-        vec3 ray = camera_ray(vec2(pixel) + offset);
-        float scale = length(ray);
-        hit h;
-        bool found = trace(eye, ray, 0.02, 1e9, h);
-        surface_material m = fetch_material(h.material);
-        vec3 seen = shade(h, m, ray / scale, h.t * scale), sky = plain_sky(ray / scale);
-        color += display(found ? seen : sky);
-        lamps += found ? display(emitted(h, m)) : vec3(0.0);
-        code += found ? class_code(m.semantic) : vec4(0.0);
-    }
-    float share = 1.0 / float(SAMPLES);
-    color *= share;
-    lamps *= share;
-    code *= share;
-
+    vec3 eye = frame_texel(FRAME_CAMERA).xyz;
     vec2 center = vec2(pixel) + 0.5;
     vec3 ray = camera_ray(center);
     hit h;
     bool found = trace(eye, ray, 0.02, 1e9, h);
     surface_material m = fetch_material(h.material);
+    float scale = length(ray);
+    vec3 color = display(found ? shade(h, m, ray / scale, h.t * scale) : plain_sky(ray / scale));
+    vec3 lamps = found ? display(emitted(h, m)) : vec3(0.0);
+    vec4 code = found ? class_code(m.semantic) : vec4(0.0);
+
+    float t = 1e9;
+    vec2 unused;
+    int other = nearest(eye, camera_ray(vec2(pixel) + vec2(0.875, 0.375)), 0.02, t, unused);
+    bool mixed = other < 0 ? found : !found || texelFetch(triangles, other * 3 + 1).w != float(h.material) ||
+                                     texelFetch(triangles, other * 3 + 2).w != float(h.instance);
     vec3 normal = vec3(dot(frame_texel(FRAME_VIEW).xyz, h.normal), dot(frame_texel(FRAME_VIEW + 1).xyz, h.normal),
                        dot(frame_texel(FRAME_VIEW + 2).xyz, h.normal));
     normal = found ? normal : vec3(0.0);
@@ -61,6 +44,7 @@ void main() {
     planes[at + 4u * plane] = normal.x;
     planes[at + 5u * plane] = normal.y;
     planes[at + 6u * plane] = normal.z;
+    planes[at + 7u * plane] = mixed ? 1.0 : 0.0;
     planes[at + 8u * plane] = code.x;
     planes[at + 9u * plane] = code.y;
     planes[at + 10u * plane] = code.z;
@@ -74,5 +58,5 @@ void main() {
     planes[at + 18u * plane] = found ? float(h.instance) : 0.0;
     planes[at + 19u * plane] = motion.x;
     planes[at + 20u * plane] = motion.y;
-    planes[at + 21u * plane] = found ? float(h.material) : -1.0;
+    planes[at + 21u * plane] = uintBitsToFloat(found ? h.material | h.instance << 16u : 0xffffffffu);
 }

@@ -1,17 +1,37 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-/* Edge channel: 1 where the instance or the material differs from the right or the lower neighbour's. */
+#extension GL_KHR_shader_subgroup_ballot : require
+/* Edge channel: 1 where the instance or the material differs from the right or the lower neighbour's. Lists the pixels that
+ * one ray does not do justice: those at such an edge, those in which a second ray met something else (control.comp left 1 in
+ * the edge plane), and those whose shade differs from a neighbour's. The order of the list does not matter. */
 #include "scene/trace.glsl"
 
 layout(set = 0, binding = 5) buffer planes_inout { float planes[]; };
+layout(set = 0, binding = 6) buffer list_out { uint listed, unused[63], list[]; };
+
+const float SHADE = 0.03; /* of the display range */
 
 void main() {
     ivec2 pixel = block_pixel(), size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
-    if (pixel.x >= size.x || pixel.y >= size.y) return;
-    uint plane = uint(size.x * size.y), at = uint(pixel.y * size.x + pixel.x);
-    uint instance = at + 18u * plane, material = at + 21u * plane;
+    bool inside = pixel.x < size.x && pixel.y < size.y;
+    pixel = min(pixel, size - 1);
+    uint plane = uint(size.x * size.y), at = uint(pixel.y * size.x + pixel.x), key = at + 21u * plane, green = at + plane;
     uint right = pixel.x + 1 < size.x ? 1u : 0u, below = pixel.y + 1 < size.y ? uint(size.x) : 0u;
-    bool edge = planes[instance] != planes[instance + right] || planes[instance] != planes[instance + below] ||
-                planes[material] != planes[material + right] || planes[material] != planes[material + below];
-    planes[at + 7u * plane] = edge ? 1.0 : 0.0;
+    uint left = pixel.x > 0 ? 1u : 0u, above = pixel.y > 0 ? uint(size.x) : 0u;
+    uint own = floatBitsToUint(planes[key]);
+    bool edge = own != floatBitsToUint(planes[key + right]) || own != floatBitsToUint(planes[key + below]);
+    bool rough = edge || planes[at + 7u * plane] > 0.5 || own != floatBitsToUint(planes[key - left]) ||
+                 own != floatBitsToUint(planes[key - above]) || own != floatBitsToUint(planes[key - above - left]) ||
+                 own != floatBitsToUint(planes[key - above + right]) || own != floatBitsToUint(planes[key + below - left]) ||
+                 own != floatBitsToUint(planes[key + below + right]);
+    float shade = planes[green];
+    float most = max(max(abs(shade - planes[green + right]), abs(shade - planes[green - left])),
+                     max(abs(shade - planes[green + below]), abs(shade - planes[green - above])));
+    rough = inside && (rough || most > SHADE);
+    uvec4 vote = subgroupBallot(rough);
+    uint first = 0u;
+    if (subgroupElect()) first = atomicAdd(listed, subgroupBallotBitCount(vote));
+    first = subgroupBroadcastFirst(first);
+    if (rough) list[first + subgroupBallotExclusiveBitCount(vote)] = at;
+    if (inside) planes[at + 7u * plane] = edge ? 1.0 : 0.0;
 }

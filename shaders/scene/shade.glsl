@@ -11,6 +11,15 @@ vec3 plain_sky(vec3 direction) {
     return mix(sky_gradient(direction) + glow, frame_texel(FRAME_FOG).xyz, haze * pow(low, 6.0));
 }
 
+/* Soft class code: road and marks, vegetation and terrain, road users, buildings and others. */
+vec4 class_code(int semantic) {
+    if (semantic == 0) return vec4(0.0);
+    if (semantic <= 2) return vec4(1.0, 0.0, 0.0, 0.0);
+    if (semantic == 5 || semantic == 12) return vec4(0.0, 1.0, 0.0, 0.0);
+    if (semantic >= 13 && semantic <= 18) return vec4(0.0, 0.0, 1.0, 0.0);
+    return vec4(0.0, 0.0, 0.0, 1.0);
+}
+
 /* What lamps add to a white surface here. */
 vec3 lamp_light(hit h) {
     vec3 sum = vec3(0.0);

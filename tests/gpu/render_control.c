@@ -26,7 +26,8 @@ static void open_gpu(void) {
 
 static void close_gpu(void) {
     kn_gpu_destroy(&gpu);
-    cr_expect_eq(validation_messages, 0, "validation layers complained");
+    if (validation_messages > 0)
+        abort(); /* Criterion does not count assertions here */
 }
 
 TestSuite(control, .init = open_gpu, .fini = close_gpu);
@@ -94,20 +95,26 @@ static void compare_center(const oracle *o, const kn_camera *camera, const pictu
                    fabs(p->motion[at + p->pixels] - motion[1]) > .02 + 2e-3 * fabs(motion[1]);
 }
 
+static double distance_to(const pictures *p, size_t at, const double rgb[3]) {
+    double difference = 0;
+    for (int c = 0; c < 3; c++)
+        difference = fmax(difference, fabs(rgb[c] - p->control[(size_t)c * p->pixels + at]));
+    return difference;
+}
+
+/* A pixel is the mean over four rays; one that is alike all over may be its centre's ray alone. */
 static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y) {
-    static const double grid[4][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}};
-    double sum[3] = {0}, one[3];
-    for (int s = 0; s < 4; s++) {
+    static const double grid[5][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}, {.5, .5}};
+    double mean[3] = {0}, one[3];
+    for (int s = 0; s < 5; s++) {
         kn_vec3 origin, ray;
         oracle_ray(o, camera, x + grid[s][0], y + grid[s][1], &origin, &ray);
         oracle_color(o, camera, origin, ray, one);
-        for (int c = 0; c < 3; c++)
-            sum[c] += one[c] / 4;
+        for (int c = 0; c < 3 && s < 4; c++)
+            mean[c] += one[c] / 4;
     }
-    double difference = 0;
-    for (int c = 0; c < 3; c++)
-        difference = fmax(difference, fabs(sum[c] - p->control[(size_t)c * p->pixels + at]));
-    return !(difference < .01);
+    double exact = distance_to(p, at, mean), center = distance_to(p, at, one);
+    return !(exact < .01 || (center < .01 && exact < .1));
 }
 
 static tally compare(const kn_scene *scene, const kn_camera *camera, size_t frame) {

@@ -30,7 +30,8 @@ static void open_all(void) {
 static void close_all(void) {
     render_scene_finish(&scene);
     kn_gpu_destroy(&gpu);
-    cr_expect_eq(validation_messages, 0, "validation layers complained");
+    if (validation_messages > 0)
+        abort(); /* Criterion does not count assertions here */
 }
 
 TestSuite(noise, .init = open_all, .fini = close_all);
