@@ -124,6 +124,15 @@ void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     }
 }
 
+/* Does a lane of another road pass within the footprint of a car? */
+static bool in_the_way(const kn_world_builder *w, const kn_pose *pose, int road) {
+    for (int k = 0; k < 15; k++) {
+        kn_vec3 p = kn_pose_point(pose, kn_v3((k % 5 - 2) * 1.5, (k / 5 - 1) * 1.1, 0));
+        if (kn_space_driven(&w->space, p.x, p.y, road)) return true;
+    }
+    return false;
+}
+
 /* Cars along one lane, nose to tail with gaps; angled across when the lane is deep. */
 static void park_lane(kn_world_builder *w, int index, const kn_lane_section *section, const kn_lane *lane, double share) {
     const kn_road *road = &w->network->roads[index];
@@ -140,7 +149,7 @@ static void park_lane(kn_world_builder *w, int index, const kn_lane_section *sec
         kn_road_frame f = kn_road_at(road, s, span.center + jitter);
         bool forward = (lane->id < 0) != road->left_hand_traffic;
         kn_pose pose = kn_pose_from_euler(f.position, f.heading + (forward ? 0 : M_PI) + turn + (across ? M_PI / 2 * (kn_rng_int(&rng, 0, 1) ? 1 : -1) : 0), f.pitch * (forward ? 1 : -1), 0);
-        bool beside = kn_space_driven(&w->space, f.position.x, f.position.y, index);
+        bool beside = in_the_way(w, &pose, index);
         if (take && width > 1.7 && !beside && kn_world_path_distance(w, f.position.x, f.position.y) < fmin(w->reach, 120)) kn_world_park(w, &pose, seed);
         s += across ? 2.7 : kn_rng_uniform(&rng, 5.6, 6.6);
     }

@@ -1,7 +1,7 @@
 /* Road surfaces: lanes of the same kind beside each other become one strip. */
 #include "scene/world_build.h"
 
-enum { MAX_STATIONS = 4096, MAX_LANES = 64 };
+enum { MAX_STATIONS = 4096 };
 
 kn_material kn_asphalt(int shade) {
     static const double tone[] = {.085, .070, .100, .060};
@@ -155,14 +155,59 @@ static void draw_kerb(kn_world_builder *w, const kn_road *road, const double *s,
     kn_free(points);
 }
 
-/* One section: lanes from left to right, neighbouring asphalt merged. */
-static void draw_section(kn_world_builder *w, int index, const kn_lane_section *section, double s0, double s1) {
+/* Lanes [i, end) of one kind beside each other, from s0 to s1. */
+static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, size_t end, surface kind, double s0, double s1) {
     const kn_road *road = &w->network->roads[index];
     static _Thread_local double s[MAX_STATIONS], t0[MAX_STATIONS], t1[MAX_STATIONS];
     size_t count = kn_road_stations(road, s0, s1, s, MAX_STATIONS);
     if (count < 2) return;
     s[count - 1] -= 1e-6 * (s[count - 1] - s[count - 2]);
-    uint64_t hash = kn_hash64(w->seed ^ 0x9e37u);
+    double widest = 0;
+    for (size_t k = 0; k < count; k++) {
+        kn_lane_span a = kn_lane_span_at(road, s[k], section->lanes[i].id), b = kn_lane_span_at(road, s[k], section->lanes[end - 1].id);
+        t0[k] = fmax(a.inner, a.outer);
+        t1[k] = fmin(b.inner, b.outer);
+        widest = fmax(widest, t0[k] - t1[k]);
+    }
+    if (widest <= .02) return;
+    const kn_lane *lane = &section->lanes[i];
+    double lift = lane->type == KN_LANE_MEDIAN && w->kind[index] == KN_SURROUND_TOWN ? .12 : 0;
+    double in = lane->height_inner, out = lane->height_outer, high = lane->id > 0 ? out : in, low = lane->id > 0 ? in : out;
+    kn_build_use(&w->draw, surface_matter(kind, kn_hash64(w->seed ^ 0x9e37u), w->kind[index]));
+    draw_strip(w, road, s, t0, t1, count, lift + high, lift + low);
+    bool left_low = i > 0 && section->lanes[i - 1].height_outer < .03 && section->lanes[i - 1].type != KN_LANE_CURB;
+    bool right_low = end < section->lane_count && section->lanes[end].height_outer < .03 && section->lanes[end].type != KN_LANE_CURB;
+    if (lift + high > .05 && left_low) draw_kerb(w, road, s, t0, count, 1, lift + high);
+    if (lift + low > .05 && right_low) draw_kerb(w, road, s, t1, count, -1, lift + low);
+}
+
+/* Does another road's driven lane cross this lane at s? */
+static bool crossed(const kn_world_builder *w, int index, const kn_lane *lane, double s) {
+    const kn_road *road = &w->network->roads[index];
+    kn_lane_span span = kn_lane_span_at(road, s, lane->id);
+    for (int k = 0; k < 3; k++) {
+        kn_vec3 p = kn_road_at(road, s, kn_mix(span.inner, span.outer, .15 + .35 * k)).position;
+        if (kn_space_driven(&w->space, p.x, p.y, index)) return true;
+    }
+    return false;
+}
+
+/* Pavements, kerbs and medians stop where another road crosses them. */
+static void draw_uncrossed(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, surface kind, double s0, double s1) {
+    double from = -1;
+    for (double s = s0; s < s1; s += .5) {
+        double to = fmin(s + .5, s1);
+        bool open = !crossed(w, index, &section->lanes[i], (s + to) / 2);
+        if (open && from < 0) from = s;
+        if (from >= 0 && (!open || to >= s1)) {
+            draw_lanes(w, index, section, i, i + 1, kind, from, open ? to : s);
+            from = -1;
+        }
+    }
+}
+
+/* One section: lanes from left to right, neighbouring asphalt merged. */
+static void draw_section(kn_world_builder *w, int index, const kn_lane_section *section, double s0, double s1) {
     for (size_t i = 0; i < section->lane_count;) {
         surface kind = section->lanes[i].id == 0 ? SURFACE_NONE : surface_of(section, i, w->kind[index]);
         size_t end = i + 1;
@@ -171,24 +216,8 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
             end++;
         }
         while (end > i + 1 && section->lanes[end - 1].id == 0) end--;
-        double widest = 0;
-        for (size_t k = 0; k < count && kind != SURFACE_NONE; k++) {
-            kn_lane_span a = kn_lane_span_at(road, s[k], section->lanes[i].id), b = kn_lane_span_at(road, s[k], section->lanes[end - 1].id);
-            t0[k] = fmax(a.inner, a.outer);
-            t1[k] = fmin(b.inner, b.outer);
-            widest = fmax(widest, t0[k] - t1[k]);
-        }
-        if (kind != SURFACE_NONE && widest > .02) {
-            const kn_lane *lane = &section->lanes[i];
-            double lift = lane->type == KN_LANE_MEDIAN && w->kind[index] == KN_SURROUND_TOWN ? .12 : 0;
-            double in = lane->height_inner, out = lane->height_outer, high = lane->id > 0 ? out : in, low = lane->id > 0 ? in : out;
-            kn_build_use(&w->draw, surface_matter(kind, hash, w->kind[index]));
-            draw_strip(w, road, s, t0, t1, count, lift + high, lift + low);
-            bool left_low = i > 0 && section->lanes[i - 1].height_outer < .03 && section->lanes[i - 1].type != KN_LANE_CURB;
-            bool right_low = end < section->lane_count && section->lanes[end].height_outer < .03 && section->lanes[end].type != KN_LANE_CURB;
-            if (lift + high > .05 && left_low) draw_kerb(w, road, s, t0, count, 1, lift + high);
-            if (lift + low > .05 && right_low) draw_kerb(w, road, s, t1, count, -1, lift + low);
-        }
+        if (kind == SURFACE_PAVEMENT || kind == SURFACE_KERB || kind == SURFACE_GRASS) draw_uncrossed(w, index, section, i, kind, s0, s1);
+        else if (kind != SURFACE_NONE) draw_lanes(w, index, section, i, end, kind, s0, s1);
         i = end;
     }
 }

@@ -122,13 +122,13 @@ static void draw_leaf(land *l, double u, double v, double size) {
     for (int i = 0; i < count; i++) kn_build_triangle(&l->w->draw, middle, index[i], index[(i + 1) % count]);
 }
 
-/* Is the whole node well inside road surfaces, so that nobody sees it? */
+/* Is the whole node under driven lanes, so that nobody sees it? */
 static bool covered(const land *l, double u, double v, double size) {
     if (size > smallest) return false;
     for (int k = 0; k < 9; k++) {
         double x, y;
         to_world(l, u + (k % 3) * size / 2, v + (k / 3) * size / 2, &x, &y);
-        if (kn_space_distance(&l->w->space, x, y) > 0) return false;
+        if (!kn_space_driven(&l->w->space, x, y, -1)) return false;
     }
     return true;
 }

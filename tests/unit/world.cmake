@@ -1,0 +1,1 @@
+kinora_test(test_world SOURCES test_world.c test_world_models.c ../render_naive.c LIBRARIES kinora_scene)
