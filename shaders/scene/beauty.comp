@@ -4,9 +4,9 @@
  * pixel: the same input gives the same bytes. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "trace.glsl"
-#include "sky.glsl"
-#include "light.glsl"
+#include "scene/trace.glsl"
+#include "scene/sky.glsl"
+#include "scene/light.glsl"
 
 layout(constant_id = 1) const int SAMPLES = 4;
 layout(set = 0, binding = 5, std430) writeonly buffer Radiance { vec4 radiance[]; };

@@ -2,7 +2,7 @@
  * everywhere in scene.glsl. */
 #ifndef KN_LIGHT_GLSL
 #define KN_LIGHT_GLSL
-#include "material.glsl"
+#include "scene/material.glsl"
 
 /* What the eye in direction `view` sees of light of colour 1 that comes from `towards` (both unit, away from the surface):
  * Lambert, light through leaves, and a GGX highlight in the approximation of Karis 2013 ("Real Shading in Unreal Engine 4",

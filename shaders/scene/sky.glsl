@@ -2,7 +2,7 @@
  * does not move, so it stays put from frame to frame and from camera to camera. */
 #ifndef KN_SKY_GLSL
 #define KN_SKY_GLSL
-#include "material.glsl"
+#include "scene/material.glsl"
 
 /* Clouds seen in direction d (unit, d.z > 0): x density 0..1, y how much of the sun comes through to the side seen. */
 vec2 clouds(vec3 d, vec3 sun, float cover) {
