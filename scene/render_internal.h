@@ -9,7 +9,7 @@
 #include "scene/light.h"
 #include "scene/scene.h"
 
-enum { KN_RENDER_MAX_LIGHTS = 24, KN_RENDER_HEADER_TEXELS = 23 };
+enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 23 };
 
 /* One picture kernel with its output buffer, recorded for one size. */
 typedef struct kn_render_pass {

@@ -206,6 +206,22 @@ Test(control, every_control_value_is_in_range) {
     render_scene_finish(&scene);
 }
 
+Test(control, is_the_same_every_time_and_after_another_size) {
+    kn_scene scene;
+    kn_renderer *renderer;
+    enum { W = 83, H = 45 };
+    static float first[KN_CONTROL_CHANNELS * W * H], again[KN_CONTROL_CHANNELS * W * H], small[KN_CONTROL_CHANNELS * 9];
+    cr_assert(render_scene_init(&scene, &render_scene_night, -1, 0, NULL));
+    kn_camera camera = render_scene_camera(W, H, .1), other = render_scene_camera(3, 3, 1);
+    cr_assert(kn_renderer_create(&renderer, gpu, &scene, NULL, NULL));
+    cr_assert(kn_render(renderer, &camera, 4, &(kn_render_target){.control = first}, NULL));
+    cr_assert(kn_render(renderer, &other, 1, &(kn_render_target){.control = small}, NULL));
+    cr_assert(kn_render(renderer, &camera, 4, &(kn_render_target){.control = again}, NULL));
+    cr_expect_eq(memcmp(first, again, sizeof first), 0);
+    kn_renderer_destroy(&renderer);
+    render_scene_finish(&scene);
+}
+
 Test(control, a_bad_camera_or_frame_is_an_error) {
     kn_scene scene;
     kn_error error;
