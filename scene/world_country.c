@@ -52,7 +52,7 @@ static void grow_hedgerows(kn_world_builder *w) {
         for (int axis = 0; axis < 2; axis++) {
             if (hash_unit(w->seed ^ ((uint64_t)(j + 100) * 31 + (uint64_t)axis)) > .4) continue;
             for (double a = -900; a < 900; a += piece) {
-                double u = axis ? (j + .63) * 128 - .0 : a, v = axis ? a : (j + .5) * 64, x = cx + c * u - s * v, y = cy + s * u + c * v, d = kn_space_distance(space, x, y);
+                double u = axis ? j * 128. : a, v = axis ? a : j * 64., x = cx + c * u - s * v, y = cy + s * u + c * v, d = kn_space_distance(space, x, y);
                 uint64_t seed = kn_hash64(w->seed ^ (uint64_t)(int64_t)(a * 7) ^ (uint64_t)(j + 50) << 32 ^ (uint64_t)axis << 50);
                 if (d < 13 || d > 90 || seed % 7 == 0 || !kn_world_budget(w, 600) || kn_world_path_distance(w, x, y) > w->reach || !kn_world_clear(w, x, y, 2)) continue;
                 w->draw.pose = kn_pose_from_euler(kn_v3(x, y, kn_world_land(w, x, y) - .1), w->heading + axis * M_PI / 2, 0, 0);

@@ -90,7 +90,7 @@ static kn_material land_matter(const land *l, double u, double v) {
     to_world(l, u, v, &x, &y);
     double d = kn_space_distance(&l->w->space, x, y);
     if (d < 14 || l->w->main_kind == KN_SURROUND_TOWN) return d < 250 ? kn_grass((int)(kn_hash64(l->w->seed) & 1)) : kn_matter(.05, .085, .035, .95, KN_TEXTURE_LEAVES, KN_SEMANTIC_TERRAIN, .2);
-    int i = (int)floor(u / 128 + .37), j = (int)floor(v / 64 + .5);
+    int i = (int)floor(u / 128), j = (int)floor(v / 64);
     uint64_t h = kn_hash64(l->w->seed ^ 0xf1e1d5u ^ ((uint64_t)(uint32_t)i << 32 | (uint32_t)j));
     switch (h % 7) {
     case 0: return kn_matter(.19, .165, .06, .95, KN_TEXTURE_GRASS, KN_SEMANTIC_TERRAIN, .2);  /* ripe corn */

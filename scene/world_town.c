@@ -66,6 +66,25 @@ static void put_house(kn_world_builder *w, const kn_pose *pose, const kn_buildin
     w->draw.instance = 0;
 }
 
+/* A paved path from the pavement to the door, and perhaps a car on a drive beside the house. */
+static void drive_and_path(kn_world_builder *w, const kn_pose *front, double setback, double x, bool car, uint64_t seed) {
+    kn_build_use(&w->draw, kn_pavement_matter((int)(seed >> 7 & 3)));
+    const double span[2][3] = {{-.65, .65, 0}, {x - 1.5, x + 1.5, 5.5}};
+    for (int k = 0; k < (car ? 2 : 1); k++) {
+        kn_vec3 p[4];
+        const double ys[4] = {-setback - .1, -setback - .1, span[k][2], span[k][2]};
+        for (int c = 0; c < 4; c++) {
+            p[c] = kn_pose_point(front, kn_v3(span[k][c == 1 || c == 2], ys[c], 0));
+            p[c].z = kn_world_land(w, p[c].x, p[c].y) + (c < 2 ? .22 : .12);
+        }
+        kn_build_quad(&w->draw, p[0], p[1], p[2], p[3]);
+    }
+    if (!car) return;
+    kn_pose local = kn_pose_from_euler(kn_v3(x, 1.4, 0), M_PI / 2 * (seed & 64 ? 1 : -1), 0, 0), pose = kn_pose_multiply(front, &local);
+    pose.translation.z = kn_world_land(w, pose.translation.x, pose.translation.y) + .15;
+    if (kn_world_clear(w, pose.translation.x, pose.translation.y, 1.2) && kn_world_path_distance(w, pose.translation.x, pose.translation.y) < 90) kn_world_park(w, &pose, seed);
+}
+
 /* Front garden of a detached house: hedge along the street with a gap, bushes, a tree. */
 static void garden(kn_world_builder *w, int road, double s, int side, double paved, double setback, double width, kn_rng *rng) {
     double detail = kn_world_detail(w, w->path[0].x, w->path[0].y);
@@ -77,7 +96,7 @@ static void garden(kn_world_builder *w, int road, double s, int side, double pav
         for (int k = 0; k < 2; k++) {
             kn_pose start = pose, move = kn_pose_from_euler(kn_v3(k ? gap : -half, 0, 0), 0, 0, 0);
             kn_vec3 mid = kn_pose_point(&pose, kn_v3(k ? (gap + half) / 2 : -(gap + half) / 2, 0, 0));
-            if (!kn_world_clear(w, mid.x, mid.y, half * .55)) continue;
+            if (!kn_world_clear(w, mid.x, mid.y, .7)) continue;
             w->draw.pose = kn_pose_multiply(&start, &move);
             kn_hedge_draw(&w->draw, half - gap, .6, kn_rng_uniform(rng, .8, 1.3), detail, kn_rng_next(rng));
         }
@@ -97,6 +116,7 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
     kn_rng rng;
     kn_rng_init(&rng, spot_seed(w, index, s0, side, 1));
     (void)user;
+    bool alone = true; /* nothing adjoins at the lower end */
     for (double s = s0 + .5; s < s1;) {
         kn_vec2 at;
         double paved = kn_world_pavement_width(w, index, side, s);
@@ -114,13 +134,17 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
             kn_vec3 c = kn_pose_point(&pose, kn_v3(0, house.depth / 2 + .15, 0));
             double heading = atan2(pose.rotation[1][0], pose.rotation[0][0]);
             if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3, paved + setback * .6 + .05)) continue;
+            if (alone) house.open |= side > 0 ? KN_WEST : KN_EAST;
+            if (gap > 0 || mid + house.width / 2 > s1 - 7) house.open |= side > 0 ? KN_EAST : KN_WEST;
             put_house(w, &pose, &house);
             kn_space_occupy(&w->space, c.x, c.y, heading, house.width / 2, house.depth / 2 + .2);
-            if (!dense) garden(w, index, fmin(mid, road->length), side, paved, setback, house.width + gap * .8, &rng);
+            if (!dense) drive_and_path(w, &pose, setback, (house.width + gap) / 2 * side, gap > 3.6, house.seed);
+            alone = gap > 0;
+            if (!dense) garden(w, index, fmin(mid, road->length), side, paved, setback, gap > 3.6 ? house.width - .2 : house.width + gap * .8, &rng);
             s += house.width + gap + .02;
             placed = true;
         }
-        if (!placed) s += 2;
+        if (!placed) s += 2, alone = true;
     }
 }
 
@@ -171,14 +195,14 @@ static void visit_furniture(kn_world_builder *w, int index, double s0, double s1
     double kerb = kerb_offset(w, index, (s0 + s1) / 2, side), width = kerb < 0 ? -kerb : kn_world_pavement_width(w, index, side, (s0 + s1) / 2);
     if (width < 1.3) return;
     bool avenue = kn_hash64(w->seed ^ kn_hash64((uint64_t)index + 77)) % 10 < 7 && width > 2.2;
-    double pitch = kn_rng_uniform(&rng, 9, 12), near = kerb + .62, far = kerb + width - .42;
+    double pitch = kn_rng_uniform(&rng, 9, 12), near = kerb + .85, far = kerb + width - .42;
     int lamp = side > 0 ? 0 : 1;
     for (double s = s0 + 4.5; s < s1 - 4; s += pitch / 2) { /* lamps and trees take turns */
         int k = (int)floor((s - s0) / (pitch / 2));
         uint64_t seed = spot_seed(w, index, s, side, 3);
-        if (k % 6 == (lamp ? 0 : 3)) put_thing(w, index, s, side, near - .1, .3, 1, seed);
-        else if (k % 2 == 1 && avenue) put_thing(w, index, s, side, near + .15, .45, 0, seed);
-        else if (seed % 9 == 0) put_thing(w, index, s, side, near, .3, 2, seed);
+        if (k % 6 == (lamp ? 0 : 3)) put_thing(w, index, s, side, near - .1, .2, 1, seed);
+        else if (k % 2 == 1 && avenue) put_thing(w, index, s, side, near + .1, .35, 0, seed);
+        else if (seed % 9 == 0) put_thing(w, index, s, side, near - .1, .25, 2, seed);
         else if (seed % 9 == 1 && width > 2.4) put_thing(w, index, s, side, far - .3, .6, 3, seed);
         else if (seed % 19 == 2 && width > 2.2) put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
         else if (seed % 23 == 3) put_thing(w, index, s, side, far - .1, .3, 5, seed);
