@@ -34,8 +34,13 @@ static bool add_file(kn_osc *osc, const char *directory, const char *name) {
         if (!strcmp(catalogs->files[i].path, file.path))
             return true;
     kn_error problem = {0};
-    if (catalogs->count >= MAX_CATALOG_FILES || !kn_xml_parse(file.path, "OpenSCENARIO", &file.doc, &problem)) {
-        kn_report_add(xml->report, true, file.path, 0, "catalog not read: %.300s", catalogs->count >= MAX_CATALOG_FILES ? "too many catalogs" : problem.message);
+    bool room = catalogs->count < MAX_CATALOG_FILES, parsed = room && kn_xml_parse(file.path, "OpenSCENARIO", &file.doc, &problem);
+    if (!parsed && problem.kind == KN_ERROR_MEMORY) {
+        kn_fail(xml->error, problem.kind, "%s", problem.message);
+        return xml->failed = true, false;
+    }
+    if (!parsed) {
+        kn_report_add(xml->report, true, file.path, 0, "catalog not read: %.300s", room ? problem.message : "too many catalogs");
         return true;
     }
     xmlNode *catalog = kn_xml_child(xmlDocGetRootElement(file.doc), "Catalog");

@@ -1,0 +1,69 @@
+/* Rigs. */
+#include "kinora/camera.h"
+#include "base/base.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+Test(scene_camera, nuscenes) {
+    kn_rig rig;
+    kn_rig_init_nuscenes(&rig, 400, 224);
+    cr_assert_eq(rig.camera_count, 6);
+    static const double yaw[] = {55, 0, -55, -110, 180, 110};
+    for (int i = 0; i < 6; i++) {
+        const kn_camera *c = &rig.cameras[i];
+        double view = atan2(c->rotation[1][2], c->rotation[0][2]) * 180 / 3.14159265358979, turn = remainder(view - yaw[i], 360);
+        cr_assert_lt(fabs(turn), 3, "%s looks to %g degrees", c->name, view);
+        cr_assert_lt(c->rotation[2][1], -0.99); /* down is down */
+        cr_assert_eq(c->width, 400);
+        cr_assert_eq(c->height, 224);
+        cr_assert(c->k[1][2] > 60 && c->k[1][2] < 160); /* the horizon is in the picture */
+        cr_assert_eq(c->k[2][2], 1);
+    }
+    cr_assert_str_eq(rig.cameras[1].name, "CAM_FRONT");
+    cr_assert_float_eq(rig.cameras[1].k[0][0], 1266.4 / 4, 0.1);
+    int neighbours[KN_RIG_MAX_CAMERAS][2];
+    static const int expected[6][2] = {{5, 1}, {0, 2}, {1, 3}, {2, 4}, {3, 5}, {4, 0}};
+    kn_rig_neighbours(&rig, neighbours);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_eq(neighbours[i][0], expected[i][0], "camera %d", i);
+        cr_assert_eq(neighbours[i][1], expected[i][1], "camera %d", i);
+    }
+}
+
+static bool read_text(kn_rig *rig, const char *text, int width, int height, kn_error *error) {
+    char path[] = "/tmp/kinora-rig-XXXXXX";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    close(file);
+    cr_assert(kn_file_write(path, text, strlen(text), NULL));
+    bool ok = kn_rig_read(rig, path, width, height, error);
+    unlink(path);
+    return ok;
+}
+
+#define CAMERA(k, rotation) "{\"cameras\": [{\"name\": \"A\", \"width\": 640, \"height\": 480, \"K\": " k ", \"translation\": [1, 0, 1.5], \"rotation\": " rotation "}]}"
+#define GOOD_K "[[500, 0, 320], [0, 500, 240], [0, 0, 1]]"
+
+Test(scene_camera, files) {
+    kn_rig rig;
+    kn_error error = {0};
+    cr_assert(read_text(&rig, CAMERA(GOOD_K, "[0.5, -0.5, 0.5, -0.5]"), 320, 120, &error), "%s", error.message);
+    cr_assert_eq(rig.camera_count, 1);
+    cr_assert_float_eq(rig.cameras[0].k[0][0], 250, 1e-9);
+    cr_assert_float_eq(rig.cameras[0].k[1][2], 60, 1e-9);
+    cr_assert_float_eq(rig.cameras[0].rotation[0][2], 1, 1e-9); /* looks ahead */
+    cr_assert(read_text(&rig, CAMERA(GOOD_K, "[[0, 0, 1], [-1, 0, 0], [0, -1, 0]]"), 0, 0, &error), "%s", error.message);
+    static const struct { const char *text, *message; } bad[] = {
+        {"{", "not valid JSON"}, {"{}", "\"cameras\""}, {"{\"cameras\": [1]}", "\"name\""},
+        {CAMERA("[[500, 0, 320], [1000, 0, 640], [0, 0, 1]]", "[1, 0, 0, 0]"), "singular"}, {CAMERA("[[0, 0, 0], [0, 0, 0], [0, 0, 0]]", "[1, 0, 0, 0]"), "singular"},
+        {CAMERA("[[500, 0], [0, 500], [0, 0]]", "[1, 0, 0, 0]"), "3x3"}, {CAMERA(GOOD_K, "[0, 0, 0, 0]"), "zero quaternion"},
+        {CAMERA(GOOD_K, "[[1, 0, 0], [0, 1, 0], [0, 0, 2]]"), "not a rotation"}, {CAMERA(GOOD_K, "[1]"), "quaternion"}};
+    for (size_t i = 0; i < KN_COUNT(bad); i++) {
+        cr_assert_not(read_text(&rig, bad[i].text, 0, 0, &error), "case %zu", i);
+        cr_assert(strstr(error.message, bad[i].message), "case %zu: %s", i, error.message);
+    }
+}
