@@ -52,7 +52,7 @@ static bool load_unet(kn_model *model, kn_error *error) {
     if (!component_init(&part, model, "unet", "config.json", error))
         return false;
     bool ok = kn_weights_add_folder(part.weights, part.folder, error) && add_capability(model, &part, "multi_view", error) &&
-              add_capability(model, &part, "motion_adapter", error) &&
+              add_capability(model, &part, "motion", error) &&
               kn_unet_load(&model->unet, model->gpu, &part.config, part.weights, model->params.precision, error) && kn_weights_check_used(part.weights, error);
     component_finish(&part);
     model->info.multi_view = model->unet.has_multi_view;

@@ -165,18 +165,51 @@ void kn_sampler_destroy(kn_sampler **out) {
     *out = NULL;
 }
 
-bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error) {
+/* The first `count` members of a tensor. */
+static kn_tensor first_members(const kn_tensor *tensor, int count) {
+    kn_tensor part = kn_tensor_view(tensor, count, tensor->h, tensor->w);
+    part.memory.size = (size_t)count * (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->stride * sizeof(float);
+    return part;
+}
+
+/* Records the networks for the first `frames` frames of the batch. */
+static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tensor *output, int halves, int frames, kn_error *error) {
     const kn_sampler_params *params = &sampler->params;
-    kn_sampler_tensors *tensors = &sampler->tensors;
+    int batch = halves * frames * params->views;
+    kn_tensor conditions[KN_MAX_CONTROLS], sinusoids = first_members(&sampler->sinusoids, batch);
+    kn_tensor input = first_members(sampler->tensors.input.n ? &sampler->tensors.input : &sampler->tensors.x, batch);
     kn_control_use uses[KN_MAX_CONTROLS];
-    for (int i = 0; i < params->control_count; i++)
-        uses[i] = (kn_control_use){sampler->controlnets[i], &sampler->conditions[i], params->controls[i].scale};
-    kn_pass pass = {.context = &sampler->context, .context_index = sampler->context_index, .halves = sampler->halves, .frames = params->frames,
+    for (int i = 0; i < params->control_count; i++) {
+        conditions[i] = first_members(&sampler->conditions[i], batch);
+        uses[i] = (kn_control_use){sampler->controlnets[i], &conditions[i], params->controls[i].scale};
+    }
+    kn_pass pass = {.context = &sampler->context, .context_index = sampler->context_index, .halves = halves, .frames = frames,
                     .views = params->views, .neighbours = {sampler->neighbours[0], sampler->neighbours[1]}, .temporal = params->temporal};
-    const kn_tensor *input = tensors->input.n ? &tensors->input : &tensors->x;
-    return kn_graph_create(&sampler->step, sampler->model->gpu, 4096, error) &&
-           kn_unet_forward(sampler->step, &tensors->output, &sampler->model->unet, input, &sampler->sinusoids, &pass, uses, params->control_count, error) &&
-           kn_sampler_step_record(sampler->step, tensors, error);
+    return kn_unet_forward(graph, output, &sampler->model->unet, &input, &sinusoids, &pass, uses, params->control_count, error);
+}
+
+/* How much memory the step will take at most: recorded for two frames, memory grows with the batch. One block of that size
+ * instead of many small ones keeps the waste between tensors small. */
+static bool estimate_arena(const kn_sampler *sampler, size_t *bytes, kn_error *error) {
+    const size_t largest = (size_t)1 << 30; /* what every Vulkan device allocates at once */
+    int frames = sampler->params.frames < 2 ? 1 : 2;
+    kn_graph *graph = NULL;
+    kn_tensor output;
+    *bytes = 0;
+    if (sampler->batch <= 2 * sampler->params.views)
+        return true;
+    bool ok = kn_graph_create(&graph, sampler->model->gpu, 0, error) && record_networks(sampler, graph, &output, 1, frames, error);
+    if (ok)
+        *bytes = kn_min_size(largest, (size_t)((double)kn_graph_peak_bytes(graph) * sampler->batch / (frames * sampler->params.views) * 1.4));
+    kn_graph_destroy(&graph);
+    return ok;
+}
+
+bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error) {
+    size_t arena;
+    return estimate_arena(sampler, &arena, error) && kn_graph_create(&sampler->step, sampler->model->gpu, arena, error) &&
+           record_networks(sampler, sampler->step, &sampler->tensors.output, sampler->halves, sampler->params.frames, error) &&
+           kn_sampler_step_record(sampler->step, &sampler->tensors, error);
 }
 
 /* --- inputs ---------------------------------------------------------------------------------------------------------------- */

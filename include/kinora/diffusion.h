@@ -37,7 +37,7 @@ typedef struct kn_model_params {
 #define KN_MODEL_PARAMS_DEFAULT ((kn_model_params){0})
 
 /* Loads a diffusers folder: unet/, vae/, scheduler/, text_encoder/ with tokenizer/ (both may be absent when the UNet takes no
- * text), every controlnet-NAME/ (and controlnet/, called "controlnet"), and, when there, multi_view/ and motion_adapter/ with
+ * text), every controlnet-NAME/ (and controlnet/, called "controlnet"), and, when there, multi_view/ and motion/ with
  * further tensors of the UNet. Fails with one line naming the file, the tensor or key, and what was expected. */
 bool kn_model_load(kn_model **model, kn_gpu *gpu, const char *folder, const kn_model_params *params, kn_error *error);
 void kn_model_destroy(kn_model **model);
