@@ -1,0 +1,100 @@
+/* The whole way from views to a surface. */
+#include "mesh/mesh.h"
+
+#include <string.h>
+
+typedef struct builder {
+    kn_gpu *gpu;
+    const kn_surface_params *params;
+    kn_eyes eyes;
+    kn_grid grid;
+    float *hull, *field;
+    kn_stereo *stereo;
+    kn_depth *depths;
+    kn_tris mesh;
+} builder;
+
+static bool step(builder *b, const char *stage, int percent, kn_error *error) {
+    if (b->params->progress && !b->params->progress(b->params->progress_user, stage, (uint64_t)percent, 100)) return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
+    return true;
+}
+
+/* The zero level of a field, without crumbs. */
+static bool extract(builder *b, const float *values, kn_error *error) {
+    size_t count = kn_grid_count(&b->grid);
+    kn_tris_finish(&b->mesh);
+    float *copy = kn_alloc(count, sizeof *copy, error);
+    bool ok = copy != NULL;
+    if (ok) {
+        memcpy(copy, values, count * sizeof *copy);
+        ok = kn_tets_extract(&b->mesh, &b->grid, copy, error) && kn_topology_keep_large(&b->mesh, b->params->keep_pieces ? 1e-4 : 0.02, error);
+    }
+    kn_free(copy);
+    if (ok && b->mesh.triangle_count == 0)
+        return kn_fail(error, KN_ERROR_INPUT, "the masks never overlap: no point lies inside all of them; do the cameras belong to these pictures?");
+    return ok;
+}
+
+static bool carve(builder *b, kn_error *error) {
+    return step(b, "hull", 2, error) && kn_hull_carve(&b->grid, &b->hull, b->gpu, &b->eyes, b->params->resolution, error) && extract(b, b->hull, error);
+}
+
+static bool refine(builder *b, kn_error *error) {
+    int rounds = b->params->rounds;
+    if (rounds == 0) return true;
+    bool ok = kn_stereo_create(&b->stereo, b->gpu, &b->eyes, error);
+    b->field = ok ? kn_alloc(kn_grid_count(&b->grid), sizeof *b->field, error) : NULL;
+    ok = b->field != NULL;
+    for (int r = 0; ok && r < rounds; r++) {
+        int first = 5 + 75 * r / rounds, last = 5 + 75 * (r + 1) / rounds;
+        double reach = r == 0 ? 0.06 : 0.02 / r;
+        ok = kn_stereo_run(b->stereo, &b->mesh, reach, r > 0, b->depths, b->params, first, last, error) &&
+             kn_fuse(b->field, NULL, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
+    }
+    kn_stereo_destroy(&b->stereo);
+    return ok;
+}
+
+/* Simplified, placed and painted. */
+static bool finish(builder *b, kn_surface **surface, kn_error *error) {
+    if (!step(b, "texture", 82, error) || !kn_simplify(&b->mesh, b->params->triangles, error)) return false;
+    kn_surface *s = *surface = kn_alloc(1, sizeof *s, error);
+    bool ok = s && kn_place(s, &b->mesh, &b->eyes, b->params, error) && kn_atlas(s, b->params->texture, error) && step(b, "texture", 88, error) &&
+              kn_bake(s, &b->mesh, &b->eyes, b->params->texture, error) && step(b, "texture", 100, error);
+    if (!ok) kn_surface_destroy(surface);
+    return ok;
+}
+
+static bool check_params(const kn_surface_params *p, kn_error *error) {
+    if (p->resolution != 0 && (p->resolution < 32 || p->resolution > 512)) return kn_fail(error, KN_ERROR_INPUT, "resolution %d, expected 32 to 512", p->resolution);
+    if (p->rounds < 0 || p->rounds > 4) return kn_fail(error, KN_ERROR_INPUT, "%d rounds, expected 0 to 4", p->rounds);
+    if (p->texture < 64 || p->texture > 8192 || (p->texture & (p->texture - 1)))
+        return kn_fail(error, KN_ERROR_INPUT, "texture of %d pixels, expected a power of two from 64 to 8192", p->texture);
+    if (p->triangles && p->triangles < 100) return kn_fail(error, KN_ERROR_INPUT, "%zu triangles, expected at least 100", p->triangles);
+    if ((p->length > 0) + (p->width > 0) + (p->height > 0) > 1) return kn_fail(error, KN_ERROR_INPUT, "give only one of length, width and height");
+    return true;
+}
+
+bool kn_surface_build(kn_surface **surface, kn_gpu *gpu, const kn_surface_view *views, size_t count, const kn_surface_params *params, kn_error *error) {
+    *surface = NULL;
+    if (!check_params(params, error)) return false;
+    builder b = {.gpu = gpu, .params = params};
+    bool ok = step(&b, "masks", 0, error) && kn_eyes_init(&b.eyes, views, count, params, error);
+    b.depths = ok ? kn_alloc(count, sizeof *b.depths, error) : NULL;
+    ok = b.depths && carve(&b, error) && refine(&b, error) && finish(&b, surface, error);
+    for (size_t i = 0; b.depths && i < count; i++) kn_free(b.depths[i].planes);
+    kn_free(b.depths), kn_free(b.hull), kn_free(b.field);
+    kn_tris_finish(&b.mesh);
+    kn_eyes_finish(&b.eyes);
+    return ok;
+}
+
+void kn_surface_destroy(kn_surface **surface) {
+    kn_surface *s = *surface;
+    if (!s) return;
+    kn_free(s->positions), kn_free(s->normals), kn_free(s->colors), kn_free(s->confidence);
+    kn_free(s->triangles), kn_free(s->corners), kn_free(s->charts);
+    kn_image_finish(&s->texture);
+    kn_free(s);
+    *surface = NULL;
+}
