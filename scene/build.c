@@ -52,8 +52,8 @@ void kn_build_use(kn_build *build, kn_material material) { build->material = kn_
 uint32_t kn_build_vertex(kn_build *build, kn_vec3 position, kn_vec3 normal, double u, double v) {
     uint32_t index = 0;
     if (build->failed) return 0;
-    if (!kn_mesh_add_vertex(build->mesh, kn_pose_point(&build->pose, position), kn_pose_direction(&build->pose, normal),
-                            (kn_vec2){u, v}, &index, build->error)) {
+    if (!kn_mesh_add_vertex(build->mesh, kn_pose_point(&build->pose, position), kn_pose_direction(&build->pose, normal), (kn_vec2){u, v},
+                            &index, build->error)) {
         build->failed = true;
     }
     return index;
@@ -82,9 +82,7 @@ void kn_build_polygon(kn_build *build, const kn_vec3 *points, size_t count) {
     }
 }
 
-void kn_build_flat_triangle(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2) {
-    kn_build_polygon(build, (kn_vec3[]){p0, p1, p2}, 3);
-}
+void kn_build_flat_triangle(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2) { kn_build_polygon(build, (kn_vec3[]){p0, p1, p2}, 3); }
 
 void kn_build_quad(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2, kn_vec3 p3) {
     kn_build_polygon(build, (kn_vec3[]){p0, p1, p2, p3}, 4);
@@ -104,7 +102,8 @@ void kn_build_box(kn_build *build, kn_vec3 a, kn_vec3 b, unsigned faces) {
 /* The rectangle inset by `inset` with chamfered corners, as 8 points counter-clockwise seen from above. */
 static void soft_ring(kn_vec3 *out, kn_vec3 a, kn_vec3 b, double z, double inset, double bevel) {
     double x0 = a.x + inset, x1 = b.x - inset, y0 = a.y + inset, y1 = b.y - inset, c = bevel;
-    const double xy[8][2] = {{x0 + c, y0}, {x1 - c, y0}, {x1, y0 + c}, {x1, y1 - c}, {x1 - c, y1}, {x0 + c, y1}, {x0, y1 - c}, {x0, y0 + c}};
+    const double xy[8][2] = {{x0 + c, y0}, {x1 - c, y0}, {x1, y0 + c}, {x1, y1 - c},
+                             {x1 - c, y1}, {x0 + c, y1}, {x0, y1 - c}, {x0, y0 + c}};
     for (int i = 0; i < 8; i++) out[i] = kn_v3(xy[i][0], xy[i][1], z);
 }
 
@@ -220,7 +219,8 @@ void kn_build_ellipsoid(kn_build *build, kn_vec3 center, kn_vec3 radii, int segm
         double elevation = M_PI * (v / (double)rings - .5);
         for (int u = 0; u < segments; u++) {
             double angle = 2 * M_PI * u / segments, c = v == 0 || v == rings ? 0 : cos(elevation);
-            points[v * segments + u] = kn_vec3_add(center, kn_v3(radii.x * c * cos(angle), radii.y * c * sin(angle), radii.z * sin(elevation)));
+            points[v * segments + u] =
+                kn_vec3_add(center, kn_v3(radii.x * c * cos(angle), radii.y * c * sin(angle), radii.z * sin(elevation)));
         }
     }
     kn_build_grid(build, points, (size_t)segments, (size_t)rings + 1, true, NULL);

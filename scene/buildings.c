@@ -14,15 +14,23 @@ static kn_material building_matter(double r, double g, double b, double roughnes
 
 static palette make_palette(const kn_building *s, kn_rng *rng) {
     static const double brick[][3] = {{.30, .105, .065}, {.36, .16, .09}, {.22, .085, .06}, {.42, .30, .20}, {.27, .13, .10}};
-    static const double plaster[][3] = {{.62, .57, .46}, {.55, .46, .32}, {.60, .60, .56}, {.50, .36, .28}, {.42, .46, .48}, {.58, .50, .44}, {.64, .54, .34}, {.46, .50, .40}};
+    static const double plaster[][3] = {{.62, .57, .46}, {.55, .46, .32}, {.60, .60, .56}, {.50, .36, .28},
+                                        {.42, .46, .48}, {.58, .50, .44}, {.64, .54, .34}, {.46, .50, .40}};
     static const double stone[][3] = {{.42, .38, .31}, {.36, .34, .31}, {.50, .46, .38}};
     static const double modern[][3] = {{.36, .37, .38}, {.52, .52, .52}, {.16, .17, .18}, {.44, .40, .36}};
     static const double doors[][3] = {{.10, .03, .02}, {.03, .07, .05}, {.03, .05, .12}, {.12, .07, .035}, {.025, .025, .03}};
-    static const double signs[][3] = {{.45, .03, .03}, {.03, .12, .35}, {.04, .22, .09}, {.55, .34, .03}, {.03, .03, .035}, {.40, .05, .22}, {.5, .5, .48}};
+    static const double signs[][3] = {{.45, .03, .03},  {.03, .12, .35}, {.04, .22, .09}, {.55, .34, .03},
+                                      {.03, .03, .035}, {.40, .05, .22}, {.5, .5, .48}};
     static const double tiles[][3] = {{.26, .085, .045}, {.19, .07, .045}, {.07, .07, .075}, {.14, .09, .07}};
     palette p;
-    const double *c = s->style == 0 ? brick[kn_rng_int(rng, 0, 4)] : s->style == 1 ? plaster[kn_rng_int(rng, 0, 7)] : s->style == 2 ? stone[kn_rng_int(rng, 0, 2)] : modern[kn_rng_int(rng, 0, 3)];
-    p.wall = building_matter(c[0], c[1], c[2], .9, s->style == 0 ? KN_TEXTURE_BRICK : s->style == 3 ? KN_TEXTURE_CONCRETE : KN_TEXTURE_PLASTER);
+    const double *c = s->style == 0   ? brick[kn_rng_int(rng, 0, 4)]
+                      : s->style == 1 ? plaster[kn_rng_int(rng, 0, 7)]
+                      : s->style == 2 ? stone[kn_rng_int(rng, 0, 2)]
+                                      : modern[kn_rng_int(rng, 0, 3)];
+    p.wall = building_matter(c[0], c[1], c[2], .9,
+                             s->style == 0   ? KN_TEXTURE_BRICK
+                             : s->style == 3 ? KN_TEXTURE_CONCRETE
+                                             : KN_TEXTURE_PLASTER);
     double t = s->style == 3 ? .30 : .58;
     p.trim = building_matter(t, t * .97, t * .90, .85, KN_TEXTURE_PLASTER);
     p.plinth = building_matter(.22, .21, .20, .9, KN_TEXTURE_CONCRETE);
@@ -36,7 +44,8 @@ static palette make_palette(const kn_building *s, kn_rng *rng) {
     const double *d = doors[kn_rng_int(rng, 0, 4)], *g = signs[kn_rng_int(rng, 0, 6)], *r = tiles[kn_rng_int(rng, 0, 3)];
     p.door = building_matter(d[0], d[1], d[2], .45, KN_TEXTURE_PAINT);
     p.sign = building_matter(g[0], g[1], g[2], .5, KN_TEXTURE_PAINT);
-    p.roof = s->roof == KN_ROOF_FLAT ? building_matter(.16, .155, .15, .95, KN_TEXTURE_CONCRETE) : building_matter(r[0], r[1], r[2], .8, KN_TEXTURE_ROOF_TILES);
+    p.roof = s->roof == KN_ROOF_FLAT ? building_matter(.16, .155, .15, .95, KN_TEXTURE_CONCRETE)
+                                     : building_matter(r[0], r[1], r[2], .8, KN_TEXTURE_ROOF_TILES);
     p.metal = building_matter(.06, .06, .065, .5, KN_TEXTURE_METAL);
     return p;
 }
@@ -59,7 +68,8 @@ static void reveal(kn_build *b, double x0, double x1, double z0, double z1, doub
     kn_build_quad(b, kn_v3(x0, depth, z0), kn_v3(x0, 0, z0), kn_v3(x1, 0, z0), kn_v3(x1, depth, z0));
 }
 
-static void window_panes(kn_build *b, const palette *p, double x0, double x1, double z0, double z1, double y, int columns, int rows, kn_rng *rng) {
+static void window_panes(kn_build *b, const palette *p, double x0, double x1, double z0, double z1, double y, int columns, int rows,
+                         kn_rng *rng) {
     double roll = kn_rng_uniform(rng, 0, 1), bar = .055;
     kn_build_use(b, p->frame);
     pane(b, x0, x1, z0, z1, y);
@@ -94,7 +104,8 @@ static void window_cell(kn_build *b, const kn_building *s, const palette *p, con
     kn_build_use(b, p->trim);
     ledge(b, x0 - .08, x1 + .08, z0 - .07, z0, .09);
     if (s->style == 2 || s->style == 1) { /* surrounds */
-        kn_build_box(b, kn_v3(x0 - .12, -.03, z1), kn_v3(x1 + .12, 0, z1 + .16), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_BOTTOM | KN_BOX_BACK | KN_BOX_FRONT);
+        kn_build_box(b, kn_v3(x0 - .12, -.03, z1), kn_v3(x1 + .12, 0, z1 + .16),
+                     KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_BOTTOM | KN_BOX_BACK | KN_BOX_FRONT);
         pane(b, x0 - .12, x0, z0, z1, -.02);
         pane(b, x1, x1 + .12, z0, z1, -.02);
     } else if (s->style == 0) {
@@ -109,7 +120,8 @@ static void balcony(kn_build *b, const palette *p, double x0, double x1, double 
     kn_build_box(b, kn_v3(x0, -1.1, z + .98), kn_v3(x1, -1.05, z + 1.03), KN_BOX_ALL);
     kn_build_box(b, kn_v3(x0, -1.1, z + .98), kn_v3(x0 + .05, 0, z + 1.03), KN_BOX_ALL);
     kn_build_box(b, kn_v3(x1 - .05, -1.1, z + .98), kn_v3(x1, 0, z + 1.03), KN_BOX_ALL);
-    for (double x = x0 + .02; x < x1; x += .22) kn_build_quad(b, kn_v3(x, -1.08, z), kn_v3(x + .035, -1.08, z), kn_v3(x + .035, -1.08, z + 1), kn_v3(x, -1.08, z + 1));
+    for (double x = x0 + .02; x < x1; x += .22)
+        kn_build_quad(b, kn_v3(x, -1.08, z), kn_v3(x + .035, -1.08, z), kn_v3(x + .035, -1.08, z + 1), kn_v3(x, -1.08, z + 1));
     for (double y = -1.0; y < -.05; y += .22) {
         kn_build_quad(b, kn_v3(x0 + .02, y + .035, z), kn_v3(x0 + .02, y, z), kn_v3(x0 + .02, y, z + 1), kn_v3(x0 + .02, y + .035, z + 1));
         kn_build_quad(b, kn_v3(x1 - .02, y, z), kn_v3(x1 - .02, y + .035, z), kn_v3(x1 - .02, y + .035, z + 1), kn_v3(x1 - .02, y, z + 1));
@@ -157,7 +169,8 @@ static void shop_front(kn_build *b, const kn_building *s, const palette *p, doub
     for (int g = 0; g < 2; g++) {
         double span = gaps[g][1] - gaps[g][0];
         int n = (int)fmax(1, round(span / 1.9));
-        for (int i = 0; i < n && span > .5; i++) pane(b, gaps[g][0] + span * i / n + .06, gaps[g][0] + span * (i + 1) / n - .02, .45, sign0 - .1, .265);
+        for (int i = 0; i < n && span > .5; i++)
+            pane(b, gaps[g][0] + span * i / n + .06, gaps[g][0] + span * (i + 1) / n - .02, .45, sign0 - .1, .265);
     }
     pane(b, d0 + .1, d1 - .1, .25, 2.2, .262);
     kn_build_use(b, p->plinth);
@@ -209,7 +222,8 @@ static void facade(kn_build *b, const kn_building *s, const palette *p, double w
         pane(b, 0, width, -.1, top, 0);
     }
     int columns = (int)fmax(1, floor(width / kn_rng_uniform(rng, 2.5, 3.3)));
-    double bay = width / columns, wide = s->style == 3 ? bay * .72 : kn_clamp(bay * .42, .8, 1.35), tall = s->style == 3 ? 1.75 : kn_clamp(s->storey * .5, 1.2, 1.75);
+    double bay = width / columns, wide = s->style == 3 ? bay * .72 : kn_clamp(bay * .42, .8, 1.35),
+           tall = s->style == 3 ? 1.75 : kn_clamp(s->storey * .5, 1.2, 1.75);
     int door = columns / 2, balcony_column = s->balconies ? kn_rng_int(rng, 0, columns - 1) : -1;
     for (int f = 0; f < s->storeys; f++) {
         double z0 = f ? ground + (f - 1) * s->storey : 0, z1 = f ? z0 + s->storey : ground;
@@ -226,7 +240,10 @@ static void facade(kn_build *b, const kn_building *s, const palette *p, double w
                 continue;
             }
             bool french = street && f > 0 && (c == balcony_column || c == columns - 1 - balcony_column) && s->balconies;
-            double sill = z0 + (french ? .12 : f ? .85 : 1.05), hole[4] = {mid - wide / 2, mid + wide / 2, sill, fmin(sill + (french ? 2.1 : tall), z1 - .25)};
+            double sill = z0 + (french ? .12
+                                : f    ? .85
+                                       : 1.05),
+                   hole[4] = {mid - wide / 2, mid + wide / 2, sill, fmin(sill + (french ? 2.1 : tall), z1 - .25)};
             window_cell(b, s, p, cell, hole, rng);
             if (french && s->detail > .6) balcony(b, p, mid - bay * .44, mid + bay * .44, z0 + .1);
         }
@@ -260,10 +277,14 @@ static void dormer(kn_build *b, const palette *p, double x, double eave, double 
 }
 
 static void gable_roof(kn_build *b, const kn_building *s, const palette *p, kn_rng *rng) {
-    double hw = s->width / 2, d = s->depth, top = kn_building_height(s), slope = kn_clamp(kn_rng_uniform(rng, .6, .95), 0, 9 / d), rise = slope * d / 2, e = .35;
+    double hw = s->width / 2, d = s->depth, top = kn_building_height(s), slope = kn_clamp(kn_rng_uniform(rng, .6, .95), 0, 9 / d),
+           rise = slope * d / 2, e = .35;
     double hip = s->roof == KN_ROOF_HIP ? fmin(hw * .6, d / 2) : 0, over = s->open & (KN_WEST | KN_EAST) ? .3 : 0;
     kn_vec3 ridge[2] = {{-hw - over + hip, d / 2, top + rise}, {hw + over - hip, d / 2, top + rise}};
-    kn_vec3 eave[4] = {{-hw - over, -e, top - e * slope}, {hw + over, -e, top - e * slope}, {hw + over, d + e, top - e * slope}, {-hw - over, d + e, top - e * slope}};
+    kn_vec3 eave[4] = {{-hw - over, -e, top - e * slope},
+                       {hw + over, -e, top - e * slope},
+                       {hw + over, d + e, top - e * slope},
+                       {-hw - over, d + e, top - e * slope}};
     kn_build_use(b, p->roof);
     kn_build_quad(b, eave[0], eave[1], ridge[1], ridge[0]);
     kn_build_quad(b, eave[2], eave[3], ridge[0], ridge[1]);
@@ -285,7 +306,8 @@ static void gable_roof(kn_build *b, const kn_building *s, const palette *p, kn_r
     for (int k = 0; k < 4; k++) soffit[k] = kn_vec3_sub(eave[3 - k], kn_v3(0, 0, .16));
     kn_build_polygon(b, soffit, 4);
     for (int i = 0, n = kn_rng_int(rng, 1, 2); i < n; i++) {
-        chimney(b, p, kn_rng_uniform(rng, -hw * .8, hw * .8) * (hip > 0 ? .3 : 1), d / 2 + (i ? .5 : -.4), top + rise * .6, top + rise + .9);
+        chimney(b, p, kn_rng_uniform(rng, -hw * .8, hw * .8) * (hip > 0 ? .3 : 1), d / 2 + (i ? .5 : -.4), top + rise * .6,
+                top + rise + .9);
     }
     if (s->detail > .5 && rise > 2.6 && kn_rng_uniform(rng, 0, 1) < .6) {
         int n = (int)floor((s->width - 2 * hip - 1) / 3.2);
@@ -317,9 +339,14 @@ void kn_building_draw(kn_build *b, const kn_building *s) {
     palette p = make_palette(s, &rng);
     kn_pose base = b->pose;
     double hw = s->width / 2;
-    const struct { kn_vec3 at; double turn, width; unsigned side; } walls[4] = {
-        {{-hw, 0, 0}, 0, s->width, KN_FRONT}, {{hw, 0, 0}, M_PI / 2, s->depth, KN_EAST},
-        {{hw, s->depth, 0}, M_PI, s->width, KN_BACK}, {{-hw, s->depth, 0}, -M_PI / 2, s->depth, KN_WEST}};
+    const struct {
+        kn_vec3 at;
+        double turn, width;
+        unsigned side;
+    } walls[4] = {{{-hw, 0, 0}, 0, s->width, KN_FRONT},
+                  {{hw, 0, 0}, M_PI / 2, s->depth, KN_EAST},
+                  {{hw, s->depth, 0}, M_PI, s->width, KN_BACK},
+                  {{-hw, s->depth, 0}, -M_PI / 2, s->depth, KN_WEST}};
     for (int i = 0; i < 4; i++) {
         kn_pose local = kn_pose_from_euler(walls[i].at, walls[i].turn, 0, 0);
         b->pose = kn_pose_multiply(&base, &local);
@@ -328,6 +355,8 @@ void kn_building_draw(kn_build *b, const kn_building *s) {
         facade(b, &side, &p, walls[i].width, (s->open & walls[i].side) != 0, i == 0, &rng);
     }
     b->pose = base;
-    if (s->roof == KN_ROOF_FLAT) flat_roof(b, s, &p, &rng);
-    else gable_roof(b, s, &p, &rng);
+    if (s->roof == KN_ROOF_FLAT)
+        flat_roof(b, s, &p, &rng);
+    else
+        gable_roof(b, s, &p, &rng);
 }

@@ -34,7 +34,8 @@ kn_light kn_lamp_post_draw(kn_build *b, double h, double arm, int style) {
     }
     kn_build_use(b, kn_lamp_matter(.85, .80, .66, KN_EMITTER_STREET, 6, KN_SEMANTIC_POLE));
     if (style == 0) {
-        kn_build_quad(b, kn_v3(-.09, -arm + .02, h - .075), kn_v3(-.09, -arm - .44, h - .075), kn_v3(.09, -arm - .44, h - .075), kn_v3(.09, -arm + .02, h - .075));
+        kn_build_quad(b, kn_v3(-.09, -arm + .02, h - .075), kn_v3(-.09, -arm - .44, h - .075), kn_v3(.09, -arm - .44, h - .075),
+                      kn_v3(.09, -arm + .02, h - .075));
         kn_build_box(b, kn_v3(-.08, -arm - .42, h - .10), kn_v3(.08, -arm, h - .076), KN_BOX_ALL);
     } else {
         kn_build_cylinder(b, kn_v3(0, 0, h), kn_v3(0, 0, h + .28), .12, .19, 10, 0);
@@ -48,7 +49,8 @@ kn_light kn_lamp_post_draw(kn_build *b, double h, double arm, int style) {
 void kn_bench_draw(kn_build *b) {
     kn_build_use(b, thing(.22, .12, .055, .7, KN_TEXTURE_BARK));
     for (int i = 0; i < 4; i++) kn_build_box(b, kn_v3(-.85, -.42 + i * .12, .43), kn_v3(.85, -.33 + i * .12, .47), KN_BOX_ALL);
-    for (int i = 0; i < 3; i++) kn_build_box(b, kn_v3(-.85, .10 + i * .03, .56 + i * .13), kn_v3(.85, .13 + i * .03, .65 + i * .13), KN_BOX_ALL);
+    for (int i = 0; i < 3; i++)
+        kn_build_box(b, kn_v3(-.85, .10 + i * .03, .56 + i * .13), kn_v3(.85, .13 + i * .03, .65 + i * .13), KN_BOX_ALL);
     kn_build_use(b, pole_matter());
     for (int s = -1; s <= 1; s += 2) {
         kn_build_box(b, kn_v3(s * .7 - .03, -.40, -.1), kn_v3(s * .7 + .03, -.34, .43), KN_BOX_ALL);
@@ -144,7 +146,9 @@ static void panel(kn_build *b, double x, double y0, double y1, double z0, double
     kn_build_quad(b, kn_v3(x, y1, z0), kn_v3(x, y0, z0), kn_v3(x, y0, z1), kn_v3(x, y1, z1));
 }
 
-static kn_material sign_matter(double r, double g, double b) { return kn_matter(r, g, b, .35, KN_TEXTURE_FLAT, KN_SEMANTIC_TRAFFIC_SIGN, .2); }
+static kn_material sign_matter(double r, double g, double b) {
+    return kn_matter(r, g, b, .35, KN_TEXTURE_FLAT, KN_SEMANTIC_TRAFFIC_SIGN, .2);
+}
 
 /* Seven-segment digits; y grows to the left of the reader. */
 static void digits(kn_build *b, double x, double z, double size, int value) {
@@ -165,7 +169,8 @@ static void digits(kn_build *b, double x, double z, double size, int value) {
 }
 
 static void sign_face(kn_build *b, kn_sign sign, double value, double z, double r) {
-    kn_material red = sign_matter(.48, .02, .025), white = sign_matter(.72, .72, .70), blue = sign_matter(.02, .10, .42), black = sign_matter(.015, .015, .015), yellow = sign_matter(.72, .48, .02);
+    kn_material red = sign_matter(.48, .02, .025), white = sign_matter(.72, .72, .70), blue = sign_matter(.02, .10, .42),
+                black = sign_matter(.015, .015, .015), yellow = sign_matter(.72, .48, .02);
     double x = -.05, up = M_PI;
     kn_build_use(b, sign_matter(.3, .3, .3)); /* the grey back */
     switch (sign) {
@@ -188,7 +193,9 @@ static void sign_face(kn_build *b, kn_sign sign, double value, double z, double 
         kn_build_use(b, white), plate(b, x, z, r * 1.1, 4, 0);
         kn_build_use(b, yellow), plate(b, x - .004, z, r * .8, 4, 0);
         break;
-    case KN_SIGN_INFO: case KN_SIGN_PARKING: case KN_SIGN_CROSSING:
+    case KN_SIGN_INFO:
+    case KN_SIGN_PARKING:
+    case KN_SIGN_CROSSING:
         kn_build_use(b, blue), panel(b, x, -r, r, z - r, z + r);
         kn_build_use(b, white);
         if (sign == KN_SIGN_CROSSING) {
@@ -214,8 +221,10 @@ void kn_sign_draw(kn_build *b, kn_sign sign, double value, double height) {
     kn_build_cylinder(b, kn_v3(0, 0, -.3), kn_v3(0, 0, height + r), .035, .035, 7, 2);
     kn_build_use(b, sign_matter(.25, .25, .25)); /* grey back, just behind the face */
     int n = sign == KN_SIGN_YIELD || sign == KN_SIGN_WARNING ? 3 : sign == KN_SIGN_STOP ? 8 : sign == KN_SIGN_PRIORITY ? 4 : 18;
-    if (sign >= KN_SIGN_INFO) panel(b, -.045, -r, r, height - r, height + r);
-    else plate(b, -.045, height, n == 3 ? r * 1.24 : n == 18 ? r * .99 : r * 1.09, n, sign == KN_SIGN_YIELD ? M_PI : n == 8 ? M_PI / 8 : 0);
+    if (sign >= KN_SIGN_INFO)
+        panel(b, -.045, -r, r, height - r, height + r);
+    else
+        plate(b, -.045, height, n == 3 ? r * 1.24 : n == 18 ? r * .99 : r * 1.09, n, sign == KN_SIGN_YIELD ? M_PI : n == 8 ? M_PI / 8 : 0);
     sign_face(b, sign, value, height, r);
 }
 
@@ -226,14 +235,16 @@ static void signal_head(kn_build *b, double x, double y, double z, int state) {
     kn_build_box(b, kn_v3(x - .122, y - .28, z - .62), kn_v3(x - .118, y + .28, z + .62), KN_BOX_BACK | KN_BOX_FRONT); /* backing board */
     for (int i = 0; i < 3; i++) {
         double lz = z + .32 * (1 - i), d = i == state ? 1 : .10;
-        kn_material lens = i == state ? kn_lamp_matter(c[i][0], c[i][1], c[i][2], KN_EMITTER_ALWAYS, 3, KN_SEMANTIC_TRAFFIC_LIGHT)
-                                      : kn_matter(c[i][0] * d, c[i][1] * d, c[i][2] * d, .2, KN_TEXTURE_FLAT, KN_SEMANTIC_TRAFFIC_LIGHT, .2);
+        kn_material lens = i == state
+                               ? kn_lamp_matter(c[i][0], c[i][1], c[i][2], KN_EMITTER_ALWAYS, 3, KN_SEMANTIC_TRAFFIC_LIGHT)
+                               : kn_matter(c[i][0] * d, c[i][1] * d, c[i][2] * d, .2, KN_TEXTURE_FLAT, KN_SEMANTIC_TRAFFIC_LIGHT, .2);
         kn_build_use(b, lens);
         kn_build_cylinder(b, kn_v3(x - .12, y, lz), kn_v3(x - .14, y, lz), .115, .10, 12, 2);
         kn_build_use(b, kn_matter(.018, .02, .02, .5, KN_TEXTURE_PAINT, KN_SEMANTIC_TRAFFIC_LIGHT, .2));
         for (int k = 0; k < 5; k++) { /* visor */
             double a0 = M_PI * k / 5., a1 = M_PI * (k + 1) / 5.;
-            kn_build_quad(b, kn_v3(x - .12, y + .13 * cos(a0), lz + .13 * sin(a0)), kn_v3(x - .12, y + .13 * cos(a1), lz + .13 * sin(a1)), kn_v3(x - .30, y + .125 * cos(a1), lz + .125 * sin(a1)), kn_v3(x - .30, y + .125 * cos(a0), lz + .125 * sin(a0)));
+            kn_build_quad(b, kn_v3(x - .12, y + .13 * cos(a0), lz + .13 * sin(a0)), kn_v3(x - .12, y + .13 * cos(a1), lz + .13 * sin(a1)),
+                          kn_v3(x - .30, y + .125 * cos(a1), lz + .125 * sin(a1)), kn_v3(x - .30, y + .125 * cos(a0), lz + .125 * sin(a0)));
         }
     }
 }
@@ -253,13 +264,15 @@ void kn_traffic_light_draw(kn_build *b, int state, double height, double arm) {
 void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
     kn_build_use(b, pole_matter());
     for (int s = -1; s <= 1; s += 2) {
-        for (int k = 0; k < 2; k++) kn_build_box(b, kn_v3(k * .9 - .1, s * half - .14, -1), kn_v3(k * .9 + .1, s * half + .14, clearance + 1.4), KN_BOX_ALL);
+        for (int k = 0; k < 2; k++)
+            kn_build_box(b, kn_v3(k * .9 - .1, s * half - .14, -1), kn_v3(k * .9 + .1, s * half + .14, clearance + 1.4), KN_BOX_ALL);
     }
     for (int k = 0; k < 4; k++) {
         double x = k & 1 ? .9 : 0, z = clearance + (k & 2 ? 1.3 : .2);
         kn_build_box(b, kn_v3(x - .06, -half, z - .06), kn_v3(x + .06, half, z + .06), KN_BOX_ALL);
     }
-    for (double y = -half; y < half - .1; y += 1.4) kn_build_cylinder(b, kn_v3(0, y, clearance + .2), kn_v3(0, fmin(y + 1.4, half), clearance + 1.3), .03, .03, 4, 0);
+    for (double y = -half; y < half - .1; y += 1.4)
+        kn_build_cylinder(b, kn_v3(0, y, clearance + .2), kn_v3(0, fmin(y + 1.4, half), clearance + 1.3), .03, .03, 4, 0);
     kn_material blue = sign_matter(.02, .10, .42), white = sign_matter(.72, .72, .70);
     kn_rng rng;
     kn_rng_init(&rng, seed);
@@ -270,11 +283,13 @@ void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
         double c = -half + half * (i % n + .5) / n, w = fmin(3.4, half / n * .85), z0 = clearance + .05, z1 = clearance + 2.6;
         kn_build_use(b, white), panel(b, -.12, c - w / 2, c + w / 2, z0, z1);
         kn_build_use(b, blue), panel(b, -.125, c - w / 2 + .06, c + w / 2 - .06, z0 + .06, z1 - .06);
-        kn_build_use(b, sign_matter(.2, .2, .2)), kn_build_quad(b, kn_v3(-.115, c - w / 2, z0), kn_v3(-.115, c + w / 2, z0), kn_v3(-.115, c + w / 2, z1), kn_v3(-.115, c - w / 2, z1));
+        kn_build_use(b, sign_matter(.2, .2, .2)), kn_build_quad(b, kn_v3(-.115, c - w / 2, z0), kn_v3(-.115, c + w / 2, z0),
+                                                                kn_v3(-.115, c + w / 2, z1), kn_v3(-.115, c - w / 2, z1));
         kn_build_use(b, white);
         for (int line = 0; line < 3; line++) { /* lines of text as blocks, and an arrow */
             double z = z1 - .45 - line * .55, y = c + w / 2 - .35;
-            for (int word = 0, words = kn_rng_int(&rng, 4, 8); word < words && y > c - w / 2 + .75; word++, y -= .27) panel(b, -.13, y - .18, y, z - .13, z + .13);
+            for (int word = 0, words = kn_rng_int(&rng, 4, 8); word < words && y > c - w / 2 + .75; word++, y -= .27)
+                panel(b, -.13, y - .18, y, z - .13, z + .13);
         }
         double ay = c - w / 2 + .45;
         panel(b, -.13, ay - .06, ay + .06, z0 + .5, z0 + 1.3);

@@ -37,9 +37,11 @@ void kn_model_lamp(kn_model_build *m, kn_emitter emitter) {
 
 void kn_model_head_light(kn_model_build *m, double x, double y, double z) {
     if (m->model->lamp_count >= (int)KN_COUNT(m->model->lamps)) return;
-    m->model->lamps[m->model->lamp_count++] = (kn_light){
-        .position = kn_v3(x + .05, y + m->y0, z), .direction = kn_vec3_normalize(kn_v3(1, y > 0 ? .02 : -.02, -.035)),
-        .color = {190, 185, 170}, .cone_cos = (float)cos(.42), .range = 60};
+    m->model->lamps[m->model->lamp_count++] = (kn_light){.position = kn_v3(x + .05, y + m->y0, z),
+                                                         .direction = kn_vec3_normalize(kn_v3(1, y > 0 ? .02 : -.02, -.035)),
+                                                         .color = {190, 185, 170},
+                                                         .cone_cos = (float)cos(.42),
+                                                         .range = 60};
 }
 
 /* --- wheels ------------------------------------------------------------------------------------------------------- */
@@ -136,8 +138,8 @@ void kn_model_cone(kn_model_build *m) {
     for (int i = 0; i < 5; i++) {
         double c = i % 2 ? .72 : 0;
         kn_model_plain(m, fmax(orange[0], c), fmax(orange[1], c), fmax(orange[2], c), .5, KN_TEXTURE_FLAT);
-        kn_build_cylinder(&m->body, kn_v3(xc, 0, m->z0 + z[i] * h), kn_v3(xc, 0, m->z0 + z[i + 1] * h),
-                          r * .78 * (1.06 - z[i]), r * .78 * (1.06 - z[i + 1]), 14, i == 4 ? 2 : 0);
+        kn_build_cylinder(&m->body, kn_v3(xc, 0, m->z0 + z[i] * h), kn_v3(xc, 0, m->z0 + z[i + 1] * h), r * .78 * (1.06 - z[i]),
+                          r * .78 * (1.06 - z[i + 1]), 14, i == 4 ? 2 : 0);
     }
 }
 
@@ -152,8 +154,10 @@ void kn_model_barrier(kn_model_build *m) {
     int boards = (int)fmax(2, round(length / .35));
     for (int i = 0; i < boards; i++) { /* red and white boards with chevrons as slanted pieces */
         double x0 = -length / 2 + length * i / boards, x1 = -length / 2 + length * (i + 1) / boards;
-        if (i % 2) kn_model_plain(m, .75, .75, .73, .4, KN_TEXTURE_FLAT);
-        else kn_model_plain(m, .55, .03, .025, .4, KN_TEXTURE_FLAT);
+        if (i % 2)
+            kn_model_plain(m, .75, .75, .73, .4, KN_TEXTURE_FLAT);
+        else
+            kn_model_plain(m, .55, .03, .025, .4, KN_TEXTURE_FLAT);
         kn_build_box(&m->body, kn_v3(x0, -half * .25, h * .62), kn_v3(x1, half * .25, h), KN_BOX_ALL);
         kn_build_box(&m->body, kn_v3(x0, -half * .25, h * .22), kn_v3(x1, half * .25, h * .38), KN_BOX_ALL);
     }
@@ -161,7 +165,8 @@ void kn_model_barrier(kn_model_build *m) {
     for (int i = -1; i <= 1; i += 2) {
         double x = i * (length / 2 - .14 * fmin(length, 1));
         kn_build_box(&m->body, kn_v3(x - .04, -half * .2, .05), kn_v3(x + .04, half * .2, h * .97), KN_BOX_ALL);
-        kn_build_box(&m->body, kn_v3(fmax(x - .12, -length / 2), -half, 0), kn_v3(fmin(x + .12, length / 2), half, fmin(.12, h * .2)), KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(fmax(x - .12, -length / 2), -half, 0), kn_v3(fmin(x + .12, length / 2), half, fmin(.12, h * .2)),
+                     KN_BOX_ALL);
     }
     m->body.pose = keep;
 }
@@ -176,8 +181,10 @@ void kn_model_object(kn_model_build *m) {
 
 static kn_semantic semantic_of(kn_actor_class kind) {
     switch (kind) {
-    case KN_ACTOR_CAR: case KN_ACTOR_VAN: return KN_SEMANTIC_CAR;
-    case KN_ACTOR_TRUCK: case KN_ACTOR_TRAILER: return KN_SEMANTIC_TRUCK;
+    case KN_ACTOR_CAR:
+    case KN_ACTOR_VAN: return KN_SEMANTIC_CAR;
+    case KN_ACTOR_TRUCK:
+    case KN_ACTOR_TRAILER: return KN_SEMANTIC_TRUCK;
     case KN_ACTOR_BUS: return KN_SEMANTIC_BUS;
     case KN_ACTOR_MOTORBIKE: return KN_SEMANTIC_MOTORCYCLE;
     case KN_ACTOR_BICYCLE: return KN_SEMANTIC_BICYCLE;
@@ -211,7 +218,8 @@ static void fit_to_box(kn_model_build *m) {
 
 static void build_kind(kn_model_build *m) {
     switch (m->actor->kind) {
-    case KN_ACTOR_CAR: case KN_ACTOR_VAN: kn_model_car(m); break;
+    case KN_ACTOR_CAR:
+    case KN_ACTOR_VAN: kn_model_car(m); break;
     case KN_ACTOR_TRUCK: kn_model_truck(m); break;
     case KN_ACTOR_TRAILER: kn_model_trailer(m); break;
     case KN_ACTOR_BUS: kn_model_bus(m); break;
@@ -234,9 +242,16 @@ void kn_actor_model_finish(kn_actor_model *model) {
 bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const kn_actor *actor, double detail, kn_error *error) {
     memset(model, 0, sizeof *model);
     double length = fmax(actor->length, .05), width = fmax(actor->width, .05), height = fmax(actor->height, .05);
-    kn_model_build m = {.model = model, .actor = actor, .detail = detail, .semantic = semantic_of(actor->kind),
-                        .x0 = actor->center[0] - length / 2, .x1 = actor->center[0] + length / 2, .hw = width / 2,
-                        .z0 = actor->center[2] - height / 2, .z1 = actor->center[2] + height / 2, .y0 = actor->center[1]};
+    kn_model_build m = {.model = model,
+                        .actor = actor,
+                        .detail = detail,
+                        .semantic = semantic_of(actor->kind),
+                        .x0 = actor->center[0] - length / 2,
+                        .x1 = actor->center[0] + length / 2,
+                        .hw = width / 2,
+                        .z0 = actor->center[2] - height / 2,
+                        .z1 = actor->center[2] + height / 2,
+                        .y0 = actor->center[1]};
     kn_build_init(&m.body, world, &model->body, error);
     m.body.pose.translation = kn_v3(0, m.y0, 0);
     m.body.instance = (uint16_t)actor->instance;

@@ -101,7 +101,10 @@ static double side_phi(const car *c, double x) {
     double low = .21, high = .79;
     for (int i = 0; i < 30; i++) {
         double mid = (low + high) / 2;
-        if (shell(c, mid, .5).x > x) low = mid; else high = mid;
+        if (shell(c, mid, .5).x > x)
+            low = mid;
+        else
+            high = mid;
     }
     return (low + high) / 2;
 }
@@ -226,7 +229,8 @@ typedef struct pillar {
 static int greenhouse_lines(const car *c, double taper, pillar *p) {
     const car_style *s = c->style;
     double hb = c->hw * .925, ht = c->hw * s->roof_width, L = c->length;
-    double xc = fraction_x(c, s->cowl), xw = fraction_x(c, s->screen_top), xe = fraction_x(c, s->roof_end), xr = fraction_x(c, s->rear_base);
+    double xc = fraction_x(c, s->cowl), xw = fraction_x(c, s->screen_top), xe = fraction_x(c, s->roof_end),
+           xr = fraction_x(c, s->rear_base);
     bool van = s->side_windows == 1;
     int n = 0;
     p[n++] = (pillar){xc, 0, xw, 0, GLASS};
@@ -350,14 +354,16 @@ static void build_rear(kn_model_build *m, const car *c, int look) {
         kn_model_lamp(m, KN_EMITTER_REVERSE);
         patch(m, c, in - .025, in - .005, low + .06, high - .06, .009, 1, 1, side);
         kn_model_rubber(m);
-        patch(m, c, .775, 1, .04, .20, .005, 5, 1, side);  /* diffuser */
+        patch(m, c, .775, 1, .04, .20, .005, 5, 1, side); /* diffuser */
         patch(m, c, .80, 1, .545, .56, .003, 4, 1, side); /* lower edge of the boot lid */
         if (m->detail > .7) patch(m, c, in - .002, in + .002, .56, 1, .003, 1, 3, side);
         kn_model_plain(m, .30, .02, .015, .3, KN_TEXTURE_FLAT); /* reflector */
         patch(m, c, .81, .85, .27, .32, .006, 1, 1, side);
         kn_model_metal(m, .4);
         kn_vec3 pipe = shell(c, .86, .05);
-        if (tall) kn_build_cylinder(&m->body, kn_v3(pipe.x + .12, pipe.y * side, pipe.z), kn_v3(pipe.x + .01, pipe.y * side, pipe.z), .035, .035, 8, 0);
+        if (tall)
+            kn_build_cylinder(&m->body, kn_v3(pipe.x + .12, pipe.y * side, pipe.z), kn_v3(pipe.x + .01, pipe.y * side, pipe.z), .035, .035,
+                              8, 0);
     }
     kn_vec3 p = shell(c, 1, .72);
     number_plate(m, fmax(c->x0, p.x - .008), p.z - .08, -1);
@@ -371,7 +377,8 @@ static void build_sides(kn_model_build *m, const car *c, bool cladding) {
     const car_style *s = c->style;
     double a = fraction_x(c, s->cowl + .075), end = fraction_x(c, fmin(s->rear_base - .09, .87)), L = c->length;
     bool van = s->side_windows == 1;
-    double gaps[3] = {a, van ? a - .17 * L : kn_mix(a, end, .47), van ? a - .36 * L : fmax(kn_mix(a, end, .93), c->axle[0] + c->arch * .35)};
+    double gaps[3] = {a, van ? a - .17 * L : kn_mix(a, end, .47),
+                      van ? a - .36 * L : fmax(kn_mix(a, end, .93), c->axle[0] + c->arch * .35)};
     for (int side = 1; side >= -1; side -= 2) {
         kn_model_rubber(m);
         for (int i = 0; i < 3 && m->detail > .5; i++) {
@@ -390,17 +397,22 @@ static void build_sides(kn_model_build *m, const car *c, bool cladding) {
             kn_vec3 p = shell(c, side_phi(c, x), .80);
             double y = fmin(p.y + .022, c->hw);
             kn_model_paint(m);
-            kn_build_box(&m->body, kn_v3(p.x - .11, side > 0 ? y - .05 : -y, p.z - .014), kn_v3(p.x + .11, side > 0 ? y : -y + .05, p.z + .014), KN_BOX_ALL & ~(side > 0 ? KN_BOX_RIGHT : KN_BOX_LEFT));
+            kn_build_box(&m->body, kn_v3(p.x - .11, side > 0 ? y - .05 : -y, p.z - .014),
+                         kn_v3(p.x + .11, side > 0 ? y : -y + .05, p.z + .014), KN_BOX_ALL & ~(side > 0 ? KN_BOX_RIGHT : KN_BOX_LEFT));
         }
         kn_vec3 q = shell(c, side_phi(c, a - .01 * L), 1);
         double mz = q.z + .075, my = c->hw - .085;
         kn_model_paint(m);
         kn_build_ellipsoid(&m->body, kn_v3(q.x - .02, side * my, mz), kn_v3(.075, .085, .065), 10, 6);
         kn_model_glass(m);
-        kn_vec3 g[4] = {{q.x - .098, side * my + .06, mz - .04}, {q.x - .098, side * my - .06, mz - .04}, {q.x - .098, side * my - .06, mz + .04}, {q.x - .098, side * my + .06, mz + .04}};
+        kn_vec3 g[4] = {{q.x - .098, side * my + .06, mz - .04},
+                        {q.x - .098, side * my - .06, mz - .04},
+                        {q.x - .098, side * my - .06, mz + .04},
+                        {q.x - .098, side * my + .06, mz + .04}};
         kn_build_quad(&m->body, g[0], g[1], g[2], g[3]);
         kn_model_rubber(m);
-        kn_build_box(&m->body, kn_v3(q.x - .03, side > 0 ? my - .12 : -my - .0, q.z - .01), kn_v3(q.x + .03, side > 0 ? my : -my + .12, q.z + .04), KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(q.x - .03, side > 0 ? my - .12 : -my - .0, q.z - .01),
+                     kn_v3(q.x + .03, side > 0 ? my : -my + .12, q.z + .04), KN_BOX_ALL);
     }
 }
 
@@ -429,10 +441,14 @@ static void build_roof_details(kn_model_build *m, const car *c) {
 
 static car car_shape(kn_model_build *m, int *style) {
     double length = m->x1 - m->x0, height = m->z1 - m->z0, ratio = height / length;
-    if (m->actor->kind == KN_ACTOR_VAN) *style = 4;
-    else if (height > 1.58) *style = 3;
-    else if (length < 4.25) *style = 2;
-    else *style = kn_rng_uniform(&m->rng, 0, 1) < .45 ? 1 : 0;
+    if (m->actor->kind == KN_ACTOR_VAN)
+        *style = 4;
+    else if (height > 1.58)
+        *style = 3;
+    else if (length < 4.25)
+        *style = 2;
+    else
+        *style = kn_rng_uniform(&m->rng, 0, 1) < .45 ? 1 : 0;
     (void)ratio;
     car c = {.style = &styles[*style], .x0 = m->x0, .x1 = m->x1, .hw = m->hw, .z0 = m->z0, .length = length, .height = height};
     c.wheel = kn_clamp(c.style->wheel * height, .07 * length * .8, .085 * length);

@@ -57,7 +57,8 @@ static void goods_box(kn_model_build *m, double x0, double x1, double floor_z, d
     const double *c = m->actor->color;
     bool white = kn_rng_uniform(&m->rng, 0, 1) < .55;
     double k = white ? .62 : .45;
-    kn_model_plain(m, white ? .72 : kn_mix(c[0], .5, .2), white ? .72 : kn_mix(c[1], .5, .2), white ? .70 : kn_mix(c[2], .5, .2), .45, KN_TEXTURE_PAINT);
+    kn_model_plain(m, white ? .72 : kn_mix(c[0], .5, .2), white ? .72 : kn_mix(c[1], .5, .2), white ? .70 : kn_mix(c[2], .5, .2), .45,
+                   KN_TEXTURE_PAINT);
     kn_build_soft_box(&m->body, kn_v3(x0, -hw, floor_z), kn_v3(x1, hw, top), .04);
     kn_model_paint(m);
     double band = kn_rng_uniform(&m->rng, .35, .55), h = top - floor_z, L = x1 - x0;
@@ -97,13 +98,15 @@ static void side_skirts(kn_model_build *m, double x0, double x1, double z0, doub
 static void cab(kn_model_build *m, double x0, double x1, double base, double top) {
     double h = top - base, hw = m->hw;
     const double px[] = {x1 - .10, x1 - .02, x1, x1 - .01, x1 - .05, x1 - .22, x1 - .34, x0 + .1, x0};
-    const double pz[] = {base, base + .06, base + .2 * h, base + .42 * h, base + .47 * h, base + .86 * h, base + .96 * h, base + h, base + .97 * h};
+    const double pz[] = {base,           base + .06,     base + .2 * h, base + .42 * h, base + .47 * h,
+                         base + .86 * h, base + .96 * h, base + h,      base + .97 * h};
     enum { N = 9, COLUMNS = 7 };
     static const double across[COLUMNS] = {-1, -.97, -.8, 0, .8, .97, 1}, back[COLUMNS] = {.14, .05, .02, 0, .02, .05, .14};
     kn_vec3 points[N * COLUMNS];
     for (int i = 0; i < N; i++) {
         for (int j = 0; j < COLUMNS; j++) {
-            points[i * COLUMNS + j] = kn_v3(px[i] - back[j] * (i < 7), across[j] * hw * (i >= 5 ? .965 : .99), pz[i] - (i >= 6 ? back[j] * .3 : 0));
+            points[i * COLUMNS + j] =
+                kn_v3(px[i] - back[j] * (i < 7), across[j] * hw * (i >= 5 ? .965 : .99), pz[i] - (i >= 6 ? back[j] * .3 : 0));
         }
     }
     uint16_t materials[(N - 1) * (COLUMNS - 1)], kinds[3];
@@ -111,7 +114,8 @@ static void cab(kn_model_build *m, double x0, double x1, double base, double top
     kn_model_glass(m), kinds[1] = m->body.material;
     kn_model_rubber(m), kinds[2] = m->body.material;
     for (int i = 0; i < N - 1; i++) {
-        for (int j = 0; j < COLUMNS - 1; j++) materials[i * (COLUMNS - 1) + j] = kinds[i == 4 && j > 0 && j < COLUMNS - 2 ? 1 : i == 0 ? 2 : 0];
+        for (int j = 0; j < COLUMNS - 1; j++)
+            materials[i * (COLUMNS - 1) + j] = kinds[i == 4 && j > 0 && j < COLUMNS - 2 ? 1 : i == 0 ? 2 : 0];
     }
     kn_build_grid(&m->body, points, COLUMNS, N, false, materials);
     for (int side = -1; side <= 1; side += 2) { /* sides: outline as a fan, then door glass and lines */
@@ -136,7 +140,8 @@ static void cab(kn_model_build *m, double x0, double x1, double base, double top
 
 static void cab_face(kn_model_build *m, double x1, double base, double h) {
     kn_model_rubber(m);
-    for (int i = 0; i < 4; i++) panel_x(m, x1 + .006, -m->hw * .6, m->hw * .6, base + (.20 + .055 * i) * h, base + (.235 + .055 * i) * h, 1);
+    for (int i = 0; i < 4; i++)
+        panel_x(m, x1 + .006, -m->hw * .6, m->hw * .6, base + (.20 + .055 * i) * h, base + (.235 + .055 * i) * h, 1);
     panel_x(m, x1 - .012, -m->hw * .8, m->hw * .8, base + .04, base + .09, 1);
     for (int side = -1; side <= 1; side += 2) {
         double y = side * m->hw * .74;
@@ -172,7 +177,8 @@ void kn_model_truck(kn_model_build *m) {
         side_skirts(m, t + 2, drive - 1, m->z0 + .4, floor_z - .1);
         kn_model_metal(m, .5);
         for (int side = -1; side <= 1; side += 2) {
-            kn_build_cylinder(&m->body, kn_v3(drive + .9, side * (m->hw - .35), m->z0 + .68), kn_v3(drive + 2.0, side * (m->hw - .35), m->z0 + .68), .30, .30, 12, 3);
+            kn_build_cylinder(&m->body, kn_v3(drive + .9, side * (m->hw - .35), m->z0 + .68),
+                              kn_v3(drive + 2.0, side * (m->hw - .35), m->z0 + .68), .30, .30, 12, 3);
         }
     } else {
         double rear = fabs(m->x0) > .1 * length && m->x0 < 0 && -m->x0 < .4 * length ? 0 : m->x0 + .24 * length;
@@ -219,7 +225,8 @@ static void bus_sides(kn_model_build *m, double base, double h) {
         panel_y(m, y + side * .002, m->x0 + .1, m->x1 - .1, base + .26 * h, base + .30 * h, side);
         double w = m->hw + .03;
         kn_model_rubber(m);
-        kn_build_soft_box(&m->body, kn_v3(m->x1 - .12, side > 0 ? w - .15 : -w, base + .55 * h), kn_v3(m->x1, side > 0 ? w : -w + .15, base + .75 * h), .03);
+        kn_build_soft_box(&m->body, kn_v3(m->x1 - .12, side > 0 ? w - .15 : -w, base + .55 * h),
+                          kn_v3(m->x1, side > 0 ? w : -w + .15, base + .75 * h), .03);
     }
 }
 

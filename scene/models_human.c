@@ -3,7 +3,8 @@
 
 static const double skins[][3] = {{.58, .36, .26}, {.46, .27, .18}, {.28, .15, .09}, {.12, .065, .04}, {.62, .42, .32}};
 static const double hairs[][3] = {{.02, .015, .012}, {.07, .035, .015}, {.22, .13, .05}, {.30, .28, .26}, {.14, .05, .02}};
-static const double trousers_colors[][3] = {{.03, .05, .11}, {.02, .02, .025}, {.16, .13, .09}, {.08, .08, .085}, {.05, .06, .04}, {.25, .21, .15}};
+static const double trousers_colors[][3] = {{.03, .05, .11},  {.02, .02, .025}, {.16, .13, .09},
+                                            {.08, .08, .085}, {.05, .06, .04},  {.25, .21, .15}};
 
 /* A limb from a to b with a round joint at b. */
 static void limb(kn_model_build *m, kn_vec3 a, kn_vec3 b, double ra, double rb) {
@@ -19,7 +20,8 @@ static kn_vec3 swing(kn_vec3 from, double length, double angle, double outward) 
 static void leg(kn_model_build *m, kn_vec3 hip, double h, double angle, double knee, const double cloth[3], const double shoe[3]) {
     kn_vec3 k = swing(hip, .235 * h, angle, 0), f = swing(k, .235 * h, angle - knee, 0);
     kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
-    kn_build_ellipsoid(&m->body, kn_vec3_add(hip, kn_v3(0, hip.y > 0 ? -.006 * h : .006 * h, .005 * h)), kn_v3(.062 * h, .056 * h, .06 * h), 8, 5);
+    kn_build_ellipsoid(&m->body, kn_vec3_add(hip, kn_v3(0, hip.y > 0 ? -.006 * h : .006 * h, .005 * h)), kn_v3(.062 * h, .056 * h, .06 * h),
+                       8, 5);
     limb(m, hip, k, .048 * h, .034 * h);
     limb(m, k, f, .034 * h, .024 * h);
     kn_model_plain(m, shoe[0], shoe[1], shoe[2], .6, KN_TEXTURE_FABRIC);
@@ -28,7 +30,8 @@ static void leg(kn_model_build *m, kn_vec3 hip, double h, double angle, double k
     kn_build_ellipsoid(&m->body, kn_mix3(f, toe, .45), kn_v3(.078 * h, .028 * h, .024 * h), 8, 5);
 }
 
-static void arm(kn_model_build *m, kn_vec3 shoulder, double h, double angle, double elbow, double outward, const double cloth[3], const double skin[3], bool bare) {
+static void arm(kn_model_build *m, kn_vec3 shoulder, double h, double angle, double elbow, double outward, const double cloth[3],
+                const double skin[3], bool bare) {
     kn_vec3 e = swing(shoulder, .165 * h, angle, outward), w = swing(e, .15 * h, angle + elbow, -outward * .4);
     kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
     kn_build_ellipsoid(&m->body, shoulder, kn_v3(.038 * h, .034 * h, .036 * h), 8, 4);
@@ -59,7 +62,8 @@ static void trunk(kn_model_build *m, kn_vec3 pelvis, double h, double lean, bool
 static void head(kn_model_build *m, kn_vec3 neck, double h, const double skin[3], const double hair[3], bool helmet) {
     int n = m->detail > .7 ? 12 : 8;
     kn_model_plain(m, skin[0], skin[1], skin[2], .55, KN_TEXTURE_SKIN);
-    kn_build_cylinder(&m->body, kn_vec3_sub(neck, kn_v3(0, 0, .03 * h)), kn_vec3_add(neck, kn_v3(.005 * h, 0, .05 * h)), .028 * h, .026 * h, 8, 0);
+    kn_build_cylinder(&m->body, kn_vec3_sub(neck, kn_v3(0, 0, .03 * h)), kn_vec3_add(neck, kn_v3(.005 * h, 0, .05 * h)), .028 * h, .026 * h,
+                      8, 0);
     kn_vec3 c = kn_vec3_add(neck, kn_v3(.012 * h, 0, .088 * h));
     kn_build_ellipsoid(&m->body, c, kn_v3(.050 * h, .042 * h, .064 * h), n, 8);
     kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(.05 * h, 0, -.008 * h)), kn_v3(.012 * h, .008 * h, .012 * h), 5, 3); /* nose */
@@ -86,22 +90,31 @@ void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double h, const kn_human_
     kn_model_plain(m, top[0], top[1], top[2], .85, KN_TEXTURE_FABRIC);
     trunk(m, pelvis, h, pose->lean, coat);
     kn_vec3 chest = kn_vec3_add(pelvis, kn_v3(.265 * h * sin(pose->lean), 0, .265 * h * cos(pose->lean)));
-    arm(m, kn_vec3_add(chest, kn_v3(0, .102 * h, -.006 * h)), h, pose->shoulder_left, pose->elbow, m->actor->kind == KN_ACTOR_PEDESTRIAN ? .14 : .05, top, skin, bare);
-    arm(m, kn_vec3_add(chest, kn_v3(0, -.102 * h, -.006 * h)), h, pose->shoulder_right, pose->elbow, m->actor->kind == KN_ACTOR_PEDESTRIAN ? -.14 : -.05, top, skin, bare);
+    arm(m, kn_vec3_add(chest, kn_v3(0, .102 * h, -.006 * h)), h, pose->shoulder_left, pose->elbow,
+        m->actor->kind == KN_ACTOR_PEDESTRIAN ? .14 : .05, top, skin, bare);
+    arm(m, kn_vec3_add(chest, kn_v3(0, -.102 * h, -.006 * h)), h, pose->shoulder_right, pose->elbow,
+        m->actor->kind == KN_ACTOR_PEDESTRIAN ? -.14 : -.05, top, skin, bare);
     kn_vec3 neck = kn_vec3_add(pelvis, kn_v3(.335 * h * sin(pose->lean), 0, .335 * h * cos(pose->lean)));
     head(m, neck, h, skin, hair, helmet);
 }
 
 void kn_model_pedestrian(kn_model_build *m) {
     double h = m->z1 - m->z0, stride = kn_rng_uniform(&m->rng, .32, .48), sign = kn_rng_int(&m->rng, 0, 1) ? 1 : -1;
-    kn_human_pose pose = {.hip_left = stride * sign, .hip_right = -stride * sign, .knee_left = sign > 0 ? .12 : .55, .knee_right = sign > 0 ? .55 : .12,
-                          .shoulder_left = -.45 * sign, .shoulder_right = .45 * sign, .elbow = .45, .lean = .04};
+    kn_human_pose pose = {.hip_left = stride * sign,
+                          .hip_right = -stride * sign,
+                          .knee_left = sign > 0 ? .12 : .55,
+                          .knee_right = sign > 0 ? .55 : .12,
+                          .shoulder_left = -.45 * sign,
+                          .shoulder_right = .45 * sign,
+                          .elbow = .45,
+                          .lean = .04};
     double xc = (m->x0 + m->x1) / 2;
     kn_model_human(m, kn_v3(xc, 0, m->z0 + .505 * h), h, &pose, false);
     if (kn_rng_uniform(&m->rng, 0, 1) < .35) { /* a rucksack */
         static const double colors[][3] = {{.05, .06, .10}, {.25, .04, .03}, {.05, .10, .06}};
         const double *c = colors[kn_rng_int(&m->rng, 0, 2)];
         kn_model_plain(m, c[0], c[1], c[2], .8, KN_TEXTURE_FABRIC);
-        kn_build_soft_box(&m->body, kn_v3(xc - .125 * h, -.07 * h, m->z0 + .56 * h), kn_v3(xc - .045 * h, .07 * h, m->z0 + .78 * h), .02 * h);
+        kn_build_soft_box(&m->body, kn_v3(xc - .125 * h, -.07 * h, m->z0 + .56 * h), kn_v3(xc - .045 * h, .07 * h, m->z0 + .78 * h),
+                          .02 * h);
     }
 }

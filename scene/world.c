@@ -34,8 +34,8 @@ static bool build_ground(kn_world_builder *w) {
     return !w->draw.failed;
 }
 
-bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed,
-                    double reach, bool grow_surroundings, kn_error *error) {
+bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed, double reach,
+                    bool grow_surroundings, kn_error *error) {
     memset(world, 0, sizeof *world);
     kn_world_builder w = {.world = world, .network = network, .timeline = timeline, .seed = seed, .grow = grow_surroundings};
     w.reach = kn_clamp(reach, 20, 2000);

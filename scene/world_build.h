@@ -44,6 +44,8 @@ double kn_space_ground(const kn_space *space, double x, double y);   /* land hei
 bool kn_space_driven(const kn_space *space, double x, double y, int road);
 /* Is the rectangle of half sizes (a, b) around (x, y), turned by heading, at least `clearance` from road surfaces and free? */
 bool kn_space_free(const kn_space *space, double x, double y, double heading, double a, double b, double clearance);
+/* Does any cell of that rectangle carry one of the flags? */
+bool kn_space_has(const kn_space *space, double x, double y, double heading, double a, double b, uint8_t flags);
 void kn_space_mark(kn_space *space, double x, double y, double heading, double a, double b, uint8_t flag);
 void kn_space_occupy(kn_space *space, double x, double y, double heading, double a, double b); /* marks KN_SPACE_BUILT */
 
@@ -69,6 +71,8 @@ typedef struct kn_world_builder {
 } kn_world_builder;
 
 double kn_world_path_distance(const kn_world_builder *w, double x, double y);
+/* May anything of the road near s be within reach? A coarse test for walking long roads. */
+bool kn_world_near(const kn_world_builder *w, const kn_road *road, double s);
 /* Height of the land with relief. */
 double kn_world_land(const kn_world_builder *w, double x, double y);
 uint16_t kn_world_new_instance(kn_world_builder *w);

@@ -89,7 +89,8 @@ static bool fill_junction(kn_world_builder *w, window *v) {
     bool ok = v->inside != NULL;
     for (int j = 0; ok && j < v->ny; j++) {
         for (int i = 0; i < v->nx; i++) {
-            v->set[(size_t)j * (size_t)v->nx + (size_t)i] = (space->flags[(size_t)(j + v->j0) * (size_t)space->nx + (size_t)(i + v->i0)] & v->of) != 0;
+            v->set[(size_t)j * (size_t)v->nx + (size_t)i] =
+                (space->flags[(size_t)(j + v->j0) * (size_t)space->nx + (size_t)(i + v->i0)] & v->of) != 0;
         }
     }
     ok = ok && kn_space_transform(v->set, v->nx, v->ny, v->outside, NULL, w->draw.error);

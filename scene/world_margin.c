@@ -28,7 +28,8 @@ void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double 
         double limit = bend > 1e-4 ? fmax(.2, .85 * (1 / bend - edge * side)) : 1e9;
         for (size_t k = 0; k < columns; k++) {
             double t = edge + side * fmin(profile->offset[k], limit);
-            kn_vec3 p = {frame.position.x - sin(frame.heading) * (t - edge), frame.position.y + cos(frame.heading) * (t - edge), frame.position.z + profile->height[k]};
+            kn_vec3 p = {frame.position.x - sin(frame.heading) * (t - edge), frame.position.y + cos(frame.heading) * (t - edge),
+                         frame.position.z + profile->height[k]};
             points[i * columns + (side > 0 ? columns - 1 - k : k)] = p;
         }
     }
@@ -56,6 +57,10 @@ void kn_world_stretches(kn_world_builder *w, int index, double width, kn_stretch
             double s0 = road->sections[k].s, end = fmin(road->sections[k].end, road->length), from = -1;
             for (double s = s0; s < end; s += step) {
                 double to = fmin(s + step, end);
+                if (from < 0 && !kn_world_near(w, road, s)) {
+                    s += 30;
+                    continue;
+                }
                 bool room = kn_world_beside(w, index, (s + to) / 2, side, width);
                 if (room && from < 0) from = s;
                 if (from >= 0 && (!room || to >= end)) {
@@ -148,8 +153,10 @@ static void visit_margin(kn_world_builder *w, int index, double s0, double s1, i
     (void)user;
     if (s0 < 1.1) s0 = 0; /* the raster is too coarse to see the joint with the next road */
     if (s1 > road->length - 1.1) s1 = road->length;
-    if (width > 0) draw_pavement(w, road, s0, s1, side, width);
-    else draw_verge(w, road, s0, s1, side, lane ? lane->height_outer : 0);
+    if (width > 0)
+        draw_pavement(w, road, s0, s1, side, width);
+    else
+        draw_verge(w, road, s0, s1, side, lane ? lane->height_outer : 0);
 }
 
 /* --- guard rails --------------------------------------------------------------------------------------------------- */
@@ -192,7 +199,8 @@ static void median_rail(kn_world_builder *w, int index) {
         const kn_lane_section *section = &road->sections[k];
         for (size_t i = 0; i < section->lane_count; i++) {
             const kn_lane *lane = &section->lanes[i];
-            bool middle = lane->type == KN_LANE_MEDIAN || ((lane->type == KN_LANE_BORDER || lane->type == KN_LANE_NONE) && abs(lane->id) == 1);
+            bool middle =
+                lane->type == KN_LANE_MEDIAN || ((lane->type == KN_LANE_BORDER || lane->type == KN_LANE_NONE) && abs(lane->id) == 1);
             double s0 = section->s, s1 = fmin(section->end, road->length);
             kn_lane_span span = kn_lane_span_at(road, (s0 + s1) / 2, lane->id);
             if (!middle || fabs(span.outer - span.inner) < .5) continue;

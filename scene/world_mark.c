@@ -72,7 +72,8 @@ static void draw_line(kn_world_builder *w, int index, mark_line m, double s0, do
     }
 }
 
-static void draw_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0, double s1, double shift) {
+static void draw_near_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0, double s1,
+                           double shift) {
     mark_line m = {.road = &w->network->roads[index], .lane = lane->id, .shift = shift, .width = mark->width};
     double dash = mark->dash_length, gap = mark->dash_gap, apart = mark->width * .5 + .07;
     mark_line left = m, right = m;
@@ -91,6 +92,22 @@ static void draw_mark(kn_world_builder *w, int index, const kn_lane *lane, const
     }
 }
 
+/* The parts of a mark that may be within reach. */
+static void draw_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0, double s1, double shift) {
+    const kn_road *road = &w->network->roads[index];
+    const double step = 40;
+    double from = -1;
+    for (double s = s0; s < s1; s += step) {
+        double to = fmin(s + step, s1);
+        bool near = kn_world_near(w, road, (s + to) / 2);
+        if (near && from < 0) from = s;
+        if (from >= 0 && (!near || to >= s1)) {
+            draw_near_mark(w, index, lane, mark, from, near ? to : s, shift);
+            from = -1;
+        }
+    }
+}
+
 /* Marks at a margin or beside something raised lie wholly on the asphalt. */
 static double inward(const kn_lane_section *section, size_t i, double width) {
     const kn_lane *lane = &section->lanes[i];
@@ -98,7 +115,9 @@ static double inward(const kn_lane_section *section, size_t i, double width) {
     size_t next = lane->id > 0 ? i - 1 : i + 1;
     bool margin = (lane->id > 0 ? i == 0 : i + 1 == section->lane_count) || !kn_lane_has_surface(section, next);
     const kn_lane *beside = margin ? NULL : &section->lanes[next];
-    if (beside && beside->type != KN_LANE_NONE && beside->type != KN_LANE_SIDEWALK && beside->type != KN_LANE_CURB && beside->type != KN_LANE_MEDIAN) return 0;
+    if (beside && beside->type != KN_LANE_NONE && beside->type != KN_LANE_SIDEWALK && beside->type != KN_LANE_CURB &&
+        beside->type != KN_LANE_MEDIAN)
+        return 0;
     return (width / 2 + .12) * (lane->id > 0 ? -1 : 1);
 }
 
@@ -118,7 +137,8 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
     for (size_t i = 0; i < section->lane_count; i++) {
         const kn_lane *lane = &section->lanes[i];
         for (size_t k = 0; k < lane->mark_count; k++) {
-            double s0 = section->s + lane->marks[k].s_offset, s1 = k + 1 < lane->mark_count ? section->s + lane->marks[k + 1].s_offset : end;
+            double s0 = section->s + lane->marks[k].s_offset,
+                   s1 = k + 1 < lane->mark_count ? section->s + lane->marks[k + 1].s_offset : end;
             draw_mark(w, index, lane, &lane->marks[k], fmax(s0, section->s), fmin(s1, end), inward(section, i, lane->marks[k].width));
         }
         if (bare && lane->type == KN_LANE_DRIVING && lane->id != 0) {

@@ -55,8 +55,10 @@ static void draw_crossing(kn_world_builder *w, const kn_road *road, const kn_roa
     double a = along > .7 ? y0 : x0, b = along > .7 ? y1 : x1;
     if (b - a > 60) return;
     for (double p = a + .25; p + .5 <= b; p += 1.0) {
-        if (along > .7) paint_quad(w, &pose, x0, x1, p, p + .5);
-        else paint_quad(w, &pose, p, p + .5, y0, y1);
+        if (along > .7)
+            paint_quad(w, &pose, x0, x1, p, p + .5);
+        else
+            paint_quad(w, &pose, p, p + .5, y0, y1);
     }
 }
 
@@ -87,8 +89,10 @@ static void draw_solid(kn_world_builder *w, const kn_road_object *o, kn_material
     if (o->shape == KN_OBJECT_OUTLINE && o->outline_count >= 3) {
         for (size_t i = 0; i < o->outline_count; i++) {
             size_t j = (i + 1) % o->outline_count;
-            kn_vec3 p = kn_v3(o->outline[i][0], o->outline[i][1], o->outline[i][2]), q = kn_v3(o->outline[j][0], o->outline[j][1], o->outline[j][2]);
-            kn_build_quad(&w->draw, p, q, kn_vec3_add(q, kn_v3(0, 0, o->outline_height ? o->outline_height[j] : h)), kn_vec3_add(p, kn_v3(0, 0, o->outline_height ? o->outline_height[i] : h)));
+            kn_vec3 p = kn_v3(o->outline[i][0], o->outline[i][1], o->outline[i][2]),
+                    q = kn_v3(o->outline[j][0], o->outline[j][1], o->outline[j][2]);
+            kn_build_quad(&w->draw, p, q, kn_vec3_add(q, kn_v3(0, 0, o->outline_height ? o->outline_height[j] : h)),
+                          kn_vec3_add(p, kn_v3(0, 0, o->outline_height ? o->outline_height[i] : h)));
         }
         for (size_t i = 2; i < o->outline_count; i++) {
             kn_vec3 p[3];
@@ -110,13 +114,22 @@ static void draw_standing(kn_world_builder *w, const kn_road_object *o, uint64_t
     double h = or_else(o->height, 0);
     kn_build *b = &w->draw;
     if (named(o, "tree") || named(o, "vegetation") || named(o, "bush")) {
-        if ((h > 0 && h < 2) || named(o, "bush")) kn_bush_draw(b, fmax(or_else(o->radius, .8), .4), h > 0 ? h : 1.2, 1, seed);
-        else kn_tree_draw(b, (kn_species)(seed % KN_TREE_COUNT), h > 0 ? fmin(h, 30) : 8, 1, seed);
+        if ((h > 0 && h < 2) || named(o, "bush"))
+            kn_bush_draw(b, fmax(or_else(o->radius, .8), .4), h > 0 ? h : 1.2, 1, seed);
+        else
+            kn_tree_draw(b, (kn_species)(seed % KN_TREE_COUNT), h > 0 ? fmin(h, 30) : 8, 1, seed);
     } else if (named(o, "building")) {
         double x0, x1, y0, y1;
         extent(o, &x0, &x1, &y0, &y1);
-        kn_building house = {.width = x1 - x0, .depth = y1 - y0, .storey = 3, .storeys = (int)kn_clamp(round(or_else(o->height, 7) / 3), 1, 30), .style = (int)(seed % 4),
-                             .roof = KN_ROOF_FLAT, .open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST, .detail = 1, .seed = seed};
+        kn_building house = {.width = x1 - x0,
+                             .depth = y1 - y0,
+                             .storey = 3,
+                             .storeys = (int)kn_clamp(round(or_else(o->height, 7) / 3), 1, 30),
+                             .style = (int)(seed % 4),
+                             .roof = KN_ROOF_FLAT,
+                             .open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST,
+                             .detail = 1,
+                             .seed = seed};
         kn_pose keep = b->pose, turn = kn_pose_from_euler(kn_v3((x0 + x1) / 2, y0, 0), 0, 0, 0);
         b->pose = kn_pose_multiply(&keep, &turn);
         if (house.width > 2 && house.depth > 2) kn_building_draw(b, &house);
@@ -167,19 +180,26 @@ static void draw_signal(kn_world_builder *w, const kn_road *road, const kn_road_
     kn_vec3 ground = frame.position;
     w->draw.pose = kn_pose_from_euler(ground, heading, 0, 0);
     w->draw.instance = kn_world_new_instance(w);
-    bool light = o->dynamic || strcmp(o->type, "1000001") == 0 || named(o, "traffic light") || named(o, "trafficlight") || named(o, "signal_");
+    bool light =
+        o->dynamic || strcmp(o->type, "1000001") == 0 || named(o, "traffic light") || named(o, "trafficlight") || named(o, "signal_");
     double height = kn_clamp(or_else(o->z_offset, 2.4) + or_else(o->height, .6) / 2, 1.5, 6.5);
     int green = kn_hash64(w->seed ^ 0x51u) & 1; /* green along one axis, red across it */
-    if (light) kn_traffic_light_draw(&w->draw, (fabs(cos(heading - w->heading)) > .7) == green ? 2 : 0, fmin(height + .6, 3.2), seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
-    else kn_sign_draw(&w->draw, sign_of(o), o->value > 0 ? o->value : 50, fmin(height, 3.5));
+    if (light)
+        kn_traffic_light_draw(&w->draw, (fabs(cos(heading - w->heading)) > .7) == green ? 2 : 0, fmin(height + .6, 3.2),
+                              seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
+    else
+        kn_sign_draw(&w->draw, sign_of(o), o->value > 0 ? o->value : 50, fmin(height, 3.5));
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
 }
 
 static void draw_object(kn_world_builder *w, const kn_road *road, const kn_road_object *o, uint64_t seed) {
-    if (named(o, "crosswalk") || named(o, "crossing") || named(o, "zebra")) draw_crossing(w, road, o);
-    else if (named(o, "stopline") || named(o, "stop line") || named(o, "StopLine")) draw_stop_line(w, road, o);
-    else if (named(o, "parking")) draw_bay(w, road, o);
+    if (named(o, "crosswalk") || named(o, "crossing") || named(o, "zebra"))
+        draw_crossing(w, road, o);
+    else if (named(o, "stopline") || named(o, "stop line") || named(o, "StopLine"))
+        draw_stop_line(w, road, o);
+    else if (named(o, "parking"))
+        draw_bay(w, road, o);
     else {
         double from = o->s, to = o->repeat_length > 0 ? fmin(o->s + o->repeat_length, road->length) : o->s;
         double step = o->repeat_distance > .1 ? o->repeat_distance : o->repeat_length > 0 ? fmax(or_else(o->length, 4), 2) : 1;
@@ -210,8 +230,10 @@ void kn_world_objects(kn_world_builder *w) {
             kn_vec3 p = kn_road_at(road, o->s, o->t).position;
             if (!o->repeat_length && kn_world_path_distance(w, p.x, p.y) > w->reach) continue;
             uint64_t seed = kn_hash64(w->seed ^ kn_hash64(i * 1000003 + k));
-            if (o->is_signal) draw_signal(w, road, o, seed);
-            else draw_object(w, road, o, seed);
+            if (o->is_signal)
+                draw_signal(w, road, o, seed);
+            else
+                draw_object(w, road, o, seed);
         }
     }
 }

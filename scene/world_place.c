@@ -44,8 +44,10 @@ bool kn_world_budget(const kn_world_builder *w, size_t count) {
 void kn_world_light(kn_world_builder *w, const kn_light *light) {
     kn_world *world = w->world;
     if (w->draw.failed || world->light_count >= 256) return;
-    if (!kn_grow(&world->lights, &world->light_capacity, world->light_count + 1, sizeof *world->lights, w->draw.error)) w->draw.failed = true;
-    else world->lights[world->light_count++] = *light;
+    if (!kn_grow(&world->lights, &world->light_capacity, world->light_count + 1, sizeof *world->lights, w->draw.error))
+        w->draw.failed = true;
+    else
+        world->lights[world->light_count++] = *light;
 }
 
 bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance, uint64_t seed) {
@@ -60,28 +62,22 @@ bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double 
     return true;
 }
 
-/* Does anybody of the scenario come within `radius` of the spot at some frame? */
-static bool visited(const kn_world_builder *w, kn_vec3 p, double radius) {
-    const kn_timeline *t = w->timeline;
-    for (size_t i = 0; i < t->frame_count * t->actor_count; i++) {
-        const kn_actor *actor = &t->actors[i % t->actor_count];
-        if (!t->states[i].present) continue;
-        kn_vec3 q = kn_pose_point(&t->states[i].pose, kn_v3(actor->center[0], 0, 0));
-        if (hypot(p.x - q.x, p.y - q.y) < radius + actor->length / 2) return true;
-    }
-    return false;
-}
-
 static void parked_actor(kn_actor *a, uint64_t seed) {
-    static const double paints[][3] = {{.55, .56, .57}, {.62, .62, .60}, {.025, .025, .028}, {.10, .105, .11}, {.24, .25, .26}, {.03, .07, .20}, {.30, .02, .02}, {.05, .10, .07}, {.02, .12, .28}, {.34, .27, .18}, {.45, .10, .02}, {.16, .10, .07}};
+    static const double paints[][3] = {{.55, .56, .57}, {.62, .62, .60}, {.025, .025, .028}, {.10, .105, .11},
+                                       {.24, .25, .26}, {.03, .07, .20}, {.30, .02, .02},    {.05, .10, .07},
+                                       {.02, .12, .28}, {.34, .27, .18}, {.45, .10, .02},    {.16, .10, .07}};
     kn_rng rng;
     kn_rng_init(&rng, seed);
     *a = (kn_actor){.kind = KN_ACTOR_CAR, .seed = seed, .is_static = true};
     double kind = kn_rng_uniform(&rng, 0, 1);
-    if (kind < .1) a->kind = KN_ACTOR_VAN, a->length = 5.2, a->width = 1.98, a->height = 2.15;
-    else if (kind < .35) a->length = kn_rng_uniform(&rng, 4.4, 4.7), a->width = 1.86, a->height = kn_rng_uniform(&rng, 1.6, 1.7);
-    else if (kind < .65) a->length = kn_rng_uniform(&rng, 3.7, 4.2), a->width = 1.74, a->height = 1.48;
-    else a->length = kn_rng_uniform(&rng, 4.4, 4.85), a->width = 1.81, a->height = 1.45;
+    if (kind < .1)
+        a->kind = KN_ACTOR_VAN, a->length = 5.2, a->width = 1.98, a->height = 2.15;
+    else if (kind < .35)
+        a->length = kn_rng_uniform(&rng, 4.4, 4.7), a->width = 1.86, a->height = kn_rng_uniform(&rng, 1.6, 1.7);
+    else if (kind < .65)
+        a->length = kn_rng_uniform(&rng, 3.7, 4.2), a->width = 1.74, a->height = 1.48;
+    else
+        a->length = kn_rng_uniform(&rng, 4.4, 4.85), a->width = 1.81, a->height = 1.45;
     a->center[0] = a->length * .295;
     a->center[2] = a->height / 2;
     const double *c = paints[kn_rng_int(&rng, 0, (int)KN_COUNT(paints) - 1)];
@@ -93,7 +89,9 @@ void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     kn_actor actor;
     parked_actor(&actor, seed);
     double heading = atan2(pose->rotation[1][0], pose->rotation[0][0]), x = pose->translation.x, y = pose->translation.y;
-    if (!kn_world_budget(w, 4500) || visited(w, pose->translation, actor.length / 2 + .3)) return;
+    if (!kn_world_budget(w, 4500) ||
+        kn_space_has(&w->space, x, y, heading, actor.length / 2, actor.width / 2, KN_SPACE_WAY | KN_SPACE_BUILT))
+        return;
     kn_actor_model model;
     double d = kn_world_path_distance(w, x, y);
     kn_world *world = w->world;
@@ -115,9 +113,11 @@ void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     kn_actor_model_finish(&model);
     ok = ok && kn_grow(&world->instances, &world->instance_capacity, world->instance_count + 1, sizeof *world->instances, w->draw.error);
     if (ok) {
-        world->instances[world->instance_count++] = (kn_static_instance){
-            .instance = instance, .kind = actor.kind, .pose = at, .size = {actor.length, actor.width, actor.height},
-            .center = {actor.center[0], actor.center[1], actor.center[2]}};
+        world->instances[world->instance_count++] = (kn_static_instance){.instance = instance,
+                                                                         .kind = actor.kind,
+                                                                         .pose = at,
+                                                                         .size = {actor.length, actor.width, actor.height},
+                                                                         .center = {actor.center[0], actor.center[1], actor.center[2]}};
         kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
     } else {
         w->draw.failed = true;
@@ -138,7 +138,8 @@ static void park_lane(kn_world_builder *w, int index, const kn_lane_section *sec
     const kn_road *road = &w->network->roads[index];
     double end = fmin(section->end, road->length);
     kn_rng rng;
-    kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)index * 4096 + (uint64_t)(section - road->sections) * 64 + (uint64_t)(lane->id + 32))));
+    kn_rng_init(&rng, kn_hash64(w->seed ^
+                                kn_hash64((uint64_t)index * 4096 + (uint64_t)(section - road->sections) * 64 + (uint64_t)(lane->id + 32))));
     for (double s = section->s + 4; s < end - 4;) {
         kn_lane_span span = kn_lane_span_at(road, s, lane->id);
         double width = fabs(span.outer - span.inner);
@@ -148,9 +149,12 @@ static void park_lane(kn_world_builder *w, int index, const kn_lane_section *sec
         double jitter = kn_rng_uniform(&rng, -.12, .12), turn = kn_rng_uniform(&rng, -.03, .03);
         kn_road_frame f = kn_road_at(road, s, span.center + jitter);
         bool forward = (lane->id < 0) != road->left_hand_traffic;
-        kn_pose pose = kn_pose_from_euler(f.position, f.heading + (forward ? 0 : M_PI) + turn + (across ? M_PI / 2 * (kn_rng_int(&rng, 0, 1) ? 1 : -1) : 0), f.pitch * (forward ? 1 : -1), 0);
+        kn_pose pose = kn_pose_from_euler(
+            f.position, f.heading + (forward ? 0 : M_PI) + turn + (across ? M_PI / 2 * (kn_rng_int(&rng, 0, 1) ? 1 : -1) : 0),
+            f.pitch * (forward ? 1 : -1), 0);
         bool beside = in_the_way(w, &pose, index);
-        if (take && width > 1.7 && !beside && kn_world_path_distance(w, f.position.x, f.position.y) < fmin(w->reach, 120)) kn_world_park(w, &pose, seed);
+        if (take && width > 1.7 && !beside && kn_world_path_distance(w, f.position.x, f.position.y) < fmin(w->reach, 120))
+            kn_world_park(w, &pose, seed);
         s += across ? 2.7 : kn_rng_uniform(&rng, 5.6, 6.6);
     }
 }
@@ -163,8 +167,10 @@ void kn_world_parking(kn_world_builder *w) {
             const kn_lane_section *section = &road->sections[k];
             for (size_t i = 0; i < section->lane_count; i++) {
                 const kn_lane *lane = &section->lanes[i];
-                if (lane->type == KN_LANE_PARKING) park_lane(w, (int)r, section, lane, .72);
-                else if (lane->type == KN_LANE_SHOULDER && w->kind[r] == KN_SURROUND_TOWN) park_lane(w, (int)r, section, lane, .35);
+                if (lane->type == KN_LANE_PARKING)
+                    park_lane(w, (int)r, section, lane, .72);
+                else if (lane->type == KN_LANE_SHOULDER && w->kind[r] == KN_SURROUND_TOWN)
+                    park_lane(w, (int)r, section, lane, .35);
             }
         }
     }

@@ -60,7 +60,8 @@ static void margin_points(const kn_road *road, double s, kn_vec3 out[2]) {
     for (int k = 0; k < 2; k++) out[k] = kn_road_at(road, s, t[k] + (k ? -2 : 2)).position;
 }
 
-static size_t refine(const kn_road *road, double s0, double s1, const kn_vec3 a[2], const kn_vec3 b[2], int depth, double *out, size_t count, size_t capacity) {
+static size_t refine(const kn_road *road, double s0, double s1, const kn_vec3 a[2], const kn_vec3 b[2], int depth, double *out,
+                     size_t count, size_t capacity) {
     double mid = (s0 + s1) / 2;
     kn_vec3 m[2];
     margin_points(road, mid, m);
@@ -89,7 +90,16 @@ size_t kn_road_stations(const kn_road *road, double s0, double s1, double *out, 
     return count;
 }
 
-typedef enum surface { SURFACE_NONE, SURFACE_ASPHALT, SURFACE_PAVEMENT, SURFACE_GRASS, SURFACE_GRAVEL, SURFACE_KERB, SURFACE_BIKE, SURFACE_RAIL } surface;
+typedef enum surface {
+    SURFACE_NONE,
+    SURFACE_ASPHALT,
+    SURFACE_PAVEMENT,
+    SURFACE_GRASS,
+    SURFACE_GRAVEL,
+    SURFACE_KERB,
+    SURFACE_BIKE,
+    SURFACE_RAIL
+} surface;
 
 static surface surface_of(const kn_lane_section *section, size_t i, kn_surroundings kind) {
     const kn_lane *lane = &section->lanes[i];
@@ -100,7 +110,8 @@ static surface surface_of(const kn_lane_section *section, size_t i, kn_surroundi
     case KN_LANE_MEDIAN: return SURFACE_GRASS;
     case KN_LANE_CURB: return SURFACE_KERB;
     case KN_LANE_BIKING: return SURFACE_BIKE;
-    case KN_LANE_BORDER: return kind == KN_SURROUND_TOWN ? SURFACE_ASPHALT : lane->width_count && lane->widths[0].a > 1.2 ? SURFACE_GRASS : SURFACE_GRAVEL;
+    case KN_LANE_BORDER:
+        return kind == KN_SURROUND_TOWN ? SURFACE_ASPHALT : lane->width_count && lane->widths[0].a > 1.2 ? SURFACE_GRASS : SURFACE_GRAVEL;
     case KN_LANE_NONE: return outermost ? SURFACE_NONE : SURFACE_GRASS;
     default: return kn_lane_is_driven(lane->type) ? SURFACE_ASPHALT : SURFACE_NONE;
     }
@@ -118,7 +129,8 @@ static kn_material surface_matter(surface kind, uint64_t road_hash, kn_surroundi
 }
 
 /* Draws the strip between two t functions given as arrays over the stations. lift: height above the surface of its two edges. */
-static void draw_strip(kn_world_builder *w, const kn_road *road, const double *s, const double *t0, const double *t1, size_t count, double lift0, double lift1) {
+static void draw_strip(kn_world_builder *w, const kn_road *road, const double *s, const double *t0, const double *t1, size_t count,
+                       double lift0, double lift1) {
     kn_vec3 *points = kn_alloc(count * 2, sizeof *points, w->draw.error);
     if (!points) {
         w->draw.failed = true;
@@ -156,7 +168,8 @@ static void draw_kerb(kn_world_builder *w, const kn_road *road, const double *s,
 }
 
 /* Lanes [i, end) of one kind beside each other, from s0 to s1. */
-static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, size_t end, surface kind, double s0, double s1) {
+static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, size_t end, surface kind, double s0,
+                       double s1) {
     const kn_road *road = &w->network->roads[index];
     static _Thread_local double s[MAX_STATIONS], t0[MAX_STATIONS], t1[MAX_STATIONS];
     size_t count = kn_road_stations(road, s0, s1, s, MAX_STATIONS);
@@ -216,8 +229,10 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
             end++;
         }
         while (end > i + 1 && section->lanes[end - 1].id == 0) end--;
-        if (kind == SURFACE_PAVEMENT || kind == SURFACE_KERB || kind == SURFACE_GRASS) draw_uncrossed(w, index, section, i, kind, s0, s1);
-        else if (kind != SURFACE_NONE) draw_lanes(w, index, section, i, end, kind, s0, s1);
+        if (kind == SURFACE_PAVEMENT || kind == SURFACE_KERB || kind == SURFACE_GRASS)
+            draw_uncrossed(w, index, section, i, kind, s0, s1);
+        else if (kind != SURFACE_NONE)
+            draw_lanes(w, index, section, i, end, kind, s0, s1);
         i = end;
     }
 }

@@ -115,7 +115,8 @@ static void relax(kn_space *space, const uint8_t *fixed) {
             for (int i = 0; i < gx; i++) {
                 if (fixed[j * gx + i]) continue;
                 const float *g = space->ground + j * gx + i;
-                float left = i > 0 ? g[-1] : g[0], right = i + 1 < gx ? g[1] : g[0], down = j > 0 ? g[-gx] : g[0], up = j + 1 < gy ? g[gx] : g[0];
+                float left = i > 0 ? g[-1] : g[0], right = i + 1 < gx ? g[1] : g[0], down = j > 0 ? g[-gx] : g[0],
+                      up = j + 1 < gy ? g[gx] : g[0];
                 space->ground[j * gx + i] = (left + right + down + up) / 4;
             }
         }
@@ -156,7 +157,8 @@ double kn_space_distance(const kn_space *space, double x, double y) {
 }
 
 double kn_space_ground(const kn_space *space, double x, double y) {
-    double u = kn_clamp((x - space->x0) / space->coarse - .0625, 0, space->gx - 1.001), v = kn_clamp((y - space->y0) / space->coarse - .0625, 0, space->gy - 1.001);
+    double u = kn_clamp((x - space->x0) / space->coarse - .0625, 0, space->gx - 1.001),
+           v = kn_clamp((y - space->y0) / space->coarse - .0625, 0, space->gy - 1.001);
     int i = (int)u, j = (int)v;
     const float *g = space->ground + (size_t)j * (size_t)space->gx + (size_t)i;
     return kn_mix(kn_mix(g[0], g[1], u - i), kn_mix(g[space->gx], g[space->gx + 1], u - i), v - j);
@@ -181,6 +183,19 @@ bool kn_space_free(const kn_space *space, double x, double y, double heading, do
         }
     }
     return true;
+}
+
+bool kn_space_has(const kn_space *space, double x, double y, double heading, double a, double b, uint8_t flags) {
+    double c = cos(heading), s = sin(heading);
+    int na = (int)ceil(2 * a / space->cell) + 1, nb = (int)ceil(2 * b / space->cell) + 1;
+    for (int i = 0; i <= na; i++) {
+        for (int j = 0; j <= nb; j++) {
+            double u = -a + 2 * a * i / na, v = -b + 2 * b * j / nb;
+            long cell = kn_space_cell(space, x + c * u - s * v, y + s * u + c * v);
+            if (cell >= 0 && space->flags[cell] & flags) return true;
+        }
+    }
+    return false;
 }
 
 void kn_space_mark(kn_space *space, double x, double y, double heading, double a, double b, uint8_t flag) {

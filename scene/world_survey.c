@@ -3,8 +3,17 @@
 
 bool kn_lane_is_driven(kn_lane_type type) {
     switch (type) {
-    case KN_LANE_DRIVING: case KN_LANE_STOP: case KN_LANE_SHOULDER: case KN_LANE_BIKING: case KN_LANE_PARKING: case KN_LANE_EXIT:
-    case KN_LANE_ENTRY: case KN_LANE_RAMP: case KN_LANE_RESTRICTED: case KN_LANE_RAIL: case KN_LANE_OTHER: return true;
+    case KN_LANE_DRIVING:
+    case KN_LANE_STOP:
+    case KN_LANE_SHOULDER:
+    case KN_LANE_BIKING:
+    case KN_LANE_PARKING:
+    case KN_LANE_EXIT:
+    case KN_LANE_ENTRY:
+    case KN_LANE_RAMP:
+    case KN_LANE_RESTRICTED:
+    case KN_LANE_RAIL:
+    case KN_LANE_OTHER: return true;
     default: return false;
     }
 }
@@ -16,6 +25,11 @@ double kn_world_path_distance(const kn_world_builder *w, double x, double y) {
         if (d < best) best = d;
     }
     return sqrt(best);
+}
+
+bool kn_world_near(const kn_world_builder *w, const kn_road *road, double s) {
+    kn_vec3 p = kn_road_at(road, s, 0).position;
+    return kn_world_path_distance(w, p.x, p.y) < w->reach + 60;
 }
 
 /* The ego's way, thinned to about 4 m. */
@@ -92,7 +106,8 @@ static void rasterise_section(kn_world_builder *w, int index, double s) {
             long c = kn_space_cell(&w->space, frame.position.x + left[0] * t, frame.position.y + left[1] * t);
             if (c < 0) continue;
             if (!(w->space.flags[c] & KN_SPACE_SURFACE) || z < w->space.height[c]) w->space.height[c] = (float)z;
-            w->space.flags[c] |= KN_SPACE_SURFACE | (driven ? KN_SPACE_DRIVEN : 0) | (driven && road->junction >= 0 ? KN_SPACE_CONNECTING : 0);
+            w->space.flags[c] |=
+                KN_SPACE_SURFACE | (driven ? KN_SPACE_DRIVEN : 0) | (driven && road->junction >= 0 ? KN_SPACE_CONNECTING : 0);
             if (driven) w->space.road[c] = w->space.road[c] == 0 || w->space.road[c] == index + 1 ? (uint16_t)(index + 1) : 0xffff;
         }
     }
@@ -126,7 +141,8 @@ static void mark_ways(kn_world_builder *w) {
         const kn_pose *pose = &t->states[i].pose;
         if (!t->states[i].present || !(actor->length < 40 && actor->width < 10)) continue;
         kn_vec3 c = kn_pose_point(pose, kn_v3(actor->center[0], actor->center[1], 0));
-        kn_space_mark(&w->space, c.x, c.y, atan2(pose->rotation[1][0], pose->rotation[0][0]), actor->length / 2 + .5, actor->width / 2 + .4, KN_SPACE_WAY);
+        kn_space_mark(&w->space, c.x, c.y, atan2(pose->rotation[1][0], pose->rotation[0][0]), actor->length / 2 + .5, actor->width / 2 + .4,
+                      KN_SPACE_WAY);
     }
 }
 

@@ -13,13 +13,15 @@ static double noise(uint64_t seed, double x, double y) {
     double fx = floor(x), fy = floor(y), u = x - fx, v = y - fy;
     u = u * u * (3 - 2 * u), v = v * v * (3 - 2 * v);
     int i = (int)fx, j = (int)fy;
-    return kn_mix(kn_mix(lattice(seed, i, j), lattice(seed, i + 1, j), u), kn_mix(lattice(seed, i, j + 1), lattice(seed, i + 1, j + 1), u), v);
+    return kn_mix(kn_mix(lattice(seed, i, j), lattice(seed, i + 1, j), u), kn_mix(lattice(seed, i, j + 1), lattice(seed, i + 1, j + 1), u),
+                  v);
 }
 
 double kn_world_land(const kn_world_builder *w, double x, double y) {
     double d = kn_space_distance(&w->space, x, y), base = kn_space_ground(&w->space, x, y);
     bool town = w->main_kind == KN_SURROUND_TOWN;
-    double gentle = (town ? .3 : 1.6) * noise(w->seed, x / 45, y / 45) * kn_smooth(8, 60, d) + (town ? 0 : 3.5) * noise(w->seed + 1, x / 160, y / 160) * kn_smooth(30, 160, d);
+    double gentle = (town ? .3 : 1.6) * noise(w->seed, x / 45, y / 45) * kn_smooth(8, 60, d) +
+                    (town ? 0 : 3.5) * noise(w->seed + 1, x / 160, y / 160) * kn_smooth(30, 160, d);
     double hills = kn_smooth(350, 1500, d) * (45 + 60 * noise(w->seed + 2, x / 700, y / 700) + 12 * noise(w->seed + 3, x / 210, y / 210));
     return base - .16 + gentle + fmax(hills, kn_smooth(350, 900, d) * 4);
 }
@@ -67,15 +69,18 @@ static double height_at(const land *l, double u, double v) {
 static uint32_t put_vertex(const land *l, double u, double v) {
     double x, y, e = 3;
     to_world(l, u, v, &x, &y);
-    double dx = (kn_world_land(l->w, x + e, y) - kn_world_land(l->w, x - e, y)) / (2 * e), dy = (kn_world_land(l->w, x, y + e) - kn_world_land(l->w, x, y - e)) / (2 * e);
+    double dx = (kn_world_land(l->w, x + e, y) - kn_world_land(l->w, x - e, y)) / (2 * e),
+           dy = (kn_world_land(l->w, x, y + e) - kn_world_land(l->w, x, y - e)) / (2 * e);
     return kn_build_vertex(&l->w->draw, kn_v3(x, y, height_at(l, u, v)), kn_vec3_normalize(kn_v3(-dx, -dy, 1)), x, y);
 }
 
 /* Walks one edge of a leaf, adding corners of finer neighbours (probed just outside at (pu, pv)). */
-static void edge_points(const land *l, double u0, double v0, double u1, double v1, double ou, double ov, double (*out)[2], int *count, int capacity) {
+static void edge_points(const land *l, double u0, double v0, double u1, double v1, double ou, double ov, double (*out)[2], int *count,
+                        int capacity) {
     double length = fabs(u1 - u0) + fabs(v1 - v0), um = (u0 + u1) / 2, vm = (v0 + v1) / 2;
     if (length > smallest && *count < capacity) {
-        double a = leaf_size(l, kn_mix(u0, u1, .25) + ou, kn_mix(v0, v1, .25) + ov), b = leaf_size(l, kn_mix(u0, u1, .75) + ou, kn_mix(v0, v1, .75) + ov);
+        double a = leaf_size(l, kn_mix(u0, u1, .25) + ou, kn_mix(v0, v1, .25) + ov),
+               b = leaf_size(l, kn_mix(u0, u1, .75) + ou, kn_mix(v0, v1, .75) + ov);
         if (a < length * .99 || b < length * .99) {
             edge_points(l, u0, v0, um, vm, ou, ov, out, count, capacity);
             if (*count < capacity) out[*count][0] = um, out[*count][1] = vm, (*count)++;
@@ -89,12 +94,14 @@ static kn_material land_matter(const land *l, double u, double v) {
     double x, y;
     to_world(l, u, v, &x, &y);
     double d = kn_space_distance(&l->w->space, x, y);
-    if (d < 14 || l->w->main_kind == KN_SURROUND_TOWN) return d < 250 ? kn_grass((int)(kn_hash64(l->w->seed) & 1)) : kn_matter(.05, .085, .035, .95, KN_TEXTURE_LEAVES, KN_SEMANTIC_TERRAIN, .2);
+    if (d < 14 || l->w->main_kind == KN_SURROUND_TOWN)
+        return d < 250 ? kn_grass((int)(kn_hash64(l->w->seed) & 1))
+                       : kn_matter(.05, .085, .035, .95, KN_TEXTURE_LEAVES, KN_SEMANTIC_TERRAIN, .2);
     int i = (int)floor(u / 128), j = (int)floor(v / 64);
     uint64_t h = kn_hash64(l->w->seed ^ 0xf1e1d5u ^ ((uint64_t)(uint32_t)i << 32 | (uint32_t)j));
     switch (h % 7) {
-    case 0: return kn_matter(.19, .165, .06, .95, KN_TEXTURE_GRASS, KN_SEMANTIC_TERRAIN, .2);  /* ripe corn */
-    case 1: return kn_matter(.13, .095, .06, .95, KN_TEXTURE_SOIL, KN_SEMANTIC_TERRAIN, .4);   /* ploughed */
+    case 0: return kn_matter(.19, .165, .06, .95, KN_TEXTURE_GRASS, KN_SEMANTIC_TERRAIN, .2); /* ripe corn */
+    case 1: return kn_matter(.13, .095, .06, .95, KN_TEXTURE_SOIL, KN_SEMANTIC_TERRAIN, .25); /* ploughed */
     case 2: return kn_matter(.15, .17, .05, .95, KN_TEXTURE_GRASS, KN_SEMANTIC_TERRAIN, .2);
     case 3: return kn_matter(.045, .095, .03, .95, KN_TEXTURE_GRASS, KN_SEMANTIC_TERRAIN, .2); /* beet */
     default: return kn_grass((int)(h >> 8 & 3));
@@ -108,7 +115,8 @@ static void draw_leaf(land *l, double u, double v, double size) {
     int count = 0;
     for (int k = 0; k < 4; k++) {
         ring[count][0] = corner[k][0], ring[count++][1] = corner[k][1];
-        edge_points(l, corner[k][0], corner[k][1], corner[k + 1][0], corner[k + 1][1], out[k][0] * .5, out[k][1] * .5, ring, &count, CAPACITY - 4 + k);
+        edge_points(l, corner[k][0], corner[k][1], corner[k + 1][0], corner[k + 1][1], out[k][0] * .5, out[k][1] * .5, ring, &count,
+                    CAPACITY - 4 + k);
     }
     kn_build_use(&l->w->draw, land_matter(l, u + size / 2, v + size / 2));
     uint32_t index[CAPACITY];

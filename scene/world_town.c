@@ -33,7 +33,8 @@ static kn_building random_house(const kn_world_builder *w, kn_vec2 at, bool dens
     kn_building s = {.seed = kn_rng_next(rng), .storey = kn_rng_uniform(rng, 2.8, 3.3)};
     s.style = (int[]){0, 0, 1, 1, 1, 2, 3}[kn_rng_int(rng, 0, 6)];
     if (dense) {
-        s.width = kn_rng_uniform(rng, 8.5, 17), s.depth = kn_rng_uniform(rng, 9.5, 12.5), s.storeys = kn_rng_int(rng, 2, 5) + (kn_rng_uniform(rng, 0, 1) < .12 ? 2 : 0);
+        s.width = kn_rng_uniform(rng, 8.5, 17), s.depth = kn_rng_uniform(rng, 9.5, 12.5),
+        s.storeys = kn_rng_int(rng, 2, 5) + (kn_rng_uniform(rng, 0, 1) < .12 ? 2 : 0);
         s.shop = kn_rng_uniform(rng, 0, 1) < .48;
         s.balconies = s.storeys > 2 && s.style != 2 && kn_rng_uniform(rng, 0, 1) < .4;
         s.roof = s.style == 3 || kn_rng_uniform(rng, 0, 1) < .25 ? KN_ROOF_FLAT : KN_ROOF_GABLE;
@@ -82,7 +83,9 @@ static void drive_and_path(kn_world_builder *w, const kn_pose *front, double set
     if (!car) return;
     kn_pose local = kn_pose_from_euler(kn_v3(x, 1.4, 0), M_PI / 2 * (seed & 64 ? 1 : -1), 0, 0), pose = kn_pose_multiply(front, &local);
     pose.translation.z = kn_world_land(w, pose.translation.x, pose.translation.y) + .15;
-    if (kn_world_clear(w, pose.translation.x, pose.translation.y, 1.2) && kn_world_path_distance(w, pose.translation.x, pose.translation.y) < 90) kn_world_park(w, &pose, seed);
+    if (kn_world_clear(w, pose.translation.x, pose.translation.y, 1.2) &&
+        kn_world_path_distance(w, pose.translation.x, pose.translation.y) < 90)
+        kn_world_park(w, &pose, seed);
 }
 
 /* Front garden of a detached house: hedge along the street with a gap, bushes, a tree. */
@@ -123,24 +126,29 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
         kn_world_place(w, index, s, side, paved, &at);
         bool dense = density(w, at.x, at.y) > .45;
         kn_building house = random_house(w, at, dense, &rng);
-        double setback = dense ? .06 : kn_rng_uniform(&rng, 3.5, 6), gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0) : kn_rng_uniform(&rng, 3, 7);
+        double setback = dense ? .06 : kn_rng_uniform(&rng, 3.5, 6),
+               gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0) : kn_rng_uniform(&rng, 3, 7);
         bool placed = false;
         for (int attempt = 0; attempt < 3 && !placed && kn_world_budget(w, 6000); attempt++, house.width *= .75) {
             double mid = s + house.width / 2;
             if (mid + house.width / 2 > s1 + 2 || house.width < 5.5) continue;
-            double bend = kn_road_at(road, fmin(mid, road->length), 0).curvature * side; /* toward the house: the chord stands further off */
+            double bend =
+                kn_road_at(road, fmin(mid, road->length), 0).curvature * side; /* toward the house: the chord stands further off */
             double sag = house.width * house.width / 8 * fabs(bend) * (bend > 0 ? 1 : 0) + .02;
             kn_pose pose = kn_world_place(w, index, fmin(mid, road->length), side, paved + setback + sag, &at);
             kn_vec3 c = kn_pose_point(&pose, kn_v3(0, house.depth / 2 + .15, 0));
             double heading = atan2(pose.rotation[1][0], pose.rotation[0][0]);
-            if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3, paved + setback * .6 + .05)) continue;
+            if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3, paved + setback * .6 + .05))
+                continue;
             if (alone) house.open |= side > 0 ? KN_WEST : KN_EAST;
             if (gap > 0 || mid + house.width / 2 > s1 - 7) house.open |= side > 0 ? KN_EAST : KN_WEST;
             put_house(w, &pose, &house);
             kn_space_occupy(&w->space, c.x, c.y, heading, house.width / 2, house.depth / 2 + .2);
             if (!dense) drive_and_path(w, &pose, setback, (house.width + gap) / 2 * side, gap > 3.6, house.seed);
             alone = gap > 0;
-            if (!dense) garden(w, index, fmin(mid, road->length), side, paved, setback, gap > 3.6 ? house.width - .2 : house.width + gap * .8, &rng);
+            if (!dense)
+                garden(w, index, fmin(mid, road->length), side, paved, setback, gap > 3.6 ? house.width - .2 : house.width + gap * .8,
+                       &rng);
             s += house.width + gap + .02;
             placed = true;
         }
@@ -192,7 +200,8 @@ static void visit_furniture(kn_world_builder *w, int index, double s0, double s1
     if (road->junction >= 0 || s1 - s0 < 6) return;
     kn_rng rng;
     kn_rng_init(&rng, spot_seed(w, index, s0, side, 2));
-    double kerb = kerb_offset(w, index, (s0 + s1) / 2, side), width = kerb < 0 ? -kerb : kn_world_pavement_width(w, index, side, (s0 + s1) / 2);
+    double kerb = kerb_offset(w, index, (s0 + s1) / 2, side),
+           width = kerb < 0 ? -kerb : kn_world_pavement_width(w, index, side, (s0 + s1) / 2);
     if (width < 1.3) return;
     bool avenue = kn_hash64(w->seed ^ kn_hash64((uint64_t)index + 77)) % 10 < 7 && width > 2.2;
     double pitch = kn_rng_uniform(&rng, 9, 12), near = kerb + .85, far = kerb + width - .42;
@@ -200,13 +209,20 @@ static void visit_furniture(kn_world_builder *w, int index, double s0, double s1
     for (double s = s0 + 4.5; s < s1 - 4; s += pitch / 2) { /* lamps and trees take turns */
         int k = (int)floor((s - s0) / (pitch / 2));
         uint64_t seed = spot_seed(w, index, s, side, 3);
-        if (k % 6 == (lamp ? 0 : 3)) put_thing(w, index, s, side, near - .1, .2, 1, seed);
-        else if (k % 2 == 1 && avenue) put_thing(w, index, s, side, near + .1, .35, 0, seed);
-        else if (seed % 9 == 0) put_thing(w, index, s, side, near - .1, .25, 2, seed);
-        else if (seed % 9 == 1 && width > 2.4) put_thing(w, index, s, side, far - .3, .6, 3, seed);
-        else if (seed % 19 == 2 && width > 2.2) put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
-        else if (seed % 23 == 3) put_thing(w, index, s, side, far - .1, .3, 5, seed);
-        else if (seed % 17 == 4) put_thing(w, index, s, side, far - .1, .6, 6, seed);
+        if (k % 6 == (lamp ? 0 : 3))
+            put_thing(w, index, s, side, near - .1, .2, 1, seed);
+        else if (k % 2 == 1 && avenue)
+            put_thing(w, index, s, side, near + .1, .35, 0, seed);
+        else if (seed % 9 == 0)
+            put_thing(w, index, s, side, near - .1, .25, 2, seed);
+        else if (seed % 9 == 1 && width > 2.4)
+            put_thing(w, index, s, side, far - .3, .6, 3, seed);
+        else if (seed % 19 == 2 && width > 2.2)
+            put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
+        else if (seed % 23 == 3)
+            put_thing(w, index, s, side, far - .1, .3, 5, seed);
+        else if (seed % 17 == 4)
+            put_thing(w, index, s, side, far - .1, .6, 6, seed);
     }
     if (s1 - s0 > 60 && width > 2.4 && kn_rng_uniform(&rng, 0, 1) < .5) put_thing(w, index, kn_mix(s0, s1, .4), side, far - .65, 1.4, 7, 1);
 }
@@ -232,17 +248,20 @@ static void paint_crossing(kn_world_builder *w, const kn_road *road, double s, d
         left = fmax(left, fmax(span.inner, span.outer)), right = fmin(right, fmin(span.inner, span.outer));
         bool arrives = (lane->id < 0) == (away < 0); /* away < 0: the junction is at the road's end */
         if (road->left_hand_traffic) arrives = !arrives;
-        if (arrives && lane->type == KN_LANE_DRIVING) in0 = fmin(in0, fmin(span.inner, span.outer)), in1 = fmax(in1, fmax(span.inner, span.outer));
+        if (arrives && lane->type == KN_LANE_DRIVING)
+            in0 = fmin(in0, fmin(span.inner, span.outer)), in1 = fmax(in1, fmax(span.inner, span.outer));
     }
     if (!(left - right > 2 && left - right < 40)) return;
     kn_road_frame f = kn_road_at(road, s, 0), side = kn_road_at(road, s, 1);
     kn_build_use(&w->draw, kn_matter(.68, .68, .65, .7, KN_TEXTURE_PAINT, KN_SEMANTIC_LANE_MARK, .8));
     double roll = atan2(side.position.z - f.position.z, 1);
     w->draw.pose = kn_pose_from_euler(f.position, f.heading, f.pitch, roll);
-    for (double t = right + .35; t + .5 < left; t += 1) kn_build_quad(&w->draw, kn_v3(-1.6, t, .009), kn_v3(1.6, t, .009), kn_v3(1.6, t + .5, .009), kn_v3(-1.6, t + .5, .009));
+    for (double t = right + .35; t + .5 < left; t += 1)
+        kn_build_quad(&w->draw, kn_v3(-1.6, t, .009), kn_v3(1.6, t, .009), kn_v3(1.6, t + .5, .009), kn_v3(-1.6, t + .5, .009));
     if (stop_line && in1 > in0) {
         double x = 2.8 * away;
-        kn_build_quad(&w->draw, kn_v3(x - .2, in0 + .1, .009), kn_v3(x + .2, in0 + .1, .009), kn_v3(x + .2, in1 - .1, .009), kn_v3(x - .2, in1 - .1, .009));
+        kn_build_quad(&w->draw, kn_v3(x - .2, in0 + .1, .009), kn_v3(x + .2, in0 + .1, .009), kn_v3(x + .2, in1 - .1, .009),
+                      kn_v3(x - .2, in1 - .1, .009));
     }
     w->draw.pose = kn_pose_identity();
 }
@@ -266,8 +285,10 @@ static void street_end(kn_world_builder *w, int index, bool at_end, int arms) {
     w->draw.pose = kn_pose_from_euler(place.translation, travel, 0, 0);
     w->draw.instance = kn_world_new_instance(w);
     bool along = fabs(cos(travel - w->heading)) > .7;
-    if (lights) kn_traffic_light_draw(&w->draw, along ? 2 : 0, 3.0, 0);
-    else kn_sign_draw(&w->draw, along ? KN_SIGN_PRIORITY : KN_SIGN_YIELD, 0, 2.5);
+    if (lights)
+        kn_traffic_light_draw(&w->draw, along ? 2 : 0, 3.0, 0);
+    else
+        kn_sign_draw(&w->draw, along ? KN_SIGN_PRIORITY : KN_SIGN_YIELD, 0, 2.5);
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
     kn_space_occupy(&w->space, at.x, at.y, 0, .4, .4);
@@ -291,7 +312,8 @@ static void backdrop(kn_world_builder *w) {
     for (double x = space->x0 + pitch; x < space->x0 + space->nx * space->cell - pitch; x += pitch) {
         for (double y = space->y0 + pitch; y < space->y0 + space->ny * space->cell - pitch; y += pitch) {
             kn_rng rng;
-            kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)(x - space->x0) * 65536 + (uint64_t)(int64_t)(y - space->y0))));
+            kn_rng_init(&rng,
+                        kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)(x - space->x0) * 65536 + (uint64_t)(int64_t)(y - space->y0))));
             double px = x + kn_rng_uniform(&rng, -5, 5), py = y + kn_rng_uniform(&rng, -5, 5), d = kn_space_distance(space, px, py);
             if (kn_world_path_distance(w, px, py) > w->reach - 10 || d < 7) continue;
             double heading = w->heading + M_PI / 2 * kn_rng_int(&rng, 0, 3);
@@ -299,7 +321,8 @@ static void backdrop(kn_world_builder *w) {
                 kn_building house = random_house(w, (kn_vec2){px, py}, kn_rng_int(&rng, 0, 1), &rng);
                 house.detail = .4, house.shop = false, house.balconies = false, house.open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST;
                 house.width = fmin(house.width, 14);
-                kn_pose pose = kn_pose_from_euler(kn_v3(px, py, kn_world_land(w, px, py) + .1), heading, 0, 0), shift = kn_pose_from_euler(kn_v3(0, -house.depth / 2, 0), 0, 0, 0);
+                kn_pose pose = kn_pose_from_euler(kn_v3(px, py, kn_world_land(w, px, py) + .1), heading, 0, 0),
+                        shift = kn_pose_from_euler(kn_v3(0, -house.depth / 2, 0), 0, 0, 0);
                 pose = kn_pose_multiply(&pose, &shift);
                 if (kn_world_budget(w, 3000)) put_house(w, &pose, &house);
                 kn_space_occupy((kn_space *)space, px, py, heading, house.width / 2, house.depth / 2);

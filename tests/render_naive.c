@@ -48,8 +48,10 @@ static void fill(const raster *r, const corner c[3], uint16_t material, uint16_t
     }
     double area = (u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0]);
     if (fabs(area) < 1e-12) return;
-    int x0 = (int)fmax(0, floor(fmin(u[0], fmin(u[1], u[2])) - .5)), x1 = (int)fmin(cam->width - 1, ceil(fmax(u[0], fmax(u[1], u[2])) - .5));
-    int y0 = (int)fmax(0, floor(fmin(v[0], fmin(v[1], v[2])) - .5)), y1 = (int)fmin(cam->height - 1, ceil(fmax(v[0], fmax(v[1], v[2])) - .5));
+    int x0 = (int)fmax(0, floor(fmin(u[0], fmin(u[1], u[2])) - .5)),
+        x1 = (int)fmin(cam->width - 1, ceil(fmax(u[0], fmax(u[1], u[2])) - .5));
+    int y0 = (int)fmax(0, floor(fmin(v[0], fmin(v[1], v[2])) - .5)),
+        y1 = (int)fmin(cam->height - 1, ceil(fmax(v[0], fmax(v[1], v[2])) - .5));
     for (int y = y0; y <= y1; y++) {
         for (int x = x0; x <= x1; x++) {
             double px = x + .5, py = y + .5;
@@ -59,7 +61,8 @@ static void fill(const raster *r, const corner c[3], uint16_t material, uint16_t
             double inverse = a * w[0] + b * w[1] + g * w[2], z = 1 / inverse;
             size_t pixel = (size_t)y * (size_t)cam->width + (size_t)x;
             if (!(z < r->depth[pixel])) continue;
-            kn_vec3 n = kn_vec3_add(kn_vec3_scale(c[0].normal, a * w[0] * z), kn_vec3_add(kn_vec3_scale(c[1].normal, b * w[1] * z), kn_vec3_scale(c[2].normal, g * w[2] * z)));
+            kn_vec3 n = kn_vec3_add(kn_vec3_scale(c[0].normal, a * w[0] * z),
+                                    kn_vec3_add(kn_vec3_scale(c[1].normal, b * w[1] * z), kn_vec3_scale(c[2].normal, g * w[2] * z)));
             double dx = (px - cam->k[0][2]) / cam->k[0][0], dy = (py - cam->k[1][2]) / cam->k[1][1];
             kn_vec3 ray = {0, 0, 0};
             for (int k = 0; k < 3; k++) (&ray.x)[k] = cam->rotation[k][0] * dx + cam->rotation[k][1] * dy + cam->rotation[k][2];
@@ -104,7 +107,8 @@ static void draw_actor(const raster *r, const kn_actor_model *model, const kn_ac
     for (int i = 0; i < model->wheel_count; i++) {
         const kn_actor_wheel *wheel = &model->wheels[i];
         double steer = wheel->steers ? atan(state->curvature * fmax(2, fabs(wheel->position.x))) : 0;
-        kn_pose turn = kn_pose_from_euler(wheel->position, steer, 0, 0), spin = kn_pose_from_euler((kn_vec3){0, 0, 0}, 0, state->wheel_angle, 0);
+        kn_pose turn = kn_pose_from_euler(wheel->position, steer, 0, 0),
+                spin = kn_pose_from_euler((kn_vec3){0, 0, 0}, 0, state->wheel_angle, 0);
         kn_pose local = kn_pose_multiply(&turn, &spin), world = kn_pose_multiply(&state->pose, &local);
         draw_mesh(r, &wheel->mesh, &world, actor->instance);
     }

@@ -14,11 +14,13 @@ typedef struct straight {
     kn_lane_section section;
 } straight;
 
-static void make_road(kn_road *road, straight *s, const kn_lane_type *left, int left_count, const kn_lane_type *right, int right_count, double heading, double speed) {
+static void make_road(kn_road *road, straight *s, const kn_lane_type *left, int left_count, const kn_lane_type *right, int right_count,
+                      double heading, double speed) {
     memset(road, 0, sizeof *road);
     memset(s, 0, sizeof *s);
     double length = 240;
-    s->geometry = (kn_geometry){.kind = KN_GEOMETRY_LINE, .x = -length / 2 * cos(heading), .y = -length / 2 * sin(heading), .heading = heading, .length = length};
+    s->geometry = (kn_geometry){
+        .kind = KN_GEOMETRY_LINE, .x = -length / 2 * cos(heading), .y = -length / 2 * sin(heading), .heading = heading, .length = length};
     int n = 0;
     for (int id = left_count; id >= -right_count; id--, n++) {
         kn_lane *lane = &s->lanes[n];
@@ -34,11 +36,19 @@ static void make_road(kn_road *road, straight *s, const kn_lane_type *left, int 
         lane->mark_count = lane->type == KN_LANE_SIDEWALK ? 0 : 1;
     }
     s->section = (kn_lane_section){.s = 0, .end = length, .lanes = s->lanes, .lane_count = (size_t)n};
-    *road = (kn_road){.id = "1", .length = length, .junction = -1, .speed_limit = speed, .geometries = &s->geometry, .geometry_count = 1, .sections = &s->section, .section_count = 1};
+    *road = (kn_road){.id = "1",
+                      .length = length,
+                      .junction = -1,
+                      .speed_limit = speed,
+                      .geometries = &s->geometry,
+                      .geometry_count = 1,
+                      .sections = &s->section,
+                      .section_count = 1};
     road->predecessor.index = road->successor.index = -1;
 }
 
-static const kn_lane_type town[] = {KN_LANE_DRIVING, KN_LANE_PARKING, KN_LANE_SIDEWALK}, bare[] = {KN_LANE_DRIVING}, fast[] = {KN_LANE_DRIVING, KN_LANE_DRIVING, KN_LANE_STOP};
+static const kn_lane_type town[] = {KN_LANE_DRIVING, KN_LANE_PARKING, KN_LANE_SIDEWALK}, bare[] = {KN_LANE_DRIVING},
+                          fast[] = {KN_LANE_DRIVING, KN_LANE_DRIVING, KN_LANE_STOP};
 
 typedef struct fixture {
     kn_road roads[2];
@@ -55,8 +65,16 @@ static void make_fixture(fixture *f, bool motorway) {
     make_road(&f->roads[0], &f->parts[0], motorway ? fast : town, 3, motorway ? fast : town, 3, 0, motorway ? 33 : 13.9);
     make_road(&f->roads[1], &f->parts[1], bare, 1, bare, 1, M_PI / 2, 13.9);
     f->network = (kn_road_network){.roads = f->roads, .road_count = motorway ? 1 : 2};
-    f->actors[0] = (kn_actor){.kind = KN_ACTOR_CAR, .length = 4.6, .width = 1.8, .height = 1.5, .center = {1.4, 0, .75}, .is_ego = true, .instance = 1};
-    f->actors[1] = (kn_actor){.kind = KN_ACTOR_PEDESTRIAN, .length = .6, .width = .6, .height = 1.75, .center = {0, 0, .875}, .color = {.4, .1, .1}, .seed = 4, .instance = 2};
+    f->actors[0] = (kn_actor){
+        .kind = KN_ACTOR_CAR, .length = 4.6, .width = 1.8, .height = 1.5, .center = {1.4, 0, .75}, .is_ego = true, .instance = 1};
+    f->actors[1] = (kn_actor){.kind = KN_ACTOR_PEDESTRIAN,
+                              .length = .6,
+                              .width = .6,
+                              .height = 1.75,
+                              .center = {0, 0, .875},
+                              .color = {.4, .1, .1},
+                              .seed = 4,
+                              .instance = 2};
     for (int i = 0; i < 6; i++) {
         f->states[i].present = true;
         f->states[i].pose = kn_pose_identity();
@@ -66,7 +84,10 @@ static void make_fixture(fixture *f, bool motorway) {
 }
 
 static kn_camera camera_at(kn_vec3 eye, kn_vec3 forward, kn_vec3 up, double focal, int width, int height) {
-    kn_camera c = {.width = width, .height = height, .k = {{focal, 0, width / 2.}, {0, focal, height / 2.}, {0, 0, 1}}, .translation = {eye.x, eye.y, eye.z}};
+    kn_camera c = {.width = width,
+                   .height = height,
+                   .k = {{focal, 0, width / 2.}, {0, focal, height / 2.}, {0, 0, 1}},
+                   .translation = {eye.x, eye.y, eye.z}};
     kn_vec3 right = kn_vec3_cross(forward, up), axes[3] = {right, kn_vec3_scale(up, -1), forward};
     for (int k = 0; k < 3; k++) c.rotation[0][k] = axes[k].x, c.rotation[1][k] = axes[k].y, c.rotation[2][k] = axes[k].z;
     return c;
@@ -86,7 +107,8 @@ Test(world, the_same_seed_gives_the_same_world) {
     cr_assert_arr_eq(a.mesh.material, b.mesh.material, a.mesh.triangle_count * sizeof *a.mesh.material);
     cr_assert_eq(a.material_count, b.material_count);
     cr_assert_arr_eq(a.materials, b.materials, a.material_count * sizeof *a.materials);
-    cr_assert(a.mesh.vertex_count != c.mesh.vertex_count || memcmp(a.mesh.position, c.mesh.position, a.mesh.vertex_count * sizeof *a.mesh.position));
+    cr_assert(a.mesh.vertex_count != c.mesh.vertex_count ||
+              memcmp(a.mesh.position, c.mesh.position, a.mesh.vertex_count * sizeof *a.mesh.position));
     cr_assert_gt(a.light_count, 0);
     cr_assert_gt(a.instance_count, 0, "cars stand on the parking lanes");
     cr_assert_lt(a.mesh.triangle_count, 400000 + 20000);
@@ -114,7 +136,8 @@ Test(world, nothing_stands_on_lanes) {
             double half = f.network.road_count == 1 ? 10.5 : 3.5;
             if (low > 2 || fabs(c[0]) > 119) continue;
             cr_assert(fabs(c[1]) > half - .01 - .6 * (fabs(c[0]) < 4), "class %d stands at (%g, %g)", kind, c[0], c[1]);
-            if (f.network.road_count == 2) cr_assert(fabs(c[0]) > 3.1 || fabs(c[1]) > 119, "class %d stands at (%g, %g) on the side street", kind, c[0], c[1]);
+            if (f.network.road_count == 2)
+                cr_assert(fabs(c[0]) > 3.1 || fabs(c[1]) > 119, "class %d stands at (%g, %g) on the side street", kind, c[0], c[1]);
             if (kind != KN_SEMANTIC_KERB) cr_assert(hypot(c[0] + 30, c[1] + 6.5) > .25, "class %d stands on the pedestrian", kind);
         }
         kn_world_finish(&w);

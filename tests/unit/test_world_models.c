@@ -59,11 +59,14 @@ static bool emits(const kn_world *world, const kn_mesh *mesh, kn_emitter emitter
     return false;
 }
 
-static const struct { kn_actor_class kind; double length, width, height, cx; } sizes[] = {
-    {KN_ACTOR_CAR, 4.75, 1.82, 1.45, 1.4}, {KN_ACTOR_CAR, 3.6, 1.65, 1.5, 1.1}, {KN_ACTOR_CAR, 5.05, 2.0, 1.8, 1.5}, {KN_ACTOR_CAR, 4.5, 1.8, 1.5, 0},
-    {KN_ACTOR_VAN, 5.5, 2.0, 2.4, 1.6}, {KN_ACTOR_TRUCK, 8.5, 2.5, 3.4, 2.8}, {KN_ACTOR_TRUCK, 16, 2.55, 3.9, 4.5}, {KN_ACTOR_BUS, 12, 2.55, 3.1, 3},
-    {KN_ACTOR_TRAILER, 10, 2.5, 3.5, 3}, {KN_ACTOR_MOTORBIKE, 2.15, .8, 1.6, 0}, {KN_ACTOR_BICYCLE, 1.8, .62, 1.75, 0},
-    {KN_ACTOR_PEDESTRIAN, .6, .55, 1.75, 0}, {KN_ACTOR_CONE, .35, .35, .7, 0}, {KN_ACTOR_BARRIER, .5, 2, 1, 0}, {KN_ACTOR_OBJECT, 1, 1.3, .8, 0}};
+static const struct {
+    kn_actor_class kind;
+    double length, width, height, cx;
+} sizes[] = {{KN_ACTOR_CAR, 4.75, 1.82, 1.45, 1.4},  {KN_ACTOR_CAR, 3.6, 1.65, 1.5, 1.1},   {KN_ACTOR_CAR, 5.05, 2.0, 1.8, 1.5},
+             {KN_ACTOR_CAR, 4.5, 1.8, 1.5, 0},       {KN_ACTOR_VAN, 5.5, 2.0, 2.4, 1.6},    {KN_ACTOR_TRUCK, 8.5, 2.5, 3.4, 2.8},
+             {KN_ACTOR_TRUCK, 16, 2.55, 3.9, 4.5},   {KN_ACTOR_BUS, 12, 2.55, 3.1, 3},      {KN_ACTOR_TRAILER, 10, 2.5, 3.5, 3},
+             {KN_ACTOR_MOTORBIKE, 2.15, .8, 1.6, 0}, {KN_ACTOR_BICYCLE, 1.8, .62, 1.75, 0}, {KN_ACTOR_PEDESTRIAN, .6, .55, 1.75, 0},
+             {KN_ACTOR_CONE, .35, .35, .7, 0},       {KN_ACTOR_BARRIER, .5, 2, 1, 0},       {KN_ACTOR_OBJECT, 1, 1.3, .8, 0}};
 
 Test(models, every_class_fills_its_box) {
     for (size_t i = 0; i < KN_COUNT(sizes); i++) {
