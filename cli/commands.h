@@ -8,6 +8,7 @@
 
 int kn_cmd_drive(int argc, char **argv);
 int kn_cmd_check(int argc, char **argv);
+int kn_cmd_eval(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
 

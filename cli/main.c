@@ -13,6 +13,7 @@ static const struct {
 } verbs[] = {
     {"drive", kn_cmd_drive, "a driving scenario -> camera videos with labels"},
     {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},
+    {"eval", kn_cmd_eval, "measures a drive job: steadiness, agreement of cameras, colour drift"},
     {"info", kn_cmd_info, "devices, models, codecs"},
     {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
 };

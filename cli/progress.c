@@ -56,6 +56,7 @@ bool kn_progress_report(void *user, const char *stage, uint64_t done, uint64_t t
         p->begun = true;
         p->first = done;
         p->started = time;
+        if (!p->terminal && p->style == KN_PROGRESS_AUTO) p->shown = time;
     }
     bool last = done == total;
     double pause = p->style == KN_PROGRESS_JSON ? .5 : p->terminal ? .1 : 10;

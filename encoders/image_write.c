@@ -83,31 +83,36 @@ bool kn_png_write_gray16(const char *path, const uint16_t *pixels, int width, in
     return ok;
 }
 
+/* A new picture with the room around it that vector code reads and writes; NULL when memory runs out. */
+static AVFrame *make_frame(int width, int height, enum AVPixelFormat format) {
+    AVFrame *frame = av_frame_alloc();
+    if (!frame) return NULL;
+    frame->width = width;
+    frame->height = height;
+    frame->format = format;
+    if (av_frame_get_buffer(frame, 0) < 0) av_frame_free(&frame);
+    return frame;
+}
+
 bool kn_jpeg_write(const char *path, const uint8_t *rgb, int width, int height, int quality, kn_error *error) {
     if (!valid_size(path, width, height, error)) return false;
     bool ok = false;
     uint8_t *data = NULL;
-    size_t size = 0;
-    struct SwsContext *sws = kn_sws_create(width, height, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUVJ420P, SWS_CS_ITU601, 1, 1, error);
-    AVFrame *frame = av_frame_alloc();
-    if (!sws) goto done;
-    if (!frame) {
+    size_t size = 0, row = 3 * (size_t)width;
+    AVFrame *source = make_frame(width, height, AV_PIX_FMT_RGB24), *frame = make_frame(width, height, AV_PIX_FMT_YUVJ420P);
+    struct SwsContext *sws = NULL;
+    if (!source || !frame) {
         kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
         goto done;
     }
-    frame->width = width;
-    frame->height = height;
-    frame->format = AV_PIX_FMT_YUVJ420P;
+    if (!(sws = kn_sws_create(width, height, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUVJ420P, SWS_CS_ITU601, 1, 1, error))) goto done;
     frame->color_range = AVCOL_RANGE_JPEG;
-    int code = av_frame_get_buffer(frame, 0);
-    if (code < 0) {
-        kn_av_fail(error, code, path, "picture memory");
-        goto done;
-    }
-    sws_scale(sws, (const uint8_t *const[]){rgb}, (const int[]){3 * width}, 0, height, frame->data, frame->linesize);
+    for (int y = 0; y < height; y++) memcpy(source->data[0] + (ptrdiff_t)y * source->linesize[0], rgb + row * (size_t)y, row);
+    sws_scale(sws, (const uint8_t *const *)source->data, source->linesize, 0, height, frame->data, frame->linesize);
     ok = kn_encode_still(AV_CODEC_ID_MJPEG, frame, quality, &data, &size, error) && kn_file_write(path, data, size, error);
 done:
     kn_free(data);
+    av_frame_free(&source);
     av_frame_free(&frame);
     sws_freeContext(sws);
     return ok;

@@ -12,7 +12,7 @@ struct kn_video_reader {
     AVFormatContext *format; /* NULL for a folder of images */
     AVCodecContext *codec;
     struct SwsContext *sws;
-    AVFrame *frame;
+    AVFrame *frame, *picture; /* as decoded; as RGB24, with the room that swscale's vector code writes into */
     AVPacket *packet;
     int stream;
     bool draining;
@@ -165,6 +165,18 @@ static int frame_matrix(const AVFrame *frame) {
     }
 }
 
+static bool make_picture(kn_video_reader *r, kn_error *error) {
+    r->picture = av_frame_alloc();
+    if (!r->picture) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->path);
+    r->picture->width = r->info.width;
+    r->picture->height = r->info.height;
+    r->picture->format = AV_PIX_FMT_RGB24;
+    int code = av_frame_get_buffer(r->picture, 0);
+    if (code >= 0) return true;
+    av_frame_free(&r->picture);
+    return kn_av_fail(error, code, r->path, "picture memory");
+}
+
 static bool convert(kn_video_reader *r, uint8_t *rgb, kn_error *error) {
     AVFrame *frame = r->frame;
     if (frame->width != r->info.width || frame->height != r->info.height)
@@ -180,7 +192,10 @@ static bool convert(kn_video_reader *r, uint8_t *rgb, kn_error *error) {
         r->sws_matrix = matrix;
         r->sws_range = range;
     }
-    sws_scale(r->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, (uint8_t *const[]){rgb}, (const int[]){3 * frame->width});
+    if (!r->picture && !make_picture(r, error)) return false;
+    sws_scale(r->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, r->picture->data, r->picture->linesize);
+    size_t row = 3 * (size_t)frame->width;
+    for (int y = 0; y < frame->height; y++) memcpy(rgb + row * (size_t)y, r->picture->data[0] + (ptrdiff_t)y * r->picture->linesize[0], row);
     return true;
 }
 
@@ -209,6 +224,7 @@ void kn_video_reader_destroy(kn_video_reader **reader) {
     if (!r) return;
     sws_freeContext(r->sws);
     av_frame_free(&r->frame);
+    av_frame_free(&r->picture);
     av_packet_free(&r->packet);
     avcodec_free_context(&r->codec);
     avformat_close_input(&r->format);

@@ -57,6 +57,8 @@ double kn_now(void);
 /* --- drive_plan.c --- */
 /* Checks the parameters, reads the rig, fills names and hashes. */
 bool kn_drive_plan(kn_drive_job *job, const kn_drive_params *params, kn_error *error);
+/* SHA-256 over the scene file and the road network and catalogs that it names. */
+bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error);
 /* Is `output` free for this job? Sets report.already_complete when it holds this job's finished results. */
 bool kn_drive_check_output(kn_drive_job *job, kn_error *error);
 

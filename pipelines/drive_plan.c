@@ -99,13 +99,13 @@ static bool digest_references(digest *d, const char *scene_path, const char *tex
     return ok;
 }
 
-static bool hash_scene(kn_drive_job *job, kn_error *error) {
+bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error) {
     digest d = {0};
     uint8_t *data = NULL;
     size_t size = 0;
-    bool ok = kn_file_read(job->params.scene, (size_t)64 << 20, &data, &size, error) && digest_file(&d, job->params.scene, "scene", error) &&
-              digest_references(&d, job->params.scene, (const char *)data, error);
-    if (ok) kn_sha256_hex(d.text, d.length, job->scene_hash);
+    bool ok = kn_file_read(path, (size_t)64 << 20, &data, &size, error) && digest_file(&d, path, "scene", error) &&
+              digest_references(&d, path, (const char *)data, error);
+    if (ok) kn_sha256_hex(d.text, d.length, hex);
     kn_free(data);
     kn_free(d.text);
     return ok;
@@ -220,7 +220,7 @@ bool kn_drive_plan(kn_drive_job *job, const kn_drive_params *params, kn_error *e
     if (!kn_file_exists(params->scene)) return kn_fail(error, KN_ERROR_INPUT, "%s: no such file", params->scene);
     name_scene(job);
     job->work = kn_path_join(params->output, ".work", error);
-    return job->work && read_rig(job, error) && hash_scene(job, error) && hash_model(job, error) && hash_job(job, error);
+    return job->work && read_rig(job, error) && kn_drive_hash_scene(params->scene, job->scene_hash, error) && hash_model(job, error) && hash_job(job, error);
 }
 
 /* Does `output` hold this file or folder? */

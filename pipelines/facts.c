@@ -1,7 +1,5 @@
 #include "pipelines/facts.h"
 
-#include "base/vecmath.h"
-
 #include <math.h>
 
 bool kn_frame_facts_read(kn_frame_facts *facts, const kn_scene *scene, size_t frame, kn_error *error) {
@@ -35,7 +33,7 @@ const char *kn_category_name(kn_actor_class kind) {
     return "movable_object.debris";
 }
 
-static kn_pose camera_pose(const kn_frame_facts *facts, const kn_camera *camera) {
+kn_pose kn_camera_world_pose(const kn_frame_facts *facts, const kn_camera *camera) {
     kn_pose ego = {.translation = {facts->ego_translation[0], facts->ego_translation[1], facts->ego_translation[2]}}, local;
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
@@ -134,7 +132,7 @@ static void find_visible(kn_box_2d *out, const kn_camera *camera, const uint16_t
 
 bool kn_boxes_2d_append(kn_box_2d **list, size_t *count, size_t *capacity, const kn_frame_facts *facts, const kn_camera *camera,
                         int camera_index, const float *depth, const uint16_t *instance, kn_error *error) {
-    kn_pose view = camera_pose(facts, camera), world_to_camera = kn_pose_inverse(&view);
+    kn_pose view = kn_camera_world_pose(facts, camera), world_to_camera = kn_pose_inverse(&view);
     for (size_t i = 0; i < facts->box_count; i++) {
         const kn_box *box = &facts->boxes[i];
         if (box->is_ego) continue;

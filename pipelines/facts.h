@@ -3,6 +3,7 @@
 #define KN_PIPELINES_FACTS_H
 
 #include "base/base.h"
+#include "base/vecmath.h"
 #include "kinora/encoders.h"
 #include "kinora/render.h"
 
@@ -28,6 +29,9 @@ typedef struct kn_frame_facts {
 /* Reads them from the scene; the same kn_frame_facts can be reused for frame after frame. */
 bool kn_frame_facts_read(kn_frame_facts *facts, const kn_scene *scene, size_t frame, kn_error *error);
 void kn_frame_facts_finish(kn_frame_facts *facts);
+
+/* Camera to world at this frame, for a camera given relative to the ego. */
+kn_pose kn_camera_world_pose(const kn_frame_facts *facts, const kn_camera *camera);
 
 /* Projects the boxes of a frame into a camera (given relative to the ego) and compares them with its depth and
  * instance maps [height][width]. Appends to *list. Boxes that no ray meets and no pixel shows are left out. */

@@ -18,7 +18,7 @@ bool kn_rational_parse(kn_rational *rate, const char *text);
 
 typedef enum kn_codec {
     KN_CODEC_H264,   /* MP4, yuv420p */
-    KN_CODEC_HEVC,   /* MP4, yuv420p */
+    KN_CODEC_HEVC,   /* MP4, yuv420p; at least 64 x 48 pixels */
     KN_CODEC_PRORES, /* MOV, ProRes 422 HQ, 10 bit */
     KN_CODEC_FFV1,   /* MKV, lossless RGB */
     KN_CODEC_PNG,    /* a folder of 00000.png, 00001.png, ...; lossless RGB */

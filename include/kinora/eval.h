@@ -1,0 +1,49 @@
+/* Measured fidelity of generated clips, beside two controls: the same frames shuffled, and the renderer's own pictures. */
+#ifndef KINORA_EVAL_H
+#define KINORA_EVAL_H
+
+#include "kinora/gpu.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Pictures are taken as sRGB values 0..1. Every measure can be had cheaply by a clip that is bad in another one (a blur
+ * wins on warp error): read them together. NAN: nothing to measure. */
+typedef struct kn_drive_score {
+    double warp_error;          /* mean squared difference of a picture and the one before, moved along the known motion, where
+                                   the same surface shows in both; lower is steadier */
+    double warp_share;          /* share of the pixels that this covers */
+    double overlap_correlation; /* of the brightness of the same surface points in neighbouring cameras; 1 is best */
+    double overlap_error;       /* root mean square difference there after a gain per pair and channel */
+    size_t overlap_points;
+    double colour_drift;        /* root mean square distance (CIELAB) of an instance's mean colour from its own mean over the
+                                   clip, per instance and camera, weighted by frames; lower is steadier */
+    size_t drift_tracks;
+    double detail;              /* mean absolute Laplacian of the brightness: what a blur loses */
+} kn_drive_score;
+
+typedef struct kn_drive_eval_params {
+    const char *folder;         /* the output of a finished drive job */
+    const char *scene;          /* NULL: the path that its job.json names */
+    bool no_beauty;             /* leave out the renderer's own pictures */
+    kn_gpu_params gpu;
+    kn_log log;
+    kn_progress_callback progress; /* stage "measure", in frames; NULL: none */
+    void *progress_user;
+} kn_drive_eval_params;
+
+typedef struct kn_drive_eval_report {
+    size_t frames, cameras;
+    bool has_beauty;
+    kn_drive_score clip, shuffled, beauty;
+} kn_drive_eval_report;
+
+/* Renders the depth, motion and instances of the job's scene again and measures its videos with them. The scene must be
+ * unchanged (its hash is in job.json). Memory does not depend on the number of frames. */
+bool kn_drive_eval(const kn_drive_eval_params *params, kn_drive_eval_report *report, kn_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,47 @@
+/* The measures of `eval` on single pictures and pairs; accumulated over a clip. No device. Internal to pipelines/. */
+#ifndef KN_PIPELINES_MEASURE_H
+#define KN_PIPELINES_MEASURE_H
+
+#include "base/vecmath.h"
+#include "kinora/camera.h"
+#include "kinora/eval.h"
+
+/* One camera at one frame: what is known, and a picture rgb [height][width][3]. */
+typedef struct kn_view_facts {
+    const kn_camera *camera;
+    kn_pose pose;               /* camera to world */
+    const float *depth;         /* metres along the view axis, INFINITY for sky */
+    const uint16_t *instance;
+    const float *motion;        /* [2][height][width], since the frame before */
+} kn_view_facts;
+
+/* Colour of one instance in one camera over the clip. */
+typedef struct kn_colour_track {
+    int camera, instance;
+    size_t frames;
+    double sum[3], square;      /* of CIELAB means, and of their squared lengths */
+} kn_colour_track;
+
+/* Sums of one clip. Zero it to begin; free tracks with kn_free. */
+typedef struct kn_measure {
+    double warp_sum, detail_sum, overlap_correlation_sum, overlap_square_sum;
+    uint64_t warp_pixels, seen_pixels, detail_pixels, overlap_points, overlap_pairs;
+    kn_colour_track *tracks;
+    size_t track_count, track_capacity;
+} kn_measure;
+
+/* Compares a picture with the one of the frame before along the motion. A point counts when the pixel it came from
+ * shows the same instance, at the depth that it must have had if it belongs to the world, or at a similar one. */
+void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_facts *before, const uint8_t *rgb_now, const uint8_t *rgb_before);
+
+/* Compares what two cameras see of the same surface at one frame. */
+void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a, const uint8_t *rgb_b);
+
+/* Adds the mean colours of all instances with at least 60 pixels. */
+bool kn_measure_colours(kn_measure *m, const kn_view_facts *view, int camera, const uint8_t *rgb, kn_error *error);
+
+void kn_measure_detail(kn_measure *m, const kn_camera *camera, const uint8_t *rgb);
+
+kn_drive_score kn_measure_score(const kn_measure *m);
+
+#endif
