@@ -241,7 +241,8 @@ void kn_actor_model_finish(kn_actor_model *model) {
 
 bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const kn_actor *actor, double detail, kn_error *error) {
     memset(model, 0, sizeof *model);
-    double length = fmax(actor->length, .05), width = fmax(actor->width, .05), height = fmax(actor->height, .05);
+    /* out of 5 cm .. 100 m nothing is sensible: cut; NaN counts as 5 cm */
+    double length = fmin(fmax(actor->length, .05), 100), width = fmin(fmax(actor->width, .05), 100), height = fmin(fmax(actor->height, .05), 100);
     kn_model_build m = {.model = model,
                         .actor = actor,
                         .detail = detail,

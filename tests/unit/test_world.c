@@ -119,7 +119,7 @@ Test(world, the_same_seed_gives_the_same_world) {
 
 /* Nothing solid within 2 m above any driven lane, nor where the pedestrian stands. */
 Test(world, nothing_stands_on_lanes) {
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint64_t seed = 1; seed <= 4; seed++) {
         fixture f;
         make_fixture(&f, seed % 2);
         kn_world w;
@@ -190,7 +190,7 @@ Test(world, dashes_have_their_rhythm) {
 Test(world, failing_allocations_are_reported) {
     fixture f;
     make_fixture(&f, false);
-    for (uint64_t n = 1; n < 12000; n = n < 24 ? n + 1 : n * 2) {
+    for (uint64_t n = 1; n < 8000; n = n < 12 ? n + 1 : n * 2) {
         kn_error error = {0};
         kn_world w;
         kn_alloc_fail_after(n);
