@@ -68,23 +68,23 @@ static void draw_lines(const kn_bev *bev, kn_image *image, const view *v, int ki
     }
 }
 
-/* Kind 3 holds both edges of a strip of lane surface: the first half of its points along one, the second along the
- * other. Returns whether there were any. */
-static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v) {
+/* Surfaces hold both edges of a strip: the first half of their points along one, the second along the other. Returns
+ * whether there were any of this kind. */
+static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v, int kind, kn_color color) {
     bool any = false;
     for (size_t i = 0; i < bev->line_count; i++) {
         const kn_map_line *line = &bev->lines[i];
-        if (line->kind != 3) continue;
+        if (line->kind != kind) continue;
         any = true;
         size_t n = line->point_count / 2;
         for (size_t k = 0; k + 1 < n; k++) {
             double quad[4][2];
             const size_t corners[4] = {k, k + 1, n + k + 1, n + k};
             for (int c = 0; c < 4; c++) to_picture(v, line->points[corners[c]][0], line->points[corners[c]][1], &quad[c][0], &quad[c][1]);
-            kn_canvas_polygon(image, (const double(*)[2])quad, 4, asphalt);
+            kn_canvas_polygon(image, (const double(*)[2])quad, 4, color);
             for (int c = 0; c < 4; c++) { /* no seams between neighbours */
                 const double *a = quad[c], *b = quad[(c + 1) % 4];
-                kn_canvas_line(image, a[0], a[1], b[0], b[1], 1, asphalt);
+                kn_canvas_line(image, a[0], a[1], b[0], b[1], 1, color);
             }
         }
     }
@@ -195,8 +195,9 @@ bool kn_bev_draw(kn_bev *bev, kn_image *image, const kn_frame_facts *facts, kn_e
     double c = facts->ego_rotation[0][0], s = facts->ego_rotation[1][0], length = hypot(c, s);
     view v = {facts->ego_translation[0], facts->ego_translation[1], length > 0 ? c / length : 1, length > 0 ? s / length : 0};
     kn_canvas_clear(image, ground);
-    draw_lines(bev, image, &v, 2, 2.2 * SCALE, pavement);
-    if (!draw_surfaces(bev, image, &v)) draw_lines(bev, image, &v, 1, LANE_BAND * SCALE, asphalt);
+    bool surfaces = draw_surfaces(bev, image, &v, 4, pavement) | draw_surfaces(bev, image, &v, 3, asphalt);
+    if (!surfaces) draw_lines(bev, image, &v, 2, 2.2 * SCALE, pavement);
+    if (!surfaces) draw_lines(bev, image, &v, 1, LANE_BAND * SCALE, asphalt);
     draw_lines(bev, image, &v, 0, 1.5, edge);
     draw_lines(bev, image, &v, 1, 1.6, mark);
     trail *t;

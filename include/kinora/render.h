@@ -79,7 +79,8 @@ void kn_scene_caption(const kn_scene *scene, char *text, size_t size);
 typedef struct kn_map_line {
     const double (*points)[2];
     size_t point_count;
-    int kind; /* 0 road edge, 1 lane mark, 2 pavement edge */
+    int kind; /* 0 road edge, 1 lane mark, 2 pavement edge; surfaces, whose first half of points runs along one edge and
+                 whose second half along the other: 3 road lane, 4 pavement */
 } kn_map_line;
 size_t kn_scene_map(const kn_scene *scene, const kn_map_line **lines);
 
