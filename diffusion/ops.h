@@ -29,7 +29,8 @@ typedef struct kn_weight {
     bool half;
 } kn_weight;
 
-/* `data` is fp32 [out][in][kernel_h][kernel_w] (PyTorch's order), `bias` [out] or NULL. */
+/* `data` is fp32 [out][in][kernel_h][kernel_w] (PyTorch's order), `bias` [out] or NULL. `half` asks for fp16 on the device; software
+ * devices keep small weights in fp32 all the same (weight->half says which). */
 bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const float *bias, int out, int in, int kernel_h,
                       int kernel_w, bool half, kn_error *error);
 void kn_weight_destroy(kn_weight *weight); /* accepts a zeroed weight; clears it */

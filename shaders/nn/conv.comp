@@ -19,6 +19,7 @@ layout(constant_id = 7) const bool has_broadcast = false;
 layout(constant_id = 8) const bool has_residual = false;
 layout(constant_id = 9) const bool gated = false; // panel 1 is the gate of panel 0: out = panel0 * gelu(panel1)
 layout(constant_id = 10) const bool pointwise = false; // 1 x 1, stride 1, no padding: row i of the output is row i of the input
+layout(constant_id = 11) const bool resized = false;
 
 #include "conv_push.glsl"
 
@@ -69,7 +70,7 @@ void main() {
             [[unroll]] for (uint r = 0; r < row_blocks; r++) {
                 inside[r] = true;
                 if (pointwise) at[r] = min(row0 + int(r * lanes) + lane, p.rows - 1) * p.in_vectors;
-                else inside[r] = conv_tap(rows[r], ty, tx, at[r]);
+                else inside[r] = conv_tap(rows[r], ty, tx, resized, at[r]);
             }
             for (int k = 0; k < p.in_vectors; k++) {
                 vec4 b[4][panels];

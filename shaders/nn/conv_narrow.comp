@@ -15,6 +15,7 @@ layout(constant_id = 5) const uint vectors = 1; // vec4 per output pixel
 layout(constant_id = 6) const int activation = 0;
 layout(constant_id = 7) const bool has_broadcast = false;
 layout(constant_id = 8) const bool has_residual = false;
+layout(constant_id = 11) const bool resized = false;
 
 #include "conv_push.glsl"
 
@@ -49,7 +50,7 @@ void main() {
         for (int tx = 0; tx < p.taps_x; tx++) {
             int at[row_blocks];
             bool inside[row_blocks];
-            EACH_BLOCK inside[r] = conv_tap(rows[r], ty, tx, at[r]);
+            EACH_BLOCK inside[r] = conv_tap(rows[r], ty, tx, resized, at[r]);
             for (int k = 0; k < p.in_vectors; k++) {
                 vec4 b[4], a[row_blocks];
                 [[unroll]] for (int u = 0; u < 4; u++) b[u] = texelFetch(weights, weight + u * int(lanes));

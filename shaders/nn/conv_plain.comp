@@ -36,6 +36,7 @@ void main() {
     uint panel_size = uint(p.taps_y * p.taps_x * p.in_vectors * 4) * panel_lanes;
     uint weight = panel * panel_size + column % panel_lanes;
 
+    bool resized = p.view_h != p.in_h || p.view_w != p.in_w;
     ConvRow rows[tile_rows];
     vec4 acc[tile_rows];
     [[unroll]] for (uint i = 0; i < tile_rows; i++) {
@@ -47,7 +48,7 @@ void main() {
         for (int tx = 0; tx < p.taps_x; tx++) {
             int at[tile_rows];
             bool inside[tile_rows];
-            [[unroll]] for (uint i = 0; i < tile_rows; i++) inside[i] = conv_tap(rows[i], ty, tx, at[i]);
+            [[unroll]] for (uint i = 0; i < tile_rows; i++) inside[i] = conv_tap(rows[i], ty, tx, resized, at[i]);
             for (int k = 0; k < p.in_vectors; k++) {
                 vec4 b0 = weight_at(weight), b1 = weight_at(weight + panel_lanes);
                 vec4 b2 = weight_at(weight + 2 * panel_lanes), b3 = weight_at(weight + 3 * panel_lanes);

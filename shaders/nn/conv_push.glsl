@@ -29,11 +29,12 @@ ConvRow conv_row(int row) {
     return r;
 }
 
-// Whether tap (ty, tx) of a row lies inside the input; `at` is its first vec4, or a valid index when outside.
-bool conv_tap(ConvRow r, int ty, int tx, out int at) {
+// Whether tap (ty, tx) of a row lies inside the input; `at` is its first vec4, or a valid index when outside. `resized`: the view
+// has another size than the input (a constant where it can be: software devices run both sides of a branch).
+bool conv_tap(ConvRow r, int ty, int tx, bool resized, out int at) {
     int y = r.y + ty, x = r.x + tx;
     bool inside = uint(y) < uint(p.view_h) && uint(x) < uint(p.view_w);
-    if (p.view_h != p.in_h || p.view_w != p.in_w) {
+    if (resized) {
         y = y * p.in_h / p.view_h;
         x = x * p.in_w / p.view_w;
     }

@@ -54,6 +54,8 @@ static void conv_cases(bool portable)
     check_conv(&f, (oracle_conv){ .n = 2, .in = 7, .h = 20, .w = 21, .out = 3, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_TANH }, all, 7);
     check_conv(&f, (oracle_conv){ .n = 1, .in = 64, .h = 1, .w = 1, .out = 256, .kernel_h = 1, .kernel_w = 1, .stride = 1, .activation = KN_ACTIVATION_RELU }, (extras){ true, false, false, true }, 8);
     check_conv(&f, (oracle_conv){ .n = 2, .in = 36, .h = 9, .w = 10, .out = 128, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_QUICK_GELU }, (extras){ true, true, true, true }, 9);
+    /* large enough to stay fp16 on every device */
+    check_conv(&f, (oracle_conv){ .n = 1, .in = 768, .h = 4, .w = 5, .out = 700, .kernel_h = 1, .kernel_w = 1, .stride = 1 }, (extras){ true, false, true, true }, 10);
     fixture_finish(&f);
 }
 
