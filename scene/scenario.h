@@ -194,6 +194,7 @@ typedef struct kn_osc {
 int kn_osc_entity(kn_osc *osc, xmlNode *node, const char *attribute); /* index; an error when unknown; -1 when absent */
 bool kn_osc_read_entities(kn_osc *osc, xmlNode *entities);
 bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *position);
+bool kn_osc_read_route_position(kn_osc *osc, xmlNode *node, kn_position *position);
 bool kn_osc_read_trajectory(kn_osc *osc, xmlNode *node, kn_trajectory **trajectory);
 bool kn_osc_read_private(kn_osc *osc, xmlNode *node, kn_action *action);
 bool kn_osc_read_global(kn_osc *osc, xmlNode *node, kn_action *action);

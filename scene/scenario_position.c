@@ -80,6 +80,12 @@ bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_p
     if (!node)
         return kn_xml_fail(xml, position, "<Position> is empty");
     p->line = kn_xml_line(node);
+    if (kn_xml_is(node, "RoutePosition")) {
+        if (!kn_osc_read_route_position(osc, node, p))
+            return false;
+        read_orientation(osc, node, p);
+        return !xml->failed;
+    }
     size_t i = 0;
     while (i < KN_COUNT(kinds) && !kn_xml_is(node, kinds[i].name))
         i++;

@@ -160,6 +160,26 @@ Test(scene_play, trajectories) {
     finish(&p);
 }
 
+Test(scene_play, positions) {
+    static const struct { const char *position; double x, y; } cases[] = {
+        {"<WorldPosition x='30' y='-1.75' h='0'/>", 30, -1.75}, {"<RoadPosition roadId='1' s='40' t='-2'/>", 40, -2},
+        {"<RelativeLanePosition entityRef='Other' dLane='1' ds='-10' offset='0.2'/>", 80, -1.55}, {"<RelativeObjectPosition entityRef='Other' dx='-12' dy='1'/>", 78, -4.25},
+        {"<RelativeWorldPosition entityRef='Other' dx='5' dy='2'/>", 95, -3.25}, {"<RelativeRoadPosition entityRef='Other' ds='-20' dt='3'/>", 70, -2.25},
+        {"<RoutePosition><RouteRef><Route name='r' closed='false'><Waypoint routeStrategy='shortest'><Position><LanePosition roadId='1' laneId='-1' s='20'/></Position></Waypoint>"
+         "<Waypoint routeStrategy='shortest'><Position><LanePosition roadId='1' laneId='-1' s='300'/></Position></Waypoint></Route></RouteRef>"
+         "<InRoutePosition><FromLaneCoordinates pathS='35' laneId='-2' laneOffset='0.5'/></InRoutePosition></RoutePosition>", 55, -4.75}};
+    for (size_t i = 0; i < KN_COUNT(cases); i++) {
+        char events[3000];
+        snprintf(events, sizeof events, EVENT("e", DOES("<TeleportAction><Position>%s</Position></TeleportAction>"), AT("0.999")), cases[i].position);
+        played p;
+        play(&p, events); /* at 1 s: Other stands at 90 m, then a step of 1/120 s passes before the frame at 1.05 s */
+        const kn_actor_state *s = at(&p, 1.05, 0);
+        cr_assert_float_eq(s->pose.translation.x, cases[i].x + 0.5, 0.12, "case %zu: %g", i, s->pose.translation.x);
+        cr_assert_float_eq(s->pose.translation.y, cases[i].y, 0.01, "case %zu: %g", i, s->pose.translation.y);
+        finish(&p);
+    }
+}
+
 Test(scene_play, storyboard_states_and_delay) {
     played p;
     play(&p, EVENT("first", DOES(SPEED("linear", "time", "1", "12")), AT("1"))
