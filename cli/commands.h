@@ -7,6 +7,7 @@
 #include "cli/options.h"
 
 int kn_cmd_drive(int argc, char **argv);
+int kn_cmd_mesh(int argc, char **argv);
 int kn_cmd_check(int argc, char **argv);
 int kn_cmd_eval(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);

@@ -12,6 +12,7 @@ static const struct {
     const char *help;
 } verbs[] = {
     {"drive", kn_cmd_drive, "a driving scenario -> camera videos with labels"},
+    {"mesh", kn_cmd_mesh, "pictures around an object -> closed, textured mesh"},
     {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},
     {"eval", kn_cmd_eval, "measures a drive job: steadiness, agreement of cameras, colour drift"},
     {"info", kn_cmd_info, "devices, models, codecs"},

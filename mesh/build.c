@@ -30,6 +30,7 @@ static bool extract(builder *b, const float *values, kn_error *error) {
         ok = kn_tets_extract(&b->mesh, &b->grid, copy, error) && kn_topology_keep_large(&b->mesh, b->params->keep_pieces ? 1e-4 : 0.02, error);
     }
     kn_free(copy);
+    if (ok) kn_log_line(&b->params->log, KN_LOG_DEBUG, "grid %d x %d x %d, %zu triangles", b->grid.size[0], b->grid.size[1], b->grid.size[2], b->mesh.triangle_count);
     if (ok && b->mesh.triangle_count == 0)
         return kn_fail(error, KN_ERROR_INPUT, "the masks never overlap: no point lies inside all of them; do the cameras belong to these pictures?");
     return ok;

@@ -6,7 +6,10 @@
 #include "mesh/mesh.h"
 
 #define KN_LANES 256 /* invocations of a group in kernels over voxels */
-#define KN_GROUPS(count) ((uint32_t)(((count) + KN_LANES - 1) / KN_LANES))
+#define KN_ALL_GROUPS(count) ((uint32_t)(((count) + KN_LANES - 1) / KN_LANES))
+/* Groups of a launch over `count` voxels: rows of at most 32768. */
+#define KN_GROUPS(count) \
+    { KN_ALL_GROUPS(count) < 32768 ? KN_ALL_GROUPS(count) : 32768, (KN_ALL_GROUPS(count) + 32767) / 32768, 1 }
 
 /* A device buffer with this content; data NULL: zeros. */
 bool kn_device_upload(kn_gpu_buffer **buffer, kn_gpu *gpu, const void *data, size_t size, kn_error *error);

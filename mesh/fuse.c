@@ -33,7 +33,7 @@ static bool integrate(fuse *f, const kn_eyes *eyes, kn_error *error) {
     fuse_push push = {.origin = {(float)g->origin[0], (float)g->origin[1], (float)g->origin[2], (float)g->step},
                       .size = {g->size[0], g->size[1], g->size[2], (int32_t)eyes->count},
                       .image = {eyes->items[0].width, eyes->items[0].height}, .reach = 3 * (float)g->step, .prior = 0.15f};
-    return kn_device_run(f->gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_FUSE, .groups = {KN_GROUPS(kn_grid_count(g)), 1, 1},
+    return kn_device_run(f->gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_FUSE, .groups = KN_GROUPS(kn_grid_count(g)),
         .slices = (kn_gpu_slice[]){{.buffer = f->eyes, .format = KN_GPU_FORMAT_RGBA32F}, {.buffer = f->planes, .format = KN_GPU_FORMAT_RGBA32F},
                                    {.buffer = f->hull, .format = KN_GPU_FORMAT_R32F}, {.buffer = f->data}, {.buffer = f->weights}},
         .slice_count = 5, .constants = (uint32_t[]){KN_LANES}, .constant_count = 1, .push = &push, .push_size = sizeof push}, error);
@@ -43,7 +43,7 @@ static bool record_smoothing(fuse *f, kn_gpu_recorder *recorder, int stage, kn_e
     const kn_grid *g = f->grid;
     smooth_push push = {{g->size[0], g->size[1], g->size[2], 0}, 2.5f * (float)g->step, 0.25f};
     kn_gpu_buffer *field = stage ? f->laplacian : f->values;
-    return kn_gpu_record(recorder, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_SMOOTH, .groups = {KN_GROUPS(kn_grid_count(g)), 1, 1},
+    return kn_gpu_record(recorder, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_SMOOTH, .groups = KN_GROUPS(kn_grid_count(g)),
         .slices = (kn_gpu_slice[]){{.buffer = field, .format = KN_GPU_FORMAT_R32F}, {.buffer = f->data, .format = KN_GPU_FORMAT_R32F},
                                    {.buffer = f->weights, .format = KN_GPU_FORMAT_R32F}, {.buffer = f->values}, {.buffer = f->laplacian}},
         .slice_count = 5, .constants = (uint32_t[]){KN_LANES, (uint32_t)stage}, .constant_count = 2, .push = &push, .push_size = sizeof push}, error);

@@ -5,7 +5,7 @@
 
 typedef struct hull_push {
     float origin[4];
-    int32_t size[4], image[2], scene, padding;
+    int32_t size[4], image[2], needed, padding;
 } hull_push;
 
 bool kn_device_eyes(kn_gpu_buffer **buffer, kn_gpu *gpu, const kn_eyes *eyes, kn_error *error) {
@@ -54,9 +54,9 @@ static bool carve(kn_gpu *gpu, const kn_eyes *eyes, kn_gpu_buffer *edges, const 
     kn_gpu_buffer *cameras = NULL, *out = NULL;
     hull_push push = {.origin = {(float)grid->origin[0], (float)grid->origin[1], (float)grid->origin[2], (float)grid->step},
                       .size = {grid->size[0], grid->size[1], grid->size[2], (int32_t)eyes->count},
-                      .image = {eyes->items[0].width, eyes->items[0].height}, .scene = eyes->no_mask};
+                      .image = {eyes->items[0].width, eyes->items[0].height}, .needed = eyes->count > 7 ? (int32_t)(eyes->count * 2 / 5) : 2};
     bool ok = kn_device_eyes(&cameras, gpu, eyes, error) && kn_device_upload(&out, gpu, NULL, count * sizeof(float), error);
-    ok = ok && kn_device_run(gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_HULL, .groups = {KN_GROUPS(count), 1, 1},
+    ok = ok && kn_device_run(gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_HULL, .groups = KN_GROUPS(count),
         .slices = (kn_gpu_slice[]){{.buffer = cameras, .format = KN_GPU_FORMAT_RGBA32F}, {.buffer = edges, .format = KN_GPU_FORMAT_R32F}, {.buffer = out}},
         .slice_count = 3, .constants = (uint32_t[]){KN_LANES}, .constant_count = 1, .push = &push, .push_size = sizeof push}, error);
     ok = ok && kn_gpu_download(out, 0, values, count * sizeof(float), error);

@@ -15,7 +15,7 @@ layout(set = 0, binding = 3) writeonly buffer Values { float values[]; };
 layout(set = 0, binding = 4) writeonly buffer Weights { float weights[]; };
 
 void main() {
-    int index = int(gl_GlobalInvocationID.x);
+    int index = int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (index >= push.size.x * push.size.y * push.size.z) return;
     ivec3 voxel = ivec3(index % push.size.x, index / push.size.x % push.size.y, index / (push.size.x * push.size.y));
     vec4 p = vec4(push.origin.xyz + push.origin.w * vec3(voxel), 1.0);

@@ -5,7 +5,7 @@ layout(push_constant) uniform Push {
     vec4 origin; /* xyz of voxel 0, step */
     ivec4 size;  /* voxels along x, y, z, number of eyes */
     ivec2 image; /* pixels */
-    int scene;   /* 1: voxels that no eye sees stay inside */
+    int needed;  /* voxels that fewer eyes see are outside */
 } push;
 layout(set = 0, binding = 0) uniform samplerBuffer eyes;  /* per eye: 3 rows of r|t, then fx fy cx cy */
 layout(set = 0, binding = 1) uniform samplerBuffer edges; /* [eye][height][width] pixels to the silhouette */
@@ -21,7 +21,7 @@ float edge(int eye, vec2 pixel) {
 }
 
 void main() {
-    int index = int(gl_GlobalInvocationID.x);
+    int index = int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (index >= push.size.x * push.size.y * push.size.z) return;
     ivec3 voxel = ivec3(index % push.size.x, index / push.size.x % push.size.y, index / (push.size.x * push.size.y));
     vec4 p = vec4(push.origin.xyz + push.origin.w * vec3(voxel), 1.0);
@@ -38,5 +38,5 @@ void main() {
             seen++;
         }
     }
-    values[index] = seen > 0 || push.scene == 1 ? max(value, -1.0) : 1.0;
+    values[index] = seen >= push.needed ? max(value, -1.0) : 1.0;
 }

@@ -15,7 +15,7 @@ layout(set = 0, binding = 3) buffer Values { float values[]; }; /* stage 1: the 
 layout(set = 0, binding = 4) writeonly buffer Laplacian { float laplacian[]; };
 
 void main() {
-    int index = int(gl_GlobalInvocationID.x);
+    int index = int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (index >= push.size.x * push.size.y * push.size.z) return;
     ivec3 voxel = ivec3(index % push.size.x, index / push.size.x % push.size.y, index / (push.size.x * push.size.y));
     bool border = any(equal(voxel, ivec3(0))) || any(equal(voxel, push.size.xyz - 1));
