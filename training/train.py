@@ -3,8 +3,8 @@
     python3 training/train.py base --data CLIPS --out RUN --minutes 60
     python3 training/train.py consistency --data CLIPS --out RUN --minutes 15   (only motion modules and attn4)
 
-Flow matching with x-prediction: x_t = (1 - t) x0 + t noise, loss |x0 - prediction|^2 / max(t, .3)^2. bf16 autocast, AdamW,
-EMA. Checkpoints every few minutes in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
+Flow matching with x-prediction from the noised control picture: x_t = (1 - t) x0 + t (control colour + sigma noise), loss
+|x0 - prediction|^2 / max(t, .4)^2. bf16 autocast, AdamW, EMA. Checkpoints every few minutes in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
 """
 import argparse
 import math
@@ -69,7 +69,6 @@ def batch(args, clips, tokenizer, starts):
         control, target, captions = clips.get(ids)
     keep = random.random
     if args.stage == "base":
-        drop_control(control)
         captions = [c if keep() > .1 else "" for c in captions]
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
     return control, F.pixel_unshuffle(target, 4), tokens
@@ -78,15 +77,18 @@ def batch(args, clips, tokenizer, starts):
 def loss_of(args, model, control, x0, tokens):
     n = x0.shape[0]
     t = sample_times(n) if args.stage == "base" else sample_times(1).expand(n)
-    noise = torch.randn_like(x0)
+    noise = torch.randn(n, 3, *control.shape[2:])
+    source = F.pixel_unshuffle(nano.source_of(control, noise), 4)
+    if args.stage == "base":
+        drop_control(control, whole=0)
     s = t[:, None, None, None]
-    xt = ((1 - s) * x0 + s * noise).to(memory_format=torch.channels_last)
+    xt = ((1 - s) * x0 + s * source).to(memory_format=torch.channels_last)
     control = control.to(memory_format=torch.channels_last)
     extra = {} if args.stage == "base" else {"frames": args.frames, "neighbours": nano.NEIGHBOURS}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         predicted = model(xt, t, tokens, control, **extra)
     error = (predicted.float() - x0).pow(2).mean((1, 2, 3))
-    return (error / t.clamp(min=.3).pow(2)).mean(), error.detach()
+    return (error / t.clamp(min=.4).pow(2)).mean(), error.detach()
 
 
 def save(path, model, ema, optimizer, state, tokenizer):
@@ -124,6 +126,7 @@ def arguments():
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", help="a checkpoint whose averaged weights to start from, as far as names and shapes fit")
     parser.add_argument("--merges", type=int, default=400)
     return parser.parse_args()
 
@@ -137,8 +140,11 @@ def main():
     clips = Clips(args.data)
     path = os.path.join(args.out, "last.pt")
     resumed = os.path.exists(path)
-    tokenizer = Tokenizer(torch.load(path)["merges"]) if resumed else Tokenizer.train(clips.captions(), args.merges)
+    known = path if resumed else args.init
+    tokenizer = Tokenizer(torch.load(known)["merges"]) if known else Tokenizer.train(clips.captions(), args.merges)
     model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
+    if args.init and not resumed:
+        model.load_state_dict(torch.load(args.init)["ema"], strict=False)
     chosen = [p for n, p in model.named_parameters() if is_consistency(n) == (args.stage == "consistency")]
     for p in model.parameters():
         p.requires_grad_(False)
