@@ -126,10 +126,13 @@ Test(scene_json, labels) {
     cr_assert(strstr(caption, "town") && strstr(caption, "day") && strstr(caption, "people"), "%s", caption);
     const kn_map_line *lines;
     size_t line_count = kn_scene_map(scene, &lines);
-    int kinds[3] = {0};
-    for (size_t i = 0; i < line_count; i++)
+    int kinds[5] = {0};
+    for (size_t i = 0; i < line_count; i++) {
+        cr_assert(lines[i].kind >= 0 && lines[i].kind < 5);
+        cr_assert_geq(lines[i].point_count, 2);
         kinds[lines[i].kind]++;
-    cr_assert(kinds[0] > 0 && kinds[1] > 0 && kinds[2] > 0);
+    }
+    cr_assert(kinds[0] > 0 && kinds[1] > 0 && kinds[2] > 0 && kinds[3] > 0 && kinds[4] > 0);
     kn_scene_destroy(&scene);
     cr_assert_null(scene);
     kn_scene_destroy(&scene);
