@@ -5,7 +5,7 @@
 #include <math.h>
 
 #define OVERLAP_STEP 2      /* every second pixel along each axis */
-#define OVERLAP_MINIMUM 200 /* points that a pair needs */
+#define OVERLAP_MINIMUM 20 /* points that a pair needs */
 #define TRACK_PIXELS 60
 #define TRACK_FRAMES 3
 

@@ -1,6 +1,7 @@
 /* The driving pipeline from end to end on the renderer's own pictures: outputs, resuming after a kill, refusing to mix
  * jobs. */
 #include "kinora/drive.h"
+#include "kinora/eval.h"
 #include "pipelines/journal.h"
 
 #include <criterion/criterion.h>
@@ -184,7 +185,7 @@ static bool stop_at(void *user, const char *stage, uint64_t done, uint64_t total
     return done < *(uint64_t *)user;
 }
 
-Test(drive, stopped_and_resumed_is_the_same, .timeout = 120) {
+Test(drive, stopped_and_resumed_is_the_same) {
     kn_error error = {0};
     kn_drive_params whole = small_job("whole");
     cr_assert(kn_drive(&whole, NULL, &error), "%s", error.message);
@@ -232,7 +233,7 @@ static bool run_and_kill(kn_drive_params params, int steps) {
     return WIFSIGNALED(status);
 }
 
-Test(drive, killed_and_resumed_is_the_same, .timeout = 180) {
+Test(drive, killed_and_resumed_is_the_same) {
     kn_error error = {0};
     kn_drive_params params = small_job("killed");
     for (int steps = 10; run_and_kill(params, steps); steps += 17) /* each life is longer than the one before */
@@ -305,6 +306,32 @@ Test(drive, other_rigs_and_sources) {
     cr_assert(kn_image_read(&image, at("rig", "surround/00000.png"), 3, &error), "%s", error.message);
     cr_assert(image.width == 128 && image.height == 48);
     kn_image_finish(&image);
+}
+
+Test(drive, eval_tells_a_clip_from_a_shuffled_one) {
+    kn_error error = {0};
+    kn_drive_params params = small_job("clip");
+    params.frames = 5;
+    params.source = KN_DRIVE_BEAUTY;
+    params.codec = KN_CODEC_FFV1;
+    params.labels = 0;
+    cr_assert(kn_drive(&params, NULL, &error), "%s", error.message);
+    kn_drive_eval_params eval = {.folder = params.output};
+    kn_drive_eval_report r;
+    cr_assert(kn_drive_eval(&eval, &r, &error), "%s", error.message);
+    cr_assert(r.frames == 5 && r.cameras == 6 && r.has_beauty);
+    /* The clip is what the renderer draws again. */
+    cr_assert_float_eq(r.clip.warp_error, r.beauty.warp_error, 1e-9);
+    cr_assert_float_eq(r.clip.overlap_correlation, r.beauty.overlap_correlation, 1e-9);
+    cr_assert_float_eq(r.clip.colour_drift, r.beauty.colour_drift, 1e-6);
+    cr_assert_lt(r.clip.warp_error, .6 * r.shuffled.warp_error, "%g, shuffled %g", r.clip.warp_error, r.shuffled.warp_error);
+    cr_assert_gt(r.clip.warp_share, .5);
+    eval.scene = "samples/drive/cut-in.xosc";
+    cr_assert_not(kn_drive_eval(&eval, &r, &error));
+    cr_assert_eq(error.kind, KN_ERROR_INPUT, "%s", error.message);
+    eval = (kn_drive_eval_params){.folder = folder};
+    cr_assert_not(kn_drive_eval(&eval, &r, &error));
+    cr_assert_eq(error.kind, KN_ERROR_INPUT, "%s", error.message);
 }
 
 Test(drive, bad_parameters) {
