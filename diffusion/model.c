@@ -85,8 +85,8 @@ static bool load_schedule(kn_model *model, kn_error *error) {
     if (!component_init(&part, model, "scheduler", "scheduler_config.json", error))
         return false;
     bool ok = kn_schedule_read(&model->schedule, &part.config, error);
-    if (ok && model->schedule.source_control[0] && !model->info.pixel_noise)
-        ok = kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: 'source_control' needs a PixelPacking autoencoder", part.config.path);
+    if (ok && model->schedule.residual_control[0] && !model->info.pixel_noise)
+        ok = kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: 'residual_control' needs a PixelPacking autoencoder", part.config.path);
     if (ok && model->schedule.is_substitute)
         kn_log_line(&model->params.log, KN_LOG_WARNING, "%s: sampling with DPM-Solver++ 2M in place of %s", part.config.path,
                     json_string_value(json_object_get(part.config.root, "_class_name")));

@@ -117,18 +117,18 @@ static bool build_stages(kn_sampler *sampler, kn_error *error) {
            kn_autoencoder_decode(decode->graph, &decode->out, &sampler->model->autoencoder, &decode->in, error);
 }
 
-/* A model whose flow starts from a control picture cannot run without that control. */
-static bool check_source(const kn_sampler *sampler, kn_error *error) {
-    const char *name = sampler->model->schedule.source_control;
+/* A model that generates the difference to a control picture cannot run without that control. */
+static bool check_residual(const kn_sampler *sampler, kn_error *error) {
+    const char *name = sampler->model->schedule.residual_control;
     for (int i = 0; i < sampler->params.control_count; i++)
         if (strcmp(sampler->params.controls[i].name, name) == 0 && sampler->controlnets[i]->condition_channels >= 3)
             return true;
-    return !*name || kn_fail(error, KN_ERROR_INPUT, "%s: this model starts from the picture of control '%s', which is missing", sampler->model->info.folder, name);
+    return !*name || kn_fail(error, KN_ERROR_INPUT, "%s: this model generates the difference to the picture of control '%s', which is missing", sampler->model->info.folder, name);
 }
 
 static bool build(kn_sampler *sampler, kn_error *error) {
     const kn_sampler_params *params = &sampler->params;
-    if (!check_params(sampler->model, params, error) || !find_controls(sampler, error) || !check_source(sampler, error) ||
+    if (!check_params(sampler->model, params, error) || !find_controls(sampler, error) || !check_residual(sampler, error) ||
         !kn_schedule_steps(&sampler->model->schedule, params->method, params->steps, sampler->steps, &sampler->noise_scale, error))
         return false;
     sampler->pictures = params->frames * params->views;
@@ -231,45 +231,29 @@ static kn_tensor member(const kn_tensor *tensor, int index) {
     return one;
 }
 
-/* PyTorch's pixel_unshuffle of scale * pixels [3][height][width] plus, where `base` is given, the colours base
- * [3][height][width] in 0..1 as -1..1. */
-static void pack_pixels(const float *pixels, const float *base, int width, int height, int block, float scale, float *packed) {
+/* PyTorch's pixel_unshuffle of [3][height][width], times `scale`. */
+static void pack_pixels(const float *pixels, int width, int height, int block, float scale, float *packed) {
     int w = width / block, h = height / block;
     for (int c = 0; c < 3 * block * block; c++) {
         int plane = c / (block * block), dy = c / block % block, dx = c % block;
         for (int y = 0; y < h; y++) {
-            for (int x = 0; x < w; x++) {
-                size_t from = ((size_t)plane * (size_t)height + (size_t)(y * block + dy)) * (size_t)width + (size_t)(x * block + dx);
-                packed[((size_t)c * (size_t)h + (size_t)y) * (size_t)w + (size_t)x] = scale * pixels[from] + (base ? 2 * base[from] - 1 : 0);
-            }
+            for (int x = 0; x < w; x++)
+                packed[((size_t)c * (size_t)h + (size_t)y) * (size_t)w + (size_t)x] =
+                    scale * pixels[((size_t)plane * (size_t)height + (size_t)(y * block + dy)) * (size_t)width + (size_t)(x * block + dx)];
         }
     }
 }
 
-/* The control picture that the flow of picture `index` starts from; NULL when it starts from noise. */
-static const float *source_picture(const kn_sampler *sampler, const kn_sample_input *input, int index) {
+static bool upload_noise(kn_sampler *sampler, const float *noise, kn_error *error) {
     const kn_sampler_params *params = &sampler->params;
-    for (int i = 0; i < params->control_count; i++) {
-        if (strcmp(params->controls[i].name, sampler->model->schedule.source_control) == 0) {
-            size_t channels = (size_t)sampler->controlnets[i]->condition_channels;
-            return !input->controls[i] ? NULL : input->controls[i] + (size_t)index * channels * (size_t)params->width * (size_t)params->height;
-        }
-    }
-    return NULL;
-}
-
-static bool upload_start(kn_sampler *sampler, const kn_sample_input *given, kn_error *error) {
-    const kn_sampler_params *params = &sampler->params;
-    const float *noise = given->noise;
-    bool has_source = sampler->model->schedule.source_control[0] != 0;
-    float scale = (float)(sampler->noise_scale * (has_source ? sampler->model->schedule.source_noise : 1));
+    const kn_schedule *schedule = &sampler->model->schedule;
+    float scale = (float)(sampler->noise_scale * (schedule->residual_control[0] ? schedule->residual_noise : 1));
     size_t floats = (size_t)sampler->latent_width * (size_t)sampler->latent_height * (size_t)sampler->model->info.latent_channels;
     float *values = kn_alloc(floats, sizeof *values, error);
     bool ok = values != NULL;
     for (int i = 0; ok && i < sampler->pictures; i++) {
         if (sampler->model->info.pixel_noise)
-            pack_pixels(noise + (size_t)i * floats, has_source ? source_picture(sampler, given, i) : NULL, params->width, params->height,
-                        sampler->model->info.latent_factor, scale, values);
+            pack_pixels(noise + (size_t)i * floats, params->width, params->height, sampler->model->info.latent_factor, scale, values);
         for (size_t j = 0; !sampler->model->info.pixel_noise && j < floats; j++)
             values[j] = noise[(size_t)i * floats + j] * scale;
         kn_tensor x = member(&sampler->tensors.x, i);
@@ -343,8 +327,18 @@ static bool denoise(kn_sampler *sampler, const kn_sample_input *input, kn_error 
     return true;
 }
 
+/* The colours [3][height][width] in 0..1 that picture `index` is the difference to; NULL when it is whole. */
+static const float *residual_base(const kn_sampler *sampler, const kn_sample_input *input, int index) {
+    const kn_sampler_params *params = &sampler->params;
+    for (int i = 0; i < params->control_count; i++) {
+        if (strcmp(params->controls[i].name, sampler->model->schedule.residual_control) == 0 && input->controls[i])
+            return input->controls[i] + (size_t)index * (size_t)sampler->controlnets[i]->condition_channels * (size_t)params->width * (size_t)params->height;
+    }
+    return NULL;
+}
+
 /* One picture, 0..1. */
-static bool decode_picture(const kn_sampler *sampler, int index, float *latent, float *rgb, kn_error *error) {
+static bool decode_picture(const kn_sampler *sampler, int index, const float *base, float *latent, float *rgb, kn_error *error) {
     kn_tensor x = member(&sampler->tensors.x, index);
     size_t floats = 3 * (size_t)sampler->params.width * (size_t)sampler->params.height;
     if (!kn_tensor_download(&x, latent, error) || !kn_tensor_upload(&sampler->decode.in, latent, error) || !kn_graph_run(sampler->decode.graph, error) ||
@@ -353,7 +347,7 @@ static bool decode_picture(const kn_sampler *sampler, int index, float *latent, 
     bool finite = true;
     for (size_t i = 0; i < floats; i++) {
         finite = finite && isfinite(rgb[i]);
-        rgb[i] = fminf(fmaxf(0.5f * rgb[i] + 0.5f, 0), 1);
+        rgb[i] = fminf(fmaxf(0.5f * rgb[i] + (base ? base[i] : 0.5f), 0), 1);
     }
     return finite || kn_fail(error, KN_ERROR_INTERNAL, "frame %d, view %d: the network gave numbers that are not finite", index / sampler->params.views,
                              index % sampler->params.views);
@@ -363,7 +357,7 @@ static bool decode_picture(const kn_sampler *sampler, int index, float *latent, 
 static bool sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb, uint8_t *rgb8, kn_error *error) {
     if (!input->noise)
         return kn_fail(error, KN_ERROR_INPUT, "no noise was given (kn_noise_fill makes some)");
-    if (!kn_sampler_set_prompts(sampler, input, error) || !embed_controls(sampler, input, error) || !upload_start(sampler, input, error) || !denoise(sampler, input, error))
+    if (!kn_sampler_set_prompts(sampler, input, error) || !embed_controls(sampler, input, error) || !upload_noise(sampler, input->noise, error) || !denoise(sampler, input, error))
         return false;
     size_t floats = 3 * (size_t)sampler->params.width * (size_t)sampler->params.height;
     float *latent = kn_alloc((size_t)sampler->latent_width * (size_t)sampler->latent_height * (size_t)sampler->model->info.latent_channels, sizeof *latent, error);
@@ -371,7 +365,7 @@ static bool sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb
     bool ok = latent && (rgb || picture);
     for (int i = 0; ok && i < sampler->pictures; i++) {
         float *target = rgb ? rgb + (size_t)i * floats : picture;
-        ok = decode_picture(sampler, i, latent, target, error);
+        ok = decode_picture(sampler, i, residual_base(sampler, input, i), latent, target, error);
         for (size_t j = 0; ok && rgb8 && j < floats; j++)
             rgb8[(size_t)i * floats + j] = (uint8_t)lrintf(target[j] * 255);
     }

@@ -113,16 +113,16 @@ static bool read_multistep(kn_schedule *schedule, const kn_config *config, kn_er
     return true;
 }
 
-static bool read_source(kn_schedule *schedule, const kn_config *config, kn_error *error) {
+static bool read_residual(kn_schedule *schedule, const kn_config *config, kn_error *error) {
     const char *name = "";
-    schedule->source_noise = 1;
-    if (!kn_config_has(config, "source_control"))
+    schedule->residual_noise = 1;
+    if (!kn_config_has(config, "residual_control"))
         return true;
-    if (!kn_config_string(config, "source_control", &name, error) || !kn_config_double(config, "source_noise", 0, 100, &schedule->source_noise, error))
+    if (!kn_config_string(config, "residual_control", &name, error) || !kn_config_double(config, "residual_noise", 0, 100, &schedule->residual_noise, error))
         return false;
-    if (!schedule->flow || !*name || strlen(name) >= sizeof schedule->source_control)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: 'source_control' is '%.80s', expected the name of a control of a flow-matching model", config->path, name);
-    memcpy(schedule->source_control, name, strlen(name) + 1);
+    if (!schedule->flow || !*name || strlen(name) >= sizeof schedule->residual_control)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: 'residual_control' is '%.80s', expected the name of a control of a flow-matching model", config->path, name);
+    memcpy(schedule->residual_control, name, strlen(name) + 1);
     return true;
 }
 
@@ -152,7 +152,7 @@ bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *
         spacing = KN_SPACING_TRAILING;
     schedule->prediction = (kn_prediction)prediction;
     schedule->spacing = (kn_spacing)spacing;
-    return read_source(schedule, config, error) && read_multistep(schedule, config, error) && (schedule->flow || read_alphas(schedule, config, error));
+    return read_residual(schedule, config, error) && read_multistep(schedule, config, error) && (schedule->flow || read_alphas(schedule, config, error));
 }
 
 void kn_schedule_finish(kn_schedule *schedule) {

@@ -25,10 +25,11 @@ typedef struct kn_schedule {
     bool clip, alpha_to_one, karras, lower_order_final, euler_at_final, heun;
     bool final_sigma_min;   /* DPM-Solver++: the last sigma is the smallest one instead of 0 */
     double clip_range;
-    /* Flow matching with a data-dependent coupling (arXiv 2310.03725): the flow starts from the colour picture in the first
-     * three channels of this control, scaled to -1..1, plus source_noise times the noise. "": from the noise alone. */
-    char source_control[64];
-    double source_noise;
+    /* Flow matching with a data-dependent coupling (arXiv 2310.03725): what is generated is the difference between the
+     * picture and the colours in the first three channels of this control, from residual_noise times the noise. "": the
+     * picture itself. */
+    char residual_control[64];
+    double residual_noise;
 } kn_schedule;
 
 /* Reads scheduler_config.json. Finish also after failure. */

@@ -10,9 +10,9 @@ CONTROL_CHANNELS = 16
 # Channel groups of the control maps that are dropped together in training (include/kinora/render.h).
 CONTROL_GROUPS = [(0, 3), (3, 4), (4, 7), (7, 8), (8, 12), (12, 15), (15, 16)]
 TEXT_LENGTH = 77
-# The flow starts from the control picture plus noise of this standard deviation (a data-dependent coupling,
-# arXiv 2310.03725), not from noise alone: a network this small learns that in an hour.
-SOURCE_NOISE = .35
+# What is generated is the difference between the picture and the control colours, from noise of this standard deviation
+# (flow matching with a data-dependent coupling, arXiv 2310.03725, in coordinates relative to the control picture).
+RESIDUAL_NOISE = .2
 NEIGHBOURS = [[5, 1], [0, 2], [1, 3], [2, 4], [3, 5], [4, 0]]
 
 BASE = {
@@ -32,16 +32,16 @@ TEXT = {"_class_name": "CLIPTextModel", "architectures": ["CLIPTextModel"], "hid
 VAE = {"_class_name": "PixelPacking", "block_size": 4, "latent_channels": 48, "scaling_factor": 1.0}
 SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "prediction_type": "sample",
              "shift": 1.0, "timestep_spacing": "trailing",
-             "source_control": "drive", "source_noise": SOURCE_NOISE}
+             "residual_control": "drive", "residual_noise": RESIDUAL_NOISE}
 INDEX = {"_class_name": "KinoraPipeline", "unet": ["diffusers", "UNet2DConditionModel"],
          "controlnet-drive": ["diffusers", "ControlNetModel"], "text_encoder": ["transformers", "CLIPTextModel"],
          "tokenizer": ["transformers", "CLIPTokenizer"], "vae": ["kinora", "PixelPacking"],
          "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}
 
 
-def source_of(control, noise):
-    """The state at t = 1: control [N, 16, H, W], noise [N, 3, H, W] -> [N, 3, H, W]."""
-    return control[:, :3] * 2 - 1 + SOURCE_NOISE * noise
+def base_of(control):
+    """The colours of the control map [N, 16, H, W] -> [N, 3, H, W] in -1..1."""
+    return control[:, :3] * 2 - 1
 
 
 def write_json(path, value):

@@ -16,17 +16,17 @@ from train import Nano
 
 
 def generate(model, tokenizer, control, captions, steps, seed=0):
-    """Euler flow matching with x-prediction from the noised control picture: -> [N, 3, H, W] in -1..1."""
+    """Euler flow matching with x-prediction relative to the control colours: -> [N, 3, H, W] in -1..1."""
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
     n, _, h, w = control.shape
     noise = torch.randn(n, 3, h, w, generator=torch.Generator().manual_seed(seed))
-    x = F.pixel_unshuffle(nano.source_of(control, noise), 4)
+    x = F.pixel_unshuffle(nano.RESIDUAL_NOISE * noise, 4)
     times = torch.linspace(1, 0, steps + 1)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         for t, following in zip(times, times[1:]):
             x0 = model(x.to(memory_format=torch.channels_last), t.expand(n), tokens, control).float()
             x = x0 + (x - x0) * (following / t)
-    return F.pixel_shuffle(x, 4)
+    return nano.base_of(control) + F.pixel_shuffle(x, 4)
 
 
 def main():

@@ -3,7 +3,7 @@
     python3 training/train.py base --data CLIPS --out RUN --minutes 60
     python3 training/train.py consistency --data CLIPS --out RUN --minutes 15   (only motion modules and attn4)
 
-Flow matching with x-prediction from the noised control picture: x_t = (1 - t) x0 + t (control colour + sigma noise), loss
+Flow matching with x-prediction of the residual: x0 = picture - control colours, x_t = (1 - t) x0 + t sigma noise, loss
 |x0 - prediction|^2 / max(t, .4)^2. bf16 autocast, AdamW, EMA. Checkpoints every few minutes in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
 """
 import argparse
@@ -78,7 +78,8 @@ def loss_of(args, model, control, x0, tokens):
     n = x0.shape[0]
     t = sample_times(n) if args.stage == "base" else sample_times(1).expand(n)
     noise = torch.randn(n, 3, *control.shape[2:])
-    source = F.pixel_unshuffle(nano.source_of(control, noise), 4)
+    source = F.pixel_unshuffle(nano.RESIDUAL_NOISE * noise, 4)
+    x0 = x0 - F.pixel_unshuffle(nano.base_of(control), 4)
     if args.stage == "base":
         drop_control(control, whole=0)
     s = t[:, None, None, None]
@@ -145,6 +146,8 @@ def main():
     model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
     if args.init and not resumed:
         model.load_state_dict(torch.load(args.init)["ema"], strict=False)
+        torch.nn.init.zeros_(model.unet.conv_out.weight)
+        torch.nn.init.zeros_(model.unet.conv_out.bias)
     chosen = [p for n, p in model.named_parameters() if is_consistency(n) == (args.stage == "consistency")]
     for p in model.parameters():
         p.requires_grad_(False)
