@@ -32,7 +32,7 @@ static void known(reader *r, json_t *object, const char *place, const char *name
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value) {
-        const char *at = strstr(names, key);
+        const char *at = *key ? strstr(names, key) : NULL;
         size_t length = strlen(key);
         bool found = false;
         for (; at && !found; at = strstr(at + 1, key))

@@ -19,9 +19,9 @@ Test(scene_json, reads) {
     kn_report report = {0};
     cr_assert(parse(&scene, "{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"road\": \"r\", \"lane\": -1, \"s\": 10, \"speed\": 12, \"color\": \"#ff0000\", \"size\": [4, 1.7, 1.4]},"
         "\"actors\": [{\"class\": \"pedestrian\", \"road\": \"r\", \"lane\": -2, \"s\": 20, \"against\": true, \"speed\": 1}, {\"waypoints\": [{\"x\": 0, \"y\": 0, \"time\": 0}, {\"x\": 30, \"y\": 0, \"time\": 3}]}],"
-        "\"weather\": {\"rain\": 0.5, \"hour\": 20, \"sun_elevation\": 5}, \"odd\": 1}", &report, &error), "%s", error.message);
+        "\"weather\": {\"rain\": 0.5, \"hour\": 20, \"sun_elevation\": 5}, \"odd\": 1, \"\": 3}", &report, &error), "%s", error.message);
     cr_assert_eq(scene.sim.actor_count, 3);
-    cr_assert_eq(report.count, 1);
+    cr_assert_eq(report.count, 2); /* one has an empty name */
     cr_assert(strstr(report.findings[0].message, "odd"));
     const kn_sim_actor *ego = &scene.sim.actors[0];
     cr_assert(ego->look.is_ego);
