@@ -72,8 +72,10 @@ bool kn_topology_check(const kn_tris *mesh, kn_topology *topology, kn_error *err
 /* Keeps the components whose volume is at least `share` of the largest one's; 1: only the largest. */
 bool kn_topology_keep_large(kn_tris *mesh, double share, kn_error *error);
 
-/* At most about `target` triangles, still closed and manifold (edge collapse on quadrics by meshoptimizer, verified). */
+/* At most about `target` triangles, still closed and manifold: by meshoptimizer when what it gives is sound, else kn_collapse. */
 bool kn_simplify(kn_tris *mesh, size_t target, kn_error *error);
+/* Edge collapse that keeps a closed manifold surface one. */
+bool kn_collapse(kn_tris *mesh, size_t target, kn_error *error);
 /* Area-weighted vertex normals [vertex_count][3]; owned by the caller. */
 float *kn_tris_normals(const kn_tris *mesh, kn_error *error);
 
