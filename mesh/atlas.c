@@ -133,7 +133,7 @@ static size_t find_overlaps(atlas *a, double cell, uint32_t *owner, size_t capac
             double p[3][2];
             for (int i = 0; i < 6; i++) p[i / 2][i % 2] = (f[i] - box[i % 2]) / cell;
             double area = (p[1][0] - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (p[1][1] - p[0][1]);
-            bool clash = area < 0 && a->ejected[t] == 0; /* turned over */
+            bool clash = area > 0 && a->ejected[t] == 0; /* turned over */
             if (fabs(area) > 1e-9)
                 for (int y = (int)ceil(fmin(p[0][1], fmin(p[1][1], p[2][1])) - 0.5); y + 0.5 <= fmax(p[0][1], fmax(p[1][1], p[2][1])); y++)
                     for (int x = (int)ceil(fmin(p[0][0], fmin(p[1][0], p[2][0])) - 0.5); x + 0.5 <= fmax(p[0][0], fmax(p[1][0], p[2][0])); x++) {

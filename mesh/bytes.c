@@ -38,7 +38,8 @@ static void png_chunk(kn_bytes *out, const char *type, const uint8_t *data, size
     kn_bytes_add(out, word, 4);
     kn_bytes_add(out, type, 4);
     kn_bytes_add(out, data, size);
-    uLong sum = crc32(crc32(0, (const Bytef *)type, 4), data, (uInt)size);
+    uLong sum = crc32(0, (const Bytef *)type, 4);
+    if (size) sum = crc32(sum, data, (uInt)size); /* crc32 without data would start anew */
     for (int i = 0; i < 4; i++) word[i] = (uint8_t)(sum >> (24 - 8 * i));
     kn_bytes_add(out, word, 4);
 }

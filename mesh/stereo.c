@@ -10,7 +10,7 @@
 struct kn_stereo {
     kn_gpu *gpu;
     const kn_eyes *eyes;
-    size_t pixels;             /* of one eye */
+    size_t pixels, stride;     /* of one eye; from one eye to the next on the device, a multiple of 16 */
     kn_gpu_buffer *images, *pairs, *list, *bounds, *planes, *costs;
     int32_t (*sources)[MAX_SOURCES]; /* [eye] indices */
     int *source_count;         /* [eye] */
@@ -22,6 +22,7 @@ typedef struct stereo_push {
     uint32_t seed;
     int32_t changes;
     float change, agreement;
+    int32_t stride;
 } stereo_push;
 
 /* --- set-up --------------------------------------------------------------------------------------------------------------- */
@@ -38,7 +39,7 @@ static uint8_t grey(const kn_eye *eye, int x, int y) {
 
 static bool upload_images(kn_stereo *s, kn_error *error) {
     uint8_t *quads = kn_alloc(s->pixels, 4, error);
-    bool ok = quads && kn_device_upload(&s->images, s->gpu, NULL, s->pixels * 4 * s->eyes->count, error);
+    bool ok = quads && kn_device_upload(&s->images, s->gpu, NULL, s->stride * 4 * s->eyes->count, error);
     for (size_t e = 0; ok && e < s->eyes->count; e++) {
         const kn_eye *eye = &s->eyes->items[e];
         for (int y = 0; y < eye->height; y++)
@@ -46,7 +47,7 @@ static bool upload_images(kn_stereo *s, kn_error *error) {
                 uint8_t *q = quads + 4 * ((size_t)y * (size_t)eye->width + (size_t)x);
                 q[0] = grey(eye, x, y), q[1] = grey(eye, x + 1, y), q[2] = grey(eye, x, y + 1), q[3] = grey(eye, x + 1, y + 1);
             }
-        ok = kn_gpu_upload(s->images, e * s->pixels * 4, quads, s->pixels * 4, error);
+        ok = kn_gpu_upload(s->images, e * s->stride * 4, quads, s->pixels * 4, error);
     }
     kn_free(quads);
     return ok;
@@ -110,13 +111,13 @@ bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, kn_e
     kn_stereo *s = *stereo = kn_alloc(1, sizeof *s, error);
     if (!s) return false;
     s->gpu = gpu, s->eyes = eyes, s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
+    s->stride = (s->pixels + 15) / 16 * 16;
     s->sources = kn_alloc(eyes->count, sizeof *s->sources, error), s->source_count = kn_alloc(eyes->count, sizeof(int), error);
     bool ok = s->sources && s->source_count;
     for (size_t e = 0; ok && e < eyes->count; e++) choose_sources(s, e);
-    size_t align = KN_GPU_ALIGN / 16, padded = (s->pixels + align - 1) / align * align;
     ok = ok && upload_images(s, error) && upload_pairs(s, error) && kn_device_upload(&s->list, gpu, NULL, s->pixels * 4, error) &&
-         kn_device_upload(&s->bounds, gpu, NULL, s->pixels * 8, error) && kn_device_upload(&s->planes, gpu, NULL, (s->pixels * eyes->count + align) * 16, error) &&
-         kn_device_upload(&s->costs, gpu, NULL, padded * 4, error);
+         kn_device_upload(&s->bounds, gpu, NULL, s->pixels * 8, error) && kn_device_upload(&s->planes, gpu, NULL, s->stride * eyes->count * 16, error) &&
+         kn_device_upload(&s->costs, gpu, NULL, s->stride * 4, error);
     if (!ok) kn_stereo_destroy(stereo);
     return ok;
 }
@@ -200,8 +201,8 @@ static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, cons
     push.image[0] = eye->width, push.image[1] = eye->height, push.eye = (int32_t)e, push.sources = s->source_count[e];
     push.first = color ? (int32_t)q->red : 0, push.count = (int32_t)(color ? q->count - q->red : q->red);
     if (push.count == 0) return true;
-    size_t begin = e * s->pixels * 16;
-    if (begin % KN_GPU_ALIGN) return kn_fail(error, KN_ERROR_UNSUPPORTED, "pictures need a multiple of 16 pixels in all");
+    push.stride = (int32_t)s->stride;
+    size_t begin = e * s->stride * 16;
     return kn_gpu_record(recorder, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_STEREO, .groups = {(uint32_t)(push.count + STEREO_LANES - 1) / STEREO_LANES, 1, 1},
         .slices = (kn_gpu_slice[]){{.buffer = s->images, .format = KN_GPU_FORMAT_RGBA8}, {.buffer = s->pairs, .format = KN_GPU_FORMAT_RGBA32F},
                                    {.buffer = s->list, .format = KN_GPU_FORMAT_R32U}, {.buffer = s->bounds, .format = KN_GPU_FORMAT_R32F},
@@ -289,14 +290,14 @@ static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool re
         bool second = job >= n;
         prepare(&q, &s->eyes->items[e], start, normals, reach, refine);
         ok = report(params, first_percent + (int)((size_t)(last_percent - first_percent) * job / (2 * n)), error);
-        if (!second) ok = ok && kn_gpu_upload(s->planes, e * s->pixels * 16, q.planes, s->pixels * 16, error);
+        if (!second) ok = ok && kn_gpu_upload(s->planes, e * s->stride * 16, q.planes, s->pixels * 16, error);
         int iterations = second ? 2 : refine ? 2 : 4;
         ok = ok && improve(s, e, &q, iterations, second ? 0.05f : refine ? 0.25f : 0.5f, second ? 0.1f : 0, error);
         if (ok && second) ok = kn_gpu_download(s->costs, 0, costs + e * s->pixels, s->pixels * 4, error);
     }
     for (size_t e = 0; ok && e < n; e++) {
         raw[e].planes = kn_alloc(s->pixels, 16, error);
-        ok = raw[e].planes && kn_gpu_download(s->planes, e * s->pixels * 16, raw[e].planes, s->pixels * 16, error);
+        ok = raw[e].planes && kn_gpu_download(s->planes, e * s->stride * 16, raw[e].planes, s->pixels * 16, error);
     }
     kn_free(normals);
     search_finish(&q);

@@ -13,12 +13,13 @@ layout(push_constant) uniform Push {
     int changes;      /* random hypotheses per pixel; -1: only rate the plane that is there */
     float change;     /* size of the random changes, 1: the whole range */
     float agreement;  /* weight of the geometric term */
+    int stride;       /* pixels from one eye to the next */
 } push;
-layout(set = 0, binding = 0) uniform samplerBuffer images;    /* [eye][height][width] grey at x, x + 1, y + 1, both; 0 outside */
+layout(set = 0, binding = 0) uniform samplerBuffer images;    /* [eye][stride: height x width] grey at x, x + 1, y + 1, both; 0 outside */
 layout(set = 0, binding = 1) uniform samplerBuffer pairs;     /* [eye][8 sources][8]: ray of the eye to pixel of the source (3), back (3), k, index */
 layout(set = 0, binding = 2) uniform usamplerBuffer pixels;   /* list of pixel indices */
 layout(set = 0, binding = 3) uniform samplerBuffer bounds;    /* [height][width][2] nearest and farthest depth */
-layout(set = 0, binding = 4) uniform samplerBuffer planes;    /* [eye][height][width] normal, depth; depth 0: none */
+layout(set = 0, binding = 4) uniform samplerBuffer planes;    /* [eye][stride: height x width] normal, depth; depth 0: none */
 layout(set = 0, binding = 5) writeonly buffer Planes { vec4 new_planes[]; };
 layout(set = 0, binding = 6) writeonly buffer Costs { float costs[]; };
 
@@ -33,7 +34,7 @@ ivec2 offset(int i) { return ivec2((2 * i) % 7 - 3, (2 * i) / 7 - 3); }
 void load_reference() {
     float sum = 0.0, squares = 0.0, centre = 0.0;
     total = 0.0;
-    int base = push.eye * push.image.x * push.image.y;
+    int base = push.eye * push.stride;
     [[unroll]] for (int i = 0; i < SAMPLES; i++) {
         ivec2 o = offset(i), q = clamp(pixel + o, ivec2(0), push.image - 1);
         float v = texelFetch(images, base + q.y * push.image.x + q.x).x;
@@ -56,7 +57,7 @@ float rate_source(int source, vec3 normal, float depth) {
     float inverse = 1.0 / max(h.z, 1e-6);
     vec2 at = h.xy * inverse, jx = (hx.xy - at * hx.z) * inverse, jy = (hy.xy - at * hy.z) * inverse;
     if (h.z < 1e-6 || at != clamp(at, vec2(2.0), vec2(push.image) - 2.0)) return 2.0;
-    int other = int(texelFetch(pairs, base + 7).x) * push.image.x * push.image.y;
+    int other = int(texelFetch(pairs, base + 7).x) * push.stride;
     float sum = 0.0, squares = 0.0, product = 0.0;
     [[unroll]] for (int i = 0; i < SAMPLES; i++) {
         vec2 q = clamp(at + float(offset(i).x) * jx + float(offset(i).y) * jy - 0.5, vec2(0.0), vec2(push.image - 1));
@@ -103,7 +104,7 @@ float random() {
 void main() {
     int item = int(gl_GlobalInvocationID.x);
     if (item >= push.count) return;
-    int index = int(texelFetch(pixels, push.first + item).x), base = push.eye * push.image.x * push.image.y;
+    int index = int(texelFetch(pixels, push.first + item).x), base = push.eye * push.stride;
     pixel = ivec2(index % push.image.x, index / push.image.x);
     state = uint(index) * 1973u + push.seed * 9277u;
     load_reference();

@@ -79,12 +79,15 @@ Test(mesh_files, stl_is_closed_and_to_scale) {
     cr_assert_float_eq(high - low, 4520, 4.52);
     cr_assert_float_eq(bottom, 0, 1e-3);
     if (installed("admesh")) {
-        snprintf(command, sizeof command, "admesh -c %s 2>/dev/null", path);
+        snprintf(command, sizeof command, "admesh %s 2>/dev/null", path);
         output_of(command, text, sizeof text);
         const char *line = strstr(text, "Total disconnected facets");
         cr_assert(line && strtol(line + strcspn(line, ":") + 1, NULL, 10) == 0, "%s", text);
-        line = strstr(text, "Degenerate facets");
-        cr_assert(line && strtol(line + strcspn(line, ":") + 1, NULL, 10) == 0, "%s", text);
+        static const char *const counts[] = {"Degenerate facets", "Edges fixed", "Facets removed", "Facets added", "Facets reversed", "Backwards edges"};
+        for (size_t i = 0; i < KN_COUNT(counts); i++) {
+            line = strstr(text, counts[i]);
+            cr_assert(line && strtol(line + strcspn(line, ":") + 1, NULL, 10) == 0, "%s: %s", counts[i], text);
+        }
     }
     unlink(path);
     kn_free(d);
@@ -174,7 +177,7 @@ Test(mesh_files, nothing_appears_under_a_bad_name_or_in_a_missing_folder) {
     cr_assert_eq(error.kind, KN_ERROR_INPUT);
     error = (kn_error){0};
     cr_assert(!kn_surface_write(s, "/nowhere/at/all.glb", &error));
-    cr_assert_eq(error.kind, KN_ERROR_IO);
+    cr_assert(error.kind != KN_ERROR_NONE && strstr(error.message, "/nowhere"));
     kn_surface_destroy(&s);
 }
 
@@ -191,6 +194,7 @@ Test(mesh_files, pictures_survive_png) {
         cr_assert(kn_png_encode(&image, &data, &size, &error) && kn_file_write(path, data, size, &error) && kn_image_read(&again, path, 0, &error), "%s", error.message);
         cr_assert_eq(again.channels, channels);
         cr_assert_arr_eq(again.data, image.data, (size_t)(37 * 19 * channels));
+        cr_assert_arr_eq(data + size - 8, "IEND\xae\x42\x60\x82", 8); /* the checksum that every reader knows */
         kn_free(data), kn_image_finish(&image), kn_image_finish(&again);
     }
     unlink(path);

@@ -148,7 +148,7 @@ Test(mesh_surface, charts_lie_in_the_texture_and_do_not_overlap) {
             cr_assert(p[i / 2][i % 2] >= 1 && p[i / 2][i % 2] <= SIZE - 1);
         }
         double area = (p[1][0] - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (p[1][1] - p[0][1]);
-        for (int y = 0; y < SIZE; y++)
+        for (int y = 0; y < SIZE && fabs(area) > 1e-9; y++) /* those seen edge-on cover nothing */
             for (int x = 0; x < SIZE; x++) {
                 double b = ((x + .5 - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (y + .5 - p[0][1])) / area;
                 double c = ((p[1][0] - p[0][0]) * (y + .5 - p[0][1]) - (x + .5 - p[0][0]) * (p[1][1] - p[0][1])) / area;
@@ -157,7 +157,7 @@ Test(mesh_surface, charts_lie_in_the_texture_and_do_not_overlap) {
                 owner[y][x] = surface.charts[t] + 1;
             }
     }
-    cr_assert_eq(clashes, 0);
+    cr_assert_eq(clashes, 0, "%zu of %zu cells, %u charts", clashes, covered, surface.chart_count);
     cr_assert_gt(covered, 1000);
     kn_free(surface.normals), kn_free(surface.corners), kn_free(surface.charts);
     kn_tris_finish(&mesh);
