@@ -117,12 +117,21 @@ static bool build_stages(kn_sampler *sampler, kn_error *error) {
            kn_autoencoder_decode(decode->graph, &decode->out, &sampler->model->autoencoder, &decode->in, error);
 }
 
+/* The control that the model generates the difference to; -1 when it generates whole pictures or the control is not used. */
+static int residual_control(const kn_sampler *sampler) {
+    const kn_model *model = sampler->model;
+    for (int i = 0; i < sampler->params.control_count; i++)
+        if (strcmp(model->info.control_names[sampler->controlnets[i] - model->controlnets], model->schedule.residual_control) == 0)
+            return i;
+    return -1;
+}
+
 /* A model that generates the difference to a control picture cannot run without that control. */
 static bool check_residual(const kn_sampler *sampler, kn_error *error) {
     const char *name = sampler->model->schedule.residual_control;
-    for (int i = 0; i < sampler->params.control_count; i++)
-        if (strcmp(sampler->params.controls[i].name, name) == 0 && sampler->controlnets[i]->condition_channels >= 3)
-            return true;
+    int control = residual_control(sampler);
+    if (control >= 0 && sampler->controlnets[control]->condition_channels >= 3)
+        return true;
     return !*name || kn_fail(error, KN_ERROR_INPUT, "%s: this model generates the difference to the picture of control '%s', which is missing", sampler->model->info.folder, name);
 }
 
@@ -329,12 +338,11 @@ static bool denoise(kn_sampler *sampler, const kn_sample_input *input, kn_error 
 
 /* The colours [3][height][width] in 0..1 that picture `index` is the difference to; NULL when it is whole. */
 static const float *residual_base(const kn_sampler *sampler, const kn_sample_input *input, int index) {
-    const kn_sampler_params *params = &sampler->params;
-    for (int i = 0; i < params->control_count; i++) {
-        if (strcmp(params->controls[i].name, sampler->model->schedule.residual_control) == 0 && input->controls[i])
-            return input->controls[i] + (size_t)index * (size_t)sampler->controlnets[i]->condition_channels * (size_t)params->width * (size_t)params->height;
-    }
-    return NULL;
+    int control = residual_control(sampler);
+    if (control < 0)
+        return NULL;
+    size_t floats = (size_t)sampler->controlnets[control]->condition_channels * (size_t)sampler->params.width * (size_t)sampler->params.height;
+    return input->controls[control] + (size_t)index * floats;
 }
 
 /* One picture, 0..1. */
@@ -357,6 +365,8 @@ static bool decode_picture(const kn_sampler *sampler, int index, const float *ba
 static bool sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb, uint8_t *rgb8, kn_error *error) {
     if (!input->noise)
         return kn_fail(error, KN_ERROR_INPUT, "no noise was given (kn_noise_fill makes some)");
+    if (residual_control(sampler) >= 0 && !input->controls[residual_control(sampler)])
+        return kn_fail(error, KN_ERROR_INPUT, "no pictures were given for control '%s', which this model starts from", sampler->model->schedule.residual_control);
     if (!kn_sampler_set_prompts(sampler, input, error) || !embed_controls(sampler, input, error) || !upload_noise(sampler, input->noise, error) || !denoise(sampler, input, error))
         return false;
     size_t floats = 3 * (size_t)sampler->params.width * (size_t)sampler->params.height;

@@ -90,13 +90,10 @@ static bool attend(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_
 }
 
 bool kn_feed_forward(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_weight *in, const kn_weight *out, kn_error *error) {
-    kn_tensor normed = {0}, wide = {0}, gated = {0}, sum = {0};
-    if (!kn_op_layer_norm(graph, &normed, x, norm->gamma, norm->beta, 1e-5f, error) || !linear(graph, &wide, &normed, in, NULL, error))
+    kn_tensor normed = {0}, gated = {0}, sum = {0};
+    if (!kn_op_layer_norm(graph, &normed, x, norm->gamma, norm->beta, 1e-5f, error) || !kn_op_linear_geglu(graph, &gated, &normed, in, error))
         return false;
     kn_graph_release(graph, &normed);
-    if (!kn_op_geglu(graph, &gated, &wide, error))
-        return false;
-    kn_graph_release(graph, &wide);
     if (!linear(graph, &sum, &gated, out, x, error))
         return false;
     kn_graph_release(graph, &gated);
