@@ -12,7 +12,7 @@ CONTROL_GROUPS = [(0, 3), (3, 4), (4, 7), (7, 8), (8, 12), (12, 15), (15, 16)]
 TEXT_LENGTH = 77
 # What is generated is the difference between the picture and the control colours, from noise of this standard deviation
 # (flow matching with a data-dependent coupling, arXiv 2310.03725, in coordinates relative to the control picture).
-RESIDUAL_NOISE = .2
+RESIDUAL_NOISE = .05
 NEIGHBOURS = [[5, 1], [0, 2], [1, 3], [2, 4], [3, 5], [4, 0]]
 
 BASE = {

@@ -4,7 +4,7 @@
     python3 training/train.py consistency --data CLIPS --out RUN --minutes 15   (only motion modules and attn4)
 
 Flow matching with x-prediction of the residual: x0 = picture - control colours, x_t = (1 - t) x0 + t sigma noise, loss
-|x0 - prediction|^2 / max(t, .4)^2. bf16 autocast, AdamW, EMA. Checkpoints every few minutes in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
+|x0 - prediction|^2 / max(t, .5)^2. bf16 autocast, AdamW, EMA. Checkpoints every few minutes in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
 """
 import argparse
 import math
@@ -42,9 +42,9 @@ def is_consistency(name):
 
 
 def sample_times(n):
-    """Half uniform, half logit-normal, so that the first step from pure noise is seen often enough."""
-    uniform, normal = torch.rand(n), torch.sigmoid(torch.randn(n) * 1.2 + .4)
-    return torch.where(torch.rand(n) < .5, uniform, normal).clamp(.02, 1)
+    """Often the start of the flow, where the network must go by the control alone; else uniform or logit-normal."""
+    uniform, normal, kind = torch.rand(n), torch.sigmoid(torch.randn(n) * 1.2 + .4), torch.rand(n)
+    return torch.where(kind < .4, torch.ones(n), torch.where(kind < .7, uniform, normal)).clamp(.02, 1)
 
 
 def groups_of(clips, frames, views):
@@ -89,7 +89,7 @@ def loss_of(args, model, control, x0, tokens):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         predicted = model(xt, t, tokens, control, **extra)
     error = (predicted.float() - x0).pow(2).mean((1, 2, 3))
-    return (error / t.clamp(min=.4).pow(2)).mean(), error.detach()
+    return (error / t.clamp(min=.5).pow(2)).mean(), error.detach()
 
 
 def save(path, model, ema, optimizer, state, tokenizer):
@@ -146,8 +146,6 @@ def main():
     model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
     if args.init and not resumed:
         model.load_state_dict(torch.load(args.init)["ema"], strict=False)
-        torch.nn.init.zeros_(model.unet.conv_out.weight)
-        torch.nn.init.zeros_(model.unet.conv_out.bias)
     chosen = [p for n, p in model.named_parameters() if is_consistency(n) == (args.stage == "consistency")]
     for p in model.parameters():
         p.requires_grad_(False)
