@@ -22,7 +22,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--rig", KN_OPTION_TEXT, &p->rig, 0, 0, NULL, "FILE", "cameras (nuScenes' six)", 0},
         {"--model", KN_OPTION_TEXT, &p->model, 0, 0, NULL, "DIR", "weights (the shipped kinora-nano)", 0},
         {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D", "number or part of the name, see kinora info (the best)", 0},
-        {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (8)", 0},
+        {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 2 for kinora-nano)", 0},
         {"--guidance", KN_OPTION_NUMBER, &p->guidance, 0, 100, NULL, "G", "classifier-free guidance (1: none)", 0},
         {"--chunk", KN_OPTION_INT, &p->chunk_frames, 1, 64, NULL, "N", "frames sampled together (8)", 0},
         {"--prompt", KN_OPTION_TEXT, &p->prompt, 0, 0, NULL, "TEXT", "instead of the scene's own caption", 0},

@@ -85,6 +85,7 @@ static bool load_schedule(kn_model *model, kn_error *error) {
     if (!component_init(&part, model, "scheduler", "scheduler_config.json", error))
         return false;
     bool ok = kn_schedule_read(&model->schedule, &part.config, error);
+    model->info.default_steps = model->schedule.default_steps;
     if (ok && model->schedule.residual_control[0] && !model->info.pixel_noise)
         ok = kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: 'residual_control' needs a PixelPacking autoencoder", part.config.path);
     if (ok && model->schedule.is_substitute)

@@ -128,7 +128,7 @@ static bool read_residual(kn_schedule *schedule, const kn_config *config, kn_err
 
 bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *error) {
     static const char *const predictions[] = {"epsilon", "v_prediction", "sample", "flow_prediction"}, *const spacings[] = {"leading", "trailing", "linspace"};
-    *schedule = (kn_schedule){.train_steps = 1000, .shift = 1, .alpha_to_one = true, .lower_order_final = true, .clip_range = 1};
+    *schedule = (kn_schedule){.train_steps = 1000, .default_steps = 8, .shift = 1, .alpha_to_one = true, .lower_order_final = true, .clip_range = 1};
     if (!read_class(schedule, config, error))
         return false;
     int prediction = schedule->flow ? KN_PREDICTION_FLOW : KN_PREDICTION_EPSILON, spacing = schedule->method == KN_METHOD_DDIM ? KN_SPACING_LEADING : KN_SPACING_LINSPACE;
@@ -137,6 +137,7 @@ bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *
     if (!kn_config_int(config, "num_train_timesteps", 1, KN_MAX_TRAIN_STEPS, &schedule->train_steps, error) ||
         !choose(config, "prediction_type", predictions, KN_COUNT(predictions), &prediction, error) ||
         !choose(config, "timestep_spacing", spacings, KN_COUNT(spacings), &spacing, error) ||
+        !kn_config_int(config, "num_inference_steps", 1, KN_MAX_STEPS, &schedule->default_steps, error) ||
         !kn_config_int(config, "steps_offset", 0, 100, &schedule->steps_offset, error) || !kn_config_bool(config, "clip_sample", &schedule->clip, error) ||
         !kn_config_double(config, "clip_sample_range", 1e-6, 1e6, &schedule->clip_range, error) || !kn_config_bool(config, "set_alpha_to_one", &schedule->alpha_to_one, error) ||
         !kn_config_bool(config, "use_karras_sigmas", &schedule->karras, error) || !kn_config_double(config, "shift", 1e-3, 1e3, &schedule->shift, error) ||

@@ -20,6 +20,7 @@ typedef struct kn_schedule {
     kn_prediction prediction;
     kn_spacing spacing;
     int train_steps, steps_offset;
+    int default_steps;      /* 'num_inference_steps'; 8 when absent */
     double *alphas;         /* [train_steps]: cumulative products; NULL for flow */
     double shift;           /* flow: sigma -> shift sigma / (1 + (shift - 1) sigma) */
     bool clip, alpha_to_one, karras, lower_order_final, euler_at_final, heun;

@@ -131,7 +131,7 @@ static bool make_sampler(kn_drive_job *job, int frames, kn_error *error) {
     params.views = job->rig.camera_count;
     params.width = job->rig.cameras[0].width;
     params.height = job->rig.cameras[0].height;
-    if (job->params.steps > 0) params.steps = job->params.steps;
+    params.steps = job->params.steps > 0 ? job->params.steps : kn_model_get_info(job->model)->default_steps;
     if (job->params.guidance >= 0) params.guidance = (float)job->params.guidance;
     params.control_count = 1;
     params.controls[0] = (kn_control_params){.name = "drive", .scale = 1};

@@ -11,4 +11,5 @@ kept = torch.load(sys.argv[1], map_location="cpu")
 tokenizer = Tokenizer(kept["merges"])
 model = Nano(len(tokenizer.vocab))
 model.load_state_dict(kept["ema"])
-nano.export(sys.argv[2], model.unet, model.controlnet, model.text, tokenizer)
+nano.export(sys.argv[2], model.unet, model.controlnet, model.text, tokenizer,
+            kept["state"]["stage"] == "consistency")

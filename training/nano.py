@@ -31,7 +31,7 @@ TEXT = {"_class_name": "CLIPTextModel", "architectures": ["CLIPTextModel"], "hid
         "layer_norm_eps": 1e-5}
 VAE = {"_class_name": "PixelPacking", "block_size": 4, "latent_channels": 48, "scaling_factor": 1.0}
 SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "prediction_type": "sample",
-             "shift": 1.0, "timestep_spacing": "trailing",
+             "shift": 1.0, "timestep_spacing": "trailing", "num_inference_steps": 2,
              "residual_control": "drive", "residual_noise": RESIDUAL_NOISE}
 INDEX = {"_class_name": "KinoraPipeline", "unet": ["diffusers", "UNet2DConditionModel"],
          "controlnet-drive": ["diffusers", "ControlNetModel"], "text_encoder": ["transformers", "CLIPTextModel"],
@@ -56,15 +56,21 @@ def write_weights(path, state):
                          {"format": "pt"})
 
 
-def export(folder, unet, controlnet, text, tokenizer):
-    """Writes the diffusers folder with fp16 weights."""
+def is_consistency(name):
+    """Multi-view and temporal modules, which are trained after the rest."""
+    return any(part in name for part in ("motion_modules", "attn4", "norm4", "connector"))
+
+
+def export(folder, unet, controlnet, text, tokenizer, consistency):
+    """Writes the diffusers folder with fp16 weights; without multi-view and temporal modules unless they are trained."""
     write_json(f"{folder}/model_index.json", INDEX)
-    write_json(f"{folder}/unet/config.json", UNET)
+    write_json(f"{folder}/unet/config.json", UNET if consistency else dict(UNET, multi_view=False, motion_levels=[]))
     write_json(f"{folder}/controlnet-drive/config.json", CONTROLNET)
     write_json(f"{folder}/text_encoder/config.json", dict(TEXT, vocab_size=len(tokenizer.vocab)))
     write_json(f"{folder}/vae/config.json", VAE)
     write_json(f"{folder}/scheduler/scheduler_config.json", SCHEDULER)
     tokenizer.save(f"{folder}/tokenizer", TEXT_LENGTH)
-    write_weights(f"{folder}/unet/diffusion_pytorch_model.safetensors", unet.state_dict())
+    write_weights(f"{folder}/unet/diffusion_pytorch_model.safetensors",
+                  {n: t for n, t in unet.state_dict().items() if consistency or not is_consistency(n)})
     write_weights(f"{folder}/controlnet-drive/diffusion_pytorch_model.safetensors", controlnet.state_dict())
     write_weights(f"{folder}/text_encoder/model.safetensors", text.state_dict())

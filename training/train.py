@@ -37,10 +37,6 @@ class Nano(torch.nn.Module):
         return self.unet(x, t * 1000, context, down, mid, frames, neighbours)
 
 
-def is_consistency(name):
-    return "motion_modules" in name or "attn4" in name or "norm4" in name or "connector" in name
-
-
 def sample_times(n):
     """Often the start of the flow, where the network must go by the control alone; else uniform or logit-normal."""
     uniform, normal, kind = torch.rand(n), torch.sigmoid(torch.randn(n) * 1.2 + .4), torch.rand(n)
@@ -146,7 +142,7 @@ def main():
     model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
     if args.init and not resumed:
         model.load_state_dict(torch.load(args.init)["ema"], strict=False)
-    chosen = [p for n, p in model.named_parameters() if is_consistency(n) == (args.stage == "consistency")]
+    chosen = [p for n, p in model.named_parameters() if nano.is_consistency(n) == (args.stage == "consistency")]
     for p in model.parameters():
         p.requires_grad_(False)
     for p in chosen:

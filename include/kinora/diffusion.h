@@ -52,6 +52,7 @@ typedef struct kn_model_info {
     bool pixel_noise;                 /* the latent is packed pixels: noise is given per pixel with 3 channels */
     bool text;                        /* takes prompts */
     bool multi_view, temporal;        /* has these attention blocks */
+    int default_steps;                /* denoising steps that the model was made for */
     int max_frames;                   /* the longest clip temporal attention has positions for; 0 without it */
     int control_count;
     char control_names[KN_MAX_CONTROLS][64];
