@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { FRAMES = 3, VIEWS = 2, WIDTH = 20, HEIGHT = 12, N = FRAMES * VIEWS, FLOATS = N * 3 * WIDTH * HEIGHT };
 
@@ -167,4 +169,58 @@ Test(model, failing_allocations) {
     }
     cr_assert(loaded);
     golden_finish(&g);
+}
+
+/* The golden model with another schedule in `folder` (made from a mkdtemp template). */
+static void clone_with_schedule(char *folder, const char *schedule) {
+    static const char *const parts[] = {"unet", "controlnet-drive", "text_encoder", "tokenizer", "vae"};
+    char *here = realpath(FOLDER "model", NULL), from[4200], to[4200];
+    cr_assert(here && mkdtemp(folder));
+    for (size_t i = 0; i < KN_COUNT(parts); i++) {
+        snprintf(from, sizeof from, "%s/%s", here, parts[i]);
+        snprintf(to, sizeof to, "%s/%s", folder, parts[i]);
+        cr_assert_eq(symlink(from, to), 0);
+    }
+    snprintf(to, sizeof to, "%s/scheduler", folder);
+    cr_assert(kn_make_directories(to, NULL));
+    snprintf(to, sizeof to, "%s/scheduler/scheduler_config.json", folder);
+    cr_assert(kn_file_write(to, schedule, strlen(schedule), NULL));
+    free(here);
+}
+
+/* A residual model's pictures are the control colours plus what the plain model makes of the scaled noise. */
+Test(model, residuals_add_to_the_control_colours) {
+    char folder[] = "/tmp/kinora-residual-XXXXXX";
+    clone_with_schedule(folder, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"num_train_timesteps\": 1000, \"shift\": 2.0,"
+                                "\"prediction_type\": \"sample\", \"timestep_spacing\": \"trailing\", \"num_inference_steps\": 5,"
+                                "\"residual_control\": \"drive\", \"residual_noise\": 0.25}");
+    clip c;
+    clip_open(&c, 1);
+    for (int i = 0; i < FLOATS; i++) c.noise[i] *= 0.25f;
+    REQUIRE(&c.g, kn_sample(c.sampler, &c.input, c.rgb, &c.g.error));
+    kn_model *model;
+    kn_sampler *sampler;
+    kn_sampler_params params = params_of(1);
+    REQUIRE(&c.g, kn_model_load(&model, c.g.gpu, folder, NULL, &c.g.error));
+    cr_assert_eq(kn_model_get_info(model)->default_steps, 5);
+    REQUIRE(&c.g, kn_sampler_create(&sampler, model, &params, &c.g.error));
+    for (int i = 0; i < FLOATS; i++) c.noise[i] *= 4;
+    float made[FLOATS];
+    REQUIRE(&c.g, kn_sample(sampler, &c.input, made, &c.g.error));
+    int compared = 0;
+    for (int i = 0; i < FLOATS; i++) {
+        int pixel = i % (WIDTH * HEIGHT), plane = i / (WIDTH * HEIGHT) % 3, picture = i / (3 * WIDTH * HEIGHT);
+        float base = c.control[(picture * 5 + plane) * WIDTH * HEIGHT + pixel], expected = c.rgb[i] - 0.5f + base;
+        if (c.rgb[i] <= 0 || c.rgb[i] >= 1 || expected <= 0 || expected >= 1) continue;
+        cr_assert_float_eq(made[i], expected, 1e-4, "%d: %f, expected %f", i, (double)made[i], (double)expected);
+        compared++;
+    }
+    cr_assert_gt(compared, FLOATS / 10);
+    c.input.controls[0] = NULL;
+    cr_assert_not(kn_sample(sampler, &c.input, made, &c.g.error));
+    kn_sampler_destroy(&sampler);
+    params.control_count = 0;
+    cr_assert_not(kn_sampler_create(&sampler, model, &params, &c.g.error), "the control is missing");
+    kn_model_destroy(&model);
+    clip_close(&c);
 }
