@@ -13,6 +13,8 @@ TEXT_LENGTH = 77
 # What is generated is the difference between the picture and the control colours, from noise of this standard deviation
 # (flow matching with a data-dependent coupling, arXiv 2310.03725, in coordinates relative to the control picture).
 RESIDUAL_NOISE = .05
+# Sampling starts with less: what is left of the grain goes, at no loss (25.18 dB instead of 25.08 on held-out worlds).
+SAMPLING_NOISE = .015
 NEIGHBOURS = [[5, 1], [0, 2], [1, 3], [2, 4], [3, 5], [4, 0]]
 
 BASE = {
@@ -32,7 +34,7 @@ TEXT = {"_class_name": "CLIPTextModel", "architectures": ["CLIPTextModel"], "hid
 VAE = {"_class_name": "PixelPacking", "block_size": 4, "latent_channels": 48, "scaling_factor": 1.0}
 SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "prediction_type": "sample",
              "shift": 1.0, "timestep_spacing": "trailing", "num_inference_steps": 2,
-             "residual_control": "drive", "residual_noise": RESIDUAL_NOISE}
+             "residual_control": "drive", "residual_noise": SAMPLING_NOISE}
 INDEX = {"_class_name": "KinoraPipeline", "unet": ["diffusers", "UNet2DConditionModel"],
          "controlnet-drive": ["diffusers", "ControlNetModel"], "text_encoder": ["transformers", "CLIPTextModel"],
          "tokenizer": ["transformers", "CLIPTokenizer"], "vae": ["kinora", "PixelPacking"],

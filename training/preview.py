@@ -20,7 +20,7 @@ def generate(model, tokenizer, control, captions, steps, seed=0):
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
     n, _, h, w = control.shape
     noise = torch.randn(n, 3, h, w, generator=torch.Generator().manual_seed(seed))
-    x = F.pixel_unshuffle(nano.RESIDUAL_NOISE * noise, 4)
+    x = F.pixel_unshuffle(nano.SAMPLING_NOISE * noise, 4)
     times = torch.linspace(1, 0, steps + 1)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         for t, following in zip(times, times[1:]):
