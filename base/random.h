@@ -18,7 +18,7 @@ uint32_t kn_mt19937_next(kn_mt19937 *rng);
 void kn_randn_torch_cpu(kn_mt19937 *rng, float *out, size_t count);
 
 /* Fills out[count] with torch.randn(count, device="cuda") for a generator at `seed` whose counter stands at `offset`
- * (Philox4x32-10, Salmon et al. 2011; one thread per group of 4 as PyTorch launches it). */
+ * (Philox4x32-10, Salmon et al. 2011; element i is the first normal of the block at counter (offset, i)). */
 void kn_randn_torch_cuda(uint64_t seed, uint64_t offset, float *out, size_t count);
 
 /* xorshift-style stream for choices in world building; any seed is fine. */

@@ -95,6 +95,9 @@ typedef struct kn_transformer {
 bool kn_transformer_load(kn_layers *layers, kn_transformer *transformer, const char *prefix, int channels, int context_channels, int heads,
                          int block_count, int groups, kn_error *error);
 bool kn_transformer_forward(kn_graph *graph, kn_tensor *out, const kn_transformer *transformer, const kn_tensor *in, const kn_pass *pass, kn_error *error);
+/* x += out(attention(q(query), k(context), v(context))); context NULL: query itself. Releases `query`. context_index: see
+ * kn_attention_params.kv_index. */
+bool kn_attend(kn_graph *graph, kn_tensor *x, kn_tensor *query, const kn_attention *attention, const kn_tensor *context, const int *context_index, kn_error *error);
 /* x += ff(norm(x)) with a GEGLU feed-forward. */
 bool kn_feed_forward(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_weight *in, const kn_weight *out, kn_error *error);
 

@@ -61,26 +61,12 @@ static bool linear(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const k
 
 /* x += out(attention over frames of norm(x) + position), x [places][1][frames][channels] */
 static bool attend_frames(kn_graph *graph, kn_tensor *x, const kn_motion_attention *part, kn_error *error) {
-    const kn_attention *attention = &part->attention;
-    kn_tensor normed = {0}, position = {0}, placed = {0}, q = {0}, k = {0}, v = {0}, mixed = {0}, sum = {0};
+    kn_tensor normed = {0}, position = {0}, placed = {0};
     if (!positions(graph, &position, part->position, x->w, x->c, error) || !kn_op_layer_norm(graph, &normed, x, part->norm.gamma, part->norm.beta, 1e-5f, error) ||
         !kn_op_add(graph, &placed, &normed, &position, 1, 1, error))
         return false;
     kn_graph_release(graph, &normed);
-    if (!linear(graph, &q, &placed, attention->q, NULL, error) || !linear(graph, &k, &placed, attention->k, NULL, error) || !linear(graph, &v, &placed, attention->v, NULL, error))
-        return false;
-    kn_graph_release(graph, &placed);
-    kn_attention_params params = {.heads = attention->heads};
-    if (!kn_op_attention(graph, &mixed, &q, &k, &v, &params, error))
-        return false;
-    kn_graph_release(graph, &q);
-    kn_graph_release(graph, &k);
-    kn_graph_release(graph, &v);
-    if (!linear(graph, &sum, &mixed, attention->out, x, error))
-        return false;
-    kn_graph_release(graph, &mixed);
-    kn_tensor_replace(graph, x, &sum);
-    return true;
+    return kn_attend(graph, x, &placed, &part->attention, NULL, NULL, error);
 }
 
 bool kn_motion_forward(kn_graph *graph, kn_tensor *out, const kn_motion *motion, const kn_tensor *in, const kn_pass *pass, kn_error *error) {

@@ -67,15 +67,12 @@ static bool linear(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const k
     return kn_op_linear(graph, out, in, weight, KN_ACTIVATION_NONE, residual, error);
 }
 
-/* x += out(attention(q(norm(x)), k(context), v(context))); context NULL: norm(x) itself. */
-static bool attend(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_attention *attention, const kn_tensor *context, const int *context_index, kn_error *error) {
-    kn_tensor normed = {0}, q = {0}, k = {0}, v = {0}, mixed = {0}, sum = {0};
-    if (!kn_op_layer_norm(graph, &normed, x, norm->gamma, norm->beta, 1e-5f, error))
+bool kn_attend(kn_graph *graph, kn_tensor *x, kn_tensor *query, const kn_attention *attention, const kn_tensor *context, const int *context_index, kn_error *error) {
+    kn_tensor q = {0}, k = {0}, v = {0}, mixed = {0}, sum = {0};
+    const kn_tensor *source = context ? context : query;
+    if (!linear(graph, &q, query, attention->q, NULL, error) || !linear(graph, &k, source, attention->k, NULL, error) || !linear(graph, &v, source, attention->v, NULL, error))
         return false;
-    const kn_tensor *source = context ? context : &normed;
-    if (!linear(graph, &q, &normed, attention->q, NULL, error) || !linear(graph, &k, source, attention->k, NULL, error) || !linear(graph, &v, source, attention->v, NULL, error))
-        return false;
-    kn_graph_release(graph, &normed);
+    kn_graph_release(graph, query);
     kn_attention_params params = {.heads = attention->heads, .kv_index = context ? context_index : NULL};
     if (!kn_op_attention(graph, &mixed, &q, &k, &v, &params, error))
         return false;
@@ -87,6 +84,12 @@ static bool attend(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_
     kn_graph_release(graph, &mixed);
     kn_tensor_replace(graph, x, &sum);
     return true;
+}
+
+/* x += out(attention(q(norm(x)), k(context), v(context))); context NULL: norm(x) itself. */
+static bool attend(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_attention *attention, const kn_tensor *context, const int *context_index, kn_error *error) {
+    kn_tensor normed = {0};
+    return kn_op_layer_norm(graph, &normed, x, norm->gamma, norm->beta, 1e-5f, error) && kn_attend(graph, x, &normed, attention, context, context_index, error);
 }
 
 bool kn_feed_forward(kn_graph *graph, kn_tensor *x, const kn_norm *norm, const kn_weight *in, const kn_weight *out, kn_error *error) {
