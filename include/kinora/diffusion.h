@@ -1,4 +1,4 @@
-/* Diffusion models in the diffusers folder layout, and sampling of controlled, consistent video frames with them.
+/* Diffusion models of the Stable Diffusion family from folders and single files, and sampling of controlled, consistent video frames with them.
  *
  *     kn_model *model;
  *     kn_model_load(&model, gpu, "models/kinora-nano", &KN_MODEL_PARAMS_DEFAULT, &error);
@@ -30,19 +30,42 @@ typedef enum kn_precision {
     KN_PRECISION_FULL  /* all matrices F32 */
 } kn_precision;
 
+#define KN_MAX_CONTROLS 8
+#define KN_MAX_LORAS 16
+
+/* A low-rank adaptation (arXiv 2106.09685) that is added to the weights while they are loaded. */
+typedef struct kn_lora_use {
+    const char *path;        /* safetensors or a .pt/.ckpt archive, in kohya's, diffusers' or PEFT's naming */
+    float strength;          /* multiplies the difference; 1: as trained, negative: away from it */
+} kn_lora_use;
+
+/* What a single file predicts; its tensors cannot tell in every case. Folders say it in scheduler_config.json. */
+typedef enum kn_prediction_choice { KN_PREDICT_AUTO, KN_PREDICT_EPSILON, KN_PREDICT_V } kn_prediction_choice;
+
 typedef struct kn_model_params {
     kn_precision precision;
     kn_log log;
+    const char *tokenizer;   /* folder of vocab.json and merges.txt; NULL: tokenizer/ in the model's folder or beside its file */
+    const char *autoencoder; /* folder or file of a VAE or TAESD in place of the model's own; NULL: its own */
+    const char *controlnets[KN_MAX_CONTROLS]; /* further ControlNets, folders or files, called by their names without ending */
+    int controlnet_count;
+    kn_lora_use loras[KN_MAX_LORAS];
+    int lora_count;
+    kn_prediction_choice prediction; /* for single files; AUTO: by the tensors */
 } kn_model_params;
 #define KN_MODEL_PARAMS_DEFAULT ((kn_model_params){0})
 
-/* Loads a diffusers folder: unet/, vae/, scheduler/, text_encoder/ with tokenizer/ (both may be absent when the UNet takes no
+/* Loads a model from a path of any kind.
+ *
+ * A file: a checkpoint with UNet, autoencoder and text encoder as .safetensors (in the original "ldm" naming or in diffusers'
+ * with unet., vae., text_encoder.), as .ckpt/.pth/.pt (zip archives of tensors; no code in them is run) or as .gguf (as
+ * stable-diffusion.cpp writes them). The configs are derived from the tensors' shapes (docs/formats.md).
+ *
+ * A diffusers folder: unet/, vae/, scheduler/, text_encoder/ with tokenizer/ (both may be absent when the UNet takes no
  * text), every controlnet-NAME/ (and controlnet/, called "controlnet"), and, when there, multi_view/ and motion/ with
  * further tensors of the UNet. Fails with one line naming the file, the tensor or key, and what was expected. */
-bool kn_model_load(kn_model **model, kn_gpu *gpu, const char *folder, const kn_model_params *params, kn_error *error);
+bool kn_model_load(kn_model **model, kn_gpu *gpu, const char *path, const kn_model_params *params, kn_error *error);
 void kn_model_destroy(kn_model **model);
-
-#define KN_MAX_CONTROLS 8
 
 typedef struct kn_model_info {
     char folder[512];
