@@ -74,7 +74,8 @@ bool kn_op_group_norm(kn_graph *graph, kn_tensor *out, const kn_tensor *in, kn_g
                       int groups, float epsilon, kn_activation activation, kn_error *error);
 bool kn_op_layer_norm(kn_graph *graph, kn_tensor *out, const kn_tensor *in, kn_gpu_buffer *gamma, kn_gpu_buffer *beta, float epsilon, kn_error *error);
 
-/* softmax(q k^T scale) v per head; q [n][1][tq][heads*d], k and v [n][1][tk][heads*d]; any d that is a multiple of 4.
+/* softmax(q k^T scale) v per head; q [n][1][tq][heads*d], k and v [n][1][tk][heads*d]; any d that is a multiple
+ * of 4 up to 1024; causal and accumulate only up to 160.
  * `kv_index` (may be NULL; host array of q.n entries, each < k.n): batch member i of q attends to member kv_index[i] of k, v.
  * `causal`: token i sees tokens <= i. Never stores the score matrix. `accumulate`: adds to *out, which then exists. */
 typedef struct kn_attention_params {

@@ -15,7 +15,7 @@ typedef struct frames_push {
     float scale;
 } frames_push;
 
-enum { MAX_HEAD = 160, MAX_FRAMES = 16, MAX_KEYS = 500000, PLAIN_LOCAL_SIZE = 32 };
+enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_FRAMES = 16, MAX_KEYS = 500000, PLAIN_LOCAL_SIZE = 32 };
 static const float LOG2E = 1.44269504088896341f;
 
 static float score_scale(float scale, int head)
@@ -23,18 +23,33 @@ static float score_scale(float scale, int head)
     return (scale != 0.0f ? scale : 1.0f / sqrtf((float)head)) * LOG2E;
 }
 
-static bool check(const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v, const kn_attention_params *params, kn_error *error)
+/* Heads too wide for the registers of a software device are made in parts. */
+static bool is_wide(const kn_graph *graph, int head)
+{
+    return kn_graph_lanes(graph) && head > FULL_HEAD;
+}
+
+/* Channels of a wide head that one workgroup makes: at most WIDE_PART, dividing the head. */
+static int wide_part(int head)
+{
+    int part = WIDE_PART;
+    while (head % part) part -= 4;
+    return part;
+}
+
+static bool check(const kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v, const kn_attention_params *params, kn_error *error)
 {
     int heads = params->heads, head = heads > 0 ? q->c / heads : 0;
     const char *name = "attention";
     if (!kn_op_check(heads > 0 && q->c % heads == 0 && head % 4 == 0 && head <= MAX_HEAD, error, name,
-                     "heads of a multiple of 4 channels, at most 160") ||
+                     "heads of a multiple of 4 channels, at most 1024") ||
         !kn_op_check(q->h == 1 && k->h == 1 && v->h == 1 && k->c == q->c && v->c == q->c && v->n == k->n && v->w == k->w, error, name,
                      "queries, keys and values as tokens of equal width") ||
         !kn_op_check(k->w <= MAX_KEYS, error, name, "at most 500000 keys") ||
         !kn_op_check(params->kv_index || k->n == q->n, error, name, "as many members of keys as of queries") ||
         !kn_op_check(!params->accumulate || (out->n == q->n && out->w * out->h == q->w && out->c == q->c), error, name,
                      "an accumulator shaped like the queries")) return false;
+    if (is_wide(graph, head) && !kn_op_check(!params->causal && !params->accumulate, error, name, "heads of at most 160 channels")) return false;
     for (int i = 0; params->kv_index && i < q->n; i++)
         if (params->kv_index[i] < 0 || params->kv_index[i] >= k->n)
             return kn_fail(error, KN_ERROR_INTERNAL, "attention: kv_index[%d] is %d, expected 0..%d", i, params->kv_index[i], k->n - 1);
@@ -63,10 +78,12 @@ static int query_blocks(int head, int query_tokens, int lanes)
 static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
                    kn_gpu_buffer *members, int first, int count, const kn_attention_params *params, kn_error *error)
 {
-    int lanes = kn_graph_lanes(graph), head = q->c / params->heads, blocks = query_blocks(head, q->w, lanes);
+    int lanes = kn_graph_lanes(graph), head = q->c / params->heads;
+    bool wide = is_wide(graph, head);
+    int blocks = wide ? WIDE_BLOCKS : query_blocks(head, q->w, lanes);
     attention_push push = { q->w, k->w, q->stride / 4, out->stride / 4, first, score_scale(params->scale, head) };
-    kn_launch launch = { .kernel = lanes ? KN_KERNEL_NN_ATTENTION : KN_KERNEL_NN_ATTENTION_PLAIN, .label = "attention",
-                         .push = &push, .push_size = sizeof push };
+    kn_launch launch = { .kernel = wide ? KN_KERNEL_NN_ATTENTION_WIDE : lanes ? KN_KERNEL_NN_ATTENTION : KN_KERNEL_NN_ATTENTION_PLAIN,
+                         .label = "attention", .push = &push, .push_size = sizeof push };
     launch.local_size = lanes ? (uint32_t)lanes : PLAIN_LOCAL_SIZE;
     int tile = lanes ? blocks * lanes : PLAIN_LOCAL_SIZE;
     launch.groups[0] = (uint32_t)((q->w + tile - 1) / tile);
@@ -76,6 +93,10 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
     launch.constants[5] = (uint32_t)blocks;
     launch.constants[6] = params->causal;
     launch.constants[7] = params->accumulate;
+    if (wide) {
+        launch.groups[1] = (uint32_t)(params->heads * head / wide_part(head));
+        launch.constants[6] = (uint32_t)wide_part(head) / 4;
+    }
     launch.slices[0] = kn_tensor_members(q, first, count);
     launch.slices[1] = kn_tensor_members(k, 0, k->n);
     launch.slices[2] = kn_tensor_members(v, 0, v->n);
@@ -136,7 +157,7 @@ static bool record_sequences(kn_graph *graph, const kn_tensor *out, const kn_ten
 /* Many members of a few tokens each: lanes along the members. */
 static bool is_short(const kn_graph *graph, const kn_tensor *q, const kn_tensor *k, const kn_attention_params *params)
 {
-    return q->w <= MAX_FRAMES && k->w == q->w && q->n >= (int)kn_graph_local_size(graph) && !params->kv_index && !params->causal &&
+    return q->w <= MAX_FRAMES && q->c / params->heads <= FULL_HEAD && k->w == q->w && q->n >= (int)kn_graph_local_size(graph) && !params->kv_index && !params->causal &&
            !params->accumulate;
 }
 
@@ -160,7 +181,7 @@ bool kn_op_attention(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const 
                      const kn_attention_params *params, kn_error *error)
 {
     if (!params->accumulate) *out = (kn_tensor){ 0 };
-    if (!check(out, q, k, v, params, error) ||
+    if (!check(graph, out, q, k, v, params, error) ||
         (!params->accumulate && !kn_graph_tensor(graph, out, q->n, 1, q->w, q->c, error))) return false;
     bool ok = is_short(graph, q, k, params) ? record_short(graph, out, q, k, v, params, error)
                                             : record_parts(graph, out, q, k, v, params, error);
@@ -177,7 +198,7 @@ bool kn_op_attention_frames(kn_graph *graph, kn_tensor *out, const kn_tensor *q,
     bool same = k->n == q->n && v->n == q->n && k->h == q->h && v->h == q->h && k->w == q->w && v->w == q->w && k->c == q->c && v->c == q->c;
     int head = heads > 0 ? q->c / heads : 0;
     if (!kn_op_check(same, error, name, "queries, keys and values of one shape") ||
-        !kn_op_check(heads > 0 && q->c % heads == 0 && head % 4 == 0 && head <= MAX_HEAD, error, name,
+        !kn_op_check(heads > 0 && q->c % heads == 0 && head % 4 == 0 && head <= FULL_HEAD, error, name,
                      "heads of a multiple of 4 channels, at most 160") ||
         !kn_op_check(frames > 0 && frames <= MAX_FRAMES && q->n % frames == 0, error, name, "1 to 16 frames that divide the batch") ||
         !kn_graph_tensor(graph, out, q->n, q->h, q->w, q->c, error)) return false;

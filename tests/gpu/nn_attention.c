@@ -35,6 +35,8 @@ static void cases(bool portable)
     check(&f, (oracle_attention){ .n = 2, .tq = 77, .tk = 77, .heads = 2, .d = 20, .causal = true }, 2);
     check(&f, (oracle_attention){ .n = 5, .tq = 21, .tk = 19, .heads = 2, .d = 16, .kv_index = index, .accumulate = true }, 3);
     check(&f, (oracle_attention){ .n = 2, .tq = 9, .tk = 70, .heads = 1, .d = 160, .scale = 0.5 }, 2);
+    check(&f, (oracle_attention){ .n = 2, .tq = 45, .tk = 37, .heads = 2, .d = 164 }, 2); /* too wide for registers */
+    check(&f, (oracle_attention){ .n = 1, .tq = 33, .tk = 40, .heads = 1, .d = 512 }, 1);
     check(&f, (oracle_attention){ .n = 150, .tq = 5, .tk = 5, .heads = 2, .d = 12 }, 150); /* the kernel for short sequences */
     kn_graph_set_binding_limit(f.graph, 9000);
     check(&f, (oracle_attention){ .n = 150, .tq = 3, .tk = 3, .heads = 2, .d = 4 }, 150);
