@@ -70,7 +70,8 @@ static bool load_autoencoder(kn_model *model, kn_error *error) {
               kn_weights_check_used(part.weights, error);
     const kn_unet_config *unet = &model->unet.trunk.config;
     const kn_autoencoder *autoencoder = &model->autoencoder;
-    if (ok && (autoencoder->latent_channels != unet->in_channels || autoencoder->latent_channels != unet->out_channels))
+    model->info.inpaints = unet->in_channels == 2 * autoencoder->latent_channels + 1;
+    if (ok && ((autoencoder->latent_channels != unet->in_channels && !model->info.inpaints) || autoencoder->latent_channels != unet->out_channels))
         ok = kn_fail(error, KN_ERROR_INPUT, "%s: the autoencoder has %d latent channels, but the UNet takes %d and gives %d", part.config.path,
                      autoencoder->latent_channels, unet->in_channels, unet->out_channels);
     model->info.latent_channels = autoencoder->latent_channels;
@@ -88,9 +89,6 @@ static bool load_schedule(kn_model *model, kn_error *error) {
     model->info.default_steps = model->schedule.default_steps;
     if (ok && model->schedule.residual_control[0] && !model->info.pixel_noise)
         ok = kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: 'residual_control' needs a PixelPacking autoencoder", part.config.path);
-    if (ok && model->schedule.is_substitute)
-        kn_log_line(&model->params.log, KN_LOG_WARNING, "%s: sampling with DPM-Solver++ 2M in place of %s", part.config.path,
-                    json_string_value(json_object_get(part.config.root, "_class_name")));
     component_finish(&part);
     return ok;
 }

@@ -137,6 +137,11 @@ static bool check_residual(const kn_sampler *sampler, kn_error *error) {
 
 static bool build(kn_sampler *sampler, kn_error *error) {
     const kn_sampler_params *params = &sampler->params;
+    const kn_schedule *schedule = &sampler->model->schedule;
+    if (sampler->model->info.inpaints)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: an inpainting model paints pictures, not clips", sampler->model->info.folder);
+    if (params->method == KN_METHOD_CONFIG && schedule->is_substitute)
+        kn_log_line(&sampler->model->params.log, KN_LOG_WARNING, "%s: sampling with DPM-Solver++ 2M in place of %s", sampler->model->info.folder, schedule->class_name);
     if (!check_params(sampler->model, params, error) || !find_controls(sampler, error) || !check_residual(sampler, error) ||
         !kn_schedule_steps(&sampler->model->schedule, params->method, params->steps, sampler->steps, &sampler->noise_scale, error))
         return false;

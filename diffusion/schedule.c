@@ -27,25 +27,28 @@ static bool choose(const kn_config *config, const char *key, const char *const *
 static bool read_class(kn_schedule *schedule, const kn_config *config, kn_error *error) {
     static const struct {
         const char *name;
-        kn_method method;
-        bool substitute;
-    } classes[] = {{"FlowMatchEulerDiscreteScheduler", KN_METHOD_FLOW_EULER, false},
-                   {"DDIMScheduler", KN_METHOD_DDIM, false},
-                   {"DPMSolverMultistepScheduler", KN_METHOD_DPM_SOLVER_2M, false},
-                   {"EulerDiscreteScheduler", KN_METHOD_EULER, false},
-                   {"PNDMScheduler", KN_METHOD_DPM_SOLVER_2M, true},
-                   {"DDPMScheduler", KN_METHOD_DPM_SOLVER_2M, true},
-                   {"UniPCMultistepScheduler", KN_METHOD_DPM_SOLVER_2M, true},
-                   {"EulerAncestralDiscreteScheduler", KN_METHOD_DPM_SOLVER_2M, true},
-                   {"LMSDiscreteScheduler", KN_METHOD_DPM_SOLVER_2M, true},
-                   {"HeunDiscreteScheduler", KN_METHOD_DPM_SOLVER_2M, true}};
+        kn_method method, paint; /* paint KN_METHOD_CONFIG: none of ours, DPM-Solver++ 2M stands in */
+    } classes[] = {{"FlowMatchEulerDiscreteScheduler", KN_METHOD_FLOW_EULER, KN_METHOD_FLOW_EULER},
+                   {"DDIMScheduler", KN_METHOD_DDIM, KN_METHOD_DDIM},
+                   {"DPMSolverMultistepScheduler", KN_METHOD_DPM_SOLVER_2M, KN_METHOD_DPM_SOLVER_2M},
+                   {"EulerDiscreteScheduler", KN_METHOD_EULER, KN_METHOD_EULER},
+                   {"PNDMScheduler", KN_METHOD_CONFIG, KN_METHOD_CONFIG},
+                   {"DDPMScheduler", KN_METHOD_CONFIG, KN_METHOD_CONFIG},
+                   {"LMSDiscreteScheduler", KN_METHOD_CONFIG, KN_METHOD_CONFIG},
+                   {"UniPCMultistepScheduler", KN_METHOD_CONFIG, KN_METHOD_UNIPC},
+                   {"EulerAncestralDiscreteScheduler", KN_METHOD_CONFIG, KN_METHOD_EULER_ANCESTRAL},
+                   {"HeunDiscreteScheduler", KN_METHOD_CONFIG, KN_METHOD_HEUN},
+                   {"LCMScheduler", KN_METHOD_CONFIG, KN_METHOD_LCM}};
     const char *name = "";
     if (!kn_config_string(config, "_class_name", &name, error))
         return false;
     for (size_t i = 0; i < KN_COUNT(classes); i++) {
         if (strcmp(classes[i].name, name) == 0) {
-            schedule->method = classes[i].method;
-            schedule->is_substitute = classes[i].substitute;
+            schedule->is_substitute = classes[i].method == KN_METHOD_CONFIG;
+            schedule->paint_is_substitute = classes[i].paint == KN_METHOD_CONFIG;
+            schedule->method = schedule->is_substitute ? KN_METHOD_DPM_SOLVER_2M : classes[i].method;
+            schedule->paint_method = schedule->paint_is_substitute ? KN_METHOD_DPM_SOLVER_2M : classes[i].paint;
+            schedule->class_name = classes[i].name;
             schedule->flow = schedule->method == KN_METHOD_FLOW_EULER;
             return true;
         }
@@ -94,22 +97,30 @@ static bool read_alphas(kn_schedule *schedule, const kn_config *config, kn_error
         schedule->alphas[i] = product *= 1 - beta_at(kind, first, last, i, schedule->train_steps);
     if (zero_snr && schedule->train_steps > 1)
         rescale_to_zero(schedule->alphas, schedule->train_steps);
-    if (zero_snr && schedule->method != KN_METHOD_DDIM) /* as diffusers does: keeps sigma finite */
-        schedule->alphas[schedule->train_steps - 1] = 0x1p-24;
+    schedule->cosine = kind == 2;
     return true;
 }
 
 static bool read_multistep(kn_schedule *schedule, const kn_config *config, kn_error *error) {
     static const char *const solvers[] = {"midpoint", "heun"}, *const finals[] = {"zero", "sigma_min"};
-    int order = 2, solver = 0, final = 0;
-    if (schedule->is_substitute || schedule->method != KN_METHOD_DPM_SOLVER_2M)
+    static const char *const unipc_solvers[] = {"bh2", "bh1", "midpoint", "heun", "logrho"}; /* the last three mean bh2 */
+    static const char *const algorithms[] = {"dpmsolver++", "sde-dpmsolver++"};
+    bool unipc = schedule->paint_method == KN_METHOD_UNIPC;
+    int order = 2, solver = 0, final = 0, algorithm = 0;
+    if (!unipc && (schedule->is_substitute || schedule->method != KN_METHOD_DPM_SOLVER_2M))
         return true;
-    if (!kn_config_int(config, "solver_order", 1, 2, &order, error) || !choose(config, "solver_type", solvers, 2, &solver, error) ||
+    if (!kn_config_int(config, "solver_order", 1, 2, &order, error) || !choose(config, "solver_type", unipc ? unipc_solvers : solvers, unipc ? 5 : 2, &solver, error) ||
         !choose(config, "final_sigmas_type", finals, 2, &final, error) || !kn_config_bool(config, "lower_order_final", &schedule->lower_order_final, error) ||
-        !kn_config_bool(config, "euler_at_final", &schedule->euler_at_final, error) || !kn_config_refuse(config, "algorithm_type", "dpmsolver++", error))
+        !kn_config_bool(config, "euler_at_final", &schedule->euler_at_final, error) || !choose(config, "algorithm_type", algorithms, 2, &algorithm, error))
         return false;
-    schedule->heun = solver == 1;
+    schedule->first_order = order == 1;
+    schedule->heun = !unipc && solver == 1;
+    schedule->bh1 = unipc && solver == 1;
     schedule->final_sigma_min = final == 1;
+    if (algorithm == 1) {
+        schedule->is_substitute = true;
+        schedule->paint_method = KN_METHOD_DPM_SOLVER_2M_SDE;
+    }
     return true;
 }
 
@@ -128,11 +139,12 @@ static bool read_residual(kn_schedule *schedule, const kn_config *config, kn_err
 
 bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *error) {
     static const char *const predictions[] = {"epsilon", "v_prediction", "sample", "flow_prediction"}, *const spacings[] = {"leading", "trailing", "linspace"};
-    *schedule = (kn_schedule){.train_steps = 1000, .default_steps = 8, .shift = 1, .alpha_to_one = true, .lower_order_final = true, .clip_range = 1};
+    *schedule = (kn_schedule){.train_steps = 1000, .shift = 1, .lcm_steps = 50, .lcm_scaling = 10, .alpha_to_one = true, .lower_order_final = true, .clip_range = 1};
     if (!read_class(schedule, config, error))
         return false;
     int prediction = schedule->flow ? KN_PREDICTION_FLOW : KN_PREDICTION_EPSILON, spacing = schedule->method == KN_METHOD_DDIM ? KN_SPACING_LEADING : KN_SPACING_LINSPACE;
     bool thresholding = false;
+    schedule->default_steps = schedule->flow ? 8 : schedule->paint_method == KN_METHOD_LCM ? 4 : 20;
     schedule->clip = schedule->method == KN_METHOD_DDIM;
     if (!kn_config_int(config, "num_train_timesteps", 1, KN_MAX_TRAIN_STEPS, &schedule->train_steps, error) ||
         !choose(config, "prediction_type", predictions, KN_COUNT(predictions), &prediction, error) ||
@@ -140,7 +152,9 @@ bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *
         !kn_config_int(config, "num_inference_steps", 1, KN_MAX_STEPS, &schedule->default_steps, error) ||
         !kn_config_int(config, "steps_offset", 0, 100, &schedule->steps_offset, error) || !kn_config_bool(config, "clip_sample", &schedule->clip, error) ||
         !kn_config_double(config, "clip_sample_range", 1e-6, 1e6, &schedule->clip_range, error) || !kn_config_bool(config, "set_alpha_to_one", &schedule->alpha_to_one, error) ||
-        !kn_config_bool(config, "use_karras_sigmas", &schedule->karras, error) || !kn_config_double(config, "shift", 1e-3, 1e3, &schedule->shift, error) ||
+        !kn_config_bool(config, "use_karras_sigmas", &schedule->karras, error) || !kn_config_bool(config, "use_exponential_sigmas", &schedule->exponential, error) ||
+        !kn_config_int(config, "original_inference_steps", 1, schedule->train_steps, &schedule->lcm_steps, error) ||
+        !kn_config_double(config, "timestep_scaling", 1e-3, 1e6, &schedule->lcm_scaling, error) || !kn_config_double(config, "shift", 1e-3, 1e3, &schedule->shift, error) ||
         !kn_config_bool(config, "thresholding", &thresholding, error) || !kn_config_refuse(config, "use_dynamic_shifting", NULL, error))
         return false;
     if (thresholding)
@@ -153,6 +167,7 @@ bool kn_schedule_read(kn_schedule *schedule, const kn_config *config, kn_error *
         spacing = KN_SPACING_TRAILING;
     schedule->prediction = (kn_prediction)prediction;
     schedule->spacing = (kn_spacing)spacing;
+    schedule->spacing_given = kn_config_has(config, "timestep_spacing") || schedule->flow;
     return read_residual(schedule, config, error) && read_multistep(schedule, config, error) && (schedule->flow || read_alphas(schedule, config, error));
 }
 
@@ -161,91 +176,24 @@ void kn_schedule_finish(kn_schedule *schedule) {
     *schedule = (kn_schedule){0};
 }
 
-/* --- timesteps ----------------------------------------------------------------------------------------------------------- */
-
-/* Rounds half to even, as numpy does. */
-static double nearest(double value) { return nearbyint(value); }
-
-/* Training timesteps in falling order, as diffusers' schedulers space them. */
-static void space_timesteps(const kn_schedule *schedule, kn_method method, int count, double *timesteps) {
-    int train = schedule->train_steps;
-    for (int i = 0; i < count; i++) {
-        int rising = count - 1 - i;
-        bool multistep = method == KN_METHOD_DPM_SOLVER_2M;
-        if (schedule->spacing == KN_SPACING_TRAILING)
-            timesteps[i] = fmax(nearest(train - (double)i * train / count) - 1, 0);
-        else if (schedule->spacing == KN_SPACING_LEADING && multistep)
-            timesteps[i] = (double)(rising + 1) * (train / (count + 1)) + schedule->steps_offset;
-        else if (schedule->spacing == KN_SPACING_LEADING)
-            timesteps[i] = (double)rising * (train / count) + schedule->steps_offset;
-        else if (multistep)
-            timesteps[i] = nearest((double)(rising + 1) * (train - 1) / count);
-        else
-            timesteps[i] = count > 1 ? (double)rising * (train - 1) / (count - 1) : method == KN_METHOD_EULER ? train - 1 : 0;
-        if (method == KN_METHOD_DDIM && schedule->spacing == KN_SPACING_LINSPACE)
-            timesteps[i] = nearest(timesteps[i]);
-        timesteps[i] = fmin(timesteps[i], train - 1);
-    }
-}
-
-static double sigma_of_alpha(double alpha) { return sqrt((1 - alpha) / alpha); }
-
-/* Sigma at a timestep, linear between training steps. */
-static double sigma_at(const kn_schedule *schedule, double timestep) {
-    int low = (int)timestep, high = low + 1 < schedule->train_steps ? low + 1 : low;
-    double fraction = timestep - low;
-    return sigma_of_alpha(schedule->alphas[low]) * (1 - fraction) + sigma_of_alpha(schedule->alphas[high]) * fraction;
-}
-
-/* The (fractional) timestep of a sigma, linear in log sigma. */
-static double timestep_of_sigma(const kn_schedule *schedule, double sigma) {
-    double target = log(fmax(sigma, 1e-10));
-    int low = 0;
-    while (low < schedule->train_steps - 2 && log(sigma_of_alpha(schedule->alphas[low + 1])) <= target)
-        low++;
-    double a = log(sigma_of_alpha(schedule->alphas[low])), b = log(sigma_of_alpha(schedule->alphas[low + 1]));
-    return low + fmin(fmax((target - a) / (b - a), 0), 1);
-}
-
-/* Sigmas of arXiv 2206.00364, equation 5, between the present ends. */
-static void karras(const kn_schedule *schedule, kn_method method, int count, double *sigmas, double *timesteps) {
-    const double rho = 7;
-    double high = pow(sigmas[0], 1 / rho), low = pow(sigmas[count - 1], 1 / rho);
-    for (int i = 0; i < count; i++) {
-        sigmas[i] = pow(high + (low - high) * (count > 1 ? (double)i / (count - 1) : 0), rho);
-        timesteps[i] = timestep_of_sigma(schedule, sigmas[i]);
-        if (method == KN_METHOD_DPM_SOLVER_2M)
-            timesteps[i] = nearest(timesteps[i]);
-    }
-}
-
-static double shifted(const kn_schedule *schedule, double sigma) { return schedule->shift * sigma / (1 + (schedule->shift - 1) * sigma); }
-
-/* Flow sigmas: from 1 to the smallest training sigma (diffusers' default), or to 1 / count ("trailing"). */
-static void flow_sigmas(const kn_schedule *schedule, int count, double *sigmas, double *timesteps) {
-    double smallest = schedule->spacing == KN_SPACING_TRAILING ? 1.0 / count : shifted(schedule, 1.0 / schedule->train_steps);
-    for (int i = 0; i < count; i++) {
-        double sigma = count > 1 ? 1 + (smallest - 1) * i / (count - 1) : 1;
-        sigmas[i] = shifted(schedule, sigma);
-        timesteps[i] = sigmas[i] * schedule->train_steps;
-    }
-}
-
 /* --- steps ----------------------------------------------------------------------------------------------------------------- */
 
 /* x_t = alpha x0 + sigma noise. */
 static void predict(const kn_schedule *schedule, double alpha, double sigma, kn_step *step) {
     step->clip = 1e30;
+    kn_schedule_predict(schedule, alpha, sigma, &step->x0_x, &step->x0_m);
+}
+
+void kn_schedule_predict(const kn_schedule *schedule, double alpha, double sigma, double *x0_x, double *x0_m) {
     switch (schedule->prediction) {
-    case KN_PREDICTION_EPSILON: step->x0_x = 1 / alpha, step->x0_m = -sigma / alpha; break;
-    case KN_PREDICTION_V: step->x0_x = alpha, step->x0_m = -sigma; break;
-    case KN_PREDICTION_SAMPLE: step->x0_x = 0, step->x0_m = 1; break;
-    case KN_PREDICTION_FLOW: step->x0_x = 1, step->x0_m = -sigma; break;
+    case KN_PREDICTION_EPSILON: *x0_x = 1 / alpha, *x0_m = -sigma / alpha; break;
+    case KN_PREDICTION_V: *x0_x = alpha, *x0_m = -sigma; break;
+    case KN_PREDICTION_SAMPLE: *x0_x = 0, *x0_m = 1; break;
+    case KN_PREDICTION_FLOW: *x0_x = 1, *x0_m = -sigma; break;
     }
 }
 
-/* The noise that x and m imply: noise_x x + noise_m m. */
-static void implied_noise(const kn_schedule *schedule, double alpha, double sigma, double *noise_x, double *noise_m) {
+void kn_schedule_implied_noise(const kn_schedule *schedule, double alpha, double sigma, double *noise_x, double *noise_m) {
     switch (schedule->prediction) {
     case KN_PREDICTION_EPSILON: *noise_x = 0, *noise_m = 1; break;
     case KN_PREDICTION_V: *noise_x = sigma, *noise_m = alpha; break;
@@ -261,7 +209,7 @@ static void ddim_steps(const kn_schedule *schedule, int count, kn_step *steps, c
         double next = previous >= 0 ? schedule->alphas[previous] : schedule->alpha_to_one ? 1 : schedule->alphas[0];
         double alpha = sqrt(a), sigma = sqrt(1 - a), noise_x = 0, noise_m = 0;
         predict(schedule, alpha, sigma, &steps[i]);
-        implied_noise(schedule, alpha, sigma, &noise_x, &noise_m);
+        kn_schedule_implied_noise(schedule, alpha, sigma, &noise_x, &noise_m);
         steps[i].timestep = timesteps[i];
         steps[i].clip = schedule->clip ? schedule->clip_range : 1e30;
         steps[i].x_0 = sqrt(next);
@@ -287,19 +235,15 @@ static void euler_steps(const kn_schedule *schedule, int count, kn_step *steps, 
     }
 }
 
-typedef struct level {
-    double alpha, sigma, lambda;
-} level;
-
-static level level_of(const kn_schedule *schedule, double sigma) {
+kn_noise_level kn_schedule_level(const kn_schedule *schedule, double sigma) {
     double alpha = schedule->flow ? 1 - sigma : 1 / sqrt(sigma * sigma + 1), scaled = schedule->flow ? sigma : sigma * alpha;
-    return (level){alpha, scaled, log(fmax(alpha, 1e-30)) - log(fmax(scaled, 1e-300))};
+    return (kn_noise_level){alpha, scaled, log(fmax(alpha, 1e-30)) - log(fmax(scaled, 1e-300))};
 }
 
 /* DPM-Solver++ 2M in the data prediction form (arXiv 2211.01095, algorithm 2). */
 static void multistep_steps(const kn_schedule *schedule, int count, kn_step *steps, const double *timesteps, const double *sigmas) {
     for (int i = 0; i < count; i++) {
-        level now = level_of(schedule, sigmas[i]), next = level_of(schedule, sigmas[i + 1]);
+        kn_noise_level now = kn_schedule_level(schedule, sigmas[i]), next = kn_schedule_level(schedule, sigmas[i + 1]);
         double h = next.lambda - now.lambda, decay = sigmas[i + 1] > 0 ? exp(-h) - 1 : -1;
         steps[i].timestep = timesteps[i];
         predict(schedule, now.alpha, now.sigma, &steps[i]);
@@ -308,7 +252,7 @@ static void multistep_steps(const kn_schedule *schedule, int count, kn_step *ste
         bool last = i == count - 1 && (schedule->euler_at_final || (schedule->lower_order_final && count < 15) || sigmas[i + 1] == 0);
         if (i == 0 || last || (schedule->flow && sigmas[i - 1] >= 1)) /* at sigma 1 flow has no lambda */
             continue;
-        level before = level_of(schedule, sigmas[i - 1]);
+        kn_noise_level before = kn_schedule_level(schedule, sigmas[i - 1]);
         double r = (now.lambda - before.lambda) / h;
         double factor = (schedule->heun ? next.alpha * (decay / h + 1) : -0.5 * next.alpha * decay) / r;
         steps[i].x_0 += factor;
@@ -316,49 +260,23 @@ static void multistep_steps(const kn_schedule *schedule, int count, kn_step *ste
     }
 }
 
-static bool check_method(const kn_schedule *schedule, kn_method method, int count, kn_error *error) {
-    if (count < 1 || count > KN_MAX_STEPS || (!schedule->flow && count > schedule->train_steps))
-        return kn_fail(error, KN_ERROR_INPUT, "%d denoising steps: expected 1 to %d", count, schedule->flow || schedule->train_steps > KN_MAX_STEPS ? KN_MAX_STEPS : schedule->train_steps);
-    if (schedule->flow != (method == KN_METHOD_FLOW_EULER) && !(schedule->flow && method == KN_METHOD_DPM_SOLVER_2M))
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "this sampler does not fit the model's %s schedule", schedule->flow ? "flow matching" : "variance preserving");
-    return true;
-}
-
-/* sigmas[count + 1]: the last is where the last step ends. */
-static void find_sigmas(const kn_schedule *schedule, kn_method method, int count, double *sigmas, double *timesteps) {
-    sigmas[count] = 0;
-    if (schedule->flow) {
-        flow_sigmas(schedule, count, sigmas, timesteps);
-        return;
-    }
-    space_timesteps(schedule, method, count, timesteps);
-    if (method == KN_METHOD_DDIM)
-        return;
-    for (int i = 0; i < count; i++)
-        sigmas[i] = sigma_at(schedule, timesteps[i]);
-    if (schedule->karras && schedule->train_steps > 1)
-        karras(schedule, method, count, sigmas, timesteps);
-    if (method == KN_METHOD_DPM_SOLVER_2M && schedule->final_sigma_min)
-        sigmas[count] = sigma_of_alpha(schedule->alphas[0]);
-}
-
 bool kn_schedule_steps(const kn_schedule *schedule, kn_method method, int count, kn_step *steps, double *noise_scale, kn_error *error) {
-    double sigmas[KN_MAX_STEPS + 1], timesteps[KN_MAX_STEPS];
+    kn_times times;
     method = method == KN_METHOD_CONFIG ? schedule->method : method;
-    if (!check_method(schedule, method, count, error))
+    if (method > KN_METHOD_EULER)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "this sampler makes pictures, not clips");
+    if (!kn_schedule_times(schedule, method, KN_SPACE_CONFIG, count, &times, error))
         return false;
-    find_sigmas(schedule, method, count, sigmas, timesteps);
+    const double *timesteps = times.timesteps, *sigmas = times.sigmas;
     for (int i = 0; i < count; i++)
         steps[i] = (kn_step){.input_scale = 1};
-    *noise_scale = 1;
+    *noise_scale = times.noise_scale;
     if (method == KN_METHOD_DDIM) {
         ddim_steps(schedule, count, steps, timesteps);
     } else if (method == KN_METHOD_DPM_SOLVER_2M) {
         multistep_steps(schedule, count, steps, timesteps, sigmas);
     } else {
         euler_steps(schedule, count, steps, timesteps, sigmas);
-        if (method == KN_METHOD_EULER)
-            *noise_scale = schedule->spacing == KN_SPACING_LEADING ? sqrt(sigmas[0] * sigmas[0] + 1) : sigmas[0];
     }
     for (int i = 0; i < count; i++) {
         const kn_step *step = &steps[i];

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import golden_samplers
+import golden_solvers
 import golden_tokenizer
 import nets
 import nets_text
@@ -254,4 +255,5 @@ with torch.no_grad():
     make_autoencoders()
     make_model()
 golden_samplers.write(f"{OUT}/samplers")
+golden_solvers.write(f"{OUT}/solvers")
 golden_tokenizer.write(f"{OUT}/tokenizer")

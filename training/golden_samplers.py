@@ -85,7 +85,7 @@ def multistep(config, steps, x):
     all_sigmas = np.sqrt((1 - a) / a)
     sigmas = np.interp(times, np.arange(n), all_sigmas)
     if config.get("use_karras_sigmas"):
-        sigmas = karras(sigmas, steps)
+        sigmas = karras(all_sigmas[::-1], steps)
         times = np.array([sigma_time(s, all_sigmas) for s in sigmas]).round()
     sigmas = np.append(sigmas, all_sigmas[0] if config.get("final_sigmas_type") == "sigma_min" else 0)
     split = lambda s: (1 / math.sqrt(s * s + 1), s / math.sqrt(s * s + 1))

@@ -74,6 +74,7 @@ typedef struct kn_model_info {
     int latent_factor;                /* pixels per latent cell, along each axis */
     bool pixel_noise;                 /* the latent is packed pixels: noise is given per pixel with 3 channels */
     bool text;                        /* takes prompts */
+    bool inpaints;                    /* the UNet also takes a mask and the masked picture's latent: for kn_paint only */
     bool multi_view, temporal;        /* has these attention blocks */
     int default_steps;                /* denoising steps that the model was made for */
     int max_frames;                   /* the longest clip temporal attention has positions for; 0 without it */
@@ -91,7 +92,13 @@ typedef enum kn_method {
     KN_METHOD_FLOW_EULER,    /* Euler steps of flow matching (arXiv 2210.02747) */
     KN_METHOD_DDIM,          /* arXiv 2010.02502, eta 0 */
     KN_METHOD_DPM_SOLVER_2M, /* DPM-Solver++ second-order multistep (arXiv 2211.01095) */
-    KN_METHOD_EULER          /* Euler steps in sigma (arXiv 2206.00364) */
+    KN_METHOD_EULER,         /* Euler steps in sigma (arXiv 2206.00364) */
+    /* for kn_paint only: */
+    KN_METHOD_EULER_ANCESTRAL, /* Euler steps with fresh noise (k-diffusion's) */
+    KN_METHOD_HEUN,            /* arXiv 2206.00364, algorithm 1 */
+    KN_METHOD_DPM_SOLVER_2M_SDE, /* the same solver for the diffusion SDE, with fresh noise */
+    KN_METHOD_UNIPC,           /* second-order predictor and corrector (arXiv 2302.04867) */
+    KN_METHOD_LCM              /* latent consistency (arXiv 2310.04378) */
 } kn_method;
 
 typedef struct kn_control_params {
