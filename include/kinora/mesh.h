@@ -43,6 +43,31 @@ bool kn_view_list_parse_colmap(kn_view_list *list, const char *name, const char 
 bool kn_view_list_write(const kn_view_list *list, const char *path, kn_error *error);
 void kn_view_list_finish(kn_view_list *list);
 
+/* What the search for cameras may know. Zeros: nothing. */
+typedef struct kn_find_params {
+    double focal;            /* pixels of the pictures; 0: unknown */
+    kn_log log;
+    kn_progress_callback progress; /* done and total in percent; NULL: none */
+    void *progress_user;
+} kn_find_params;
+
+/* What was found. */
+typedef struct kn_find_facts {
+    size_t pictures, used;   /* used: those whose camera was found */
+    size_t points, observations;
+    double error;            /* mean reprojection error, pixels of the pictures */
+    double focal;            /* pixels */
+    double distortion[4];    /* k1, k2, p1, p2 */
+} kn_find_facts;
+
+/* Finds the cameras of pictures[count] (3 to 600 of one size, in the order of the film) from the pictures alone: SIFT (Lowe
+ * 2004), matches of neighbouring and of alike pictures, five-point relative poses, incremental reconstruction (Snavely et al.
+ * 2006; Schoenberger & Frahm 2016) and bundle adjustment with one shared lens. list->items[i] is the camera of pictures[i];
+ * its width is 0 when it was not found. The world has no scale: the mean distance from the cameras to what they look at is 1,
+ * z is up. Fails with KN_ERROR_INPUT when the pictures are no orbit: a still or merely turning camera, too few pictures that
+ * fit together, cameras that do not go around anything. Uses no device; deterministic. */
+bool kn_cameras_find(kn_view_list *list, const kn_image *const *pictures, size_t count, const kn_find_params *params, kn_find_facts *facts, kn_error *error);
+
 /* --- surfaces ------------------------------------------------------------------------------------------------------ */
 
 /* One picture with its camera. Everything is borrowed for the call. All pictures have one size. */
@@ -50,6 +75,8 @@ typedef struct kn_surface_view {
     kn_view_camera camera;   /* intrinsics are scaled when the camera's size is a multiple of the picture's */
     kn_image picture;        /* sRGB, 3 channels, or 4 with the mask in alpha */
     kn_image mask;           /* 1 channel, >= 128 is the object; empty: found from alpha or the background */
+    const float *depth;      /* [height][width] along the camera's z, 0: unknown, in units and with a shift of its own; NULL: measured */
+    const float *normals;    /* [height][width][3] in the camera (x right, y down, z forward), towards it; NULL: from the depth */
 } kn_surface_view;
 
 typedef struct kn_surface_params {
@@ -62,6 +89,8 @@ typedef struct kn_surface_params {
                                      horizontal side or of its height. None: the cameras' units are metres */
     double up[3];            /* up in the cameras' world; zeros: found from the cameras */
     bool keep_pieces;        /* keep every component, not only the large ones */
+    bool symmetric;          /* the object has two equal halves, as cars do: what one shows is used for the other */
+    bool planar;             /* flatten what is nearly flat, as walls are */
     kn_log log;
     kn_progress_callback progress; /* done and total in percent of the whole; NULL: none */
     void *progress_user;
