@@ -13,7 +13,7 @@ typedef struct entry {
 } entry;
 
 struct kn_weights {
-    kn_safetensors *files[MAX_FILES];
+    kn_archive *files[MAX_FILES];
     int file_count;
     entry *entries; /* sorted by name */
     size_t count, capacity;
@@ -29,7 +29,7 @@ void kn_weights_destroy(kn_weights **weights) {
     if (!weights || !*weights)
         return;
     for (int i = 0; i < (*weights)->file_count; i++)
-        kn_safetensors_close(&(*weights)->files[i]);
+        kn_archive_close(&(*weights)->files[i]);
     kn_free((*weights)->entries);
     kn_free((*weights)->first_path);
     kn_free(*weights);
@@ -44,9 +44,7 @@ static entry *find(const kn_weights *weights, const char *name) {
     return weights->count ? bsearch(&key, weights->entries, weights->count, sizeof *weights->entries, compare_entries) : NULL;
 }
 
-static bool add_file(kn_weights *weights, const kn_safetensors *file, kn_error *error) {
-    size_t count;
-    const kn_stored_tensor *tensors = kn_safetensors_tensors(file, &count);
+static bool add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, kn_error *error) {
     for (size_t i = 0; i < count; i++) {
         const entry *other = find(weights, tensors[i].name);
         if (other)
@@ -61,16 +59,20 @@ static bool add_file(kn_weights *weights, const kn_safetensors *file, kn_error *
     return true;
 }
 
+bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, kn_error *error) {
+    return (weights->first_path || (weights->first_path = kn_strdup(path, error))) && add_tensors(weights, tensors, count, error);
+}
+
 bool kn_weights_add(kn_weights *weights, const char *path, kn_error *error) {
     if (weights->file_count == MAX_FILES)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: more than %d weight files", path, MAX_FILES);
     if (!weights->first_path && !(weights->first_path = kn_strdup(path, error)))
         return false;
-    kn_safetensors *file;
-    if (!kn_safetensors_open(&file, path, error))
+    kn_archive *file;
+    if (!kn_archive_open(&file, path, error))
         return false;
-    if (!add_file(weights, file, error)) {
-        kn_safetensors_close(&file);
+    if (!add_tensors(weights, file->tensors, file->count, error)) {
+        kn_archive_close(&file);
         return false;
     }
     weights->files[weights->file_count++] = file;
@@ -113,9 +115,9 @@ static bool add_sharded(kn_weights *weights, const char *folder, const char *ind
     return ok;
 }
 
-/* Returns false without an error when no such file exists. */
+/* *found stays false when no such file exists. */
 static bool add_stem(kn_weights *weights, const char *folder, const char *stem, bool *found, kn_error *error) {
-    char *path = kn_format(error, "%s/%s.safetensors", folder, stem), *index = kn_format(error, "%s/%s.safetensors.index.json", folder, stem);
+    char *path = kn_format(error, "%s/%s", folder, stem), *index = kn_format(error, "%s/%s.index.json", folder, stem);
     bool ok = path && index;
     if (ok && kn_file_exists(path)) {
         *found = true;
@@ -130,7 +132,8 @@ static bool add_stem(kn_weights *weights, const char *folder, const char *stem, 
 }
 
 bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *error) {
-    static const char *stems[] = {"diffusion_pytorch_model", "model", "diffusion_pytorch_model.fp16", "model.fp16"};
+    static const char *stems[] = {"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors",
+                                  "diffusion_pytorch_model.bin", "pytorch_model.bin", "diffusion_pytorch_model.gguf", "model.gguf"};
     for (size_t i = 0; i < KN_COUNT(stems); i++) {
         bool found = false;
         if (!add_stem(weights, folder, stems[i], &found, error))

@@ -1,4 +1,4 @@
-/* The tensors of a network, looked up by name while it is built, from one or more safetensors files. Internal to diffusion/. */
+/* The tensors of a network, looked up by name while it is built, from one or more files of any format. Internal to diffusion/. */
 #ifndef KN_DIFFUSION_WEIGHTS_H
 #define KN_DIFFUSION_WEIGHTS_H
 
@@ -11,8 +11,11 @@ void kn_weights_destroy(kn_weights **weights);
 
 /* Adds a file's tensors. A name that another file already gave is refused. */
 bool kn_weights_add(kn_weights *weights, const char *path, kn_error *error);
+/* Adds tensors that outlive the weights; `path` is the file for messages. */
+bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, kn_error *error);
 /* Adds the weights of a diffusers component folder: "<folder>/<stem>.safetensors", or the files that
- * "<folder>/<stem>.safetensors.index.json" names, where stem is diffusion_pytorch_model or model. */
+ * "<folder>/<stem>.safetensors.index.json" names, where stem is diffusion_pytorch_model or model; else .bin (a zip archive of
+ * PyTorch's) or .gguf. */
 bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *error);
 
 bool kn_weights_has(const kn_weights *weights, const char *name);
