@@ -100,5 +100,7 @@ kn_light_setup kn_light_setup_from_weather(const kn_weather *weather) {
     float brightest = fmaxf(light.sun_color[0], fmaxf(light.sun_color[1], light.sun_color[2]));
     light.sun_shadows = brightest > .15f * (light.zenith[1] + .01f);
     set_fog(&light, weather, rain);
+    /* a camera opens up at dusk and at night */
+    light.exposure = 1.15f + .7f * light.darkness - .2f * fminf(light.fog_extinction * 40, 1);
     return light;
 }

@@ -19,6 +19,7 @@ typedef struct kn_light_setup {
     float lamps_on;         /* street lamps and lit windows, 0..1 */
     float darkness;         /* 0 day .. 1 night */
     float emission_scale;   /* of kn_material.emission as the camera sees it */
+    float exposure;         /* of the film: its curve is applied to radiance times this */
 } kn_light_setup;
 
 /* Any weather gives finite values. Thread-safe. */

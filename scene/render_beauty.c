@@ -85,8 +85,7 @@ static bool beauty_record(kn_renderer *renderer, int width, int height, kn_error
     const kn_weather *weather = kn_scene_weather(renderer->scene);
     int small_width = (width + 3) / 4, small_height = (height + 3) / 4;
     float haze = fminf(renderer->light.fog_extinction * 40, 1), scale = (float)height / 224;
-    /* a camera opens up at dusk and at night */
-    const struct { int32_t size[2]; float exposure; } resolve_push = {{width, height}, 1.15f + 0.7f * renderer->light.darkness - 0.2f * haze};
+    const struct { int32_t size[2]; float exposure; } resolve_push = {{width, height}, renderer->light.exposure};
     const int32_t sizes[4] = {width, height, small_width, small_height};
     const struct { int32_t sizes[4]; float narrow, wide; } tone = {
         {width, height, small_width, small_height}, 0.35f, 0.22f + 0.3f * haze + 0.15f * (float)weather->rain};

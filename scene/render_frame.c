@@ -75,7 +75,7 @@ static void put_light_setup(kn_renderer *renderer) {
     const kn_light_setup *l = &renderer->light;
     const kn_weather *weather = &renderer->scene->timeline.weather;
     put(renderer, 10, l->sun_direction.x, l->sun_direction.y, l->sun_direction.z, l->sun_shadows);
-    put(renderer, 11, l->sun_color[0], l->sun_color[1], l->sun_color[2], 0);
+    put(renderer, 11, l->sun_color[0], l->sun_color[1], l->sun_color[2], l->exposure);
     put(renderer, 12, l->zenith[0], l->zenith[1], l->zenith[2], weather->cloud_cover);
     put(renderer, 13, l->horizon[0], l->horizon[1], l->horizon[2], l->fog_extinction);
     put(renderer, 14, l->ground[0], l->ground[1], l->ground[2], weather->wetness);

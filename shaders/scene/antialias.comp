@@ -18,15 +18,15 @@ void main() {
     for (uint s = 0u; s < 4u; s++) {
         vec2 offset = vec2(s == 0u ? 0.375 : s == 1u ? 0.875 : s == 2u ? 0.125 : 0.625, 0.125 + 0.25 * float(s));
         vec3 ray = camera_ray(corner + offset);
-        float scale = length(ray);
+        float scale = length(ray), angle = 0.6 * length(frame_texel(FRAME_RAY_U).xyz);
         hit h;
         bool found = trace(eye, ray, 0.02, 1e9, h);
         surface_material m = fetch_material(h.material);
-        color += display(found ? shade(h, m, ray / scale, h.t * scale) : plain_sky(ray / scale));
-        lamps += found ? display(emitted(h, m)) : vec3(0.0);
+        color += min(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0), vec3(24.0));
+        lamps += found ? srgb(emitted(h, m)) : vec3(0.0);
         code += found ? class_code(m.semantic) : vec4(0.0);
     }
-    color *= 0.25;
+    color = display(0.25 * color);
     lamps *= 0.25;
     code *= 0.25;
     uint plane = uint(size.x * size.y);

@@ -4,9 +4,8 @@
  * pixel: the same input gives the same bytes. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "scene/trace.glsl"
+#include "scene/look.glsl"
 #include "scene/sky.glsl"
-#include "scene/light.glsl"
 
 layout(constant_id = 1) const int SAMPLES = 4;
 layout(set = 0, binding = 5, std430) writeonly buffer Radiance { vec4 radiance[]; };
@@ -33,28 +32,6 @@ struct path {
     int mirrored;
 };
 
-surface look(hit h, path p, float pixel_angle, out float footprint) {
-    surface_material m = fetch_material(h.material);
-    float facing = clamp(-dot(p.direction, h.normal), 0.0, 1.0);
-    footprint = (p.travelled + h.t) * pixel_angle * inversesqrt(max(facing, 0.04));
-    vec3 normal = h.normal, direction = p.direction;
-    if (h.moving) {
-        normal = part_local(h.part, h.position + h.normal) - h.local_position;
-        direction = part_local(h.part, h.position + p.direction) - h.local_position;
-    }
-    vec3 base = h.moving ? h.local_position : h.position;
-    surface s = surface_detail(m, base, normal, direction, h.uv, footprint, facing, h.moving ? h.part : h.instance);
-    if (h.moving) { /* back: the rotation's transpose, applied through differences */
-        vec3 zero = h.local_position, n = s.normal;
-        s.normal = normalize(vec3(dot(part_local(h.part, h.position + vec3(1, 0, 0)) - zero, n),
-                                  dot(part_local(h.part, h.position + vec3(0, 1, 0)) - zero, n),
-                                  dot(part_local(h.part, h.position + vec3(0, 0, 1)) - zero, n)));
-    }
-    s.emission *= emitter_state(m.emitter, h.part);
-    surface_wet(s, frame_texel(FRAME_GROUND).w * m.wettable, h.geometric_normal.z, h.position, h.normal, footprint);
-    return s;
-}
-
 /* Sun, sky and lamps on a surface. Three rays at most: sun, sky, strongest lamp. */
 vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float weight) {
     vec3 view = -p.direction, origin = h.position + h.geometric_normal * (0.003 + 2e-4 * (p.travelled + h.t));
@@ -72,9 +49,7 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
         lamp_direction = more ? towards : lamp_direction;
         lamp_away = more ? away : lamp_away;
     }
-    /* the eye adapts: light near a lamp is held below what would burn out */
-    float scale = frame_texel(FRAME_LAMPS).x, peak = max(lamps.x, max(lamps.y, lamps.z)) / max(max(s.albedo.x, max(s.albedo.y, s.albedo.z)), 0.05);
-    scale /= 1.0 + 0.8 * peak * scale;
+    float scale = lamp_scale(s, lamps);
     vec3 sun_light = frame_texel(FRAME_SUN_COLOR).xyz * reflected(s, view, sun.xyz);
     bool sun_blocked = false, sky_blocked = false, lamp_blocked = false;
     float side = float(index) + 0.5;
@@ -92,10 +67,7 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
     }
     vec3 color = (sun_blocked ? s.translucency * 0.3 : 1.0) * sun_light + (lamps - (lamp_blocked ? strongest : vec3(0.0))) * scale;
     vec3 sky = s.albedo * (1.0 - s.metallic) * ambient(s.normal) * weight;
-    /* broad reflection of the sky where no mirror ray goes */
-    float rough = fresnel_rough(s.f0, max(dot(s.normal, view), 0.0), s.roughness) * (1.0 - s.mirror);
-    float covered = s.metallic > 0.5 ? 1.0 - 0.8 * s.mirror : 1.0;
-    sky += mix(vec3(rough), s.albedo, s.metallic) * ambient(reflect(p.direction, s.normal)) * covered;
+    sky += sky_reflection(s, p.direction);
     if (p.mirrored != 0) return color * weight + sky * 0.75;
     p.sky_light = sky;
     p.visible_sky = sky_blocked ? 0.0 : 1.0;
@@ -111,16 +83,13 @@ bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
         p.blur = p.spread;
         return false;
     }
-    float footprint;
-    surface s = look(h, p, pixel_angle, footprint);
+    surface s = look(h, p.direction, footprint_of(h, p.direction, p.travelled + h.t, pixel_angle));
     if (s.hole && !last) {
         p.origin = h.position + p.direction * 0.03;
         p.travelled += h.t;
         return true;
     }
-    float cosine = max(-dot(p.direction, s.normal), 0.0);
-    float mirror = p.mirrored == 0 && !last ? s.mirror * mix(fresnel(s.f0, cosine), 0.75, s.metallic) : 0.0;
-    mirror = mirror < 0.012 ? 0.0 : mirror;
+    float mirror = p.mirrored == 0 && !last ? mirror_share(s, p.direction) : 0.0;
     vec3 emitted = min(s.emission * frame_texel(FRAME_LAMPS).w, p.mirrored == 0 ? 24.0 : 5.0);
     vec3 light = illuminate(h, s, p, turn, index, 1.0 - mirror) + emitted * (1.0 - mirror);
     float clear = fog_transmission(p.mirrored == 0 ? p.travelled + h.t : h.t);
@@ -136,9 +105,7 @@ bool walk(inout path p, float pixel_angle, float turn, int index, bool last) {
     p.throughput *= mirror * clear * mix(vec3(1.0), s.albedo, s.metallic);
     p.spread = 0.45 * s.roughness * s.roughness;
     float tilt = (float(index) + 0.5) / float(SAMPLES) - 0.5 + (turn - 0.5) / float(SAMPLES);
-    p.direction = reflect(p.direction, normalize(s.normal - p.direction * (0.5 * p.spread * tilt)));
-    p.direction += h.geometric_normal * max(0.02 - dot(p.direction, h.geometric_normal), 0.0);
-    p.direction = normalize(p.direction);
+    p.direction = mirrored(h, p.direction, normalize(s.normal - p.direction * (0.5 * p.spread * tilt)));
     p.origin = h.position + h.geometric_normal * (0.004 + 2e-4 * p.travelled);
     p.mirrored = 1;
     return true;

@@ -17,9 +17,9 @@ void main() {
     hit h;
     bool found = trace(eye, ray, 0.02, 1e9, h);
     surface_material m = fetch_material(h.material);
-    float scale = length(ray);
-    vec3 color = display(found ? shade(h, m, ray / scale, h.t * scale) : plain_sky(ray / scale));
-    vec3 lamps = found ? display(emitted(h, m)) : vec3(0.0);
+    float scale = length(ray), angle = 0.75 * length(frame_texel(FRAME_RAY_U).xyz);
+    vec3 color = display(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0));
+    vec3 lamps = found ? srgb(emitted(h, m)) : vec3(0.0);
     vec4 code = found ? class_code(m.semantic) : vec4(0.0);
 
     float t = 1e9;

@@ -23,7 +23,7 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_VIEW 4        /* 3 texels: world-to-camera rotation rows */
 #define FRAME_PREVIOUS 7    /* 3 texels: rows of the previous frame's 3x4 projection K [R|t] (pixels) */
 #define FRAME_SUN 10        /* unit direction towards the sun or moon; w: 1 when it casts visible shadows */
-#define FRAME_SUN_COLOR 11  /* its irradiance / pi: a white surface facing it shows this; w: exposure already applied */
+#define FRAME_SUN_COLOR 11  /* its irradiance / pi: a white surface facing it shows this; w: exposure of the film */
 #define FRAME_ZENITH 12     /* sky radiance straight up; w: cloud cover 0..1 */
 #define FRAME_HORIZON 13    /* sky radiance at the horizon; w: fog extinction per metre */
 #define FRAME_GROUND 14     /* light coming up from the ground; w: wetness 0..1 */
@@ -42,14 +42,6 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define PART_TEXELS 7
 
 vec4 frame_texel(int index) { return texelFetch(frame_data, index); }
-
-/* Light scene-linear radiance as a display value: soft shoulder, then the sRGB curve; the same for control and beauty. */
-vec3 display(vec3 linear) {
-    vec3 x = max(linear, vec3(0.0));
-    vec3 shoulder = vec3(1.0) - exp(-(x - 0.6) / 0.4);      /* continuous slope at 0.6 */
-    x = mix(x, 0.6 + 0.4 * shoulder, greaterThan(x, vec3(0.6)));
-    return mix(12.92 * x, 1.055 * pow(max(x, vec3(1e-6)), vec3(1.0 / 2.4)) - 0.055, greaterThan(x, vec3(0.0031308)));
-}
 
 /* --- materials: kn_material ----------------------------------------------------------------------------------------- */
 struct surface_material {

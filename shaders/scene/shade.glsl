@@ -1,15 +1,10 @@
-/* The plain shading of control maps: flat colours in sun (with its shadow), sky light, lamps, wet mirrors and fog. */
+/* The shading of control maps: textured surfaces in sun (with its shadow), sky light and lamps, one mirror image, fog. What
+ * beauty renders have beyond that costs them many rays: soft sky light, shadows of lamps, blurred mirrors, glow. */
 #ifndef KN_SHADE_GLSL
 #define KN_SHADE_GLSL
-#include "scene/trace.glsl"
-
-/* The sky as control maps show it: gradient, fog near the horizon, a soft glow around the sun. */
-vec3 plain_sky(vec3 direction) {
-    float low = 1.0 - clamp(direction.z, 0.0, 1.0), haze = min(frame_texel(FRAME_HORIZON).w * 300.0, 1.0);
-    float toward = max(dot(direction, frame_texel(FRAME_SUN).xyz), 0.0);
-    vec3 glow = frame_texel(FRAME_SUN_COLOR).xyz * (0.35 * pow(toward, 24.0) + 0.12 * pow(toward, 4.0));
-    return mix(sky_gradient(direction) + glow, frame_texel(FRAME_FOG).xyz, haze * pow(low, 6.0));
-}
+#include "scene/look.glsl"
+#include "scene/sky.glsl"
+#include "scene/film.glsl"
 
 /* Soft class code: road and marks, vegetation and terrain, road users, buildings and others. */
 vec4 class_code(int semantic) {
@@ -20,17 +15,29 @@ vec4 class_code(int semantic) {
     return vec4(0.0, 0.0, 0.0, 1.0);
 }
 
-/* What lamps add to a white surface here. */
-vec3 lamp_light(hit h) {
+/* Radiance as a display value 0..1. */
+vec3 display(vec3 radiance) { return film(radiance * frame_texel(FRAME_SUN_COLOR).w); }
+
+/* What lamps show of a surface; the strongest one on its own. */
+vec3 lamp_light(hit h, surface s, vec3 view, out vec3 strongest, out vec3 direction, out float away) {
     vec3 sum = vec3(0.0);
     int count = light_count();
+    strongest = vec3(0.0);
+    direction = vec3(0.0, 0.0, 1.0);
+    away = 0.0;
     for (int i = 0; i < count; i++) {
         vec3 towards;
-        float away;
-        vec3 light = light_at(fetch_light(i), h.position, towards, away);
-        sum += light * max(dot(h.normal, towards), 0.0);
+        float metres;
+        vec3 light = light_at(fetch_light(i), h.position, towards, metres) * reflected(s, -view, towards);
+        bool more = light.x + light.y + light.z > strongest.x + strongest.y + strongest.z;
+        sum += light;
+        strongest = more ? light : strongest;
+        direction = more ? towards : direction;
+        away = more ? metres : away;
     }
-    return sum * frame_texel(FRAME_LAMPS).x;
+    float scale = lamp_scale(s, sum);
+    strongest *= scale;
+    return sum * scale;
 }
 
 /* Emitted light as a control: never brighter than 1, so that lamps keep their hue. */
@@ -41,21 +48,42 @@ vec3 emitted(hit h, surface_material m) {
 
 float wetness_of(surface_material m) { return m.wettable * frame_texel(FRAME_GROUND).w; }
 
-/* `view` is the unit direction of the ray, `metres` its length. */
-vec3 shade(hit h, surface_material m, vec3 view, float metres) {
+/* What a mirror shows: flat colours in the sky's light and the sun's, lamps, fog. */
+vec3 mirror_image(hit h, surface s, vec3 view, bool wanted) {
+    vec3 origin = h.position + h.geometric_normal * 0.01, direction = mirrored(h, view, s.normal);
+    hit there;
+    bool found = trace(origin, direction, 0.002, wanted ? 400.0 : -1.0, there);
+    surface_material m = fetch_material(there.material);
+    float sunny = max(dot(there.normal, frame_texel(FRAME_SUN).xyz), 0.0);
+    vec3 light = ambient(there.normal) * 0.75 + sunny * frame_texel(FRAME_SUN_COLOR).xyz;
+    float room = m.texture_kind == TEXTURE_WINDOW ? 0.4 : 1.0; /* mean of what window() shows of a lit room */
+    vec3 glow = min(m.emission * (emitter_state(m.emitter, there.part) * frame_texel(FRAME_LAMPS).w * room), 5.0);
+    vec3 seen = mix(frame_texel(FRAME_FOG).xyz, m.color * room * light + glow, fog_transmission(there.t));
+    return found ? seen : sky_radiance(direction, 0.0);
+}
+
+/* Sun, sky and lamps. One ray: to the sun or to the strongest lamp, whichever gives more. */
+vec3 lit_surface(hit h, surface s, vec3 view, float metres) {
     vec4 sun = frame_texel(FRAME_SUN);
-    float wet = wetness_of(m), facing = dot(h.normal, sun.xyz);
-    bool lit = facing > 0.0 && dot(h.geometric_normal, sun.xyz) > 0.0;
-    vec3 start = h.position + h.geometric_normal * (1e-3 + 2e-4 * metres);
-    if (occluded(start, sun.xyz, 0.0, lit && sun.w > 0.5 ? 400.0 : -1.0)) lit = false;
-    vec3 light = ambient(h.normal) + lamp_light(h) + (lit ? facing : 0.0) * frame_texel(FRAME_SUN_COLOR).xyz;
-    vec3 color = m.color * mix(1.0, 0.45, wet);
-    vec3 mirror = reflect(view, h.normal);
-    float gloss = max(1.0 - m.roughness, 0.85 * wet), grazing = pow(1.0 - abs(dot(view, h.normal)), 5.0);
-    vec3 specular = mix(mix(vec3(0.04), m.color, m.metallic), vec3(1.0), grazing) * (gloss * gloss);
-    vec3 around = mirror.z > 0.0 ? sky_gradient(mirror) : frame_texel(FRAME_GROUND).xyz;
-    color = color * light * (1.0 - 0.8 * m.metallic) * (1.0 - specular) + specular * around;
-    return mix(frame_texel(FRAME_FOG).xyz, color + emitted(h, m), fog_transmission(metres));
+    vec3 strongest, towards;
+    float away;
+    vec3 lamps = lamp_light(h, s, view, strongest, towards, away);
+    vec3 sunny = frame_texel(FRAME_SUN_COLOR).xyz * reflected(s, -view, sun.xyz);
+    bool by_sun = sun.w > 0.5 && dot(sunny, vec3(1.0)) >= dot(strongest, vec3(1.0));
+    vec3 start = h.position + h.geometric_normal * (1e-3 + 2e-4 * metres), direction = by_sun ? sun.xyz : towards;
+    bool wanted = dot(direction, h.geometric_normal) > 0.0 && dot(by_sun ? sunny : strongest, vec3(1.0)) > 0.004;
+    bool blocked = occluded(start, direction, 0.005, !wanted ? -1.0 : by_sun ? 250.0 : away - 0.4);
+    vec3 light = sunny + lamps - (!blocked ? vec3(0.0) : by_sun ? sunny * (1.0 - 0.3 * s.translucency) : strongest);
+    return light + s.albedo * (1.0 - s.metallic) * ambient(s.normal) + sky_reflection(s, view);
+}
+
+/* `view` is the unit direction of the ray, `metres` its length, `angle` the width of a pixel in radians. */
+vec3 shade(hit h, vec3 view, float metres, float angle) {
+    surface s = look(h, view, footprint_of(h, view, metres, angle));
+    float clear = fog_transmission(metres), mirror = mirror_share(s, view);
+    vec3 color = lit_surface(h, s, view, metres) + min(s.emission * frame_texel(FRAME_LAMPS).w, 24.0);
+    vec3 image = mirror_image(h, s, view, mirror > 0.0) * mix(vec3(1.0), s.albedo, s.metallic);
+    return mix(frame_texel(FRAME_FOG).xyz, mix(color, image, mirror), clear);
 }
 
 #endif

@@ -1,22 +1,10 @@
 #include "gpu_common.h"
 
-#include <dlfcn.h>
-
 static int errors;
-
-/* The validation layer leaks (1.3.239). Kept loaded it has a name, which the suppressions of LeakSanitizer (below) and
- * valgrind (tests/valgrind.supp) mention. */
-__attribute__((constructor)) static void keep_layer(void) {
-    dlopen("libVkLayer_khronos_validation.so", RTLD_LAZY | RTLD_NODELETE);
-}
 
 #ifdef __SANITIZE_ADDRESS__
 /* Criterion does not look at what the leak checker says when a test's process ends, so gpu_close asks it. */
 int __lsan_do_recoverable_leak_check(void);
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_options(void);
-const char *__lsan_default_suppressions(void) { return "leak:libVkLayer_khronos_validation\n"; }
-const char *__lsan_default_options(void) { return "print_suppressions=0"; }
 static void check_leaks(void) { cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "memory was leaked"); }
 #else
 static void check_leaks(void) {}

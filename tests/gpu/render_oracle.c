@@ -7,8 +7,6 @@ static kn_vec3 add(kn_vec3 a, kn_vec3 b) { return kn_vec3_add(a, b); }
 static kn_vec3 sub(kn_vec3 a, kn_vec3 b) { return kn_vec3_sub(a, b); }
 static kn_vec3 scale(kn_vec3 a, double s) { return kn_vec3_scale(a, s); }
 static double dot(kn_vec3 a, kn_vec3 b) { return kn_vec3_dot(a, b); }
-static double mix(double a, double b, double t) { return a + (b - a) * t; }
-static double clamp(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 
 static const kn_actor_state *state_of(const oracle *o, int actor, size_t frame) {
     return &o->scene->timeline.states[frame * o->scene->timeline.actor_count + (size_t)actor];
@@ -126,127 +124,6 @@ void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v,
     }
     motion[0] = u - (camera->k[0][0] * there.x / there.z + camera->k[0][2]);
     motion[1] = v - (camera->k[1][1] * there.y / there.z + camera->k[1][2]);
-}
-
-/* --- shading ---------------------------------------------------------------------------------------------------------- */
-
-typedef struct rgb {
-    double c[3];
-} rgb;
-
-static double shown(double x) {
-    x = x > 0 ? x : 0;
-    x = x > .6 ? .6 + .4 * (1 - exp(-(x - .6) / .4)) : x;
-    return x > .0031308 ? 1.055 * pow(x, 1 / 2.4) - .055 : 12.92 * x;
-}
-
-static double sky_part(const oracle *o, kn_vec3 d, int c) {
-    return mix(o->light.horizon[c], o->light.zenith[c], 1 - exp2(-6 * clamp(d.z)));
-}
-
-static rgb sky_color(const oracle *o, kn_vec3 d) {
-    rgb out;
-    double low = 1 - clamp(d.z), haze = fmin(o->light.fog_extinction * 300, 1), toward = fmax(dot(d, o->light.sun_direction), 0);
-    for (int c = 0; c < 3; c++) {
-        double glow = o->light.sun_color[c] * (.35 * pow(toward, 24) + .12 * pow(toward, 4));
-        out.c[c] = mix(sky_part(o, d, c) + glow, o->light.fog_color[c], haze * pow(low, 6));
-    }
-    return out;
-}
-
-static double smooth(double a, double b, double x) {
-    double t = clamp((x - a) / (b - a));
-    return t * t * (3 - 2 * t);
-}
-
-static void add_light(const oracle *o, const kn_light *light, kn_vec3 position, kn_vec3 normal, double share, rgb *sum) {
-    kn_vec3 offset = sub(light->position, position);
-    double squared = fmax(dot(offset, offset), .01), away = sqrt(squared), q = squared / ((double)light->range * light->range);
-    kn_vec3 towards = scale(offset, 1 / away), axis = kn_vec3_normalize(light->direction);
-    double window = fmax(1 - q * q, 0), cone = smooth(light->cone_cos, mix(light->cone_cos, 1, .35), -dot(towards, axis));
-    if (kn_vec3_length(light->direction) < .5)
-        cone = 1;
-    if (light->cone_cos > .8f) {
-        kn_vec3 aside = sub(scale(towards, -1), axis);
-        double up = aside.z * aside.z, across = dot(aside, aside) - up;
-        double beam = exp(-across / .03 - up / .0022) * (1 - .96 * smooth(-.004, .012, aside.z));
-        cone = .06 * cone + (dot(towards, axis) < 0 ? 7 * beam : 0);
-    }
-    for (int c = 0; c < 3; c++)
-        sum->c[c] += share * light->color[c] * cone * window * window / fmax(squared, .25) * fmax(dot(normal, towards), 0);
-}
-
-/* Every lamp of the scene; the renderer's list holds them all in these small scenes unless they are out of sight. */
-static rgb lamp_light(const oracle *o, kn_vec3 position, kn_vec3 normal) {
-    rgb sum = {{0}};
-    if (!(o->light.lamp_scale > 0))
-        return sum;
-    for (size_t i = 0; i < o->scene->world.light_count; i++)
-        add_light(o, &o->scene->world.lights[i], position, normal, o->light.lamps_on, &sum);
-    for (int a = 0; a < (int)o->scene->timeline.actor_count; a++) {
-        const kn_actor_state *state = state_of(o, a, o->frame);
-        const kn_actor *actor = &o->scene->timeline.actors[a];
-        if (!state->present || !(state->lamps & KN_LAMP_HEAD))
-            continue;
-        double nose = actor->center[0] + actor->length / 2, side = .35 * actor->width;
-        const kn_light own[2] = {{{nose, side, .65}, {1, 0, -.032}, {190, 185, 170}, .913f, 80},
-                                 {{nose, -side, .65}, {1, 0, -.032}, {190, 185, 170}, .913f, 80}};
-        int count = actor->is_ego ? 2 : o->scene->world.models[a].lamp_count;
-        for (int i = 0; i < count; i++) {
-            kn_light light = actor->is_ego ? own[i] : o->scene->world.models[a].lamps[i];
-            light.position = kn_pose_point(&state->pose, light.position);
-            light.direction = kn_pose_direction(&state->pose, light.direction);
-            add_light(o, &light, position, normal, 1, &sum);
-        }
-    }
-    for (int c = 0; c < 3; c++)
-        sum.c[c] *= o->light.lamp_scale;
-    return sum;
-}
-
-static double emitter_state(const oracle *o, const oracle_triangle *t, kn_emitter emitter) {
-    if (emitter == KN_EMITTER_NONE || emitter == KN_EMITTER_ALWAYS)
-        return emitter == KN_EMITTER_ALWAYS;
-    if (emitter >= KN_EMITTER_STREET)
-        return o->light.lamps_on;
-    unsigned lamps = t->actor < 0 ? 0 : state_of(o, t->actor, o->frame)->lamps;
-    double phase = 1.5 * (double)o->frame / o->scene->timeline.frame_rate;
-    if (phase - floor(phase) >= .5)
-        lamps &= ~(unsigned)(KN_LAMP_LEFT | KN_LAMP_RIGHT);
-    return (lamps & 1u << (emitter - KN_EMITTER_HEAD)) ? 1 : 0;
-}
-
-void oracle_color(const oracle *o, const kn_camera *camera, kn_vec3 origin, kn_vec3 direction, double out[3]) {
-    const kn_light_setup *l = &o->light;
-    double longer = kn_vec3_length(direction);
-    kn_vec3 view = scale(direction, 1 / longer);
-    oracle_hit h = oracle_trace(o, origin, direction, .02, 1e9);
-    rgb sky = sky_color(o, view);
-    for (int c = 0; c < 3; c++)
-        out[c] = shown(sky.c[c]);
-    if (!h.triangle)
-        return;
-    const kn_material *m = &o->scene->world.materials[h.triangle->material];
-    double metres = h.t * longer, wet = m->wettable * o->scene->timeline.weather.wetness, facing = dot(h.normal, l->sun_direction);
-    bool lit = facing > 0 && dot(h.geometric_normal, l->sun_direction) > 0;
-    kn_vec3 start = add(h.position, scale(h.geometric_normal, 1e-3 + 2e-4 * metres));
-    if (lit && l->sun_shadows && oracle_trace(o, start, l->sun_direction, 0, 400).triangle)
-        lit = false;
-    rgb lamps = lamp_light(o, h.position, h.normal);
-    kn_vec3 mirror = sub(view, scale(h.normal, 2 * dot(view, h.normal)));
-    double gloss = fmax(1 - m->roughness, .85 * wet), grazing = pow(1 - fabs(dot(view, h.normal)), 5);
-    double clear = exp(-l->fog_extinction * metres), state = emitter_state(o, h.triangle, m->emitter) * l->emission_scale, peak = 1;
-    for (int c = 0; c < 3; c++)
-        peak = fmax(peak, m->emission[c] * state);
-    for (int c = 0; c < 3; c++) {
-        double up = .6 * l->zenith[c] + .4 * l->horizon[c];
-        double light = mix(l->ground[c], up, .5 + .5 * h.normal.z) + lamps.c[c] + (lit ? facing : 0) * l->sun_color[c];
-        double specular = mix(mix(.04, m->color[c], m->metallic), 1, grazing) * gloss * gloss;
-        double around = mirror.z > 0 ? sky_part(o, mirror, c) : l->ground[c];
-        double color = m->color[c] * mix(1, .45, wet) * light * (1 - .8 * m->metallic) * (1 - specular) + specular * around;
-        color += m->emission[c] * state / peak;
-        out[c] = shown(mix(l->fog_color[c], color, clear));
-    }
 }
 
 /* --- noise ------------------------------------------------------------------------------------------------------------- */

@@ -36,8 +36,9 @@ oracle_hit oracle_trace(const oracle *o, kn_vec3 origin, kn_vec3 direction, doub
 /* World position of the camera's centre and the ray through an image point (depth 1). */
 void oracle_ray(const oracle *o, const kn_camera *camera, double u, double v, kn_vec3 *origin, kn_vec3 *direction);
 
-/* Colour of control maps along a ray, display values. */
-void oracle_color(const oracle *o, const kn_camera *camera, kn_vec3 origin, kn_vec3 direction, double rgb[3]);
+/* Radiance of control maps along a ray (materials without texture), and the film's display values of it. */
+void oracle_color(const oracle *o, kn_vec3 origin, kn_vec3 direction, double rgb[3]);
+void oracle_film(const oracle *o, double rgb[3]);
 
 /* Movement in pixels of what is seen at a pixel's centre. */
 void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v, const oracle_hit *hit, kn_vec3 direction, double motion[2]);
