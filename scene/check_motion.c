@@ -23,9 +23,11 @@ static void check_overlaps(const kn_sim *sim, const kn_timeline *t, kn_report *r
     char text[300];
     for (size_t a = 0; a < n; a++)
         for (size_t b = a + 1; b < n; b++)
-            for (size_t f = 0; f < t->frame_count; f++) {
+            for (size_t f = kn_sim_coupled(sim, (size_t)t->actors[a].instance - 1, (size_t)t->actors[b].instance - 1) ? t->frame_count : 0; f < t->frame_count; f++) {
                 const kn_actor_state *sa = &t->states[f * n + a], *sb = &t->states[f * n + b];
-                if (!sa->present || !sb->present || !kn_boxes_overlap(&t->actors[a], &sa->pose, &t->actors[b], &sb->pose, -0.05))
+                bool drawbar = t->actors[a].kind == KN_ACTOR_TRAILER || t->actors[b].kind == KN_ACTOR_TRAILER; /* reaches under the other */
+                double margin = drawbar ? -0.4 : -0.05;
+                if (!sa->present || !sb->present || !kn_boxes_overlap(&t->actors[a], &sa->pose, &t->actors[b], &sb->pose, margin))
                     continue;
                 const kn_sim_actor *guilty = sim_actor(sim, t, b)->action_line || !sim_actor(sim, t, a)->action_line ? sim_actor(sim, t, b) : sim_actor(sim, t, a);
                 snprintf(text, sizeof text, "'%s' and '%s' overlap at %.2f s", t->actors[a].name, t->actors[b].name, time_of(t, f));
@@ -65,6 +67,14 @@ static double max_curvature(kn_actor_class kind) {
     return kind == KN_ACTOR_TRUCK || kind == KN_ACTOR_BUS || kind == KN_ACTOR_TRAILER ? 0.3 : kind == KN_ACTOR_CAR || kind == KN_ACTOR_VAN ? 0.35 : 2;
 }
 
+/* What the tyres must hold of a lateral acceleration (left positive) on ground whose left side is `bank` higher (sine),
+ * as an acceleration on the level: banked ground also presses the vehicle down, and grip grows with it. */
+static double tyre_lateral(double acceleration, double bank) {
+    double gravity = 9.81, slope = sqrt(fmax(1 - bank * bank, 0.1));
+    double along = acceleration * slope + gravity * bank, press = gravity * slope - acceleration * bank;
+    return fabs(along) * gravity / fmax(press, 1);
+}
+
 /* Accelerations over half a second, so that commanded steps of the speed at a single instant are judged by their size. */
 static void check_dynamics(const kn_sim *sim, const kn_timeline *t, size_t a, kn_report *report) {
     size_t n = t->actor_count, window = (size_t)fmax(t->frame_rate / 2, 1);
@@ -85,7 +95,7 @@ static void check_dynamics(const kn_sim *sim, const kn_timeline *t, size_t a, kn
         }
         /* Heading change over the window against the way. */
         double turn = kn_wrap_angle(atan2(s1->pose.rotation[1][0], s1->pose.rotation[0][0]) - atan2(s0->pose.rotation[1][0], s0->pose.rotation[0][0]));
-        double speed = 0.5 * (fabs(s0->speed) + fabs(s1->speed)), lateral = fmax(speed * fabs(turn) / dt - 9.81 * fabs(s0->pose.rotation[2][1]), 0); /* less the bank */
+        double speed = 0.5 * (fabs(s0->speed) + fabs(s1->speed)), lateral = tyre_lateral(speed * turn / dt, s0->pose.rotation[2][1]);
         double jump = kn_vec3_length(kn_vec3_sub(s1->pose.translation, s0->pose.translation)) - speed * dt;
         if (jump > 5 + 0.5 * speed * dt)
             continue; /* teleported */

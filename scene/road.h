@@ -98,6 +98,7 @@ typedef struct kn_road {
     double length;
     int junction;          /* index; -1 when the road is no connecting road */
     bool left_hand_traffic;
+    bool open_ground;      /* a paved place: nobody follows its lanes */
     bool town;             /* <type type="town"> or lowSpeed somewhere */
     double speed_limit;    /* m/s from <type><speed>; 0: none */
     kn_road_link predecessor, successor;

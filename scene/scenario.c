@@ -75,10 +75,14 @@ static bool read_network(kn_osc *osc, xmlNode *root, kn_road_network *given) {
         return true;
     }
     xmlNode *network = kn_xml_require(xml, root, "RoadNetwork");
-    xmlNode *logic = kn_xml_require(xml, network, "LogicFile");
-    if (!logic)
+    xmlNode *logic = kn_xml_child(network, "LogicFile");
+    if (!network)
         return false;
-    kn_xml_known(xml, network, "LogicFile SceneGraphFile");
+    kn_xml_known(xml, network, "LogicFile SceneGraphFile TrafficSignals UsedArea");
+    if (!logic) {
+        kn_report_add(xml->report, false, xml->file, kn_xml_line(network), "<RoadNetwork> names no <LogicFile>: the scenario plays on an open, paved ground");
+        return true; /* when all positions are known: kn_open_ground */
+    }
     const char *file = kn_xml_need_text(xml, logic, "filepath");
     char *path = xml->failed ? NULL : kn_path_beside(xml->file, file, xml->error);
     bool ok = path && kn_road_network_read(&osc->scenario->network, path, xml->report, xml->error);
@@ -106,6 +110,10 @@ static void put_ego_first(kn_sim *sim) {
             ego = i;
     if (ego == SIZE_MAX)
         ego = 0;
+    for (size_t i = 0; i < sim->actor_count; i++) { /* trailers declared inside vehicles know their tower by index */
+        int *tower = &sim->actors[i].tower;
+        *tower = *tower < 0 || *tower > (int)ego ? *tower : *tower == (int)ego ? 0 : *tower + 1;
+    }
     kn_sim_actor actor = sim->actors[ego];
     memmove(&sim->actors[1], &sim->actors[0], ego * sizeof *sim->actors);
     actor.look.is_ego = true;
@@ -140,9 +148,12 @@ static bool read_scenario(kn_osc *osc, xmlNode *root, kn_road_network *given) {
         return kn_xml_fail(xml, entities, "<Entities> declares no <ScenarioObject>");
     scenario->sim.network = &scenario->network;
     put_ego_first(&scenario->sim);
+    if (!kn_osc_link_trailers(osc))
+        return false;
     kn_xml_known(xml, storyboard, "Init Story StopTrigger");
     return read_init(osc, storyboard) && kn_osc_read_stories(osc, storyboard) &&
-           kn_osc_read_trigger(osc, kn_xml_child(storyboard, "StopTrigger"), &scenario->stop) && kn_osc_link_elements(osc);
+           kn_osc_read_trigger(osc, kn_xml_child(storyboard, "StopTrigger"), &scenario->stop) && kn_osc_link_elements(osc) &&
+           (scenario->network.road_count || kn_scenario_open_ground(scenario, xml->error) || (xml->failed = true, false));
 }
 
 static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, kn_road_network *network, uint64_t seed,

@@ -38,9 +38,11 @@ typedef struct kn_trajectory {
     bool *has_start;
     size_t segment_count;
     double clothoid_times[2];   /* start and stop, NAN without */
+    double *segment_times;      /* [segment_count] at which each starts, NAN without */
     int order;                  /* nurbs */
     double *weights, *knots;    /* [vertex_count], [knot_count] */
     size_t knot_count;
+    bool closed;
     int line;
 } kn_trajectory;
 
@@ -48,7 +50,8 @@ typedef enum kn_action_kind {
     KN_ACTION_NONE, /* unsupported: was reported, ends at once */
     KN_ACTION_SPEED, KN_ACTION_SPEED_PROFILE, KN_ACTION_DISTANCE, KN_ACTION_LANE_CHANGE, KN_ACTION_LANE_OFFSET,
     KN_ACTION_TELEPORT, KN_ACTION_TRAJECTORY, KN_ACTION_ROUTE, KN_ACTION_CONTROLLER, KN_ACTION_VISIBILITY, KN_ACTION_LIGHT,
-    KN_ACTION_ENVIRONMENT, KN_ACTION_ADD, KN_ACTION_DELETE, KN_ACTION_PARAMETER
+    KN_ACTION_ENVIRONMENT, KN_ACTION_ADD, KN_ACTION_DELETE, KN_ACTION_PARAMETER, KN_ACTION_SYNCHRONIZE, KN_ACTION_BESIDE,
+    KN_ACTION_TRAILER
 } kn_action_kind;
 
 /* Weather that a file sets; NAN where it says nothing. */
@@ -79,6 +82,9 @@ typedef struct kn_action {
     unsigned lamps;
     int light_mode;         /* 0 off, 1 on, 2 flashing */
     kn_environment environment;
+    double tolerance, master_tolerance; /* SYNCHRONIZE: metres; waypoints[0] is the master's place, `position` the own one */
+    bool has_final;         /* a final speed is given: `value`, absolute or relative to the master (factor: times his) */
+    int side;               /* BESIDE: +1 left of the other, -1 right of him, 0 where it is */
     const char *name, *text; /* parameter and its new value; kind of modification in `by_time` (add) or `factor` */
     bool modify;
 } kn_action;
@@ -88,7 +94,7 @@ typedef enum kn_condition_kind {
     KN_CONDITION_TIME, KN_CONDITION_TIME_OF_DAY, KN_CONDITION_PARAMETER, KN_CONDITION_ELEMENT, KN_CONDITION_HEADWAY, KN_CONDITION_TTC,
     KN_CONDITION_RELATIVE_DISTANCE, KN_CONDITION_DISTANCE, KN_CONDITION_REACH, KN_CONDITION_SPEED, KN_CONDITION_RELATIVE_SPEED,
     KN_CONDITION_ACCELERATION, KN_CONDITION_TRAVELED, KN_CONDITION_STAND_STILL, KN_CONDITION_END_OF_ROAD, KN_CONDITION_OFFROAD,
-    KN_CONDITION_COLLISION
+    KN_CONDITION_COLLISION, KN_CONDITION_CLEARANCE
 } kn_condition_kind;
 
 enum { KN_RULE_EQUAL, KN_RULE_GREATER, KN_RULE_LESS, KN_RULE_GREATER_EQUAL, KN_RULE_LESS_EQUAL, KN_RULE_NOT_EQUAL };
@@ -106,6 +112,11 @@ typedef struct kn_condition {
     size_t entity_count;
     int entity;                      /* the other one; -1: `position` */
     kn_position position;
+    double forward, backward;        /* CLEARANCE: metres */
+    int lane_from, lane_to;          /* CLEARANCE: lanes relative to the actor's, left positive */
+    bool opposite;                   /* CLEARANCE: lanes of oncoming traffic count too */
+    int *others;                     /* CLEARANCE: [other_count] whom to look at; none: everybody */
+    size_t other_count;
     int element_type, element_state; /* ELEMENT */
     const char *name, *text;         /* element or parameter name; value */
     struct kn_element *element;
@@ -176,6 +187,9 @@ bool kn_scenario_parse(kn_scenario *scenario, const char *path, const void *data
                        uint64_t seed, kn_report *report, kn_error *error);
 void kn_scenario_finish(kn_scenario *scenario);
 
+/* A paved ground without lanes around all world positions of a scenario that has no road network. */
+bool kn_scenario_open_ground(kn_scenario *scenario, kn_error *error);
+
 /* kn_sim_hook of a scenario: evaluates triggers and starts actions. `user` is the kn_scenario. */
 bool kn_storyboard_step(void *user, kn_sim *sim, kn_error *error);
 /* Back to the state before the first step (the simulation's actors are the caller's business). */
@@ -188,11 +202,12 @@ typedef struct kn_osc {
     kn_xml xml;
     kn_scenario *scenario;
     struct kn_catalogs *catalogs;
-    bool reading_catalog;
+    int catalog_depth;
 } kn_osc;
 
 int kn_osc_entity(kn_osc *osc, xmlNode *node, const char *attribute); /* index; an error when unknown; -1 when absent */
 bool kn_osc_read_entities(kn_osc *osc, xmlNode *entities);
+bool kn_osc_link_trailers(kn_osc *osc); /* names of trailers to actors, when the order of actors is final */
 bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *position);
 bool kn_osc_read_route_position(kn_osc *osc, xmlNode *node, kn_position *position);
 bool kn_osc_read_trajectory(kn_osc *osc, xmlNode *node, kn_trajectory **trajectory);
@@ -212,6 +227,7 @@ typedef struct kn_catalog_visit {
     xmlNode *entry;
     kn_xml before;
     kn_scope assigned, scope;
+    bool entered;
 } kn_catalog_visit;
 bool kn_osc_enter_catalog(kn_osc *osc, xmlNode *reference, const char *element, kn_catalog_visit *visit);
 void kn_osc_leave_catalog(kn_osc *osc, kn_catalog_visit *visit);

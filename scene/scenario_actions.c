@@ -131,12 +131,31 @@ static bool read_lane_offset(kn_osc *osc, xmlNode *node, kn_action *action) {
     return !xml->failed;
 }
 
+static bool read_beside(kn_osc *osc, xmlNode *node, kn_action *action) {
+    kn_xml *xml = &osc->xml;
+    action->kind = KN_ACTION_BESIDE;
+    need_entity(osc, node, action);
+    action->value = fabs(kn_xml_number(xml, node, "distance", 0));
+    action->freespace = kn_xml_bool(xml, node, "freespace", false);
+    action->continuous = kn_xml_bool(xml, node, "continuous", false);
+    int side = kn_xml_choice(xml, node, "displacement", "any leftToReferencedEntity rightToReferencedEntity");
+    action->side = side == 1 ? 1 : side == 2 ? -1 : 0;
+    xmlNode *limits = kn_xml_child(node, "DynamicConstraints");
+    action->max_speed = fmax(kn_xml_number(xml, limits, "maxSpeed", NO_LIMIT), 0.05);
+    action->max_acceleration = fmax(kn_xml_number(xml, limits, "maxAcceleration", NO_LIMIT), 0.1);
+    if (!(action->value < 100))
+        kn_xml_fail(xml, node, "lateral distance of %g m, expected at most 100", action->value);
+    return !xml->failed;
+}
+
 static bool read_lateral(kn_osc *osc, xmlNode *node, kn_action *action) {
     xmlNode *child = kn_xml_child(node, NULL);
     if (child && kn_xml_is(child, "LaneChangeAction"))
         return read_lane_change(osc, child, action);
     if (child && kn_xml_is(child, "LaneOffsetAction"))
         return read_lane_offset(osc, child, action);
+    if (child && kn_xml_is(child, "LateralDistanceAction"))
+        return read_beside(osc, child, action);
     kn_xml_unsupported(&osc->xml, child ? child : node, "it ends at once");
     return true;
 }
@@ -168,6 +187,42 @@ static bool read_route_node(kn_osc *osc, xmlNode *route, kn_action *action) {
         if (!kn_osc_read_position(osc, w, "Position", &action->waypoints[action->waypoint_count++]))
             return false;
     return true;
+}
+
+/* <SynchronizeAction>: to be at a place when the master is at his. */
+static bool read_synchronize(kn_osc *osc, xmlNode *node, kn_action *action) {
+    kn_xml *xml = &osc->xml;
+    action->kind = KN_ACTION_SYNCHRONIZE;
+    action->entity = kn_osc_entity(osc, node, kn_xml_has(node, "masterEntityRef") ? "masterEntityRef" : "masterEntity");
+    if (action->entity < 0)
+        return xml->failed ? false : kn_xml_fail(xml, node, "<SynchronizeAction> needs attribute 'masterEntityRef'");
+    action->tolerance = fabs(kn_xml_number(xml, node, "targetTolerance", 1));
+    action->master_tolerance = fabs(kn_xml_number(xml, node, "targetToleranceMaster", 1));
+    action->waypoints = kn_xml_alloc(xml, 1, sizeof *action->waypoints);
+    if (!action->waypoints || !kn_osc_read_position(osc, node, "TargetPositionMaster", action->waypoints) ||
+        !kn_osc_read_position(osc, node, "TargetPosition", &action->position))
+        return false;
+    xmlNode *final = kn_xml_child(node, "FinalSpeed"), *absolute = kn_xml_child(final, "AbsoluteSpeed"), *relative = kn_xml_child(final, "RelativeSpeedToMaster");
+    action->has_final = absolute || relative;
+    action->absolute = absolute != NULL;
+    if (action->has_final)
+        action->value = kn_xml_need_number(xml, absolute ? absolute : relative, "value");
+    action->factor = relative && kn_xml_choice(xml, relative, "speedTargetValueType", "delta factor") == 1;
+    if (absolute || relative)
+        kn_xml_known(xml, absolute ? absolute : relative, "");
+    return !xml->failed;
+}
+
+/* <TrailerAction>: hitches another entity on, or drops what hangs on this one. */
+static bool read_trailer_action(kn_osc *osc, xmlNode *node, kn_action *action) {
+    kn_xml *xml = &osc->xml;
+    xmlNode *connect = kn_xml_child(node, "ConnectTrailerAction");
+    action->kind = KN_ACTION_TRAILER;
+    if (!connect && !kn_xml_child(node, "DisconnectTrailerAction"))
+        return kn_xml_fail(xml, node, "<TrailerAction> needs a ConnectTrailerAction or DisconnectTrailerAction");
+    if (connect && (action->entity = kn_osc_entity(osc, connect, "trailerRef")) < 0)
+        return xml->failed ? false : kn_xml_fail(xml, connect, "<ConnectTrailerAction> needs attribute 'trailerRef'");
+    return !xml->failed;
 }
 
 static bool read_routing(kn_osc *osc, xmlNode *node, kn_action *action) {
@@ -213,7 +268,7 @@ static bool read_controller(kn_osc *osc, xmlNode *node, kn_action *action) {
 
 static bool read_light(kn_osc *osc, xmlNode *node, kn_action *action) {
     static const unsigned lamps[] = {KN_LAMP_HEAD | KN_LAMP_TAIL, KN_LAMP_HEAD, KN_LAMP_HEAD, KN_LAMP_HEAD, KN_LAMP_TAIL, KN_LAMP_BRAKE,
-                                     KN_LAMP_LEFT, KN_LAMP_RIGHT, KN_LAMP_REVERSE, KN_LAMP_LEFT | KN_LAMP_RIGHT, 0, 0};
+                                     KN_LAMP_LEFT, KN_LAMP_RIGHT, KN_LAMP_REVERSE, KN_LAMP_LEFT | KN_LAMP_RIGHT, KN_LAMP_TAIL, 0};
     kn_xml *xml = &osc->xml;
     xmlNode *light = kn_xml_child(kn_xml_child(node, "LightType"), "VehicleLight"), *state = kn_xml_child(node, "LightState");
     action->kind = KN_ACTION_LIGHT;
@@ -249,6 +304,10 @@ bool kn_osc_read_private(kn_osc *osc, xmlNode *node, kn_action *action) {
     }
     if (kn_xml_is(child, "RoutingAction"))
         return read_routing(osc, child, action);
+    if (kn_xml_is(child, "SynchronizeAction"))
+        return read_synchronize(osc, child, action);
+    if (kn_xml_is(child, "TrailerAction"))
+        return read_trailer_action(osc, child, action);
     if (kn_xml_is(child, "ControllerAction") || kn_xml_is(child, "ActivateControllerAction"))
         return read_controller(osc, child, action);
     if (kn_xml_is(child, "VisibilityAction")) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CATALOG_FILES = 500 };
+enum { MAX_CATALOG_FILES = 500, MAX_DEPTH = 4 };
 
 typedef struct catalog_file {
     char *path;   /* arena */
@@ -136,8 +136,8 @@ bool kn_osc_enter_catalog(kn_osc *osc, xmlNode *reference, const char *element, 
     kn_parameter *assigned = kn_xml_alloc(xml, kn_xml_count(assignments, "ParameterAssignment"), sizeof *assigned);
     if (xml->failed)
         return false;
-    if (osc->reading_catalog)
-        return kn_xml_fail(xml, reference, "a catalog entry refers to another catalog entry");
+    if (osc->catalog_depth >= MAX_DEPTH)
+        return kn_xml_fail(xml, reference, "catalog entries refer to each other more than %d deep", MAX_DEPTH);
     visit->assigned.parameters = assigned;
     for (xmlNode *a = kn_xml_child(assignments, "ParameterAssignment"); a; a = kn_xml_next(a, "ParameterAssignment")) {
         const char *name = kn_xml_literal(xml, a, "parameterRef");
@@ -149,12 +149,14 @@ bool kn_osc_enter_catalog(kn_osc *osc, xmlNode *reference, const char *element, 
     if (element && !kn_xml_is(visit->entry, element))
         return kn_xml_fail(xml, reference, "catalog entry '%.60s' is a <%s>, expected <%s>", entry, (const char *)visit->entry->name, element);
     xml->file = file;
-    osc->reading_catalog = true;
+    osc->catalog_depth++;
+    visit->entered = true;
     return kn_osc_open_scope(osc, visit->entry, "ParameterDeclarations", &visit->assigned, &visit->scope);
 }
 
 void kn_osc_leave_catalog(kn_osc *osc, kn_catalog_visit *visit) {
     osc->xml.file = visit->before.file;
     osc->xml.scope = visit->before.scope;
-    osc->reading_catalog = false;
+    osc->catalog_depth -= visit->entered;
+    visit->entered = false;
 }

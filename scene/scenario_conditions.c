@@ -41,6 +41,26 @@ static bool read_ttc(kn_osc *osc, xmlNode *node, kn_condition *c) {
     return !osc->xml.failed;
 }
 
+static bool read_clearance(kn_osc *osc, xmlNode *node, kn_condition *c) {
+    kn_xml *xml = &osc->xml;
+    c->forward = kn_xml_number(xml, node, "distanceForward", INFINITY);
+    c->backward = kn_xml_number(xml, node, "distanceBackward", INFINITY);
+    c->freespace = kn_xml_bool(xml, node, kn_xml_has(node, "freeSpace") ? "freeSpace" : "freespace", false);
+    c->opposite = kn_xml_bool(xml, node, "oppositeLanes", false);
+    xmlNode *range = kn_xml_child(node, "RelativeLaneRange");
+    c->lane_from = kn_xml_integer(xml, range, "from", range ? -1000 : 0);
+    c->lane_to = kn_xml_integer(xml, range, "to", range ? 1000 : 0);
+    if (range && kn_xml_next(range, "RelativeLaneRange"))
+        kn_xml_unsupported(xml, kn_xml_next(range, "RelativeLaneRange"), "only the first range of lanes is looked at");
+    c->others = kn_xml_alloc(xml, kn_xml_count(node, "EntityRef"), sizeof *c->others);
+    for (xmlNode *e = c->others ? kn_xml_child(node, "EntityRef") : NULL; e && !xml->failed; e = kn_xml_next(e, "EntityRef")) {
+        int other = kn_osc_entity(osc, e, "entityRef");
+        if (other >= 0)
+            c->others[c->other_count++] = other;
+    }
+    return !xml->failed;
+}
+
 /* The <EntityCondition> child; *c is filled as far as its kind needs. */
 static bool read_entity_condition(kn_osc *osc, xmlNode *node, kn_condition *c) {
     static const struct { const char *name; kn_condition_kind kind; } kinds[] = {
@@ -49,7 +69,8 @@ static bool read_entity_condition(kn_osc *osc, xmlNode *node, kn_condition *c) {
         {"ReachPositionCondition", KN_CONDITION_REACH}, {"SpeedCondition", KN_CONDITION_SPEED},
         {"RelativeSpeedCondition", KN_CONDITION_RELATIVE_SPEED}, {"AccelerationCondition", KN_CONDITION_ACCELERATION},
         {"TraveledDistanceCondition", KN_CONDITION_TRAVELED}, {"StandStillCondition", KN_CONDITION_STAND_STILL},
-        {"EndOfRoadCondition", KN_CONDITION_END_OF_ROAD}, {"OffroadCondition", KN_CONDITION_OFFROAD}, {"CollisionCondition", KN_CONDITION_COLLISION}};
+        {"EndOfRoadCondition", KN_CONDITION_END_OF_ROAD}, {"OffroadCondition", KN_CONDITION_OFFROAD}, {"CollisionCondition", KN_CONDITION_COLLISION},
+        {"RelativeClearanceCondition", KN_CONDITION_CLEARANCE}};
     kn_xml *xml = &osc->xml;
     size_t i = 0;
     while (i < KN_COUNT(kinds) && !kn_xml_is(node, kinds[i].name))
@@ -67,6 +88,7 @@ static bool read_entity_condition(kn_osc *osc, xmlNode *node, kn_condition *c) {
     case KN_CONDITION_TTC: read_ttc(osc, node, c); break;
     case KN_CONDITION_DISTANCE:
     case KN_CONDITION_REACH: kn_osc_read_position(osc, node, "Position", &c->position); break;
+    case KN_CONDITION_CLEARANCE: return read_clearance(osc, node, c);
     case KN_CONDITION_COLLISION:
         if (kn_xml_child(node, "EntityRef"))
             need_other(osc, kn_xml_child(node, "EntityRef"), c);

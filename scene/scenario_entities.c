@@ -5,6 +5,8 @@
 
 enum { MAX_ENTITIES = 5000 };
 
+static bool read_object(kn_osc *osc, xmlNode *object);
+
 static kn_actor_class vehicle_class(kn_osc *osc, xmlNode *vehicle) {
     static const kn_actor_class classes[] = {KN_ACTOR_CAR, KN_ACTOR_VAN, KN_ACTOR_TRUCK, KN_ACTOR_TRAILER, KN_ACTOR_TRAILER, KN_ACTOR_BUS,
                                              KN_ACTOR_MOTORBIKE, KN_ACTOR_BICYCLE, KN_ACTOR_BUS, KN_ACTOR_TRUCK, KN_ACTOR_PEDESTRIAN, KN_ACTOR_PEDESTRIAN};
@@ -76,20 +78,56 @@ static void read_color(kn_osc *osc, xmlNode *node, kn_actor *actor) {
     }
 }
 
-/* A <Vehicle>, <Pedestrian> or <MiscObject>. */
-static void read_look(kn_osc *osc, xmlNode *node, kn_actor *actor) {
+/* Position of a <TrailerHitch> or <TrailerCoupler> ahead of the origin. */
+static double coupling(kn_osc *osc, xmlNode *node, const char *name, double fallback) {
+    xmlNode *point = kn_xml_child(node, name);
+    double dx = point ? kn_xml_need_number(&osc->xml, point, "dx") : fallback;
+    if (fabs(dx) > 60)
+        kn_xml_fail(&osc->xml, point, "<%s> %g m from the origin, expected at most 60", name, dx);
+    return dx;
+}
+
+/* <Trailer> of a vehicle: names an entity, or holds one that is declared here. */
+static bool read_trailer(kn_osc *osc, xmlNode *node, size_t tower) {
     kn_xml *xml = &osc->xml;
+    xmlNode *holder = kn_xml_child(node, "Trailer"), *reference = kn_xml_child(holder, "TrailerRef"), *inside = kn_xml_child(holder, "Trailer");
+    kn_sim *sim = &osc->scenario->sim;
+    if (reference) {
+        const char *name = kn_xml_need_text(xml, reference, "entityRef");
+        if (*name && !xml->failed)
+            sim->actors[tower].trailer = kn_arena_strdup(xml->arena, name, xml->error);
+        return !xml->failed && (!*name || (xml->failed = !sim->actors[tower].trailer, !xml->failed));
+    }
+    if (!inside)
+        return true;
+    if (sim->actor_count >= MAX_ENTITIES)
+        return kn_xml_fail(xml, inside, "more than %d entities", MAX_ENTITIES);
+    size_t trailer = sim->actor_count;
+    if (!read_object(osc, inside))
+        return false;
+    sim->actors[trailer].tower = (int)tower;
+    return true;
+}
+
+/* A <Vehicle>, <Pedestrian> or <MiscObject>. */
+static bool read_look(kn_osc *osc, xmlNode *node, size_t index) {
+    kn_xml *xml = &osc->xml;
+    kn_actor *actor = &osc->scenario->sim.actors[index].look;
     uint64_t seed = osc->scenario->seed;
     for (const char *p = actor->name; *p; p++)
         seed = kn_hash64(seed ^ (unsigned char)*p);
     kn_actor_class kind = kn_xml_is(node, "Vehicle") ? vehicle_class(osc, node) : kn_xml_is(node, "Pedestrian") ? KN_ACTOR_PEDESTRIAN : object_class(osc, node);
     if (kn_xml_is(node, "Vehicle"))
-        kn_xml_known(xml, node, "ParameterDeclarations BoundingBox Performance Axles Properties");
+        kn_xml_known(xml, node, "ParameterDeclarations BoundingBox Performance Axles Properties TrailerHitch TrailerCoupler Trailer");
     else
         kn_xml_known(xml, node, "ParameterDeclarations BoundingBox Properties");
     kn_actor_look(actor, kind, seed);
     read_box(osc, node, actor);
     read_color(osc, node, actor);
+    kn_sim_actor *self = &osc->scenario->sim.actors[index];
+    self->hitch = coupling(osc, node, "TrailerHitch", actor->center[0] - actor->length / 2);
+    self->coupler = coupling(osc, node, "TrailerCoupler", actor->center[0] + actor->length / 2);
+    return !xml->failed && read_trailer(osc, node, index);
 }
 
 static bool read_object(kn_osc *osc, xmlNode *object) {
@@ -98,35 +136,36 @@ static bool read_object(kn_osc *osc, xmlNode *object) {
     kn_sim_actor *actor = kn_sim_add(sim, xml->error);
     if (!actor)
         return xml->failed = true, false;
+    size_t index = sim->actor_count - 1;
     kn_xml_copy(xml, object, "name", actor->look.name, sizeof actor->look.name);
     if (!actor->look.name[0])
-        return xml->failed ? false : kn_xml_fail(xml, object, "<ScenarioObject> needs a name");
+        return xml->failed ? false : kn_xml_fail(xml, object, "<%s> needs a name", (const char *)object->name);
     for (size_t i = 0; i + 1 < sim->actor_count; i++)
-        if (!strcmp(sim->actors[i].look.name, actor->look.name))
+        if (!strcmp(sim->actors[i].look.name, actor->look.name) && kn_xml_is(object, "Trailer"))
+            snprintf(actor->look.name, sizeof actor->look.name, "trailer %zu", index); /* one catalog entry, used again */
+        else if (!strcmp(sim->actors[i].look.name, actor->look.name))
             return kn_xml_fail(xml, object, "two entities are called '%s'", actor->look.name);
     actor->file = osc->scenario->path;
     actor->line = kn_xml_line(object);
     kn_xml_known(xml, object, "Vehicle Pedestrian MiscObject CatalogReference ObjectController");
+
     xmlNode *controller = kn_xml_child(object, "ObjectController");
     if (kn_xml_child(controller, NULL))
         kn_xml_unsupported(xml, controller, "Kinora's own driver acts for it when it is activated");
     static const char *const kinds[] = {"Vehicle", "Pedestrian", "MiscObject"};
     for (int k = 0; k < 3; k++) {
         xmlNode *node = kn_xml_child(object, kinds[k]);
-        if (node) {
-            read_look(osc, node, &actor->look);
-            return !xml->failed;
-        }
+        if (node)
+            return read_look(osc, node, index);
     }
     xmlNode *reference = kn_xml_child(object, "CatalogReference");
     if (!reference)
-        return kn_xml_fail(xml, object, "<ScenarioObject> '%s' has no Vehicle, Pedestrian, MiscObject or CatalogReference", actor->look.name);
+        return kn_xml_fail(xml, object, "<%s> '%s' has no Vehicle, Pedestrian, MiscObject or CatalogReference", (const char *)object->name, actor->look.name);
     kn_catalog_visit visit;
     bool ok = kn_osc_enter_catalog(osc, reference, NULL, &visit);
     if (ok && !kn_xml_is(visit.entry, kinds[0]) && !kn_xml_is(visit.entry, kinds[1]) && !kn_xml_is(visit.entry, kinds[2]))
         ok = kn_xml_fail(xml, visit.entry, "catalog entry is a <%s>, expected a Vehicle, Pedestrian or MiscObject", (const char *)visit.entry->name);
-    if (ok)
-        read_look(osc, visit.entry, &actor->look);
+    ok = ok && read_look(osc, visit.entry, index);
     kn_osc_leave_catalog(osc, &visit);
     return ok && !xml->failed;
 }
@@ -140,5 +179,24 @@ bool kn_osc_read_entities(kn_osc *osc, xmlNode *entities) {
     for (xmlNode *object = kn_xml_child(entities, "ScenarioObject"); object; object = kn_xml_next(object, "ScenarioObject"))
         if (!read_object(osc, object))
             return false;
+    return true;
+}
+
+bool kn_osc_link_trailers(kn_osc *osc) {
+    kn_sim *sim = &osc->scenario->sim;
+    for (size_t i = 0; i < sim->actor_count; i++) {
+        kn_sim_actor *tower = &sim->actors[i];
+        size_t k = 0;
+        while (tower->trailer && k < sim->actor_count && strcmp(sim->actors[k].look.name, tower->trailer))
+            k++;
+        if (!tower->trailer)
+            continue;
+        if (k == sim->actor_count || k == i || sim->actors[k].tower >= 0 || kn_sim_coupled(sim, i, k)) {
+            kn_fail(osc->xml.error, KN_ERROR_INPUT, "%s:%d: '%s' tows '%.60s', which %s", tower->file, tower->line, tower->look.name,
+                    tower->trailer, k == sim->actor_count ? "is not declared" : "hangs on something else");
+            return osc->xml.failed = true, false;
+        }
+        sim->actors[k].tower = (int)i;
+    }
     return true;
 }

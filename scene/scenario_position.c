@@ -146,6 +146,7 @@ static bool read_segment(kn_osc *osc, xmlNode *node, kn_trajectory *t, bool spli
     if (!(segment[2] > 0 && segment[2] <= 1e5) || fabs(segment[0]) > 10 || fabs(segment[1]) > 10)
         return kn_xml_fail(xml, node, "clothoid of %g m with curvature %g to %g 1/m is out of range", segment[2], segment[0], segment[1]);
     const char *holder = spline ? "PositionStart" : "Position";
+    t->segment_times[i] = kn_xml_number(xml, node, "timeStart", NAN);
     t->has_start[i] = kn_xml_child(node, holder) != NULL;
     return !t->has_start[i] || kn_osc_read_position(osc, node, holder, &t->vertices[i]);
 }
@@ -160,6 +161,7 @@ static bool read_clothoids(kn_osc *osc, xmlNode *node, kn_trajectory *t) {
     t->vertices = kn_xml_alloc(xml, count, sizeof *t->vertices);
     t->segments = kn_xml_alloc(xml, count, sizeof *t->segments);
     t->has_start = kn_xml_alloc(xml, count, sizeof *t->has_start);
+    t->segment_times = kn_xml_alloc(xml, count, sizeof *t->segment_times);
     if (xml->failed)
         return false;
     t->clothoid_times[0] = kn_xml_has(node, "startTime") ? kn_xml_number(xml, node, "startTime", NAN) : NAN;
@@ -208,8 +210,7 @@ static bool read_trajectory(kn_osc *osc, xmlNode *node, kn_trajectory *t) {
     t->line = kn_xml_line(node);
     if (!shape)
         return false;
-    if (kn_xml_bool(xml, node, "closed", false))
-        kn_xml_unsupported(xml, node, "closed trajectories end after one round");
+    t->closed = kn_xml_bool(xml, node, "closed", false);
     if (form && kn_xml_is(form, "Polyline"))
         return read_polyline(osc, form, t);
     if (form && (kn_xml_is(form, "Clothoid") || kn_xml_is(form, "ClothoidSpline")))

@@ -49,7 +49,7 @@ static bool read_maneuver(kn_osc *osc, xmlNode *node, kn_element *element) {
     if (!open_children(osc, node, "Event", KN_ELEMENT_MANEUVER, element))
         return false;
     kn_xml_known(&osc->xml, node, "ParameterDeclarations Event");
-    bool ok = osc->reading_catalog || kn_osc_open_scope(osc, node, "ParameterDeclarations", NULL, &scope);
+    bool ok = osc->catalog_depth > 0 || kn_osc_open_scope(osc, node, "ParameterDeclarations", NULL, &scope);
     for (xmlNode *e = kn_xml_child(node, "Event"); ok && e; e = kn_xml_next(e, "Event"))
         ok = read_event(osc, e, &element->children[element->child_count++]);
     osc->xml.scope = before;

@@ -204,6 +204,13 @@ static bool initialise(player *p) {
     for (size_t i = 0; i < scenario->init_count; i++)
         if (scenario->init[i].actor >= 0)
             p->sim->actors[scenario->init[i].actor].action_line = 0; /* findings name the entity until an event moves it */
+    for (int round = 0; round < 4; round++) /* who follows another's speed starts with it, over chains of them */
+        for (size_t i = 0; i < p->sim->actor_count; i++) {
+            kn_sim_actor *actor = &p->sim->actors[i];
+            if (actor->speed_mode == KN_SPEED_FOLLOW)
+                actor->speed = p->sim->actors[actor->leader].speed * actor->speed_factor + actor->speed_delta;
+        }
+    kn_sim_tow(p->sim, true);
     scenario->initialised = true;
     return true;
 }

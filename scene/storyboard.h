@@ -31,6 +31,8 @@ typedef struct kn_path {
     double *yaw;         /* [count] direction of travel, or the given orientation */
     size_t count;
     bool timed, has_yaw;
+    bool halt;   /* who leaves the roads on it stands at its end */
+    bool closed; /* leads into itself: is followed for ever */
 } kn_path;
 
 typedef enum kn_speed_mode {
@@ -39,7 +41,8 @@ typedef enum kn_speed_mode {
     KN_SPEED_FOLLOW,   /* speed of another + delta, for ever */
     KN_SPEED_PROFILE,  /* table of speeds */
     KN_SPEED_DISTANCE, /* keeps a distance or time gap to another */
-    KN_SPEED_DRIVER    /* car-following (IDM) */
+    KN_SPEED_DRIVER,   /* car-following (IDM) */
+    KN_SPEED_SYNC      /* reaches a place when another reaches his */
 } kn_speed_mode;
 
 /* Who commands an axis (longitudinal, lateral); an action whose owner was replaced has ended. */
@@ -88,6 +91,14 @@ typedef struct kn_sim_actor {
     int indicator;    /* +1 left, -1 right while it changes lanes */
     unsigned lamps_forced_on, lamps_forced_off;
     bool at_dead_end, left_network, followed_path; /* the last two for the check: since when does not matter */
+
+    const char *trailer;    /* name of the entity that this one tows; NULL: none */
+    int tower;              /* actor that tows this one; -1: none */
+    double hitch, coupler;  /* metres ahead of the origin: of the hitch for a trailer, of the point that hangs on the tower's hitch */
+    bool standing_free;     /* put above the ground by its file: follows no road surface while it stands */
+    const struct kn_action *sync;   /* SYNC: whom to meet where */
+    const struct kn_action *beside; /* keeps a lateral distance; NULL: no */
+    double beside_speed;    /* m/s of that motion, left positive */
 } kn_sim_actor;
 
 typedef struct kn_sim {
@@ -112,6 +123,16 @@ void kn_sim_step(kn_sim *sim);
 /* The speed at which an actor on a lane can take what lies ahead of it without braking hard. */
 double kn_traffic_comfortable_speed(const kn_sim *sim, const kn_sim_actor *actor);
 
+/* Trailers follow the hitches of what tows them (storyboard_tow.c). `settle` puts them straight behind. */
+void kn_sim_tow(kn_sim *sim, bool settle);
+/* Is one of the two towed by the other, over any number of trailers? */
+bool kn_sim_coupled(const kn_sim *sim, size_t a, size_t b);
+
+/* Speed after dt of an actor that synchronises with another; clears longitudinal.active when both have arrived. */
+double kn_sync_speed(const kn_sim *sim, kn_sim_actor *actor, double dt);
+/* Moves walker.offset towards the lateral distance that actor->beside asks for. */
+void kn_beside_offset(const kn_sim *sim, kn_sim_actor *actor, double dt);
+
 /* Car-following accelerations of all actors with KN_SPEED_DRIVER. */
 void kn_traffic_drive(kn_sim *sim);
 
@@ -119,6 +140,9 @@ void kn_traffic_drive(kn_sim *sim);
 void kn_sim_place_on_lane(kn_sim *sim, kn_sim_actor *actor, kn_walker walker);
 /* At a world point: on a lane where there is one under it in about that direction, else free. */
 void kn_sim_place_in_world(kn_sim *sim, kn_sim_actor *actor, kn_vec3 position, double yaw);
+
+/* Pose of a free actor: on the road's surface where there is a road. */
+kn_pose kn_sim_surface_pose(const kn_sim *sim, kn_vec3 position, double yaw);
 
 /* Commands. `owner` identifies the action (0: none). */
 void kn_sim_set_speed(kn_sim_actor *actor, unsigned owner, kn_transition ramp);

@@ -204,6 +204,39 @@ static void start_controller(const kn_action *a, kn_sim_actor *actor) {
     }
 }
 
+static void start_sync(const kn_action *a, kn_sim_actor *actor, unsigned owner) {
+    actor->longitudinal = (kn_axis){owner, true};
+    actor->speed_mode = KN_SPEED_SYNC;
+    actor->sync = a;
+}
+
+static void start_beside(kn_sim *sim, const kn_action *a, kn_sim_actor *actor, unsigned owner) {
+    to_lane(sim, actor);
+    if (!actor->on_lane)
+        return;
+    kn_sim_set_offset(actor, owner, (kn_transition){0});
+    actor->offset_active = false;
+    actor->beside = a;
+    actor->beside_speed = 0;
+}
+
+/* Hitches a trailer on, or drops the one that hangs on the actor. */
+static bool couple(const kn_scenario *scenario, kn_sim *sim, const kn_action *a, int self, kn_error *error) {
+    for (size_t i = 0; a->entity < 0 && i < sim->actor_count; i++)
+        if (sim->actors[i].tower == self) {
+            sim->actors[i].tower = -1;
+            sim->actors[i].speed = sim->actors[i].acceleration = 0;
+            sim->actors[i].speed_mode = KN_SPEED_HOLD;
+        }
+    if (a->entity < 0)
+        return true;
+    if (a->entity == self || sim->actors[a->entity].tower >= 0 || kn_sim_coupled(sim, (size_t)self, (size_t)a->entity))
+        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' cannot be hitched to '%s': it hangs on something else", scenario->path, a->line,
+                       sim->actors[a->entity].look.name, sim->actors[self].look.name);
+    sim->actors[a->entity].tower = self;
+    return true;
+}
+
 bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int self, unsigned owner, kn_error *error) {
     kn_sim_actor *actor = self >= 0 ? &sim->actors[self] : NULL;
     if (actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER)
@@ -227,6 +260,9 @@ bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int
     case KN_ACTION_ADD: return teleport(scenario, sim, a, actor, self, error);
     case KN_ACTION_DELETE: return actor->present = false, true;
     case KN_ACTION_PARAMETER: return set_parameter(scenario, a, error);
+    case KN_ACTION_SYNCHRONIZE: return start_sync(a, actor, owner), true;
+    case KN_ACTION_BESIDE: return start_beside(sim, a, actor, owner), true;
+    case KN_ACTION_TRAILER: return couple(scenario, sim, a, self, error);
     }
     return true;
 }
@@ -239,7 +275,9 @@ bool kn_action_running(const kn_sim *sim, const kn_action *a, int self, unsigned
     switch (a->kind) {
     case KN_ACTION_SPEED:
     case KN_ACTION_SPEED_PROFILE:
+    case KN_ACTION_SYNCHRONIZE:
     case KN_ACTION_DISTANCE: return longitudinal->owner == owner && longitudinal->active;
+    case KN_ACTION_BESIDE:
     case KN_ACTION_LANE_CHANGE:
     case KN_ACTION_LANE_OFFSET:
     case KN_ACTION_TRAJECTORY: return lateral->owner == owner && lateral->active;

@@ -65,10 +65,41 @@ static double closing_speed(const kn_sim_actor *a, const kn_sim_actor *b) {
 static bool collides(const kn_sim *sim, const kn_condition *c, size_t self) {
     for (size_t i = 0; i < sim->actor_count; i++) {
         const kn_sim_actor *a = &sim->actors[self], *b = &sim->actors[i];
-        if (i != self && b->present && (c->entity < 0 || c->entity == (int)i) && kn_boxes_overlap(&a->look, &a->pose, &b->look, &b->pose, 0))
+        if (i != self && b->present && !kn_sim_coupled(sim, i, self) && (c->entity < 0 || c->entity == (int)i) && kn_boxes_overlap(&a->look, &a->pose, &b->look, &b->pose, 0))
             return true;
     }
     return false;
+}
+
+/* Is nobody in the lanes beside, from `backward` behind to `forward` ahead? */
+static bool clear_beside(const kn_sim *sim, const kn_condition *c, size_t self) {
+    const kn_sim_actor *a = &sim->actors[self];
+    kn_road_position here = kn_road_locate(sim->network, a->pose.translation.x, a->pose.translation.y, 3);
+    if (here.road < 0 || here.lane == KN_NO_LANE)
+        return true;
+    int direction = a->on_lane ? a->walker.direction : kn_lane_direction(&sim->network->roads[here.road], here.lane);
+    size_t count = c->other_count ? c->other_count : sim->actor_count;
+    for (size_t i = 0; i < count; i++) {
+        size_t k = c->other_count ? (size_t)c->others[i] : i;
+        const kn_sim_actor *b = &sim->actors[k];
+        kn_vec3 d = kn_vec3_sub(b->pose.translation, a->pose.translation);
+        if (k == self || !b->present || kn_sim_coupled(sim, self, k) || fabs(d.x) + fabs(d.y) > 2000)
+            continue;
+        kn_road_position there = kn_road_locate(sim->network, b->pose.translation.x, b->pose.translation.y, 3);
+        if (there.road < 0 || there.lane == KN_NO_LANE || (there.road != here.road && hypot(d.x, d.y) > fmax(fmin(c->forward, 200), fmin(c->backward, 200))))
+            continue;
+        bool oncoming = there.road == here.road && (there.lane > 0) != (here.lane > 0);
+        int lanes = there.road == here.road ? (there.lane - here.lane) * direction : 0;
+        lanes -= oncoming ? (lanes > 0 ? 1 : -1) : 0; /* there is no lane 0 */
+        double along = there.road == here.road ? (there.s - here.s) * direction : along_road(sim, a, b->pose.translation, false);
+        double reach = !c->freespace ? 0 : along > 0 ? a->look.center[0] + a->look.length / 2 - b->look.center[0] + b->look.length / 2
+                                                     : b->look.center[0] + b->look.length / 2 - a->look.center[0] + a->look.length / 2;
+        if ((oncoming && !c->opposite) || lanes < c->lane_from || lanes > c->lane_to)
+            continue;
+        if (along >= 0 ? along - reach <= c->forward : -along - reach <= c->backward)
+            return false;
+    }
+    return true;
 }
 
 static bool off_road(const kn_sim *sim, const kn_sim_actor *a) {
@@ -109,6 +140,7 @@ static bool entity_logic(const kn_sim *sim, const kn_condition *c, int index) {
     case KN_CONDITION_END_OF_ROAD: return a->at_dead_end;
     case KN_CONDITION_OFFROAD: return off_road(sim, a);
     case KN_CONDITION_COLLISION: return collides(sim, c, (size_t)index);
+    case KN_CONDITION_CLEARANCE: return clear_beside(sim, c, (size_t)index);
     default: return false;
     }
 }

@@ -138,6 +138,9 @@ static bool sample_clothoids(path_builder *b, const kn_sim *sim, const kn_trajec
         total += t->segments[i][2];
     bool timed = !isnan(t->clothoid_times[1]);
     double begin = isnan(t->clothoid_times[0]) ? 0 : t->clothoid_times[0];
+    bool each = timed; /* every segment has its own start */
+    for (size_t i = 0; i < t->segment_count; i++)
+        each = each && !isnan(t->segment_times[i]) && t->segment_times[i] <= (i + 1 < t->segment_count ? t->segment_times[i + 1] : t->clothoid_times[1]);
     for (size_t i = 0; i < t->segment_count; i++) {
         const double *segment = t->segments[i];
         if (t->has_start[i] && !resolve_vertex(sim, t, i, self, &at, file, b->error))
@@ -151,6 +154,10 @@ static bool sample_clothoids(path_builder *b, const kn_sim *sim, const kn_trajec
             double s = segment[2] * (double)k / (double)steps;
             kn_vec3 p = kn_road_at(&road, s, 0).position;
             double time = timed ? begin + (t->clothoid_times[1] - begin) * (done + s) / total : NAN;
+            if (each) {
+                double end = i + 1 < t->segment_count ? t->segment_times[i + 1] : t->clothoid_times[1];
+                time = t->segment_times[i] + (end - t->segment_times[i]) * s / segment[2];
+            }
             if (!add_point(b, p.x, p.y, at.position.z, time))
                 return false;
         }
@@ -247,7 +254,7 @@ kn_path *kn_trajectory_path(kn_scenario *scenario, const kn_sim *sim, const kn_t
     } else {
         ok = (yaws = kn_alloc(t->vertex_count, sizeof *yaws, error)) != NULL;
         for (size_t i = 0; ok && i < t->vertex_count; i++) {
-            kn_placement place;
+            kn_placement place = {0};
             ok = resolve_vertex(sim, t, i, self, &place, scenario->path, error) &&
                  add_point(&b, place.position.x, place.position.y, place.position.z, t->times[i]);
             yaws[i] = t->vertices[i].has_heading && !t->vertices[i].heading_relative ? t->vertices[i].heading : NAN;
@@ -255,7 +262,26 @@ kn_path *kn_trajectory_path(kn_scenario *scenario, const kn_sim *sim, const kn_t
     }
     if (ok && b.count < 2)
         ok = kn_fail(error, KN_ERROR_INPUT, "%s:%d: the trajectory has less than two points", scenario->path, t->line);
+    if (ok && t->closed && hypot(b.points[0][0] - b.points[b.count - 1][0], b.points[0][1] - b.points[b.count - 1][1]) > 0.1) {
+        double first[4], last[4];
+        memcpy(first, b.points[0], sizeof first);
+        memcpy(last, b.points[b.count - 1], sizeof last);
+        double span = hypot(first[0] - last[0], first[1] - last[1]), speed = 0; /* goes on as fast as it came */
+        if (b.count > 1 && last[3] > b.points[b.count - 2][3])
+            speed = hypot(last[0] - b.points[b.count - 2][0], last[1] - b.points[b.count - 2][1]) / (last[3] - b.points[b.count - 2][3]);
+        ok = add_point(&b, first[0], first[1], first[2], speed > 0.1 ? last[3] + span / speed : last[3]);
+        double *more = ok && yaws ? kn_alloc(b.count, sizeof *more, error) : NULL;
+        if (more) {
+            memcpy(more, yaws, (b.count - 1) * sizeof *more);
+            more[b.count - 1] = yaws[0];
+        }
+        ok = ok && (!yaws || more);
+        kn_free(yaws);
+        yaws = more;
+    }
     kn_path *path = ok ? finish_path(scenario, &b, yaws, error) : NULL;
+    if (path)
+        path->closed = t->closed, path->halt = true;
     kn_free(b.points);
     kn_free(yaws);
     return path;

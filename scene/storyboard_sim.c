@@ -42,7 +42,7 @@ kn_sim_actor *kn_sim_add(kn_sim *sim, kn_error *error) {
     if (!kn_grow(&sim->actors, &sim->actor_capacity, sim->actor_count + 1, sizeof *sim->actors, error))
         return NULL;
     kn_sim_actor *actor = &sim->actors[sim->actor_count++];
-    *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1};
+    *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1};
     actor->walker.road = -1;
     return actor;
 }
@@ -66,8 +66,7 @@ void kn_sim_place_on_lane(kn_sim *sim, kn_sim_actor *actor, kn_walker walker) {
     actor->yaw = atan2(actor->pose.rotation[1][0], actor->pose.rotation[0][0]);
 }
 
-/* Pose of a free actor: on the road's surface where there is a road. */
-static kn_pose free_pose(const kn_sim *sim, kn_vec3 position, double yaw) {
+kn_pose kn_sim_surface_pose(const kn_sim *sim, kn_vec3 position, double yaw) {
     kn_road_position at = kn_road_locate(sim->network, position.x, position.y, 3);
     if (at.road < 0)
         return kn_pose_from_euler(position, yaw, 0, 0);
@@ -81,7 +80,7 @@ static kn_pose free_pose(const kn_sim *sim, kn_vec3 position, double yaw) {
 
 void kn_sim_place_in_world(kn_sim *sim, kn_sim_actor *actor, kn_vec3 position, double yaw) {
     kn_road_position at = kn_road_locate(sim->network, position.x, position.y, 0.5);
-    if (at.road >= 0 && at.lane != KN_NO_LANE) {
+    if (at.road >= 0 && at.lane != KN_NO_LANE && !sim->network->roads[at.road].open_ground) {
         const kn_road *road = &sim->network->roads[at.road];
         double heading = kn_road_at(road, at.s, 0).heading, turn = kn_wrap_angle(yaw - heading);
         if (cos(turn) * cos(turn) > 0.75) {
@@ -98,7 +97,7 @@ void kn_sim_place_in_world(kn_sim *sim, kn_sim_actor *actor, kn_vec3 position, d
     actor->offset_active = false;
     actor->indicator = 0;
     actor->yaw = yaw;
-    actor->pose = free_pose(sim, position, yaw);
+    actor->pose = kn_sim_surface_pose(sim, position, yaw);
 }
 
 void kn_sim_set_speed(kn_sim_actor *actor, unsigned owner, kn_transition ramp) {
@@ -116,6 +115,7 @@ void kn_sim_set_speed(kn_sim_actor *actor, unsigned owner, kn_transition ramp) {
 void kn_sim_set_offset(kn_sim_actor *actor, unsigned owner, kn_transition offset) {
     actor->lateral = (kn_axis){owner, true};
     actor->path = NULL;
+    actor->beside = NULL;
     actor->offset_active = true;
     actor->offset = offset;
 }
@@ -142,6 +142,7 @@ void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path
     if (timed)
         actor->longitudinal = (kn_axis){owner, true};
     actor->offset_active = false;
+    actor->beside = NULL;
     actor->path = path;
     actor->path_timed = timed;
     actor->path_scale = scale;
@@ -201,6 +202,7 @@ static double next_speed(const kn_sim *sim, kn_sim_actor *actor, double dt) {
     case KN_SPEED_FOLLOW: speed = sim->actors[actor->leader].speed * actor->speed_factor + actor->speed_delta; break;
     case KN_SPEED_PROFILE: speed = profile_speed(actor, dt); break;
     case KN_SPEED_DISTANCE: speed = distance_speed(sim, actor, dt); break;
+    case KN_SPEED_SYNC: speed = kn_sync_speed(sim, actor, dt); break;
     case KN_SPEED_DRIVER: speed = fmax(actor->speed + actor->driver_acceleration * dt, 0); break;
     }
     return speed;
@@ -214,6 +216,8 @@ static void move_on_lane(kn_sim *sim, kn_sim_actor *actor, double metres, double
         actor->lateral.active = false;
         actor->indicator = 0;
     }
+    if (actor->beside)
+        kn_beside_offset(sim, actor, dt);
     double slope = fabs(metres) > 1e-4 ? (w->offset - before) / fabs(metres) : 0;
     actor->drift = fmin(fmax(slope, -0.6), 0.6);
     kn_walk_plan plan = {actor->route, actor->route_count, actor->turn};
@@ -280,25 +284,31 @@ static void move_on_path(kn_sim *sim, kn_sim_actor *actor, double metres, double
     bool timed = actor->path_timed && actor->fixed_speed < 0;
     kn_vec3 before = actor->pose.translation, position;
     double along, yaw, old_yaw = actor->yaw;
-    actor->path_position += timed ? dt : metres;
+    bool backwards = !timed && metres < 0; /* the path leads the same way, the vehicle's front points against it */
+    actor->path_position += timed ? dt : fabs(metres);
     double at = timed ? (actor->path_position - actor->path_offset) / actor->path_scale : actor->path_position;
+    double round = timed ? actor->path->points[actor->path->count - 1][3] : actor->path->along[actor->path->count - 1];
+    if (actor->path->closed && round > 1e-3 && at > round)
+        at = fmod(at, round);
     bool going = path_along(actor->path, timed, at, &along);
     path_pose(actor->path, along, &position, &yaw);
+    yaw += backwards ? M_PI : 0;
     double moved = hypot(position.x - before.x, position.y - before.y);
     actor->yaw = yaw;
-    actor->pose = free_pose(sim, position, yaw);
+    actor->pose = kn_sim_surface_pose(sim, position, yaw);
     if (timed && going)
         actor->speed = moved / dt < 200 ? moved / dt : actor->speed;
     if (moved > 1e-3)
-        actor->curvature = 0.8 * actor->curvature + 0.2 * kn_wrap_angle(yaw - old_yaw) / moved;
+        actor->curvature = 0.8 * actor->curvature + 0.2 * kn_wrap_angle(yaw - old_yaw) / (backwards ? -moved : moved);
     if (!going) {
         double speed = actor->speed;
+        bool halt = actor->path->halt;
         actor->lateral.active = false;
         if (timed)
             actor->longitudinal.active = false;
         actor->path = NULL;
         kn_sim_place_in_world(sim, actor, actor->pose.translation, yaw);
-        actor->speed = speed;
+        actor->speed = halt && !actor->on_lane ? 0 : speed;
     }
 }
 
@@ -318,7 +328,7 @@ static void move_actor(kn_sim *sim, kn_sim_actor *actor, double dt) {
         kn_vec3 p = actor->pose.translation;
         p.x += cos(actor->yaw) * metres;
         p.y += sin(actor->yaw) * metres;
-        actor->pose = metres != 0 ? free_pose(sim, p, actor->yaw) : actor->pose;
+        actor->pose = metres != 0 ? kn_sim_surface_pose(sim, p, actor->yaw) : actor->pose;
     }
     double acceleration = (actor->speed - before) / dt;
     actor->acceleration = 0.7 * actor->acceleration + 0.3 * acceleration;
@@ -332,8 +342,9 @@ void kn_sim_step(kn_sim *sim) {
     if (sim->step % 4 == 0)
         kn_traffic_drive(sim);
     for (size_t i = 0; i < sim->actor_count; i++)
-        if (sim->actors[i].present && !sim->actors[i].look.is_static)
+        if (sim->actors[i].present && !sim->actors[i].look.is_static && sim->actors[i].tower < 0)
             move_actor(sim, &sim->actors[i], KN_SIM_STEP);
+    kn_sim_tow(sim, false);
     sim->step++;
     sim->time = (double)sim->step * KN_SIM_STEP;
 }

@@ -148,7 +148,7 @@ static bool place(populator *p, size_t index) {
     for (int attempt = 0; attempt < 60; attempt++) {
         kn_sim_actor *actor = &p->start[index];
         uint64_t seed = kn_rng_next(&p->rng);
-        *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1};
+        *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1};
         snprintf(actor->look.name, sizeof actor->look.name, "traffic_%zu", index - p->fixed + 1);
         const kn_vec2 c = p->way[0];
         kn_road_position at = kn_road_locate(p->sim->network, c.x, c.y, 10);

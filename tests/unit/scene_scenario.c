@@ -93,20 +93,20 @@ Test(scene_scenario, missing_files) {
 
 Test(scene_scenario, unsupported_is_named) {
     const char *text = SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='10'/>")
-        "\n<Private entityRef='Ego'><PrivateAction><SynchronizeAction/></PrivateAction></Private><UserDefinedAction/>", "");
+        "\n<Private entityRef='Ego'><PrivateAction><AppearanceAction><AnimationAction/></AppearanceAction></PrivateAction></Private><UserDefinedAction/>", "");
     kn_road_network network = straight_road();
     kn_scenario scenario;
     kn_report report = {0};
     kn_error error = {0};
     cr_assert(kn_scenario_parse(&scenario, "test.xosc", text, strlen(text), &network, 1, &report, &error), "%s", error.message);
     cr_assert_eq(report.count, 2);
-    bool synchronize = false;
+    bool animation = false;
     for (size_t i = 0; i < report.count; i++) {
         cr_assert_eq(report.findings[i].line, 4);
         cr_assert_not(report.findings[i].is_error);
-        synchronize |= strstr(report.findings[i].message, "<SynchronizeAction>") != NULL;
+        animation |= strstr(report.findings[i].message, "<AppearanceAction>") != NULL;
     }
-    cr_assert(synchronize);
+    cr_assert(animation);
     kn_report_finish(&report);
     kn_scenario_finish(&scenario);
 }
