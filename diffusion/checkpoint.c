@@ -194,7 +194,8 @@ static bool sort_archive(kn_checkpoint *checkpoint, const kn_archive *archive, k
         else if (!add_from(checkpoint, from, tensor, error))
             return false;
     }
-    checkpoint->v_prediction |= kn_archive_find(archive, "v_pred") != NULL;
+    if (kn_archive_find(archive, "v_pred"))
+        checkpoint->prediction = KN_PREDICT_V;
     checkpoint->zero_terminal_snr |= kn_archive_find(archive, "ztsnr") != NULL;
     return true;
 }

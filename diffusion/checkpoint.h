@@ -21,7 +21,8 @@ typedef struct kn_checkpoint {
     size_t left_over;              /* tensors of training (EMA, schedules, losses) that are passed over */
     size_t unknown;                /* tensors that belong to no network */
     char unknown_names[400];       /* the first ones, quoted */
-    bool v_prediction, zero_terminal_snr;
+    kn_prediction_choice prediction; /* AUTO: the weights tell */
+    bool zero_terminal_snr;
 } kn_checkpoint;
 
 /* Opens a file. Fails when it holds no network that Kinora knows, naming what it seems to be. */

@@ -208,8 +208,8 @@ bool kn_checkpoint_predicts_v(const kn_checkpoint *checkpoint) {
     const kn_stored_tensor *bias = find(checkpoint, KN_PART_UNET, "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias");
     const kn_stored_tensor *key = find(checkpoint, KN_PART_UNET, "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight");
     float values[4096];
-    if (checkpoint->v_prediction)
-        return true;
+    if (checkpoint->prediction != KN_PREDICT_AUTO)
+        return checkpoint->prediction == KN_PREDICT_V;
     if (!bias || bias->count < 2 || bias->count > KN_COUNT(values) || dimension(key, 1) != 1024)
         return false;
     kn_stored_tensor_to_float(bias, values);

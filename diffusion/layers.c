@@ -51,7 +51,10 @@ static float *take_floats(kn_layers *layers, const char *name, int rank, const i
     float *data = tensor ? kn_alloc(tensor->count, sizeof *data, error) : NULL;
     if (!data)
         return NULL;
-    kn_stored_tensor_to_float(tensor, data);
+    if (!kn_weights_read(layers->source, tensor, data, error)) {
+        kn_free(data);
+        return NULL;
+    }
     layers->parameters += tensor->count;
     if (dtype)
         *dtype = tensor->dtype;
@@ -65,7 +68,7 @@ static kn_weight *load(kn_layers *layers, const char *prefix, const char *suffix
     float *data = take_floats(layers, weight_name.text, rank, shape, &dtype, error);
     float *bias_data = data && bias ? take_floats(layers, bias_name.text, 1, shape, NULL, error) : NULL;
     if (data && (bias_data || !bias)) {
-        bool half = layers->precision == KN_PRECISION_HALF || (layers->precision == KN_PRECISION_FILE && dtype == KN_DTYPE_F16);
+        bool half = layers->precision == KN_PRECISION_HALF || (layers->precision == KN_PRECISION_FILE && (dtype == KN_DTYPE_F16 || dtype >= KN_DTYPE_PLAIN_COUNT));
         weight = kn_layers_weight(layers, data, bias_data, (int)shape[0], (int)shape[1], rank == 4 ? (int)shape[2] : 1, half, error);
     }
     kn_free(data);
@@ -110,9 +113,8 @@ bool kn_load_norm(kn_layers *layers, kn_norm *norm, const char *prefix, const ch
 float *kn_load_host(kn_layers *layers, const char *name, int rank, const int64_t *shape, kn_error *error) {
     const kn_stored_tensor *tensor = kn_weights_take(layers->source, name, rank, shape, error);
     float *data = tensor ? kn_arena_alloc(&layers->arena, tensor->count, sizeof *data, error) : NULL;
-    if (!data)
+    if (!data || !kn_weights_read(layers->source, tensor, data, error))
         return NULL;
-    kn_stored_tensor_to_float(tensor, data);
     layers->parameters += tensor->count;
     return data;
 }

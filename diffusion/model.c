@@ -1,36 +1,26 @@
-/* Loading a diffusers folder. */
+/* Loading a diffusers folder or a single file. */
 #include "diffusion/model.h"
+
+#include "diffusion/component.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One component folder: its config and, with weights, its tensors. */
-typedef struct component {
-    char *folder;
-    kn_config config;
-    kn_weights *weights;
-} component;
-
-static void component_finish(component *part) {
-    kn_weights_destroy(&part->weights);
-    kn_config_finish(&part->config);
-    kn_free(part->folder);
-}
-
-static bool component_init(component *part, const kn_model *model, const char *name, const char *config_name, kn_error *error) {
-    *part = (component){0};
-    char *config_path = NULL;
-    bool ok = (part->folder = kn_path_join(model->info.folder, name, error)) && (config_path = kn_path_join(part->folder, config_name, error)) &&
-              kn_config_init(&part->config, config_path, error) && kn_weights_create(&part->weights, error);
-    kn_free(config_path);
-    if (!ok)
-        component_finish(part);
+/* A network of the model's own, by its folder's name or its part of the single file. */
+static bool open_own(kn_component *part, const kn_model *model, const char *name, kn_part own, kn_error *error) {
+    if (model->checkpoint)
+        return kn_component_open_part(part, model->checkpoint, own, error);
+    char *folder = kn_path_join(model->info.folder, name, error);
+    bool ok = folder && kn_component_open_folder(part, folder, own == KN_PART_COUNT ? "scheduler_config.json" : "config.json", error);
+    kn_free(folder);
     return ok;
 }
 
 static bool has_component(const kn_model *model, const char *name) {
+    if (model->checkpoint)
+        return strcmp(name, "text_encoder") == 0 && kn_checkpoint_has(model->checkpoint, KN_PART_TEXT);
     char *path = kn_path_join(model->info.folder, name, NULL);
     bool found = path && kn_file_exists(path);
     kn_free(path);
@@ -38,7 +28,7 @@ static bool has_component(const kn_model *model, const char *name) {
 }
 
 /* Adds the tensors of a capability folder beside the UNet, when it is there. */
-static bool add_capability(const kn_model *model, component *part, const char *name, kn_error *error) {
+static bool add_capability(const kn_model *model, kn_component *part, const char *name, kn_error *error) {
     if (!has_component(model, name))
         return true;
     char *folder = kn_path_join(model->info.folder, name, error);
@@ -48,25 +38,37 @@ static bool add_capability(const kn_model *model, component *part, const char *n
 }
 
 static bool load_unet(kn_model *model, kn_error *error) {
-    component part;
-    if (!component_init(&part, model, "unet", "config.json", error))
+    kn_component part;
+    if (!open_own(&part, model, "unet", KN_PART_UNET, error))
         return false;
-    bool ok = kn_weights_add_folder(part.weights, part.folder, error) && add_capability(model, &part, "multi_view", error) &&
+    kn_weights_set_loras(part.weights, model->loras, KN_LORA_UNET);
+    bool ok = add_capability(model, &part, "multi_view", error) &&
               add_capability(model, &part, "motion", error) &&
               kn_unet_load(&model->unet, model->gpu, &part.config, part.weights, model->params.precision, error) && kn_weights_check_used(part.weights, error);
-    component_finish(&part);
+    kn_component_finish(&part);
     model->info.multi_view = model->unet.has_multi_view;
     model->info.max_frames = model->unet.max_frames;
     model->info.temporal = model->unet.max_frames > 0;
     return ok;
 }
 
+/* The user's autoencoder (also out of a model's folder), or the model's. */
+static bool open_autoencoder(kn_component *part, const kn_model *model, kn_error *error) {
+    static const kn_part parts[] = {KN_PART_TINY, KN_PART_AUTOENCODER};
+    const char *path = model->params.autoencoder;
+    if (!path)
+        return open_own(part, model, "vae", model->checkpoint && kn_checkpoint_has(model->checkpoint, KN_PART_TINY) ? KN_PART_TINY : KN_PART_AUTOENCODER, error);
+    char *inner = kn_path_join(path, "vae", error);
+    bool ok = inner && kn_component_open_path(part, kn_is_folder(inner) ? inner : path, parts, 2, error);
+    kn_free(inner);
+    return ok;
+}
+
 static bool load_autoencoder(kn_model *model, kn_error *error) {
-    component part;
-    if (!component_init(&part, model, "vae", "config.json", error))
+    kn_component part;
+    if (!open_autoencoder(&part, model, error))
         return false;
-    bool ok = (!kn_autoencoder_has_weights(&part.config) || kn_weights_add_folder(part.weights, part.folder, error)) &&
-              kn_autoencoder_load(&model->autoencoder, model->gpu, &part.config, part.weights, model->params.precision, error) &&
+    bool ok = kn_autoencoder_load(&model->autoencoder, model->gpu, &part.config, part.weights, model->params.precision, error) &&
               kn_weights_check_used(part.weights, error);
     const kn_unet_config *unet = &model->unet.trunk.config;
     const kn_autoencoder *autoencoder = &model->autoencoder;
@@ -77,38 +79,50 @@ static bool load_autoencoder(kn_model *model, kn_error *error) {
     model->info.latent_channels = autoencoder->latent_channels;
     model->info.latent_factor = autoencoder->factor;
     model->info.pixel_noise = autoencoder->kind == KN_AUTOENCODER_PACKING;
-    component_finish(&part);
+    kn_component_finish(&part);
     return ok;
 }
 
 static bool load_schedule(kn_model *model, kn_error *error) {
-    component part;
-    if (!component_init(&part, model, "scheduler", "scheduler_config.json", error))
+    kn_component part;
+    if (!open_own(&part, model, "scheduler", KN_PART_COUNT, error))
         return false;
     bool ok = kn_schedule_read(&model->schedule, &part.config, error);
     model->info.default_steps = model->schedule.default_steps;
     if (ok && model->schedule.residual_control[0] && !model->info.pixel_noise)
         ok = kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: 'residual_control' needs a PixelPacking autoencoder", part.config.path);
-    component_finish(&part);
+    kn_component_finish(&part);
+    return ok;
+}
+
+/* A single file has no vocabulary: it lies beside it or is given. OpenCLIP pads with "!", whatever the vocabulary's own settings. */
+static bool load_tokenizer(kn_model *model, kn_error *error) {
+    const char *given = model->params.tokenizer;
+    char *folder = given ? kn_strdup(given, error) : model->checkpoint ? kn_path_beside(model->info.folder, "tokenizer", error) : kn_path_join(model->info.folder, "tokenizer", error);
+    bool ok = folder != NULL;
+    if (ok && !given && model->checkpoint && !kn_is_folder(folder))
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: a single file has no vocabulary: give --tokenizer DIR with CLIP's vocab.json and merges.txt, or put them into %s/", model->info.folder, folder);
+    ok = ok && kn_tokenizer_load(&model->tokenizer, folder, error);
+    if (ok && model->checkpoint)
+        kn_tokenizer_set_pad(model->tokenizer, model->checkpoint->parts[KN_PART_TEXT].naming == KN_NAMING_OPENCLIP || model->text_encoder.channels >= 1024 ? "!" : "<|endoftext|>");
+    kn_free(folder);
     return ok;
 }
 
 static bool load_text(kn_model *model, kn_error *error) {
     if (!has_component(model, "text_encoder"))
         return true;
-    component part;
-    if (!component_init(&part, model, "text_encoder", "config.json", error))
+    kn_component part;
+    if (!open_own(&part, model, "text_encoder", KN_PART_TEXT, error))
         return false;
-    char *tokenizer = kn_path_join(model->info.folder, "tokenizer", error);
-    bool ok = tokenizer && kn_weights_add_folder(part.weights, part.folder, error) &&
-              kn_text_encoder_load(&model->text_encoder, model->gpu, &part.config, part.weights, model->params.precision, error) &&
-              kn_weights_check_used(part.weights, error) && kn_tokenizer_load(&model->tokenizer, tokenizer, error);
+    kn_weights_set_loras(part.weights, model->loras, KN_LORA_TEXT);
+    bool ok = kn_text_encoder_load(&model->text_encoder, model->gpu, &part.config, part.weights, model->params.precision, error) &&
+              kn_weights_check_used(part.weights, error) && load_tokenizer(model, error);
     if (ok && model->text_encoder.channels != model->unet.trunk.config.context_channels)
         ok = kn_fail(error, KN_ERROR_INPUT, "%s: hidden_size is %d, but the UNet's cross_attention_dim is %d", part.config.path, model->text_encoder.channels,
                      model->unet.trunk.config.context_channels);
     model->info.text = ok;
-    kn_free(tokenizer);
-    component_finish(&part);
+    kn_component_finish(&part);
     return ok;
 }
 
@@ -123,22 +137,48 @@ static bool check_controlnet(const kn_model *model, const kn_controlnet *control
     return same || kn_fail(error, KN_ERROR_INPUT, "%s: the ControlNet's channels, layers, cross_attention_dim or conditioning levels do not fit the UNet's", path);
 }
 
-static bool load_controlnet(kn_model *model, const char *folder, kn_error *error) {
+/* `name`: what the user calls it. */
+static bool add_controlnet(kn_model *model, kn_component *part, const char *name, kn_error *error) {
     int index = model->info.control_count;
     if (index == KN_MAX_CONTROLS)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: more than %d ControlNets", model->info.folder, KN_MAX_CONTROLS);
-    component part;
-    if (!component_init(&part, model, folder, "config.json", error))
-        return false;
     kn_controlnet *controlnet = &model->controlnets[index];
     model->info.control_count++;
-    bool ok = kn_weights_add_folder(part.weights, part.folder, error) &&
-              kn_controlnet_load(controlnet, model->gpu, &part.config, part.weights, model->params.precision, error) &&
-              kn_weights_check_used(part.weights, error) && check_controlnet(model, controlnet, part.config.path, error);
-    const char *name = strncmp(folder, "controlnet-", 11) == 0 ? folder + 11 : folder;
+    bool ok = kn_controlnet_load(controlnet, model->gpu, &part->config, part->weights, model->params.precision, error) && kn_weights_check_used(part->weights, error) &&
+              check_controlnet(model, controlnet, part->config.path, error);
     snprintf(model->info.control_names[index], sizeof model->info.control_names[index], "%.63s", name);
     model->info.control_channels[index] = controlnet->condition_channels;
-    component_finish(&part);
+    return ok;
+}
+
+static bool load_controlnet(kn_model *model, const char *folder, kn_error *error) {
+    kn_component part;
+    if (!open_own(&part, model, folder, KN_PART_CONTROLNET, error))
+        return false;
+    bool ok = add_controlnet(model, &part, strncmp(folder, "controlnet-", 11) == 0 ? folder + 11 : folder, error);
+    kn_component_finish(&part);
+    return ok;
+}
+
+/* The user's own, called by the path's last part without its ending. */
+static bool load_given_controlnet(kn_model *model, const char *path, kn_error *error) {
+    static const kn_part parts[] = {KN_PART_CONTROLNET};
+    kn_component part;
+    char name[64];
+    if (!kn_component_open_path(&part, path, parts, 1, error))
+        return false;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    size_t start = length;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    snprintf(name, sizeof name, "%.*s", (int)kn_min_size(length - start, 63), path + start);
+    char *point = kn_is_folder(path) ? NULL : strrchr(name, '.');
+    if (point && point > name)
+        *point = 0;
+    bool ok = add_controlnet(model, &part, name, error);
+    kn_component_finish(&part);
     return ok;
 }
 
@@ -146,7 +186,8 @@ static int compare_strings(const void *a, const void *b) { return strcmp(*(char 
 
 static bool is_controlnet(const char *name) { return strcmp(name, "controlnet") == 0 || strncmp(name, "controlnet-", 11) == 0; }
 
-static bool load_controlnets(kn_model *model, kn_error *error) {
+/* Every controlnet folder of the model's. */
+static bool load_own_controlnets(kn_model *model, kn_error *error) {
     DIR *directory = opendir(model->info.folder);
     if (!directory)
         return kn_fail(error, KN_ERROR_IO, "%s: %s", model->info.folder, strerror(errno));
@@ -170,10 +211,46 @@ static bool load_controlnets(kn_model *model, kn_error *error) {
 
 /* --- whole -------------------------------------------------------------------------------------------------------------- */
 
+static bool load_controlnets(kn_model *model, kn_error *error) {
+    bool ok = model->checkpoint ? !kn_checkpoint_has(model->checkpoint, KN_PART_CONTROLNET) || load_controlnet(model, "controlnet", error) : load_own_controlnets(model, error);
+    for (int i = 0; ok && i < model->params.controlnet_count; i++)
+        ok = load_given_controlnet(model, model->params.controlnets[i], error);
+    return ok;
+}
+
+/* Opens a single file and says what it is. */
+static bool open_checkpoint(kn_model *model, kn_error *error) {
+    const char *path = model->info.folder;
+    char what[200];
+    if (!kn_checkpoint_open(&model->checkpoint, path, error))
+        return false;
+    kn_checkpoint *checkpoint = model->checkpoint;
+    if (model->params.prediction != KN_PREDICT_AUTO)
+        checkpoint->prediction = model->params.prediction;
+    kn_checkpoint_describe(checkpoint, what, sizeof what);
+    kn_log_line(&model->params.log, KN_LOG_INFO, "%s: %s", path, what);
+    if (checkpoint->unknown)
+        kn_log_line(&model->params.log, KN_LOG_WARNING, "%s: %zu tensors belong to no network and are passed over: %s%s", path, checkpoint->unknown, checkpoint->unknown_names,
+                    checkpoint->unknown > 3 ? ", ..." : "");
+    if (!kn_checkpoint_has(checkpoint, KN_PART_UNET))
+        return kn_fail(error, KN_ERROR_INPUT, "%s: holds %s, but no UNet", path, what);
+    bool has_autoencoder = kn_checkpoint_has(checkpoint, KN_PART_AUTOENCODER) || kn_checkpoint_has(checkpoint, KN_PART_TINY) || model->params.autoencoder;
+    if (!has_autoencoder)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: holds %s, but no autoencoder: give --vae FILE", path, what);
+    return kn_checkpoint_has(checkpoint, KN_PART_TEXT) || kn_fail(error, KN_ERROR_INPUT, "%s: holds %s, but no text encoder", path, what);
+}
+
 static bool load(kn_model *model, kn_error *error) {
-    if (!kn_file_exists(model->info.folder))
-        return kn_fail(error, KN_ERROR_IO, "%s: no such model folder", model->info.folder);
-    if (!load_unet(model, error) || !load_autoencoder(model, error) || !load_schedule(model, error) || !load_text(model, error) || !load_controlnets(model, error))
+    const char *path = model->info.folder;
+    const kn_model_params *params = &model->params;
+    if (!kn_file_exists(path))
+        return kn_fail(error, KN_ERROR_IO, "%s: no such model folder or file", path);
+    if (params->controlnet_count < 0 || params->controlnet_count > KN_MAX_CONTROLS)
+        return kn_fail(error, KN_ERROR_INPUT, "%d ControlNets, expected at most %d", params->controlnet_count, KN_MAX_CONTROLS);
+    if ((params->lora_count && !kn_lora_set_create(&model->loras, params->loras, params->lora_count, error)) || (!kn_is_folder(path) && !open_checkpoint(model, error)))
+        return false;
+    if (!load_unet(model, error) || !load_autoencoder(model, error) || !load_schedule(model, error) || !load_text(model, error) || !load_controlnets(model, error) ||
+        (model->loras && !kn_lora_check_used(model->loras, model->info.text, error)))
         return false;
     model->info.parameters = model->unet.layers.parameters + model->autoencoder.layers.parameters + model->text_encoder.layers.parameters;
     for (int i = 0; i < model->info.control_count; i++)
@@ -181,18 +258,26 @@ static bool load(kn_model *model, kn_error *error) {
     return true;
 }
 
-bool kn_model_load(kn_model **out, kn_gpu *gpu, const char *folder, const kn_model_params *params, kn_error *error) {
+/* What is only needed while loading. */
+static void close_sources(kn_model *model) {
+    kn_checkpoint_close(&model->checkpoint);
+    kn_lora_set_destroy(&model->loras);
+}
+
+bool kn_model_load(kn_model **out, kn_gpu *gpu, const char *path, const kn_model_params *params, kn_error *error) {
     *out = NULL;
     kn_model *model = kn_alloc(1, sizeof *model, error);
     if (!model)
         return false;
     model->gpu = gpu;
     model->params = params ? *params : KN_MODEL_PARAMS_DEFAULT;
-    int length = snprintf(model->info.folder, sizeof model->info.folder, "%s", folder);
+    int length = snprintf(model->info.folder, sizeof model->info.folder, "%s", path);
     bool fits = length >= 0 && (size_t)length < sizeof model->info.folder;
     if (!fits)
-        kn_fail(error, KN_ERROR_INPUT, "the model folder's path is longer than %zu bytes", sizeof model->info.folder - 1);
-    if (!fits || !load(model, error)) {
+        kn_fail(error, KN_ERROR_INPUT, "the model's path is longer than %zu bytes", sizeof model->info.folder - 1);
+    bool loaded = fits && load(model, error);
+    close_sources(model);
+    if (!loaded) {
         kn_model_destroy(&model);
         return false;
     }

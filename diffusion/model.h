@@ -3,6 +3,7 @@
 #define KN_DIFFUSION_MODEL_H
 
 #include "diffusion/autoencoder.h"
+#include "diffusion/checkpoint.h"
 #include "diffusion/schedule.h"
 #include "diffusion/text_encoder.h"
 #include "diffusion/tokenizer.h"
@@ -18,6 +19,8 @@ struct kn_model {
     kn_text_encoder text_encoder; /* with info.text */
     kn_tokenizer *tokenizer;
     kn_controlnet controlnets[KN_MAX_CONTROLS];
+    kn_checkpoint *checkpoint; /* while a single file is loaded */
+    kn_lora_set *loras;        /* while loading */
 };
 
 #endif

@@ -186,6 +186,8 @@ bool kn_tokenizer_load(kn_tokenizer **out, const char *folder, kn_error *error) 
     return ok;
 }
 
+void kn_tokenizer_set_pad(kn_tokenizer *tokenizer, const char *token) { tokenizer->pad = table_find(&tokenizer->vocabulary, token, strlen(token), tokenizer->pad); }
+
 void kn_tokenizer_destroy(kn_tokenizer **tokenizer) {
     if (!tokenizer || !*tokenizer)
         return;

@@ -14,6 +14,8 @@ bool kn_tokenizer_load(kn_tokenizer **tokenizer, const char *folder, kn_error *e
 /* The same from memory; `pad` NULL: the end token pads. Labels stand for paths in messages. */
 bool kn_tokenizer_parse(kn_tokenizer **tokenizer, const char *vocab, size_t vocab_size, const char *merges, size_t merges_size, const char *pad,
                         const char *label, kn_error *error);
+/* Pads with this token when the vocabulary has it. */
+void kn_tokenizer_set_pad(kn_tokenizer *tokenizer, const char *token);
 void kn_tokenizer_destroy(kn_tokenizer **tokenizer);
 
 /* Start, the prompt's tokens (cut so that the end fits), end, padding: ids[length], length at least 2 (77 for CLIP). `prompt`

@@ -18,6 +18,8 @@ struct kn_weights {
     entry *entries; /* sorted by name */
     size_t count, capacity;
     char *first_path;
+    kn_lora_set *loras;
+    kn_lora_target target;
 };
 
 bool kn_weights_create(kn_weights **weights, kn_error *error) {
@@ -181,6 +183,16 @@ const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, i
     return found->tensor;
 }
 
+void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target target) {
+    weights->loras = set;
+    weights->target = target;
+}
+
+bool kn_weights_read(const kn_weights *weights, const kn_stored_tensor *tensor, float *out, kn_error *error) {
+    kn_stored_tensor_to_float(tensor, out);
+    return !weights->loras || kn_lora_apply(weights->loras, weights->target, tensor, out, error);
+}
+
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
@@ -192,7 +204,7 @@ bool kn_weights_check_used(const kn_weights *weights, kn_error *error) {
     size_t unused = 0, length = 0;
     for (size_t i = 0; i < weights->count; i++) {
         const kn_stored_tensor *tensor = weights->entries[i].tensor;
-        if (weights->entries[i].used || ends_with(tensor->name, "position_ids"))
+        if (weights->entries[i].used || ends_with(tensor->name, "position_ids") || ends_with(tensor->name, "text_projection.weight"))
             continue;
         if (unused++ == 0)
             path = tensor->path;

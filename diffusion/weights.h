@@ -2,6 +2,7 @@
 #ifndef KN_DIFFUSION_WEIGHTS_H
 #define KN_DIFFUSION_WEIGHTS_H
 
+#include "diffusion/lora.h"
 #include "diffusion/safetensors.h"
 
 typedef struct kn_weights kn_weights;
@@ -18,13 +19,18 @@ bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors
  * PyTorch's) or .gguf. */
 bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *error);
 
+/* What kn_weights_read adds to the tensors; `set` outlives the weights. */
+void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target target);
+
 bool kn_weights_has(const kn_weights *weights, const char *name);
 /* The shape of a tensor that may be absent (NULL then), without taking it. */
 const kn_stored_tensor *kn_weights_peek(const kn_weights *weights, const char *name);
 /* The tensor of that name, marked as used; fails naming it when it is absent or has another shape. Trailing dimensions
  * of 1 in the file are accepted (1x1 convolutions stand in for linear layers). */
 const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, int rank, const int64_t *shape, kn_error *error);
-/* Fails when tensors were never taken, naming the first ones. Buffers without a part in inference (position_ids) are let through. */
+/* A tensor's values with the LoRAs' differences as fp32: out[tensor->count]. */
+bool kn_weights_read(const kn_weights *weights, const kn_stored_tensor *tensor, float *out, kn_error *error);
+/* Fails when tensors were never taken, naming the first ones. Buffers without a part in inference (position_ids, text_projection) are let through. */
 bool kn_weights_check_used(const kn_weights *weights, kn_error *error);
 
 #endif
