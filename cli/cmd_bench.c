@@ -8,9 +8,11 @@
 #include <sys/resource.h>
 
 static const char *const groups[] = {"gemm", "conv", "attention", "norm"};
+static const char *const networks[] = {"unet", "vae", "encode", "text"};
 
 static void print_help(void) {
     puts("usage: kinora bench gemm conv attention norm [--device D]     network kernels on the networks' shapes\n"
+         "       kinora bench unet|vae|encode|text [--model M] [--size WxH] [--batch N] [--repeats N] [--device D]    a network of a model\n"
          "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o is given");
 }
 
@@ -36,7 +38,7 @@ static int bench_kernels(int argc, char **argv) {
         bool known = false;
         for (size_t g = 0; g < KN_COUNT(groups); g++) known = known || strcmp(groups[g], names[i]) == 0;
         if (!known) {
-            kn_fail(&error, KN_ERROR_INPUT, "bench %s: expected drive, gemm, conv, attention or norm", names[i]);
+            kn_fail(&error, KN_ERROR_INPUT, "bench %s: expected drive, unet, vae, encode, text, gemm, conv, attention or norm", names[i]);
             return kn_cmd_fail(&error);
         }
     }
@@ -45,6 +47,52 @@ static int bench_kernels(int argc, char **argv) {
     bool ok = kn_gpu_create(&gpu, &params, &error);
     if (ok) printf("device: %s\n", kn_gpu_get_info(gpu)->name);
     for (int i = 0; ok && i < count; i++) ok = kn_bench_kernels(gpu, names[i], print_kernel, NULL, &error);
+    kn_gpu_destroy(&gpu);
+    return ok ? 0 : kn_cmd_fail(&error);
+}
+
+static void print_network(const kn_bench_network_params *p, const kn_bench_network *r) {
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    printf("%-8s %dx%d, batch %d%s\n", p->network, p->width, p->height, p->batch,
+           strcmp(p->network, "unet") ? "" : p->batch == 2 ? " (one picture with guidance: cond and uncond)" : "");
+    printf("load            %8.2f s   the whole model\nfirst run       %8.2f s\n", r->load, r->first);
+    printf("run             %8.2f s   %.3f TFLOP, %.1f GFLOP/s\n", r->wall, r->flops * 1e-12, r->flops / r->wall * 1e-9);
+    printf("processor time  %8.2f s   %.1f GFLOP/s per CPU s\n", r->cpu, r->flops / r->cpu * 1e-9);
+    printf("peak memory     %8.1f MB of the process, %.1f MB on the device, %.1f MB of them activations\n", (double)use.ru_maxrss * 1024e-6,
+           (double)r->device * 1e-6, (double)r->arena * 1e-6);
+    for (size_t i = 0; i < r->kind_count; i++) {
+        const kn_bench_kind *k = &r->kinds[i];
+        printf("  %-32s %5llu launches %9.1f ms", k->label, (unsigned long long)k->launches, k->seconds * 1e3);
+        if (k->flops > 0) printf(" %8.1f GFLOP/s", k->flops / k->seconds * 1e-9);
+        printf("\n");
+    }
+}
+
+static int bench_network(const char *network, int argc, char **argv) {
+    kn_error error = {0};
+    kn_gpu_params params = KN_GPU_PARAMS_DEFAULT;
+    const char *model = NULL;
+    char path[1024];
+    int size[2] = {256, 256}, batch = strcmp(network, "unet") == 0 || strcmp(network, "text") == 0 ? 2 : 1, repeats = 3;
+    const kn_option table[] = {
+        {"--device", KN_OPTION_TEXT, &params.device, 0, 0, NULL, "D", "number or part of the name", 0},
+        {"--model", KN_OPTION_TEXT, &model, 0, 0, NULL, "M", "folder or file", 0},
+        {"--size", KN_OPTION_SIZE, size, 8, 8192, NULL, "WxH", "pixels", 0},
+        {"--batch", KN_OPTION_INT, &batch, 1, 64, NULL, "N", "pictures or prompts", 0},
+        {"--repeats", KN_OPTION_INT, &repeats, 1, 100, NULL, "N", "timed runs", 0},
+    };
+    if (!kn_options_parse(table, KN_COUNT(table), argc, argv, NULL, 0, &(int){0}, &error)) return kn_cmd_fail(&error);
+    if (model) snprintf(path, sizeof path, "%s", model);
+    else kn_find_model("kinora-nano", path, sizeof path);
+    kn_bench_network_params bench = {.network = network, .model = path, .width = size[0], .height = size[1], .batch = batch, .repeats = repeats};
+    kn_bench_network result;
+    kn_gpu *gpu = NULL;
+    params.log = (kn_log){kn_progress_log, NULL, KN_LOG_WARNING};
+    bool ok = kn_gpu_create(&gpu, &params, &error);
+    if (ok) printf("device: %s\n", kn_gpu_get_info(gpu)->name);
+    ok = ok && kn_bench_run_network(gpu, &bench, &result, &error);
+    if (ok) print_network(&bench, &result);
     kn_gpu_destroy(&gpu);
     return ok ? 0 : kn_cmd_fail(&error);
 }
@@ -113,5 +161,7 @@ int kn_cmd_bench(int argc, char **argv) {
         print_help();
         return argc == 0 ? 2 : 0;
     }
+    for (size_t i = 0; i < KN_COUNT(networks); i++)
+        if (strcmp(argv[0], networks[i]) == 0) return bench_network(argv[0], argc - 1, argv + 1);
     return strcmp(argv[0], "drive") == 0 ? bench_drive(argc - 1, argv + 1) : bench_kernels(argc, argv);
 }

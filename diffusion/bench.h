@@ -17,4 +17,35 @@ typedef void (*kn_bench_callback)(void *user, const kn_bench_result *result);
  * KN_ERROR_INPUT. */
 bool kn_bench_kernels(kn_gpu *gpu, const char *which, kn_bench_callback callback, void *user, kn_error *error);
 
+/* What one kind of kernel did in a run: label as in the profile; flops 0 for kernels that are bound by memory. */
+typedef struct kn_bench_kind {
+    char label[40];
+    uint64_t launches;
+    double flops, seconds;
+} kn_bench_kind;
+
+enum { KN_BENCH_KINDS = 32 };
+
+typedef struct kn_bench_network_params {
+    const char *network; /* "unet": one forward pass; "vae": decoding; "encode": encoding; "text": 77 tokens */
+    const char *model;   /* folder or file */
+    int width, height;   /* pixels, multiples of 8 */
+    int batch;           /* pictures, or prompts; the UNet's guided step of one picture is 2 */
+    int repeats;         /* timed runs, 1..100; the fastest counts */
+    uint64_t max_memory; /* bytes of device memory that decoding and encoding may take; 0: no limit */
+} kn_bench_network_params;
+
+typedef struct kn_bench_network {
+    double load;            /* seconds to load the whole model */
+    double first;           /* seconds of the first run, with compilation of kernels */
+    double wall, cpu;       /* seconds of the fastest run; processor seconds of that run over all threads */
+    double flops;           /* of one run, by definition of the network: what clever kernels save is not taken off */
+    uint64_t arena, device; /* peak bytes of activations; of the device in all */
+    size_t kind_count;
+    kn_bench_kind kinds[KN_BENCH_KINDS]; /* from one more run with timestamps, slowest first; empty where there are none */
+} kn_bench_network;
+
+/* Loads the model and measures one of its networks on made-up inputs. The gpu must have been created without profile. */
+bool kn_bench_run_network(kn_gpu *gpu, const kn_bench_network_params *params, kn_bench_network *result, kn_error *error);
+
 #endif

@@ -102,6 +102,7 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
     launch.slices[2] = kn_tensor_members(v, 0, v->n);
     launch.slices[3] = (kn_gpu_slice){ members, 0, kn_gpu_buffer_size(members), KN_GPU_FORMAT_R32U };
     launch.slices[4] = kn_tensor_members(out, first, count);
+    launch.flops = 4.0 * count * q->w * k->w * q->c;
     return kn_launch_record(graph, &launch, error);
 }
 
@@ -151,6 +152,7 @@ static bool record_sequences(kn_graph *graph, const kn_tensor *out, const kn_ten
     const kn_tensor *inputs[] = { q, k, v };
     for (int i = 0; i < 3; i++) kn_launch_input(graph, &launch, i, kn_tensor_members(inputs[i], 0, inputs[i]->n));
     kn_launch_output(&launch, 3, kn_tensor_members(out, 0, out->n));
+    launch.flops = 4.0 * s.groups * s.places * s.tokens * s.tokens * q->c;
     return kn_launch_record(graph, &launch, error);
 }
 

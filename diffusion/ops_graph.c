@@ -27,6 +27,8 @@ struct kn_graph {
     size_t constant_count, constant_capacity;
     size_t first_block_bytes;
     uint64_t live, peak, binding_limit;
+    kn_work work[KN_WORK_LABELS];
+    size_t work_count;
     int lanes;
     bool storage_inputs, software;
 };
@@ -95,6 +97,22 @@ void kn_graph_set_binding_limit(kn_graph *graph, uint64_t bytes) { graph->bindin
 uint32_t kn_graph_local_size(const kn_graph *graph)
 {
     return graph->software ? kn_gpu_get_info(graph->gpu)->subgroup_size : KN_ELEMENT_LANES;
+}
+
+const kn_work *kn_graph_work(const kn_graph *graph, size_t *count)
+{
+    *count = graph->work_count;
+    return graph->work;
+}
+
+void kn_graph_count(kn_graph *graph, const char *label, double flops)
+{
+    size_t i = 0;
+    while (i < graph->work_count && strcmp(graph->work[i].label, label) != 0) i++;
+    if (i == KN_WORK_LABELS) return;
+    if (i == graph->work_count) graph->work[graph->work_count++] = (kn_work){ .label = label };
+    graph->work[i].launches++;
+    graph->work[i].flops += flops;
 }
 
 void kn_graph_force_portable(kn_graph *graph)

@@ -23,7 +23,19 @@ typedef struct kn_launch {
     uint32_t constants[KN_LAUNCH_CONSTANTS];
     const void *push;
     uint32_t push_size;
+    double flops; /* multiplications and additions of the operation as it is defined; 0: not counted */
 } kn_launch;
+
+/* What was recorded under one label. */
+typedef struct kn_work {
+    const char *label;
+    uint64_t launches;
+    double flops;
+} kn_work;
+enum { KN_WORK_LABELS = 32 };
+/* One entry per label, in the order of first use; valid until the graph records again. */
+const kn_work *kn_graph_work(const kn_graph *graph, size_t *count);
+void kn_graph_count(kn_graph *graph, const char *label, double flops);
 
 kn_gpu *kn_graph_gpu(const kn_graph *graph);
 /* Lanes of the subgroup kernels: 8 or 16, or 0 when this device needs the portable ones. */

@@ -80,5 +80,6 @@ bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error)
         .push_size = launch->push_size,
         .label = launch->label,
     };
+    if (launch->label) kn_graph_count(graph, launch->label, launch->flops);
     return kn_gpu_record(kn_graph_recorder(graph), &dispatch, error);
 }

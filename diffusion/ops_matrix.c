@@ -213,6 +213,7 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
         else shape_plain(&launch, l, kn_graph_local_size(graph));
         launch.push = &l->push;
         launch.push_size = sizeof l->push;
+        launch.flops = 2.0 * l->push.rows * l->weight->out * l->weight->in * l->weight->kernel_h * l->weight->kernel_w;
         if (!kn_launch_record(graph, &launch, error)) return false;
     }
     return true;
@@ -269,7 +270,7 @@ static bool run_layer(kn_graph *graph, kn_tensor *out, const kn_tensor *in, cons
 
 bool kn_op_conv(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight, const kn_conv_params *params, kn_error *error)
 {
-    return run_layer(graph, out, in, weight, params, false, "conv", error);
+    return run_layer(graph, out, in, weight, params, false, weight->kernel_h == 1 && weight->kernel_w == 1 ? "conv 1x1" : "conv", error);
 }
 
 bool kn_op_linear(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight, kn_activation activation,

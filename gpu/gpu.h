@@ -94,6 +94,8 @@ typedef struct kn_gpu_timing {
 /* Sums since the last reset, one entry per kernel and label, slowest first; valid until the next gpu call. */
 const kn_gpu_timing *kn_gpu_profile(kn_gpu *gpu, size_t *count);
 void kn_gpu_profile_reset(kn_gpu *gpu);
+/* Whether what is recorded from now on takes timestamps (kn_gpu_params.profile is the start). */
+void kn_gpu_profile_enable(kn_gpu *gpu, bool enabled);
 const char *kn_kernel_name(kn_kernel kernel);
 
 #endif

@@ -119,3 +119,5 @@ void kn_gpu_profile_reset(kn_gpu *gpu) {
         gpu->sums[i].seconds = 0;
     }
 }
+
+void kn_gpu_profile_enable(kn_gpu *gpu, bool enabled) { gpu->profile = enabled && gpu->timestamp_bits > 0; }
