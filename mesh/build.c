@@ -40,12 +40,19 @@ static bool carve(builder *b, kn_error *error) {
     return step(b, "hull", 2, error) && kn_hull_carve(&b->grid, &b->hull, b->gpu, &b->eyes, b->params->resolution, error) && extract(b, b->hull, error);
 }
 
-static bool refine(builder *b, kn_error *error) {
-    int rounds = b->params->rounds;
-    if (rounds == 0) return true;
-    bool ok = kn_stereo_create(&b->stereo, b->gpu, &b->eyes, error);
-    b->field = ok ? kn_alloc(kn_grid_count(&b->grid), sizeof *b->field, error) : NULL;
-    ok = b->field != NULL;
+/* Given depths fused, when there are any. */
+static bool use_given(builder *b, bool *all, kn_error *error) {
+    size_t given = 0;
+    for (size_t e = 0; e < b->eyes.count; e++) given += b->eyes.items[e].depth != NULL;
+    *all = given == b->eyes.count;
+    if (!given) return true;
+    return step(b, "depth", 5, error) && kn_given_depths(b->depths, &b->eyes, &b->mesh, error) &&
+           kn_fuse(b->field, NULL, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
+}
+
+static bool search(builder *b, int rounds, kn_error *error) {
+    bool glossy = false, ok = kn_gloss_find(&glossy, &b->eyes, &b->mesh, &b->params->log, error) &&
+                              kn_stereo_create(&b->stereo, b->gpu, &b->eyes, glossy, error);
     for (int r = 0; ok && r < rounds; r++) {
         int first = 5 + 75 * r / rounds, last = 5 + 75 * (r + 1) / rounds;
         double reach = r == 0 ? 0.06 : 0.02 / r;
@@ -54,6 +61,15 @@ static bool refine(builder *b, kn_error *error) {
     }
     kn_stereo_destroy(&b->stereo);
     return ok;
+}
+
+/* From the hull to the surface that depths show, given or searched. */
+static bool refine(builder *b, kn_error *error) {
+    bool all;
+    b->field = kn_alloc(kn_grid_count(&b->grid), sizeof *b->field, error);
+    if (!b->field) return false;
+    memcpy(b->field, b->hull, kn_grid_count(&b->grid) * sizeof *b->field);
+    return use_given(b, &all, error) && (all || b->params->rounds == 0 || search(b, b->params->rounds, error));
 }
 
 /* Simplified, placed and painted. */

@@ -4,7 +4,10 @@
 #include <string.h>
 
 void kn_eyes_finish(kn_eyes *eyes) {
-    for (size_t i = 0; i < eyes->count && eyes->items; i++) kn_free(eyes->items[i].rgb), kn_free(eyes->items[i].mask), kn_free(eyes->items[i].edge);
+    for (size_t i = 0; i < eyes->count && eyes->items; i++) {
+        kn_eye *eye = &eyes->items[i];
+        kn_free(eye->rgb), kn_free(eye->mask), kn_free(eye->edge), kn_free(eye->depth), kn_free(eye->normals);
+    }
     kn_free(eyes->items);
     *eyes = (kn_eyes){0};
 }
@@ -17,6 +20,25 @@ bool kn_eye_project(const kn_eye *eye, const double p[3], double pixel[2], doubl
     pixel[0] = eye->fx * c[0] / c[2] + eye->cx;
     pixel[1] = eye->fy * c[1] / c[2] + eye->cy;
     return true;
+}
+
+int kn_eyes_neighbours(const kn_eyes *eyes, size_t eye, int32_t neighbours[KN_MAX_NEIGHBOURS]) {
+    const double *a = eyes->items[eye].center;
+    double scores[KN_MAX_NEIGHBOURS];
+    int n = 0;
+    for (size_t o = 0; o < eyes->count; o++) {
+        const double *b = eyes->items[o].center;
+        double dot = (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) /
+                     sqrt((a[0] * a[0] + a[1] * a[1] + a[2] * a[2]) * (b[0] * b[0] + b[1] * b[1] + b[2] * b[2]));
+        double angle = acos(fmin(fmax(dot, -1), 1)) * 180 / M_PI, score = angle < 12 ? 3 * (12 - angle) : angle - 12;
+        if (o == eye || angle > 65 || angle < 2) continue;
+        int at = n < KN_MAX_NEIGHBOURS ? n : KN_MAX_NEIGHBOURS - 1;
+        if (n == KN_MAX_NEIGHBOURS && score >= scores[at]) continue;
+        for (; at > 0 && scores[at - 1] > score; at--) scores[at] = scores[at - 1], neighbours[at] = neighbours[at - 1];
+        scores[at] = score, neighbours[at] = (int32_t)o;
+        n += n < KN_MAX_NEIGHBOURS;
+    }
+    return n < 7 ? n : 7;
 }
 
 /* --- pictures ------------------------------------------------------------------------------------------------------------- */
@@ -233,6 +255,19 @@ static bool place(kn_eyes *eyes, const kn_surface_params *params, kn_error *erro
 
 /* --- all -------------------------------------------------------------------------------------------------------------------------- */
 
+/* `channels` floats a pixel through the distortion, from the nearest pixel; NULL when out of memory. */
+static float *straighten_floats(const kn_eye *eye, const double k[4], const float *source, size_t channels, kn_error *error) {
+    float *out = kn_alloc((size_t)eye->width * (size_t)eye->height, channels * sizeof *out, error);
+    for (int i = 0; out && i < eye->width * eye->height; i++) {
+        double at[2];
+        distort(eye, k, i % eye->width + 0.5, i / eye->width + 0.5, at);
+        if (!(at[0] >= 0 && at[1] >= 0 && at[0] < eye->width && at[1] < eye->height)) continue;
+        const float *from = source + ((size_t)at[1] * (size_t)eye->width + (size_t)at[0]) * channels;
+        for (size_t c = 0; c < channels; c++) out[(size_t)i * channels + c] = isfinite(from[c]) ? from[c] : 0;
+    }
+    return out;
+}
+
 static bool prepare(kn_eye *eye, const kn_surface_view *view, const uint8_t *raw, bool no_mask, kn_error *error) {
     size_t count = (size_t)view->picture.width * (size_t)view->picture.height;
     set_camera(eye, &view->camera, view->picture.width, view->picture.height);
@@ -243,6 +278,8 @@ static bool prepare(kn_eye *eye, const kn_surface_view *view, const uint8_t *raw
     straighten(eye, view->camera.distortion, raw, 1, eye->mask, 1);
     for (size_t i = 0; i < count; i++) eye->mask[i] = eye->mask[i] >= 128 ? 255 : 0;
     if (no_mask) memset(eye->mask, 255, count);
+    if (view->depth && !(eye->depth = straighten_floats(eye, view->camera.distortion, view->depth, 1, error))) return false;
+    if (view->depth && view->normals && !(eye->normals = straighten_floats(eye, view->camera.distortion, view->normals, 3, error))) return false;
     return kn_mask_distance(eye->mask, eye->width, eye->height, eye->edge, error);
 }
 

@@ -17,6 +17,7 @@ typedef struct kn_eye {
     uint8_t *rgb;            /* [height][width][3] */
     uint8_t *mask;           /* [height][width], 255 inside */
     float *edge;             /* [height][width] pixels to the silhouette, negative inside */
+    float *depth, *normals;  /* [height][width] given z, 0: none, and [height][width][3] normals in the camera; NULL: not given */
 } kn_eye;
 
 typedef struct kn_eyes {
@@ -29,10 +30,21 @@ typedef struct kn_eyes {
 /* Checks, undistorts, masks and places the views in the work frame. */
 bool kn_eyes_init(kn_eyes *eyes, const kn_surface_view *views, size_t count, const kn_surface_params *params, kn_error *error);
 void kn_eyes_finish(kn_eyes *eyes);
+#define KN_MAX_NEIGHBOURS 8
+/* The eyes that see the object from a useful angle, best first: 12 degrees away, up to 65. Returns how many, 7 at most. */
+int kn_eyes_neighbours(const kn_eyes *eyes, size_t eye, int32_t neighbours[KN_MAX_NEIGHBOURS]);
 /* Work frame becomes scale * (old - center). */
 void kn_eyes_move(kn_eyes *eyes, const double center[3], double scale);
 /* Pixel and depth of a point; false behind the camera. */
 bool kn_eye_project(const kn_eye *eye, const double point[3], double pixel[2], double *depth);
+
+/* Brightness 0..255 of a pixel, or its chroma (largest minus smallest channel), to which white highlights add nothing. */
+static inline int kn_eye_grey(const kn_eye *eye, size_t at, bool chroma) {
+    const uint8_t *p = eye->rgb + 3 * at;
+    if (!chroma) return (77 * p[0] + 150 * p[1] + 29 * p[2]) >> 8;
+    int high = p[0] > p[1] ? p[0] : p[1], low = p[0] < p[1] ? p[0] : p[1];
+    return (high > p[2] ? high : p[2]) - (low < p[2] ? low : p[2]);
+}
 
 /* Mask of one picture from alpha or a plain background: mask [height][width]. False without an error when neither helps. */
 bool kn_mask_alpha(const kn_image *picture, uint8_t *mask);
@@ -102,14 +114,20 @@ typedef struct kn_depth {
     float *planes;           /* [height][width][4]: normal x, y in the camera, depth (0: none), weight 0..1 */
 } kn_depth;
 
+/* Whether what the eyes see near the surface shines: brightness changes from eye to eye, chroma does not. */
+bool kn_gloss_find(bool *glossy, const kn_eyes *eyes, const kn_tris *mesh, const kn_log *log, kn_error *error);
+
 typedef struct kn_stereo kn_stereo;
-/* Holds the pictures on the device. */
-bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, kn_error *error);
+/* Holds the pictures on the device; `glossy`: their chroma instead of their brightness, so that highlights do not count. */
+bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, kn_error *error);
 void kn_stereo_destroy(kn_stereo **stereo);
 /* Depth maps of all eyes, near the surface `start` (its front faces bound the search) and within `reach` work units behind it;
  * `refine`: `start` is already good. depths[eyes->count] get planes [height][width][4], owned by the caller. */
 bool kn_stereo_run(kn_stereo *stereo, const kn_tris *start, double reach, bool refine, kn_depth *depths, const kn_surface_params *params,
                    int first_percent, int last_percent, kn_error *error);
+
+/* The eyes' given depths as planes, with a unit and a shift per eye so that all agree; eyes without depth are left alone. */
+bool kn_given_depths(kn_depth *depths, const kn_eyes *eyes, const kn_tris *start, kn_error *error);
 
 /* Distance field from depth maps with the hull as its prior: values[] becomes the field; weight[] (may be NULL) how well each
  * voxel was measured. */

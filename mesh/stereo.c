@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_SOURCES 8
+#define MAX_SOURCES KN_MAX_NEIGHBOURS
 #define STEREO_LANES 64
 
 struct kn_stereo {
@@ -22,22 +22,23 @@ typedef struct stereo_push {
     uint32_t seed;
     int32_t changes;
     float change, agreement;
-    int32_t stride;
+    int32_t stride, padding[1];
+    float ground[4];
 } stereo_push;
+_Static_assert(sizeof(stereo_push) == 80, "as in stereo.comp");
 
 /* --- set-up --------------------------------------------------------------------------------------------------------------- */
 
 /* Grey value 0..1 with 0 for the background. */
-static uint8_t grey(const kn_eye *eye, int x, int y) {
+static uint8_t grey(const kn_eye *eye, int x, int y, bool glossy) {
     x = x < eye->width ? x : eye->width - 1, y = y < eye->height ? y : eye->height - 1;
     size_t at = (size_t)y * (size_t)eye->width + (size_t)x;
     if (!eye->mask[at]) return 0;
-    const uint8_t *p = eye->rgb + 3 * at;
-    int value = (77 * p[0] + 150 * p[1] + 29 * p[2]) >> 8;
+    int value = kn_eye_grey(eye, at, glossy);
     return (uint8_t)(value < 6 ? 6 : value);
 }
 
-static bool upload_images(kn_stereo *s, kn_error *error) {
+static bool upload_images(kn_stereo *s, bool glossy, kn_error *error) {
     uint8_t *quads = kn_alloc(s->pixels, 4, error);
     bool ok = quads && kn_device_upload(&s->images, s->gpu, NULL, s->stride * 4 * s->eyes->count, error);
     for (size_t e = 0; ok && e < s->eyes->count; e++) {
@@ -45,32 +46,12 @@ static bool upload_images(kn_stereo *s, kn_error *error) {
         for (int y = 0; y < eye->height; y++)
             for (int x = 0; x < eye->width; x++) {
                 uint8_t *q = quads + 4 * ((size_t)y * (size_t)eye->width + (size_t)x);
-                q[0] = grey(eye, x, y), q[1] = grey(eye, x + 1, y), q[2] = grey(eye, x, y + 1), q[3] = grey(eye, x + 1, y + 1);
+                q[0] = grey(eye, x, y, glossy), q[1] = grey(eye, x + 1, y, glossy), q[2] = grey(eye, x, y + 1, glossy), q[3] = grey(eye, x + 1, y + 1, glossy);
             }
         ok = kn_gpu_upload(s->images, e * s->stride * 4, quads, s->pixels * 4, error);
     }
     kn_free(quads);
     return ok;
-}
-
-/* The eyes that see the object from a useful angle, best first: 10 to 25 degrees away, more is better than less. */
-static void choose_sources(kn_stereo *s, size_t e) {
-    const double *a = s->eyes->items[e].center;
-    double scores[MAX_SOURCES];
-    int n = 0;
-    for (size_t o = 0; o < s->eyes->count; o++) {
-        const double *b = s->eyes->items[o].center;
-        double dot = (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) /
-                     sqrt((a[0] * a[0] + a[1] * a[1] + a[2] * a[2]) * (b[0] * b[0] + b[1] * b[1] + b[2] * b[2]));
-        double angle = acos(fmin(fmax(dot, -1), 1)) * 180 / M_PI, score = angle < 12 ? 3 * (12 - angle) : angle - 12;
-        if (o == e || angle > 65 || angle < 2) continue;
-        int at = n < MAX_SOURCES ? n : MAX_SOURCES - 1;
-        if (n == MAX_SOURCES && score >= scores[at]) continue;
-        for (; at > 0 && scores[at - 1] > score; at--) scores[at] = scores[at - 1], s->sources[e][at] = s->sources[e][at - 1];
-        scores[at] = score, s->sources[e][at] = (int32_t)o;
-        n += n < MAX_SOURCES;
-    }
-    s->source_count[e] = n < 7 ? n : 7;
 }
 
 /* rows[3][4]: camera ray times depth of `from` to homogeneous pixel of `to`. */
@@ -107,15 +88,15 @@ static bool upload_pairs(kn_stereo *s, kn_error *error) {
     return ok;
 }
 
-bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, kn_error *error) {
+bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, kn_error *error) {
     kn_stereo *s = *stereo = kn_alloc(1, sizeof *s, error);
     if (!s) return false;
     s->gpu = gpu, s->eyes = eyes, s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
     s->stride = (s->pixels + 15) / 16 * 16;
     s->sources = kn_alloc(eyes->count, sizeof *s->sources, error), s->source_count = kn_alloc(eyes->count, sizeof(int), error);
     bool ok = s->sources && s->source_count;
-    for (size_t e = 0; ok && e < eyes->count; e++) choose_sources(s, e);
-    ok = ok && upload_images(s, error) && upload_pairs(s, error) && kn_device_upload(&s->list, gpu, NULL, s->pixels * 4, error) &&
+    for (size_t e = 0; ok && e < eyes->count; e++) s->source_count[e] = kn_eyes_neighbours(eyes, e, s->sources[e]);
+    ok = ok && upload_images(s, glossy, error) && upload_pairs(s, error) && kn_device_upload(&s->list, gpu, NULL, s->pixels * 4, error) &&
          kn_device_upload(&s->bounds, gpu, NULL, s->pixels * 8, error) && kn_device_upload(&s->planes, gpu, NULL, s->stride * eyes->count * 16, error) &&
          kn_device_upload(&s->costs, gpu, NULL, s->stride * 4, error);
     if (!ok) kn_stereo_destroy(stereo);
@@ -136,6 +117,7 @@ void kn_stereo_destroy(kn_stereo **stereo) {
 /* One eye's pixels on the start surface, its planes there and the depths to search. */
 typedef struct search {
     float *planes, *bounds, *costs; /* [pixels][4], [pixels][2], [pixels] */
+    double ground;                  /* height on which the object may stand */
     uint32_t *list;                 /* pixels with red ones first */
     uint32_t red, count;
     kn_raster front, back;
@@ -170,6 +152,36 @@ static void set_plane(float plane[4], double n[3], double x, double y, double de
     plane[3] = (float)depth;
 }
 
+static int ascending(const void *a, const void *b) {
+    const double *p = a, *q = b;
+    return *p < *q ? -1 : *p > *q;
+}
+
+/* Where the sides of the surface end: the median over all directions of their lowest points. Silhouettes seen from below cannot tell a
+ * flat underside from a bulge, so the search tries this plane too. */
+static double find_ground(const kn_tris *start, const float *normals) {
+    enum { DIRECTIONS = 48 };
+    double lowest[DIRECTIONS];
+    size_t n = 0;
+    for (int i = 0; i < DIRECTIONS; i++) lowest[i] = 1e30;
+    for (size_t v = 0; v < start->vertex_count; v++) {
+        const float *p = start->positions + 3 * v;
+        if (fabsf(normals[3 * v + 2]) > 0.3f) continue;
+        int at = (int)((atan2(p[1], p[0]) / (2 * M_PI) + 0.5) * DIRECTIONS) % DIRECTIONS;
+        lowest[at] = fmin(lowest[at], p[2]);
+    }
+    for (int i = 0; i < DIRECTIONS; i++)
+        if (lowest[i] < 1e29) lowest[n++] = lowest[i];
+    qsort(lowest, n, sizeof *lowest, ascending);
+    return n ? lowest[n / 2] : -1e3;
+}
+
+/* Depth of the ground along a pixel's ray; 0 when it is not seen from below. */
+static double ground_depth(const kn_eye *eye, double ground, double x, double y) {
+    double up = eye->r[0][2] * x + eye->r[1][2] * y + eye->r[2][2];
+    return up > 0.02 && ground > eye->center[2] ? (ground - eye->center[2]) / up : 0;
+}
+
 /* Planes from the start surface; the search goes from its front (a little before it when refining) to `reach` behind. */
 static void prepare(search *q, const kn_eye *eye, const kn_tris *start, const float *normals, double reach, bool refine) {
     size_t pixels = (size_t)eye->width * (size_t)eye->height;
@@ -181,11 +193,14 @@ static void prepare(search *q, const kn_eye *eye, const kn_tris *start, const fl
         for (size_t i = 0; i < pixels; i++) {
             int x = (int)(i % (size_t)eye->width), y = (int)(i / (size_t)eye->width);
             if (((x + y) & 1) != color || !eye->mask[i] || !(q->front.depth[i] > 0)) continue;
-            double n[3], front = q->front.depth[i], back = fmax(q->back.depth[i], front + 1e-4);
+            double n[3], u = (x + 0.5 - eye->cx) / eye->fx, v = (y + 0.5 - eye->cy) / eye->fy;
+            double front = q->front.depth[i], back = fmax(q->back.depth[i], front + 1e-4), floor = ground_depth(eye, q->ground, u, v);
             normal_at(&q->front, i, start, normals, eye, n);
-            set_plane(q->planes + 4 * i, n, (x + 0.5 - eye->cx) / eye->fx, (y + 0.5 - eye->cy) / eye->fy, front);
-            q->bounds[2 * i] = (float)(front - (refine ? reach : 0.25 * reach));
-            q->bounds[2 * i + 1] = (float)(refine ? front + reach : fmin(back + 0.1 * reach, front + 4 * reach));
+            double along = -(n[0] * u + n[1] * v + n[2]), grazing = refine ? reach / fmax(along, 0.25) : reach;
+            set_plane(q->planes + 4 * i, n, u, v, front);
+            q->bounds[2 * i] = (float)(front - (refine ? grazing : 0.25 * reach));
+            q->bounds[2 * i + 1] = (float)(refine ? front + grazing : fmin(back + 0.1 * reach, front + 4 * reach));
+            if (!refine && floor > front && floor < back + reach) q->bounds[2 * i + 1] = fmaxf(q->bounds[2 * i + 1], (float)(floor + 0.1 * reach));
             q->list[q->count++] = (uint32_t)i;
         }
         if (color == 0) q->red = q->count;
@@ -202,6 +217,8 @@ static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, cons
     push.first = color ? (int32_t)q->red : 0, push.count = (int32_t)(color ? q->count - q->red : q->red);
     if (push.count == 0) return true;
     push.stride = (int32_t)s->stride;
+    for (int i = 0; i < 3; i++) push.ground[i] = (float)-eye->r[i][2]; /* down */
+    push.ground[3] = (float)(eye->center[2] - q->ground);
     size_t begin = e * s->stride * 16;
     return kn_gpu_record(recorder, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_STEREO, .groups = {(uint32_t)(push.count + STEREO_LANES - 1) / STEREO_LANES, 1, 1},
         .slices = (kn_gpu_slice[]){{.buffer = s->images, .format = KN_GPU_FORMAT_RGBA8}, {.buffer = s->pairs, .format = KN_GPU_FORMAT_RGBA32F},
@@ -285,6 +302,7 @@ static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool re
     float *normals = kn_tris_normals(start, error);
     bool ok = normals && search_init(&q, s, error);
     size_t n = s->eyes->count;
+    q.ground = ok ? find_ground(start, normals) : 0;
     for (size_t job = 0; ok && job < 2 * n; job++) {
         size_t e = job % n;
         bool second = job >= n;

@@ -187,9 +187,10 @@ static bool measure(eval *e, const kn_surface *s, double wall, double cpu, kn_er
     double truth_sides[2], found_sides[2];
     kn_upright_box(e->truth.positions, e->truth.vertex_count, truth_sides);
     kn_upright_box(found.positions, found.vertex_count, found_sides);
-    printf("{\"shape\":\"%s\",\"paint\":\"%s\",\"views\":%d,\"rings\":%d,\"size\":%d,\"depth\":%d,\"f\":%.4f,\"precision\":%.4f,\"recall\":%.4f,\"chamfer\":%.5f,"
+    printf("{\"shape\":\"%s\",\"paint\":\"%s\",\"views\":%d,\"rings\":%d,\"size\":%d,\"depth\":%d,\"f\":%.4f,\"precision\":%.4f,\"recall\":%.4f,\"precision_down_side_up\":[%.3f,%.3f,%.3f],\"recall_down_side_up\":[%.3f,%.3f,%.3f],\"chamfer\":%.5f,"
            "\"psnr\":%.2f,\"length_error\":%.5f,\"triangles\":%zu,\"sound\":%s,\"seconds\":%.1f,\"cpu\":%.1f,\"peak_mb\":%.0f}\n",
-           shapes[o->shape], paints[o->paint], o->views, o->rings, o->size, o->depth_given, score.f, score.precision, score.recall, score.chamfer,
+           shapes[o->shape], paints[o->paint], o->views, o->rings, o->size, o->depth_given, score.f, score.precision, score.recall,
+           score.precision_by_side[0], score.precision_by_side[1], score.precision_by_side[2], score.recall_by_side[0], score.recall_by_side[1], score.recall_by_side[2], score.chamfer,
            texture_quality(e, s, &found), found_sides[0] / truth_sides[0] - 1, facts.triangles, facts.manifold && facts.outward ? "true" : "false", wall, cpu,
            (double)use.ru_maxrss / 1024);
     free(found.positions);

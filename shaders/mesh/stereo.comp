@@ -14,6 +14,7 @@ layout(push_constant) uniform Push {
     float change;     /* size of the random changes, 1: the whole range */
     float agreement;  /* weight of the geometric term */
     int stride;       /* pixels from one eye to the next */
+    vec4 ground;      /* plane in the camera that the object may stand on: normal, distance along it; 0: none */
 } push;
 layout(set = 0, binding = 0) uniform samplerBuffer images;    /* [eye][stride: height x width] grey at x, x + 1, y + 1, both; 0 outside */
 layout(set = 0, binding = 1) uniform samplerBuffer pairs;     /* [eye][8 sources][8]: ray of the eye to pixel of the source (3), back (3), k, index */
@@ -112,7 +113,7 @@ void main() {
     vec2 range = vec2(texelFetch(bounds, 2 * index).x, texelFetch(bounds, 2 * index + 1).x);
     vec3 ray = ray_of(pixel);
     float lowest = rate(best.xyz, best.w);
-    int hypotheses = push.changes < 0 ? 0 : 8 + push.changes;
+    int hypotheses = push.changes < 0 ? 0 : 9 + push.changes;
     for (int i = 0; i < hypotheses; i++) {
         vec4 plane = best;
         if (i < 8) {
@@ -124,9 +125,12 @@ void main() {
             vec4 near = texelFetch(planes, base + (inside ? q.y * push.image.x + q.x : index));
             float along = dot(near.xyz, ray);
             if (near.w > 0.0 && along < -0.05) plane = vec4(near.xyz, near.w * dot(near.xyz, ray_of(q)) / along);
+        } else if (i == 8) {
+            float along = dot(push.ground.xyz, ray);
+            if (along < -0.05) plane = vec4(push.ground.xyz, push.ground.w / along);
         } else {
-            float size = push.change * exp2(-2.0 * float((i - 8) / 3)); /* fewer and fewer, finer and finer */
-            int what = (i - 8) % 3;
+            float size = push.change * exp2(-2.0 * float((i - 9) / 3)); /* fewer and fewer, finer and finer */
+            int what = (i - 9) % 3;
             vec3 shake = vec3(random(), random(), random()) * 2.0 - 1.0;
             float shift = (random() * 2.0 - 1.0) * size * (range.y - range.x);
             if (what != 1) plane.w = clamp(plane.w + shift, range.x, range.y);

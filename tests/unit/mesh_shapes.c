@@ -282,7 +282,8 @@ static bool seen(kn_vec3 p, const kn_eye *eyes, float *const *depth, size_t coun
 }
 
 /* Share of a's seen samples within `limit` of b, and their mean distance. */
-static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size_t count, double limit, size_t samples, double *share, double *mean) {
+static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size_t count, double limit, size_t samples, double *share, double *mean,
+                    double by_side[3]) {
     finder f = {0};
     finder_init(&f, b);
     float **depth = calloc(count, sizeof *depth);
@@ -303,6 +304,7 @@ static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size
     kn_rng rng;
     kn_rng_init(&rng, 7);
     size_t used = 0, t = 0;
+    double hits[3] = {0}, counts[3] = {0};
     for (size_t s = 0; s < samples; s++) {
         double at = areas[a->triangle_count] * ((double)s + 0.5) / (double)samples, u = kn_rng_uniform(&rng, 0, 1), v = kn_rng_uniform(&rng, 0, 1);
         while (t + 1 < a->triangle_count && areas[t + 1] < at) t++;
@@ -311,9 +313,13 @@ static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size
         kn_vec3 x = {p[0] + u * (q[0] - p[0]) + v * (r[0] - p[0]), p[1] + u * (q[1] - p[1]) + v * (r[1] - p[1]), p[2] + u * (q[2] - p[2]) + v * (r[2] - p[2])};
         if (!seen(x, eyes, depth, count)) continue;
         double d = distance_to(&f, x);
+        kn_vec3 normal = kn_vec3_normalize(kn_vec3_cross((kn_vec3){q[0] - p[0], q[1] - p[1], q[2] - p[2]}, (kn_vec3){r[0] - p[0], r[1] - p[1], r[2] - p[2]}));
+        int side = normal.z < -0.7 ? 0 : normal.z > 0.7 ? 2 : 1;
+        hits[side] += d < limit, counts[side]++;
         used++, sum += d, near += d < limit;
     }
     *share = used ? near / (double)used : 0, *mean = used ? sum / (double)used : 1;
+    for (int i = 0; i < 3; i++) by_side[i] = counts[i] > 0 ? hits[i] / counts[i] : 1;
     for (size_t e = 0; e < count; e++) free(depth[e]);
     free(depth), free(areas);
     finder_finish(&f);
@@ -324,8 +330,8 @@ shape_score shape_compare(const kn_tris *truth, const kn_tris *found, const kn_v
     double there, back;
     kn_eye *eyes = calloc(count, sizeof *eyes);
     for (size_t e = 0; e < count; e++) eyes[e] = shape_eye(&cameras[e]);
-    one_way(found, truth, eyes, count, limit, samples, &s.precision, &there);
-    one_way(truth, found, eyes, count, limit, samples, &s.recall, &back);
+    one_way(found, truth, eyes, count, limit, samples, &s.precision, &there, s.precision_by_side);
+    one_way(truth, found, eyes, count, limit, samples, &s.recall, &back, s.recall_by_side);
     free(eyes);
     s.f = s.precision + s.recall > 0 ? 2 * s.precision * s.recall / (s.precision + s.recall) : 0;
     s.chamfer = (there + back) / 2;

@@ -18,6 +18,7 @@ void shape_render(kn_image *picture, const kn_tris *mesh, shape_kind kind, shape
 
 typedef struct shape_score {
     double precision, recall, f, chamfer;
+    double precision_by_side[3], recall_by_side[3]; /* faces that look down, sideways, up */
 } shape_score;
 /* Both ways between the parts of two surfaces that the cameras see; `limit` is the F-score's. samples points each. */
 shape_score shape_compare(const kn_tris *truth, const kn_tris *found, const kn_view_camera *cameras, size_t count, double limit, size_t samples);
