@@ -7,9 +7,11 @@
 #include "cli/options.h"
 
 int kn_cmd_drive(int argc, char **argv);
+int kn_cmd_image(int argc, char **argv);
 int kn_cmd_mesh(int argc, char **argv);
 int kn_cmd_check(int argc, char **argv);
 int kn_cmd_eval(int argc, char **argv);
+int kn_cmd_convert(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
 

@@ -12,9 +12,11 @@ static const struct {
     const char *help;
 } verbs[] = {
     {"drive", kn_cmd_drive, "a driving scenario -> camera videos with labels"},
+    {"image", kn_cmd_image, "a prompt -> pictures, with Stable Diffusion models"},
     {"mesh", kn_cmd_mesh, "pictures around an object -> closed, textured mesh"},
     {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},
     {"eval", kn_cmd_eval, "measures a drive job: steadiness, agreement of cameras, colour drift"},
+    {"convert", kn_cmd_convert, "weight files: formats, quantisation, single files and folders"},
     {"info", kn_cmd_info, "devices, models, codecs"},
     {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
 };

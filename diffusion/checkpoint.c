@@ -38,8 +38,7 @@ static const struct {
               {"embeddings.token_embedding.weight", KN_PART_TEXT, KN_NAMING_DIFFUSERS},
               {"transformer.resblocks.0.ln_1.weight", KN_PART_TEXT, KN_NAMING_OPENCLIP}};
 
-/* What training leaves in a file, and towers that generation does not use. */
-static bool is_left_over(const char *name) {
+bool kn_name_is_left_over(const char *name) {
     static const char *const starts[] = {"model_ema.", "betas", "alphas_", "sqrt_", "log_one_minus_", "posterior_", "lvlb_weights", "logvar", "scale_factor", "global_step", "loss.",
                                          "first_stage_model.loss.", "first_stage_model.model_ema.", "model.diffusion_model.model_ema.", "denoiser.", "embedding_manager.", "visual.", "vision_model.",
                                          "visual_projection.", "cond_stage_model.model.visual.", "v_pred", "ztsnr", "edm_", "depth_model.", "iteration", "optimizer"};
@@ -184,7 +183,7 @@ static bool sort_archive(kn_checkpoint *checkpoint, const kn_archive *archive, k
     size_t count = find_sources(archive, sources);
     for (size_t i = 0; i < archive->count; i++) {
         const kn_stored_tensor *tensor = &archive->tensors[i];
-        if (is_left_over(tensor->name)) {
+        if (kn_name_is_left_over(tensor->name)) {
             checkpoint->left_over++;
             continue;
         }

@@ -25,6 +25,9 @@ typedef struct kn_checkpoint {
     bool zero_terminal_snr;
 } kn_checkpoint;
 
+/* Whether a tensor is what training leaves in a file (EMA, schedules, losses), or of a tower that generation does not use. */
+bool kn_name_is_left_over(const char *name);
+
 /* Opens a file. Fails when it holds no network that Kinora knows, naming what it seems to be. */
 bool kn_checkpoint_open(kn_checkpoint **checkpoint, const char *path, kn_error *error);
 void kn_checkpoint_close(kn_checkpoint **checkpoint);

@@ -1,6 +1,6 @@
 /* PyTorch's zip archives (torch.save since 1.6): data.pkl describes a dictionary of tensors, whose bytes are the members data/<key>. */
 #include "diffusion/pickle.h"
-#include "diffusion/zip.h"
+#include "diffusion/unzip.h"
 
 #include <string.h>
 
@@ -8,9 +8,9 @@ enum { MAX_PICKLE = 64 << 20, MAX_NAME = 1024 };
 
 typedef struct reader {
     kn_archive *archive;
-    kn_zip zip;
+    kn_unzip zip;
     kn_pickle pickle;
-    const kn_zip_entry *pickle_entry;
+    const kn_unzip_entry *pickle_entry;
     kn_error *error;
 } reader;
 
@@ -18,11 +18,11 @@ typedef struct reader {
 static const uint8_t *storage_bytes(reader *r, const kn_pickle_value *storage, size_t *size) {
     size_t folder = r->pickle_entry->name_length - strlen("data.pkl");
     for (size_t i = 0; i < r->zip.count; i++) {
-        kn_zip_entry *entry = &r->zip.entries[i];
+        kn_unzip_entry *entry = &r->zip.entries[i];
         if (entry->name_length != folder + 5 + storage->storage.key_length || memcmp(entry->name, r->pickle_entry->name, folder) != 0 || memcmp(entry->name + folder, "data/", 5) != 0 ||
             memcmp(entry->name + folder + 5, storage->storage.key, storage->storage.key_length) != 0)
             continue;
-        const uint8_t *bytes = kn_zip_bytes(&r->zip, entry, &r->archive->arena, r->archive->path, r->error);
+        const uint8_t *bytes = kn_unzip_bytes(&r->zip, entry, &r->archive->arena, r->archive->path, r->error);
         if (!bytes)
             return NULL;
         entry->data = bytes;
@@ -118,7 +118,7 @@ static bool add_tensors(reader *r, const kn_pickle_value *dictionary) {
 }
 
 static bool read_pickle(reader *r) {
-    const uint8_t *data = r->pickle_entry->size <= MAX_PICKLE ? kn_zip_bytes(&r->zip, r->pickle_entry, &r->archive->arena, r->archive->path, r->error) : NULL;
+    const uint8_t *data = r->pickle_entry->size <= MAX_PICKLE ? kn_unzip_bytes(&r->zip, r->pickle_entry, &r->archive->arena, r->archive->path, r->error) : NULL;
     if (r->pickle_entry->size > MAX_PICKLE)
         return kn_fail(r->error, KN_ERROR_INPUT, "%s: data.pkl has %zu bytes, expected at most %d", r->archive->path, r->pickle_entry->size, MAX_PICKLE);
     if (!data || !kn_pickle_init(&r->pickle, data, r->pickle_entry->size, r->archive->path, r->error))
@@ -138,11 +138,11 @@ static bool read_pickle(reader *r) {
 bool kn_torch_read(kn_archive *archive, const uint8_t *data, size_t size, kn_error *error) {
     reader r = {.archive = archive, .error = error};
     archive->format = KN_ARCHIVE_TORCH;
-    bool ok = kn_zip_init(&r.zip, data, size, archive->path, error);
-    if (ok && !(r.pickle_entry = kn_zip_find(&r.zip, "data.pkl")))
+    bool ok = kn_unzip_init(&r.zip, data, size, archive->path, error);
+    if (ok && !(r.pickle_entry = kn_unzip_find(&r.zip, "data.pkl")))
         ok = kn_fail(error, KN_ERROR_INPUT, "%s: a zip archive without data.pkl is no PyTorch checkpoint", archive->path);
     ok = ok && read_pickle(&r);
     kn_pickle_finish(&r.pickle);
-    kn_zip_finish(&r.zip);
+    kn_unzip_finish(&r.zip);
     return ok;
 }

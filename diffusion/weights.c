@@ -183,6 +183,10 @@ const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, i
     return found->tensor;
 }
 
+size_t kn_weights_count(const kn_weights *weights) { return weights->count; }
+
+const kn_stored_tensor *kn_weights_at(const kn_weights *weights, size_t index) { return weights->entries[index].tensor; }
+
 void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target target) {
     weights->loras = set;
     weights->target = target;

@@ -19,6 +19,10 @@ bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors
  * PyTorch's) or .gguf. */
 bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *error);
 
+/* Tensors sorted by name. */
+size_t kn_weights_count(const kn_weights *weights);
+const kn_stored_tensor *kn_weights_at(const kn_weights *weights, size_t index);
+
 /* What kn_weights_read adds to the tensors; `set` outlives the weights. */
 void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target target);
 

@@ -1,4 +1,4 @@
-#include "diffusion/zip.h"
+#include "diffusion/unzip.h"
 
 #include <string.h>
 #include <zlib.h>
@@ -69,7 +69,7 @@ static bool read_extra(const uint8_t *extra, size_t size, uint64_t *const values
     return true;
 }
 
-static bool read_entry(kn_zip *zip, const uint8_t *data, size_t size, const uint8_t *central, size_t left, size_t *used, const char *label, kn_error *error) {
+static bool read_entry(kn_unzip *zip, const uint8_t *data, size_t size, const uint8_t *central, size_t left, size_t *used, const char *label, kn_error *error) {
     if (left < CENTRAL_SIZE || memcmp(central, "PK\1\2", 4) != 0)
         return kn_fail(error, KN_ERROR_INPUT, "%s: entry %zu of the zip archive's directory is damaged", label, zip->count + 1);
     size_t name_length = (size_t)number(central + 28, 2), extra = (size_t)number(central + 30, 2), comment = (size_t)number(central + 32, 2);
@@ -89,13 +89,13 @@ static bool read_entry(kn_zip *zip, const uint8_t *data, size_t size, const uint
         return kn_fail(error, KN_ERROR_INPUT, "%s: member '%.*s': its %llu bytes lie outside the file (truncated file?)", label, shown, name, (unsigned long long)packed);
     if (!kn_grow(&zip->entries, &zip->capacity, zip->count + 1, sizeof *zip->entries, error))
         return false;
-    zip->entries[zip->count++] = (kn_zip_entry){name, name_length, data + start, (size_t)packed, (size_t)unpacked, method == 8};
+    zip->entries[zip->count++] = (kn_unzip_entry){name, name_length, data + start, (size_t)packed, (size_t)unpacked, method == 8};
     return true;
 }
 
-bool kn_zip_init(kn_zip *zip, const uint8_t *data, size_t size, const char *label, kn_error *error) {
+bool kn_unzip_init(kn_unzip *zip, const uint8_t *data, size_t size, const char *label, kn_error *error) {
     directory found = {0};
-    *zip = (kn_zip){.budget = size > SIZE_MAX / 1032 ? SIZE_MAX : size * 1032}; /* deflate packs at most 1032 to 1 */
+    *zip = (kn_unzip){.budget = size > SIZE_MAX / 1032 ? SIZE_MAX : size * 1032}; /* deflate packs at most 1032 to 1 */
     if (!find_directory(&found, data, size, label, error))
         return false;
     const uint8_t *at = data + found.offset;
@@ -109,15 +109,15 @@ bool kn_zip_init(kn_zip *zip, const uint8_t *data, size_t size, const char *labe
     return true;
 }
 
-void kn_zip_finish(kn_zip *zip) {
+void kn_unzip_finish(kn_unzip *zip) {
     kn_free(zip->entries);
-    *zip = (kn_zip){0};
+    *zip = (kn_unzip){0};
 }
 
-const kn_zip_entry *kn_zip_find(const kn_zip *zip, const char *suffix) {
+const kn_unzip_entry *kn_unzip_find(const kn_unzip *zip, const char *suffix) {
     size_t length = strlen(suffix);
     for (size_t i = 0; i < zip->count; i++) {
-        const kn_zip_entry *entry = &zip->entries[i];
+        const kn_unzip_entry *entry = &zip->entries[i];
         if (entry->name_length >= length && memcmp(entry->name + entry->name_length - length, suffix, length) == 0 &&
             (entry->name_length == length || entry->name[entry->name_length - length - 1] == '/'))
             return entry;
@@ -127,7 +127,7 @@ const kn_zip_entry *kn_zip_find(const kn_zip *zip, const char *suffix) {
 
 /* --- members ------------------------------------------------------------------------------------------------------------- */
 
-const uint8_t *kn_zip_bytes(kn_zip *zip, const kn_zip_entry *entry, kn_arena *arena, const char *label, kn_error *error) {
+const uint8_t *kn_unzip_bytes(kn_unzip *zip, const kn_unzip_entry *entry, kn_arena *arena, const char *label, kn_error *error) {
     int shown = (int)kn_min_size(entry->name_length, 100);
     if (!entry->deflated)
         return entry->data;
