@@ -66,6 +66,9 @@ void kn_file_writer_finish(kn_file_writer *writer);                  /* drops an
 /* Writes a whole file through kn_file_writer. */
 bool kn_file_write(const char *path, const void *data, size_t size, kn_error *error);
 
+/* Writes an 8-bit PNG as kn_image_write_png does, with text chunks: texts[i] is a keyword (Latin-1, 1..79 bytes) and its UTF-8 text. */
+bool kn_image_write_png_text(const kn_image *image, const char *path, const char *const (*texts)[2], int count, kn_error *error);
+
 bool kn_file_exists(const char *path);
 bool kn_make_directories(const char *path, kn_error *error);
 

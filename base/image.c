@@ -54,16 +54,62 @@ bool kn_image_read(kn_image *image, const char *path, int channels, kn_error *er
     return ok;
 }
 
-static void write_chunk(void *user, void *data, int size) {
-    FILE *stream = user;
-    fwrite(data, 1, (size_t)size, stream); /* a failure stays visible in ferror */
+/* What stb writes, with text chunks put between the header and the picture. */
+typedef struct png_sink {
+    FILE *stream;
+    const char *const (*texts)[2];
+    int count;
+} png_sink;
+
+/* CRC-32 of ISO 3309, as PNG has it. */
+static uint32_t crc32_of(uint32_t crc, const uint8_t *data, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return crc;
 }
 
-bool kn_image_write_png(const kn_image *image, const char *path, kn_error *error) {
+static void write_u32(FILE *stream, uint32_t value) {
+    const uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value};
+    fwrite(bytes, 1, 4, stream); /* a failure stays visible in ferror */
+}
+
+/* tEXt for ASCII, else iTXt, uncompressed and without language (PNG specification 11.3.3). */
+static void write_text(FILE *stream, const char *keyword, const char *text) {
+    size_t key = strlen(keyword) + 1, length = strlen(text), gap = 0;
+    for (size_t i = 0; i < length; i++)
+        if ((uint8_t)text[i] >= 0x80) gap = 4; /* no compression, its method, no language, no translated keyword */
+    const char *type = gap ? "iTXt" : "tEXt", zeros[4] = {0};
+    uint32_t crc = crc32_of(0xffffffffu, (const uint8_t *)type, 4);
+    crc = crc32_of(crc, (const uint8_t *)keyword, key);
+    crc = crc32_of(crc, (const uint8_t *)zeros, gap);
+    crc = crc32_of(crc, (const uint8_t *)text, length);
+    write_u32(stream, (uint32_t)(key + gap + length));
+    fwrite(type, 1, 4, stream);
+    fwrite(keyword, 1, key, stream);
+    fwrite(zeros, 1, gap, stream);
+    fwrite(text, 1, length, stream);
+    write_u32(stream, ~crc);
+}
+
+static void write_png(void *user, void *data, int size) {
+    enum { HEADER = 8 + 25 }; /* signature and IHDR */
+    png_sink *sink = user;
+    size_t head = sink->count && size > HEADER ? HEADER : 0;
+    fwrite(data, 1, head, sink->stream);
+    for (int i = 0; i < sink->count; i++) write_text(sink->stream, sink->texts[i][0], sink->texts[i][1]);
+    sink->count = 0;
+    fwrite((const uint8_t *)data + head, 1, (size_t)size - head, sink->stream);
+}
+
+bool kn_image_write_png(const kn_image *image, const char *path, kn_error *error) { return kn_image_write_png_text(image, path, NULL, 0, error); }
+
+bool kn_image_write_png_text(const kn_image *image, const char *path, const char *const (*texts)[2], int count, kn_error *error) {
     kn_file_writer writer;
     if (!kn_file_writer_init(&writer, path, error)) return false;
-    if (stbi_write_png_to_func(write_chunk, writer.stream, image->width, image->height, image->channels, image->data,
-                               image->width * image->channels))
+    png_sink sink = {writer.stream, texts, count};
+    if (stbi_write_png_to_func(write_png, &sink, image->width, image->height, image->channels, image->data, image->width * image->channels))
         return kn_file_writer_commit(&writer, error);
     kn_file_writer_finish(&writer);
     return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory while writing the picture", path);

@@ -10,6 +10,7 @@ typedef struct kn_progress {
     kn_progress_style style;
     bool terminal;          /* stderr is one */
     double unit;            /* how many of the callback's units make one frame */
+    const char *noun;       /* what the unit is called: "frames" */
     double started, shown;  /* seconds */
     uint64_t first;         /* where this run began: what was resumed does not count for the rate */
     bool begun, line_open;

@@ -48,7 +48,7 @@ static bool read_per_level(const kn_config *config, const char *key, int low, in
 
 static bool refuse_variants(const kn_config *config, kn_error *error) {
     static const char *keys[] = {"class_embed_type", "addition_embed_type", "encoder_hid_dim_type", "dual_cross_attention", "only_cross_attention",
-                                 "center_input_sample", "num_class_embeds", "time_cond_proj_dim", "timestep_post_act", "class_embeddings_concat"};
+                                 "center_input_sample", "num_class_embeds", "timestep_post_act", "class_embeddings_concat"};
     for (size_t i = 0; i < KN_COUNT(keys); i++) {
         if (!kn_config_refuse(config, keys[i], NULL, error))
             return false;

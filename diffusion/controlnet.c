@@ -27,7 +27,7 @@ static bool load_condition(kn_controlnet *controlnet, const kn_config *config, k
 static bool load(kn_controlnet *controlnet, const kn_config *config, kn_error *error) {
     kn_trunk *trunk = &controlnet->trunk;
     kn_layers *layers = &controlnet->layers;
-    if (!kn_unet_config_read(&trunk->config, config, false, error))
+    if (!kn_unet_config_read(&trunk->config, config, false, error) || !kn_config_refuse(config, "time_cond_proj_dim", NULL, error))
         return false;
     if (!trunk->config.mid)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: a ControlNet without a middle block is not supported", config->path);

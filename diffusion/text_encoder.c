@@ -132,7 +132,7 @@ static bool forward_layer(kn_graph *graph, kn_tensor *out, const kn_text_encoder
 
 bool kn_text_encoder_forward(kn_graph *graph, kn_tensor *out, const kn_text_encoder *encoder, const kn_tensor *in, kn_error *error) {
     kn_tensor x = {0}, next = {0};
-    for (int i = 0; i < encoder->layer_count; i++) {
+    for (int i = 0; i < encoder->layer_count - encoder->skip; i++) {
         if (!forward_layer(graph, &next, encoder, &encoder->blocks[i], i ? &x : in, error))
             return false;
         if (i)

@@ -14,6 +14,7 @@ typedef struct kn_text_layer {
 typedef struct kn_text_encoder {
     kn_layers layers;
     int vocabulary, channels, inner, layer_count, heads, max_tokens;
+    int skip;                        /* layers left out at the end: 1 gives the penultimate layer ("clip skip 2"); 0 after loading */
     double epsilon;
     kn_activation activation;
     const float *token_embedding;    /* [vocabulary][channels], on the host */
@@ -27,7 +28,7 @@ bool kn_text_encoder_load(kn_text_encoder *encoder, kn_gpu *gpu, const kn_config
 void kn_text_encoder_finish(kn_text_encoder *encoder);
 /* ids[n][tokens] -> embeddings [n][1][tokens][channels]: the input of the first layer. Fails on ids outside the vocabulary. */
 bool kn_text_encoder_input(kn_graph *graph, kn_tensor *out, const kn_text_encoder *encoder, const int *ids, int n, int tokens, kn_error *error);
-/* -> last hidden state after the final norm. Releases nothing of its input. */
+/* -> hidden state after layer_count - skip layers and the final norm. Releases nothing of its input. */
 bool kn_text_encoder_forward(kn_graph *graph, kn_tensor *out, const kn_text_encoder *encoder, const kn_tensor *in, kn_error *error);
 
 #endif

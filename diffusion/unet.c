@@ -1,6 +1,8 @@
 /* UNet2DConditionModel (arXiv 2112.10752) for any config of down and up blocks with and without cross-attention. */
 #include "diffusion/unet.h"
 
+#include <math.h>
+
 /* --- loading ----------------------------------------------------------------------------------------------------------- */
 
 /* Up blocks take their skips from the end of the down path. */
@@ -32,9 +34,17 @@ static void note_block(kn_unet *unet, const kn_block *block) {
     }
 }
 
+static bool load_guidance(kn_unet *unet, const kn_config *config, kn_error *error) {
+    int64_t shape[2] = {unet->trunk.config.channels[0], 0};
+    if (!kn_config_int(config, "time_cond_proj_dim", 4, 4096, &unet->guidance_size, error))
+        return false;
+    shape[1] = unet->guidance_size;
+    return !unet->guidance_size || (unet->guidance = kn_load_host(&unet->layers, "time_embedding.cond_proj.weight", 2, shape, error));
+}
+
 static bool load(kn_unet *unet, const kn_config *config, kn_error *error) {
     kn_trunk *trunk = &unet->trunk;
-    if (!kn_unet_config_read(&trunk->config, config, true, error) || !kn_trunk_load(&unet->layers, trunk, true, error))
+    if (!kn_unet_config_read(&trunk->config, config, true, error) || !load_guidance(unet, config, error) || !kn_trunk_load(&unet->layers, trunk, true, error))
         return false;
     int current = trunk->config.channels[trunk->config.levels - 1], skip = trunk->skip_count, first = trunk->config.channels[0];
     for (int i = 0; i < trunk->config.levels; i++) {
@@ -58,6 +68,17 @@ bool kn_unet_load(kn_unet *unet, kn_gpu *gpu, const kn_config *config, kn_weight
 }
 
 void kn_unet_finish(kn_unet *unet) { kn_layers_finish(&unet->layers); }
+
+void kn_unet_add_guidance(const kn_unet *unet, double guidance, float *values) {
+    int half = unet->guidance_size / 2, size = unet->guidance_size;
+    for (int c = 0; unet->guidance && c < unet->trunk.config.channels[0]; c++) {
+        const float *row = unet->guidance + (size_t)c * (size_t)size;
+        for (int i = 0; i < half; i++) {
+            double angle = 1000 * (guidance - 1) * exp(-log(10000.0) * i / (half > 1 ? half - 1 : 1));
+            values[c] += row[i] * (float)sin(angle) + row[half + i] * (float)cos(angle);
+        }
+    }
+}
 
 /* --- forward ------------------------------------------------------------------------------------------------------------- */
 

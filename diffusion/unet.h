@@ -63,6 +63,8 @@ typedef struct kn_unet {
     kn_weight *conv_out;
     bool has_multi_view;
     int max_frames; /* 0: no temporal attention */
+    const float *guidance; /* [channels[0]][guidance_size], on the host: networks distilled to take the guidance scale; or NULL */
+    int guidance_size;
 } kn_unet;
 
 /* One ControlNet branch in a forward pass. */
@@ -76,6 +78,9 @@ typedef struct kn_control_use {
 /* Takes tensors from `weights`; the caller checks that all were used. `unet` is finished by kn_unet_finish, also after failure. */
 bool kn_unet_load(kn_unet *unet, kn_gpu *gpu, const kn_config *config, kn_weights *weights, kn_precision precision, kn_error *error);
 void kn_unet_finish(kn_unet *unet);
+/* Adds what a network distilled to take the guidance scale (arXiv 2310.04378) is told about it to the sinusoids of kn_timestep_embedding;
+ * nothing for other networks. */
+void kn_unet_add_guidance(const kn_unet *unet, double guidance, float *values);
 /* in [N][h][w][in_channels], sinusoids [N][1][1][channels[0]] -> out [N][h][w][out_channels]. `pass->time` is set inside. */
 bool kn_unet_forward(kn_graph *graph, kn_tensor *out, const kn_unet *unet, const kn_tensor *in, const kn_tensor *sinusoids, const kn_pass *pass,
                      const kn_control_use *controls, int control_count, kn_error *error);
