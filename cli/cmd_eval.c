@@ -8,13 +8,14 @@
 #include <string.h>
 
 static void print_row(const char *name, const kn_drive_score *s) {
-    printf("%-10s %10.5f %7.1f %% %11.4f %11.4f %9.2f %9.4f\n", name, s->warp_error, 100 * s->warp_share, s->overlap_correlation, s->overlap_error,
-           s->colour_drift, s->detail);
+    printf("%-10s %10.5f %7.1f %% %9.4f %11.4f %10.2f %7.1f %% %8zu %8.2f %7.3f %8.4f\n", name, s->warp_error, 100 * s->warp_share, s->overlap_correlation,
+           s->overlap_error, s->sampson, 100 * s->sampson_share, s->matches, s->colour_drift, s->mean_iou, s->detail);
 }
 
 static void print_table(const kn_drive_eval_report *r) {
     printf("%zu frames of %zu cameras, %zu tracks of instances, %zu points in overlaps\n", r->frames, r->cameras, r->clip.drift_tracks, r->clip.overlap_points);
-    printf("%-10s %10s %9s %11s %11s %9s %9s\n", "", "warp error", "covered", "overlap r", "overlap RMS", "dE drift", "detail");
+    printf("%-10s %10s %9s %9s %11s %10s %9s %8s %8s %7s %8s\n", "", "warp error", "covered", "overlap r", "overlap RMS", "Sampson px", "below 3", "matches",
+           "dE drift", "mIoU", "detail");
     print_row("clip", &r->clip);
     print_row("shuffled", &r->shuffled);
     if (r->has_beauty) print_row("renderer", &r->beauty);
@@ -23,9 +24,10 @@ static void print_table(const kn_drive_eval_report *r) {
 static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 static json_t *score_record(const kn_drive_score *s) {
-    return json_pack("{so so so so so so sI sI}", "warp_error", number(s->warp_error), "warp_share", number(s->warp_share), "overlap_correlation",
+    return json_pack("{so so so so so so so so sI so sI sI}", "warp_error", number(s->warp_error), "warp_share", number(s->warp_share), "overlap_correlation",
                      number(s->overlap_correlation), "overlap_error", number(s->overlap_error), "colour_drift", number(s->colour_drift), "detail",
-                     number(s->detail), "drift_tracks", (json_int_t)s->drift_tracks, "overlap_points", (json_int_t)s->overlap_points);
+                     number(s->detail), "sampson", number(s->sampson), "sampson_share", number(s->sampson_share), "matches", (json_int_t)s->matches,
+                     "mean_iou", number(s->mean_iou), "drift_tracks", (json_int_t)s->drift_tracks, "overlap_points", (json_int_t)s->overlap_points);
 }
 
 static bool write_json(const kn_drive_eval_report *r, const char *path, kn_error *error) {
@@ -47,6 +49,7 @@ int kn_cmd_eval(int argc, char **argv) {
     const kn_option table[] = {
         {"--json", KN_OPTION_TEXT, &json, 0, 0, NULL, "FILE", "write the report there, too", 0},
         {"--scene", KN_OPTION_TEXT, &params.scene, 0, 0, NULL, "FILE", "the scene, when it is not where job.json says", 0},
+        {"--segmenter", KN_OPTION_TEXT, &params.segmenter, 0, 0, NULL, "DIR", "its weights (the shipped kinora-segmenter)", 0},
         {"--no-renderer", KN_OPTION_FLAG, &params.no_beauty, 0, 0, NULL, NULL, "leave out the renderer's own pictures", 0},
         {"--device", KN_OPTION_TEXT, &params.gpu.device, 0, 0, NULL, "D", "number or part of the name", 0},
         {"--progress", KN_OPTION_CHOICE, &style, 0, 0, "auto|json|off", "P", "bar on stderr, or JSON lines on stdout", 0},
@@ -63,6 +66,11 @@ int kn_cmd_eval(int argc, char **argv) {
     if (folders == 0) {
         kn_fail(&error, KN_ERROR_INPUT, "eval needs the output folder of a drive job; see kinora eval --help");
         return kn_cmd_fail(&error);
+    }
+    char segmenter[1024];
+    if (!params.segmenter) {
+        kn_find_model("kinora-segmenter", segmenter, sizeof segmenter);
+        params.segmenter = segmenter[0] ? segmenter : NULL;
     }
     kn_progress progress;
     kn_progress_init(&progress, (kn_progress_style)style, 1);

@@ -16,7 +16,10 @@ typedef struct eval_view {
     uint16_t *instance[2];
     kn_pose pose[2];
     uint8_t *rgb[VARIANTS][2];
+    uint8_t *semantic;
     uint8_t *block;               /* [BLOCK][height][width][3]: decoded frames of the running block */
+    uint8_t *classes;             /* [BLOCK][height][width]: what the segmenter finds in them; NULL without one */
+    uint8_t *beauty_classes;      /* [height][width] */
     kn_video_reader *reader;
 } eval_view;
 
@@ -30,6 +33,7 @@ typedef struct eval_job {
     kn_gpu *gpu;
     kn_scene *scene;
     kn_renderer *renderer;
+    kn_segmenter *segmenter;      /* NULL: classes are not measured */
     kn_frame_facts facts;
     eval_view views[KN_RIG_MAX_CAMERAS];
     kn_measure measures[VARIANTS];
@@ -128,6 +132,8 @@ static bool open_view(eval_job *job, int index, kn_error *error) {
     }
     if (!(v->motion = kn_alloc(v->pixels, 2 * sizeof(float), error)) || !(v->beauty = kn_alloc(v->pixels, 3 * sizeof(float), error))) return false;
     if (!(v->block = kn_alloc(BLOCK * v->pixels, 3, error))) return false;
+    if (!(v->semantic = kn_alloc(v->pixels, 1, error))) return false;
+    if (job->segmenter && (!(v->classes = kn_alloc(BLOCK * v->pixels, 1, error)) || !(v->beauty_classes = kn_alloc(v->pixels, 1, error)))) return false;
     char *path = kn_format(error, "%s/%s%s", job->params->folder, camera->name, job->extension);
     bool ok = path && kn_video_reader_create(&v->reader, path, job->rate, error);
     if (ok) {
@@ -139,11 +145,19 @@ static bool open_view(eval_job *job, int index, kn_error *error) {
     return ok;
 }
 
+static bool find_classes(eval_job *job, int index, const uint8_t *rgb, uint8_t *classes, kn_error *error) {
+    const kn_camera *camera = &job->rig.cameras[index];
+    return !job->segmenter || kn_segmenter_run(job->segmenter, rgb, camera->width, camera->height, classes, error);
+}
+
 static bool read_block(eval_job *job, size_t count, kn_error *error) {
     for (int c = 0; c < job->rig.camera_count; c++)
         for (size_t i = 0; i < count; i++) {
             bool end = false;
-            if (!kn_video_reader_next(job->views[c].reader, job->views[c].block + i * 3 * job->views[c].pixels, NULL, &end, error)) return false;
+            eval_view *v = &job->views[c];
+            uint8_t *rgb = v->block + i * 3 * v->pixels;
+            if (!kn_video_reader_next(v->reader, rgb, NULL, &end, error)) return false;
+            if (!end && !find_classes(job, c, rgb, v->classes ? v->classes + i * v->pixels : NULL, error)) return false;
             if (end) return kn_fail(error, KN_ERROR_INPUT, "%s/%s%s: has fewer frames than job.json says", job->params->folder, job->rig.cameras[c].name, job->extension);
         }
     return true;
@@ -168,19 +182,20 @@ static bool draw_view(eval_job *job, int index, size_t frame, kn_error *error) {
     eval_view *v = &job->views[index];
     int now = (int)(frame & 1);
     v->pose[now] = kn_camera_world_pose(&job->facts, &job->rig.cameras[index]);
-    kn_render_target target = {.depth = v->depth[now], .instance = v->instance[now], .motion = v->motion, .beauty = job->params->no_beauty ? NULL : v->beauty};
+    kn_render_target target = {.depth = v->depth[now], .instance = v->instance[now], .motion = v->motion, .semantic = v->semantic, .beauty = job->params->no_beauty ? NULL : v->beauty};
     if (!kn_render(job->renderer, &job->rig.cameras[index], frame, &target, error)) return false;
     for (size_t c = 0; target.beauty && c < 3; c++)
         for (size_t i = 0; i < v->pixels; i++) v->rgb[BEAUTY][now][3 * i + c] = (uint8_t)lrintf(255 * fminf(fmaxf(v->beauty[c * v->pixels + i], 0), 1));
-    return true;
+    return !target.beauty || find_classes(job, index, v->rgb[BEAUTY][now], v->beauty_classes, error);
 }
 
 static kn_view_facts facts_of(const eval_job *job, int index, int slot) {
     const eval_view *v = &job->views[index];
-    return (kn_view_facts){&job->rig.cameras[index], v->pose[slot], v->depth[slot], v->instance[slot], v->motion};
+    return (kn_view_facts){&job->rig.cameras[index], v->pose[slot], v->depth[slot], v->instance[slot], v->motion, v->semantic};
 }
 
-static bool measure_frame(eval_job *job, size_t frame, kn_error *error) {
+/* `inside`: where the frame and its shuffled stand-in lie in the block. */
+static bool measure_frame(eval_job *job, size_t frame, const size_t inside[2], kn_error *error) {
     int now = (int)(frame & 1), variants = job->params->no_beauty ? BEAUTY : VARIANTS;
     for (int c = 0; c < job->rig.camera_count; c++) {
         kn_view_facts here = facts_of(job, c, now), before = facts_of(job, c, !now);
@@ -190,12 +205,15 @@ static bool measure_frame(eval_job *job, size_t frame, kn_error *error) {
             if (frame > 0) kn_measure_warp(m, &here, &before, rgb[now], rgb[!now]);
             kn_measure_detail(m, here.camera, rgb[now]);
             if (!kn_measure_colours(m, &here, c, rgb[now], error)) return false;
+            const eval_view *v = &job->views[c];
+            if (job->segmenter) kn_measure_classes(m, &here, k == BEAUTY ? v->beauty_classes : v->classes + inside[k] * v->pixels);
             int next = job->neighbours[c][1];
             if (next < 0 || next == c) continue;
             kn_view_facts there = facts_of(job, next, now);
             /* Shuffled cameras are each taken at another time, else the overlap would still be right. */
             const uint8_t *other = k == SHUFFLED ? job->views[next].rgb[CLIP][now] : job->views[next].rgb[k][now];
             kn_measure_overlap(m, &here, &there, rgb[now], other);
+            if (!kn_measure_epipolar(m, &here, &there, rgb[now], other, error)) return false;
         }
     }
     return true;
@@ -216,7 +234,7 @@ static bool measure_clip(eval_job *job, kn_error *error) {
             memcpy(v->rgb[CLIP][frame & 1], v->block + inside * 3 * v->pixels, 3 * v->pixels);
             memcpy(v->rgb[SHUFFLED][frame & 1], v->block + shuffled_index(inside, block) * 3 * v->pixels, 3 * v->pixels);
         }
-        if (!measure_frame(job, frame, error)) return false;
+        if (!measure_frame(job, frame, (size_t[]){inside, shuffled_index(inside, block)}, error)) return false;
         if (job->params->progress && !job->params->progress(job->params->progress_user, "measure", frame + 1, job->frames))
             return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
     }
@@ -234,10 +252,14 @@ static void close_job(eval_job *job) {
         kn_free(v->motion);
         kn_free(v->beauty);
         kn_free(v->block);
+        kn_free(v->semantic);
+        kn_free(v->classes);
+        kn_free(v->beauty_classes);
         kn_video_reader_destroy(&v->reader);
     }
     for (int k = 0; k < VARIANTS; k++) kn_free(job->measures[k].tracks);
     kn_frame_facts_finish(&job->facts);
+    kn_segmenter_destroy(&job->segmenter);
     kn_renderer_destroy(&job->renderer);
     kn_scene_destroy(&job->scene);
     kn_gpu_destroy(&job->gpu);
@@ -254,6 +276,7 @@ bool kn_drive_eval(const kn_drive_eval_params *params, kn_drive_eval_report *rep
     if (ok && kn_scene_frame_count(job->scene) < job->frames) ok = kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before the clip", job->scene_path);
     kn_renderer_params renderer = {.noise_seed = job->scene_params.seed, .beauty_samples = 4};
     ok = ok && kn_renderer_create(&job->renderer, job->gpu, job->scene, &renderer, error);
+    ok = ok && (!params->segmenter || kn_segmenter_create(&job->segmenter, job->gpu, params->segmenter, error));
     if (ok) kn_rig_neighbours(&job->rig, job->neighbours);
     for (int c = 0; ok && c < job->rig.camera_count; c++) ok = open_view(job, c, error);
     ok = ok && measure_clip(job, error);

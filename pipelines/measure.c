@@ -196,6 +196,43 @@ bool kn_measure_colours(kn_measure *m, const kn_view_facts *view, int camera, co
     return ok;
 }
 
+/* --- classes -------------------------------------------------------------------------------------------------------------- */
+
+/* The groups of shaders/scene/shade.glsl's class_code. */
+kn_segment kn_segment_of(kn_semantic semantic) {
+    switch (semantic) {
+    case KN_SEMANTIC_SKY: return KN_SEGMENT_SKY;
+    case KN_SEMANTIC_ROAD:
+    case KN_SEMANTIC_LANE_MARK: return KN_SEGMENT_ROAD;
+    case KN_SEMANTIC_TERRAIN:
+    case KN_SEMANTIC_VEGETATION: return KN_SEGMENT_NATURE;
+    default: return semantic >= KN_SEMANTIC_CAR && semantic <= KN_SEMANTIC_PEDESTRIAN ? KN_SEGMENT_ROAD_USER : KN_SEGMENT_BUILT;
+    }
+}
+
+void kn_measure_classes(kn_measure *m, const kn_view_facts *view, const uint8_t *found) {
+    size_t count = (size_t)view->camera->width * (size_t)view->camera->height;
+    for (size_t i = 0; i < count; i++)
+        if (found[i] < KN_SEGMENT_COUNT) m->confusion[kn_segment_of((kn_semantic)view->semantic[i])][found[i]]++;
+}
+
+/* Mean intersection over union of the classes that the scene shows; NAN when there is none. */
+static double mean_iou(const kn_measure *m) {
+    double sum = 0;
+    int classes = 0;
+    for (int k = 0; k < KN_SEGMENT_COUNT; k++) {
+        uint64_t is = 0, found = 0;
+        for (int i = 0; i < KN_SEGMENT_COUNT; i++) {
+            is += m->confusion[k][i];
+            found += m->confusion[i][k];
+        }
+        if (is == 0) continue;
+        sum += (double)m->confusion[k][k] / (double)(is + found - m->confusion[k][k]);
+        classes++;
+    }
+    return classes ? sum / classes : NAN;
+}
+
 /* --- detail and the whole ------------------------------------------------------------------------------------------------- */
 
 static double brightness(const uint8_t *p) { return (.2126 * p[0] + .7152 * p[1] + .0722 * p[2]) / 255; }
@@ -210,6 +247,17 @@ void kn_measure_detail(kn_measure *m, const kn_camera *camera, const uint8_t *rg
         }
 }
 
+/* The median of the Sampson errors, within its bin by the ranks there; NAN without matches. */
+static double sampson_median(const kn_measure *m) {
+    double rank = (double)m->matches / 2, before = 0;
+    for (int i = 0; i < KN_SAMPSON_BINS; i++) {
+        double here = (double)m->sampson[i];
+        if (here > 0 && before + here >= rank) return (i + (rank - before) / here) * KN_SAMPSON_BIN;
+        before += here;
+    }
+    return NAN;
+}
+
 static double ratio(double sum, uint64_t count) { return count ? sum / (double)count : NAN; }
 
 kn_drive_score kn_measure_score(const kn_measure *m) {
@@ -217,6 +265,12 @@ kn_drive_score kn_measure_score(const kn_measure *m) {
                             .overlap_correlation = ratio(m->overlap_correlation_sum, m->overlap_pairs),
                             .overlap_error = sqrt(ratio(m->overlap_square_sum, m->overlap_points)), .overlap_points = (size_t)m->overlap_points,
                             .detail = ratio(m->detail_sum, m->detail_pixels)};
+    uint64_t close = 0;
+    for (int i = 0; i < (int)(3 / KN_SAMPSON_BIN); i++) close += m->sampson[i];
+    score.sampson = sampson_median(m);
+    score.sampson_share = ratio((double)close, m->matches);
+    score.matches = (size_t)m->matches;
+    score.mean_iou = mean_iou(m);
     double square = 0, frames = 0;
     for (size_t i = 0; i < m->track_count; i++) {
         const kn_colour_track *t = &m->tracks[i];

@@ -152,6 +152,8 @@ def train(args):
         optimizer.step()
         step += 1
         mean = loss.item() if mean is None else .98 * mean + .02 * loss.item()
+        if step % 500 == 0:
+            torch.save(model.state_dict(), f"{args.out}/segmenter.pt")
         if step % 50 == 0:
             print(f"{step} {used * args.minutes:.1f} min loss {mean:.4f}", flush=True)
     torch.save(model.state_dict(), f"{args.out}/segmenter.pt")
