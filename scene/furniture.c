@@ -228,19 +228,14 @@ void kn_sign_draw(kn_build *b, kn_sign sign, double value, double height) {
     sign_face(b, sign, value, height, r);
 }
 
-static void signal_head(kn_build *b, double x, double y, double z, int state) {
-    static const double c[3][3] = {{.75, .03, .02}, {.80, .38, .02}, {.04, .65, .28}};
-    kn_build_use(b, kn_matter(.018, .02, .02, .5, KN_TEXTURE_PAINT, KN_SEMANTIC_TRAFFIC_LIGHT, .2));
+static kn_material signal_black(void) { return kn_matter(.018, .02, .02, .5, KN_TEXTURE_PAINT, KN_SEMANTIC_TRAFFIC_LIGHT, .2); }
+
+static void signal_head(kn_build *b, double x, double y, double z) {
+    kn_build_use(b, signal_black());
     kn_build_soft_box(b, kn_v3(x - .12, y - .17, z - .5), kn_v3(x + .12, y + .17, z + .5), .03);
     kn_build_box(b, kn_v3(x - .122, y - .28, z - .62), kn_v3(x - .118, y + .28, z + .62), KN_BOX_BACK | KN_BOX_FRONT); /* backing board */
     for (int i = 0; i < 3; i++) {
-        double lz = z + .32 * (1 - i), d = i == state ? 1 : .10;
-        kn_material lens = i == state
-                               ? kn_lamp_matter(c[i][0], c[i][1], c[i][2], KN_EMITTER_ALWAYS, 3, KN_SEMANTIC_TRAFFIC_LIGHT)
-                               : kn_matter(c[i][0] * d, c[i][1] * d, c[i][2] * d, .2, KN_TEXTURE_FLAT, KN_SEMANTIC_TRAFFIC_LIGHT, .2);
-        kn_build_use(b, lens);
-        kn_build_cylinder(b, kn_v3(x - .12, y, lz), kn_v3(x - .14, y, lz), .115, .10, 12, 2);
-        kn_build_use(b, kn_matter(.018, .02, .02, .5, KN_TEXTURE_PAINT, KN_SEMANTIC_TRAFFIC_LIGHT, .2));
+        double lz = z + .32 * (1 - i);
         for (int k = 0; k < 5; k++) { /* visor */
             double a0 = M_PI * k / 5., a1 = M_PI * (k + 1) / 5.;
             kn_build_quad(b, kn_v3(x - .12, y + .13 * cos(a0), lz + .13 * sin(a0)), kn_v3(x - .12, y + .13 * cos(a1), lz + .13 * sin(a1)),
@@ -249,16 +244,35 @@ static void signal_head(kn_build *b, double x, double y, double z, int state) {
     }
 }
 
-void kn_traffic_light_draw(kn_build *b, int state, double height, double arm) {
+static void signal_lenses(kn_build *b, double x, double y, double z) {
+    static const double c[3][3] = {{.75, .03, .02}, {.80, .38, .02}, {.04, .65, .28}};
+    static const kn_emitter emitters[3] = {KN_EMITTER_TAIL, KN_EMITTER_REVERSE, KN_EMITTER_BRAKE};
+    for (int i = 0; i < 3; i++) {
+        kn_material lens = kn_lamp_matter(c[i][0], c[i][1], c[i][2], emitters[i], 3, KN_SEMANTIC_TRAFFIC_LIGHT);
+        for (int k = 0; k < 3; k++)
+            lens.color[k] *= .12f; /* dark glass when off */
+        kn_build_use(b, lens);
+        double lz = z + .32 * (1 - i);
+        kn_build_cylinder(b, kn_v3(x - .12, y, lz), kn_v3(x - .14, y, lz), .115, .10, 12, 2);
+    }
+}
+
+void kn_traffic_light_draw(kn_build *b, double height, double arm) {
     kn_build_use(b, pole_matter());
     double top = arm > 0 ? 6.0 : height + .4;
     kn_build_cylinder(b, kn_v3(0, 0, -.3), kn_v3(0, 0, top), .075, .06, 9, 2);
-    signal_head(b, -.16, 0, height - .3, state);
+    signal_head(b, -.16, 0, height - .3);
     if (arm > 0) {
         kn_build_use(b, pole_matter());
         kn_build_cylinder(b, kn_v3(0, 0, 5.85), kn_v3(0, -arm, 6.0), .055, .04, 8, 2);
-        signal_head(b, -.1, -arm + .2, 5.75, state);
+        signal_head(b, -.1, -arm + .2, 5.75);
     }
+}
+
+void kn_traffic_lenses_draw(kn_build *b, double height, double arm) {
+    signal_lenses(b, -.16, 0, height - .3);
+    if (arm > 0)
+        signal_lenses(b, -.1, -arm + .2, 5.75);
 }
 
 void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {

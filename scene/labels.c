@@ -72,7 +72,7 @@ size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t
     for (size_t a = 1; a < timeline->actor_count; a++) {
         const kn_actor *actor = &timeline->actors[a];
         const kn_actor_state *state = state_at(timeline, frame, a);
-        if (!state->present)
+        if (!state->present || actor->is_signal)
             continue;
         if (count < capacity) {
             kn_box *box = &boxes[count];

@@ -42,8 +42,10 @@ void kn_power_box_draw(kn_build *build, uint64_t seed);
 typedef enum kn_sign { KN_SIGN_LIMIT, KN_SIGN_YIELD, KN_SIGN_STOP, KN_SIGN_PRIORITY, KN_SIGN_PROHIBIT, KN_SIGN_WARNING, KN_SIGN_INFO, KN_SIGN_PARKING, KN_SIGN_CROSSING } kn_sign;
 /* A sign on its pole, facing -x; value: the number of a speed limit. */
 void kn_sign_draw(kn_build *build, kn_sign sign, double value, double height);
-/* Traffic light facing -x: state 0 red, 1 amber, 2 green; arm > 0: mast over the road towards -y. */
-void kn_traffic_light_draw(kn_build *build, int state, double height, double arm);
+/* Traffic light facing -x, without its lenses; arm > 0: mast over the road towards -y. */
+void kn_traffic_light_draw(kn_build *build, double height, double arm);
+/* Its lenses: red is switched by KN_LAMP_TAIL, amber by KN_LAMP_REVERSE, green by KN_LAMP_BRAKE. */
+void kn_traffic_lenses_draw(kn_build *build, double height, double arm);
 /* Gantry over y in [-half, half], blue panels facing -x. */
 void kn_gantry_draw(kn_build *build, double half, double clearance, uint64_t seed);
 

@@ -134,6 +134,7 @@ typedef struct kn_road_network {
     size_t road_count;
     kn_junction *junctions;
     size_t junction_count;
+    struct kn_signals *signals; /* signals.h; NULL: not planned yet */
     kn_arena arena; /* owns every array and string above */
 } kn_road_network;
 

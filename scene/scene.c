@@ -1,6 +1,7 @@
 /* Scenes: load, override, play, build the world. */
 #include "scene/scene.h"
 
+#include "base/random.h"
 #include "scene/labels_map.h"
 #include "scene/scene_load.h"
 
@@ -48,6 +49,36 @@ void kn_loaded_finish(kn_loaded *loaded) {
     *loaded = (kn_loaded){0};
 }
 
+/* Where the ego starts and how fast, as the file says (not as overrides do). */
+static bool ego_start(kn_loaded *loaded, kn_walker *walker, double *speed) {
+    const kn_sim *sim = kn_loaded_sim(loaded);
+    *speed = sim->actors[0].speed;
+    *walker = sim->actors[0].walker;
+    bool found = loaded->is_json && sim->actors[0].on_lane;
+    for (size_t i = 0; !loaded->is_json && i < loaded->scenario.init_count; i++) {
+        const kn_action *a = &loaded->scenario.init[i];
+        kn_placement place;
+        if (a->actor == 0 && a->kind == KN_ACTION_SPEED && a->absolute)
+            *speed = a->value;
+        bool still = a->position.kind == KN_POSITION_LANE || a->position.kind == KN_POSITION_ROAD || a->position.kind == KN_POSITION_WORLD;
+        if (a->actor == 0 && a->kind == KN_ACTION_TELEPORT && still && kn_position_resolve(sim, &a->position, 0, &place) && place.on_lane) {
+            *walker = place.walker;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static bool plan_signals(kn_loaded *loaded, kn_error *error) {
+    kn_sim *sim = kn_loaded_sim(loaded);
+    kn_road_network *network = loaded->is_json ? &loaded->json.network : &loaded->scenario.network;
+    kn_walker walker;
+    double speed;
+    bool found = ego_start(loaded, &walker, &speed);
+    uint64_t seed = loaded->params.seed ^ (loaded->is_json ? kn_hash64(loaded->json.seed) : 0);
+    return kn_signals_plan(network, seed, found ? &walker : NULL, sim->actors[0].turn, fabs(speed), sim->actors[0].speed_mode != KN_SPEED_DRIVER, error);
+}
+
 bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params, kn_report *report, kn_error *error) {
     *loaded = (kn_loaded){.params = *params, .is_json = ends_with(path, ".json")};
     if (!loaded->is_json && !ends_with(path, ".xosc"))
@@ -60,6 +91,10 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
     }
     kn_sim *sim = kn_loaded_sim(loaded);
     sim->network = loaded->is_json ? &loaded->json.network : &loaded->scenario.network;
+    if (!plan_signals(loaded, error)) {
+        kn_loaded_finish(loaded);
+        return false;
+    }
     if (!loaded->is_json)
         sim->weather = kn_weather_default();
     else if (!loaded->params.frame_count && loaded->json.duration > 0 && params->frame_rate > 0)
@@ -132,7 +167,7 @@ bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *pa
         scene->network = *network;
         *network = (kn_road_network){0};
         ok = kn_world_build(&scene->world, &scene->network, &scene->timeline, params->seed, REACH, params->grow_surroundings, error) &&
-             kn_scene_build_map(scene, REACH, error);
+             kn_scene_add_signals(scene, error) && kn_scene_build_map(scene, REACH, error);
     }
     log_report(log, &report);
     kn_report_finish(&report);

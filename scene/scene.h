@@ -7,6 +7,9 @@
 #include "scene/timeline.h"
 #include "scene/world.h"
 
+/* The lenses of the world's traffic lights become actors of the timeline, lit as its signals say. */
+bool kn_scene_add_signals(kn_scene *scene, kn_error *error);
+
 struct kn_scene {
     kn_road_network network;
     kn_timeline timeline;

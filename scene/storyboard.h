@@ -5,6 +5,7 @@
 
 #include "kinora/scene.h"
 #include "scene/road_walk.h"
+#include "scene/signals.h"
 #include "scene/timeline.h"
 
 #define KN_SIM_STEP (1.0 / 120) /* seconds */
@@ -79,6 +80,9 @@ typedef struct kn_sim_actor {
     double gap, max_acceleration, max_deceleration, max_speed; /* DISTANCE */
     bool gap_is_time, gap_freespace, gap_continuous;
     double desired_speed, driver_acceleration; /* DRIVER */
+    int granted;          /* connecting road that it may drive through its junction; -1: none (DRIVER) */
+    double granted_until; /* odometer at which it has left it */
+    double waiting;       /* seconds that it has stood before a junction */
     double fixed_speed; /* >= 0: overrides every speed (--ego-speed) */
 
     bool offset_active;
@@ -109,6 +113,9 @@ typedef struct kn_sim {
     uint64_t step;
     kn_weather weather;
     bool stopped;         /* the scenario has ended */
+    struct kn_way_ahead *ways; /* [ways_capacity] scratch of kn_traffic_drive */
+    size_t ways_capacity;
+    int8_t *signal_set;   /* [network->signals->count] state that an action has set, -1: none; NULL: none at all */
 } kn_sim;
 
 /* Called at every step before anybody moves. */
@@ -117,8 +124,29 @@ typedef bool (*kn_sim_hook)(void *user, kn_sim *sim, kn_error *error);
 kn_sim_actor *kn_sim_add(kn_sim *sim, kn_error *error);
 void kn_sim_finish(kn_sim *sim);
 
+/* Work memory for as many actors as there are now; before the first step. */
+bool kn_sim_prepare(kn_sim *sim, kn_error *error);
+
 /* Moves everybody by one step. */
 void kn_sim_step(kn_sim *sim);
+
+/* What lies ahead of somebody on a lane up to and through the next junction. */
+typedef struct kn_way_ahead {
+    int junction, road;    /* the junction and its connecting road; -1: none near */
+    int from, from_direction; /* the road that leads into it */
+    bool inside;           /* its origin is in the junction */
+    double entry, exit;    /* metres from its front to the junction, and from its origin to the junction's far end */
+    double turn;           /* heading change over the junction, left positive */
+    double heading;        /* in which it enters */
+    bool held;             /* a light holds it back */
+    double light;          /* metres from its front to the red light that it has to stop at; INFINITY: none */
+    int rank;              /* by signs: 0 gives way, 1 nothing, 2 has priority */
+} kn_way_ahead;
+/* Right of way (traffic_rules.c): looks at everybody's way ahead and grants drivers their junctions. ways[actor_count] */
+void kn_traffic_rules(kn_sim *sim, kn_way_ahead *ways, double dt);
+/* Metres from an actor's front to where it may have to stop: a red light, the line of a junction without lights. */
+double kn_traffic_line(const kn_sim *sim, const kn_sim_actor *actor);
+kn_signal_state kn_sim_signal(const kn_sim *sim, size_t index);
 
 /* The speed at which an actor on a lane can take what lies ahead of it without braking hard. */
 double kn_traffic_comfortable_speed(const kn_sim *sim, const kn_sim_actor *actor);

@@ -42,13 +42,14 @@ kn_sim_actor *kn_sim_add(kn_sim *sim, kn_error *error) {
     if (!kn_grow(&sim->actors, &sim->actor_capacity, sim->actor_count + 1, sizeof *sim->actors, error))
         return NULL;
     kn_sim_actor *actor = &sim->actors[sim->actor_count++];
-    *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1};
+    *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1, .granted = -1};
     actor->walker.road = -1;
     return actor;
 }
 
 void kn_sim_finish(kn_sim *sim) {
     kn_free(sim->actors);
+    kn_free(sim->ways);
     *sim = (kn_sim){0};
 }
 
@@ -336,6 +337,10 @@ static void move_actor(kn_sim *sim, kn_sim_actor *actor, double dt) {
     double radius = actor->look.kind == KN_ACTOR_TRUCK || actor->look.kind == KN_ACTOR_BUS ? 0.5 : 0.33;
     actor->wheel_angle += actor->speed * dt / radius;
     actor->standstill = fabs(actor->speed) < 1e-3 ? actor->standstill + dt : 0;
+}
+
+bool kn_sim_prepare(kn_sim *sim, kn_error *error) {
+    return kn_grow(&sim->ways, &sim->ways_capacity, sim->actor_count, sizeof *sim->ways, error);
 }
 
 void kn_sim_step(kn_sim *sim) {

@@ -9,6 +9,7 @@ static const double MAX_SECONDS = 120; /* of a scenario that never stops by itse
 void kn_timeline_finish(kn_timeline *timeline) {
     kn_free(timeline->actors);
     kn_free(timeline->states);
+    kn_free(timeline->signals);
     *timeline = (kn_timeline){0};
 }
 
@@ -89,7 +90,7 @@ typedef struct recorder {
     kn_actor_state *before; /* [actor_count] at the step before */
     unsigned *forced;       /* [frames][actor_count] on | off << 16 */
     size_t *who;            /* [actor_count] index in the simulation */
-    size_t state_capacity, forced_capacity;
+    size_t state_capacity, forced_capacity, signal_capacity;
 } recorder;
 
 static bool record_frame(recorder *r, double f, kn_error *error) {
@@ -106,6 +107,10 @@ static bool record_frame(recorder *r, double f, kn_error *error) {
         t->states[t->frame_count * n + a] = mix_states(&r->before[a], &now, f);
         r->forced[t->frame_count * n + a] = actor->lamps_forced_on | actor->lamps_forced_off << 16;
     }
+    if (t->signal_count && !kn_grow(&t->signals, &r->signal_capacity, (t->frame_count + 1) * t->signal_count, 1, error))
+        return false;
+    for (size_t i = 0; i < t->signal_count; i++)
+        t->signals[t->frame_count * t->signal_count + i] = (uint8_t)kn_sim_signal(r->sim, i);
     t->frame_count++;
     return true;
 }
@@ -161,7 +166,8 @@ bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_par
     r.before = kn_alloc(sim->actor_count, sizeof *r.before, error);
     timeline->actors = kn_alloc(sim->actor_count, sizeof *timeline->actors, error);
     r.who = kn_alloc(sim->actor_count, sizeof *r.who, error);
-    bool ok = r.before && timeline->actors && r.who;
+    timeline->signal_count = sim->network && sim->network->signals ? sim->network->signals->count : 0;
+    bool ok = r.before && timeline->actors && r.who && kn_sim_prepare(sim, error);
     for (size_t a = 0; ok && a < sim->actor_count; a++) {
         if (sim->actors[a].removed)
             continue;

@@ -16,6 +16,7 @@ typedef struct kn_actor {
     double color[3];         /* body colour, linear RGB 0..1 */
     uint64_t seed;           /* of its parametric model */
     bool is_ego, is_static;  /* static: parked or misc object that never moves */
+    bool is_signal;          /* the lenses of a traffic light: drawn like an actor, but nobody's label */
     int instance;            /* 1..65535, unique and stable; 0 is "no instance" */
 } kn_actor;
 
@@ -38,6 +39,8 @@ typedef struct kn_timeline {
     size_t frame_count, actor_count;
     kn_actor *actors;        /* [actor_count]; the ego is actors[0] */
     kn_actor_state *states;  /* [frame_count][actor_count] */
+    size_t signal_count;
+    uint8_t *signals;        /* [frame_count][signal_count] kn_signal_state of the network's lights */
     kn_weather weather;      /* at the start */
 } kn_timeline;
 

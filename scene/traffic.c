@@ -66,17 +66,19 @@ static double interaction(double gap, double speed, double other_speed) {
     return ratio * ratio;
 }
 
-static double drive(const kn_sim *sim, size_t index) {
+static double drive(const kn_sim *sim, size_t index, double line) {
     const kn_sim_actor *self = &sim->actors[index];
     outlook view;
     look_ahead(sim, self, &view);
     double target = fmax(fmin(self->desired_speed, view.curve_speed), 0.1), speed = self->speed;
     double free_part = speed <= target ? ACCELERATION * (1 - pow(speed / target, 4)) : -fmin(BRAKING, 1.2 * (speed - target));
     double strongest = view.dead_end ? interaction(view.end - (self->look.center[0] + self->look.length / 2), speed, 0) : 0;
+    if (line < INFINITY) /* stops with its front at a line: the usual jam distance would leave it too far behind */
+        strongest = fmax(strongest, interaction(fmax(line, -1) + JAM - 0.5, speed, 0));
     for (size_t i = 0; i < sim->actor_count; i++) {
         const kn_sim_actor *other = &sim->actors[i];
         kn_vec3 d = kn_vec3_sub(other->pose.translation, self->pose.translation);
-        if (i == index || !other->present || fabs(d.x) + fabs(d.y) > 250 || fabs(d.z) > 4)
+        if (i == index || !other->present || (other->tower >= 0 && kn_sim_coupled(sim, i, index)) || fabs(d.x) + fabs(d.y) > 250 || fabs(d.z) > 4)
             continue;
         double other_speed = 0, gap = gap_to(self, other, &view, &other_speed);
         if (gap < INFINITY)
@@ -89,13 +91,21 @@ double kn_traffic_comfortable_speed(const kn_sim *sim, const kn_sim_actor *actor
     outlook view;
     look_ahead(sim, actor, &view);
     double stop = view.dead_end ? sqrt(2 * 1.5 * fmax(view.end - actor->look.length, 0)) : INFINITY;
+    double line = kn_traffic_line(sim, actor);
+    stop = fmin(stop, line < INFINITY ? sqrt(2 * 2.0 * fmax(line, 0)) : INFINITY);
     return fmin(actor->speed, fmin(view.curve_speed, stop));
 }
 
 void kn_traffic_drive(kn_sim *sim) {
+    bool drivers = false;
+    for (size_t i = 0; i < sim->actor_count; i++)
+        drivers |= sim->actors[i].present && sim->actors[i].speed_mode == KN_SPEED_DRIVER;
+    if (!drivers || sim->ways_capacity < sim->actor_count)
+        return;
+    kn_traffic_rules(sim, sim->ways, 4 * KN_SIM_STEP);
     for (size_t i = 0; i < sim->actor_count; i++) {
         kn_sim_actor *actor = &sim->actors[i];
         if (actor->present && actor->speed_mode == KN_SPEED_DRIVER && actor->on_lane && actor->fixed_speed < 0)
-            actor->driver_acceleration = drive(sim, i);
+            actor->driver_acceleration = drive(sim, i, sim->ways[i].light);
     }
 }

@@ -44,6 +44,8 @@ static bool rehearse(populator *p, size_t *guilty) {
     double end = clip_end(p);
     *guilty = SIZE_MAX;
     restore(p);
+    if (!kn_sim_prepare(sim, p->error))
+        return false;
     p->way_count = 0;
     while (sim->time < end && !(sim->stopped && !p->params->frame_count)) {
         if (p->plan->hook && !p->plan->hook(p->plan->user, sim, p->error))
@@ -145,10 +147,11 @@ static bool draw_place(populator *p, kn_sim_actor *actor) {
 
 /* Somebody new at `index`; false when there is no place for him. */
 static bool place(populator *p, size_t index) {
+    p->sim->time = 0; /* lights are looked at */
     for (int attempt = 0; attempt < 60; attempt++) {
         kn_sim_actor *actor = &p->start[index];
         uint64_t seed = kn_rng_next(&p->rng);
-        *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1};
+        *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1, .granted = -1};
         snprintf(actor->look.name, sizeof actor->look.name, "traffic_%zu", index - p->fixed + 1);
         const kn_vec2 c = p->way[0];
         kn_road_position at = kn_road_locate(p->sim->network, c.x, c.y, 10);

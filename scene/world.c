@@ -65,5 +65,6 @@ void kn_world_finish(kn_world *world) {
     kn_free(world->materials);
     kn_free(world->lights);
     kn_free(world->instances);
+    kn_free(world->signals);
     memset(world, 0, sizeof *world);
 }

@@ -89,9 +89,19 @@ typedef struct kn_world {
     kn_actor_model *models;       /* [timeline.actor_count]; the ego's own is empty (its cameras sit on it) */
     size_t model_count;
     uint16_t next_instance;       /* static instances (buildings, poles, parked cars) continue the actors' numbers */
+    struct kn_signal_place *signals; /* [signal_count] traffic lights whose lenses switch */
+    size_t signal_count, signal_capacity;
     struct kn_static_instance *instances; /* [instance_count], for 3D boxes of parked cars, cones, barriers */
     size_t instance_count, instance_capacity;
 } kn_world;
+
+/* A traffic light on its pole, as kn_traffic_light_draw draws it in `pose`. */
+typedef struct kn_signal_place {
+    kn_pose pose;
+    int signal;          /* in network->signals */
+    uint16_t instance;
+    double height, arm;
+} kn_signal_place;
 
 /* A labelled thing that never moves. */
 typedef struct kn_static_instance {

@@ -117,6 +117,8 @@ double kn_world_detail(const kn_world_builder *w, double x, double y);
 /* Is there room in the budget of triangles for `count` more? */
 bool kn_world_budget(const kn_world_builder *w, size_t count);
 void kn_world_light(kn_world_builder *w, const kn_light *light);
+/* A traffic light at draw.pose for those who move in `direction` on a road; object: index in the road's objects, -1: grown. */
+void kn_world_signal(kn_world_builder *w, int road, int direction, int object, double height, double arm);
 /* Draws a tree on the land at (x, y) with its own clearance check; false when there was no room. */
 bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance, uint64_t seed);
 /* A parked road user as static, labelled geometry. */

@@ -1,5 +1,6 @@
 /* Objects and signals that the OpenDRIVE file itself places. */
 #include "scene/props.h"
+#include "scene/signals.h"
 #include "scene/world_build.h"
 
 #include <string.h>
@@ -180,13 +181,10 @@ static void draw_signal(kn_world_builder *w, const kn_road *road, const kn_road_
     kn_vec3 ground = frame.position;
     w->draw.pose = kn_pose_from_euler(ground, heading, 0, 0);
     w->draw.instance = kn_world_new_instance(w);
-    bool light =
-        o->dynamic || strcmp(o->type, "1000001") == 0 || named(o, "traffic light") || named(o, "trafficlight") || named(o, "signal_");
     double height = kn_clamp(or_else(o->z_offset, 2.4) + or_else(o->height, .6) / 2, 1.5, 6.5);
-    int green = kn_hash64(w->seed ^ 0x51u) & 1; /* green along one axis, red across it */
-    if (light)
-        kn_traffic_light_draw(&w->draw, (fabs(cos(heading - w->heading)) > .7) == green ? 2 : 0, fmin(height + .6, 3.2),
-                              seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
+    if (kn_object_is_light(o))
+        kn_world_signal(w, (int)(road - w->network->roads), o->orientation < 0 ? -1 : 1, (int)(o - road->objects), fmin(height + .6, 3.2),
+                        seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
     else
         kn_sign_draw(&w->draw, sign_of(o), o->value > 0 ? o->value : 50, fmin(height, 3.5));
     w->draw.pose = kn_pose_identity();

@@ -1,6 +1,7 @@
 /* Placing things beside roads: poses, room, level of detail, parked cars. */
 #include "scene/models.h"
 #include "scene/props.h"
+#include "scene/signals.h"
 #include "scene/world_build.h"
 
 enum { TRIANGLE_BUDGET = 400000 };
@@ -48,6 +49,22 @@ void kn_world_light(kn_world_builder *w, const kn_light *light) {
         w->draw.failed = true;
     else
         world->lights[world->light_count++] = *light;
+}
+
+void kn_world_signal(kn_world_builder *w, int road, int direction, int object, double height, double arm) {
+    kn_world *world = w->world;
+    const kn_signals *signals = w->network->signals;
+    kn_traffic_light_draw(&w->draw, height, arm);
+    for (size_t i = 0; signals && i < signals->count; i++) {
+        const kn_signal *s = &signals->list[i];
+        if (s->road != road || s->direction != direction || s->object != object)
+            continue;
+        if (w->draw.failed || !kn_grow(&world->signals, &world->signal_capacity, world->signal_count + 1, sizeof *world->signals, w->draw.error))
+            w->draw.failed = true;
+        else
+            world->signals[world->signal_count++] = (kn_signal_place){w->draw.pose, (int)i, w->draw.instance, height, arm};
+        return;
+    }
 }
 
 bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance, uint64_t seed) {

@@ -286,7 +286,7 @@ static void street_end(kn_world_builder *w, int index, bool at_end, int arms) {
     w->draw.instance = kn_world_new_instance(w);
     bool along = fabs(cos(travel - w->heading)) > .7;
     if (lights)
-        kn_traffic_light_draw(&w->draw, along ? 2 : 0, 3.0, 0);
+        kn_world_signal(w, index, at_end ? 1 : -1, -1, 3.0, 0);
     else
         kn_sign_draw(&w->draw, along ? KN_SIGN_PRIORITY : KN_SIGN_YIELD, 0, 2.5);
     w->draw.pose = kn_pose_identity();

@@ -1,0 +1,118 @@
+/* Populated traffic: lawful, apart from each other, on its lanes; traffic lights. */
+#include "scene/scene_load.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct played {
+    kn_loaded loaded;
+    kn_timeline timeline;
+} played;
+
+/* A generated scene with `traffic` vehicles, 10 s at 12 frames/s. */
+static void play(played *p, const char *kind, int seed, int traffic) {
+    char text[200], path[] = "/tmp/kinora-traffic-XXXXXX.json";
+    int file = mkstemps(path, 5);
+    cr_assert(file >= 0);
+    int n = snprintf(text, sizeof text, "{\"generate\": {\"kind\": \"%s\", \"seed\": %d}}", kind, seed);
+    cr_assert_eq(write(file, text, (size_t)n), n);
+    close(file);
+    kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
+    params.frame_count = 120;
+    params.traffic = traffic;
+    kn_error error = {0};
+    cr_assert(kn_load(&p->loaded, path, &params, NULL, &error), "%s", error.message);
+    cr_assert(kn_loaded_record(&p->loaded, &p->timeline, NULL, &error), "%s", error.message);
+    unlink(path);
+}
+
+static void end(played *p) {
+    kn_timeline_finish(&p->timeline);
+    kn_loaded_finish(&p->loaded);
+}
+
+static const kn_actor_state *at(const kn_timeline *t, size_t frame, size_t actor) {
+    return &t->states[frame * t->actor_count + actor];
+}
+
+static void expect_apart(const played *p, const char *what) {
+    const kn_timeline *t = &p->timeline;
+    for (size_t f = 0; f < t->frame_count; f++)
+        for (size_t a = 0; a < t->actor_count; a++)
+            for (size_t b = a + 1; b < t->actor_count; b++)
+                cr_assert_not(kn_boxes_overlap(&t->actors[a], &at(t, f, a)->pose, &t->actors[b], &at(t, f, b)->pose, 0), "%s: %s and %s at frame %zu", what,
+                              t->actors[a].name, t->actors[b].name, f);
+}
+
+static void expect_on_lanes(const played *p, const char *what) {
+    const kn_timeline *t = &p->timeline;
+    const kn_road_network *network = kn_loaded_sim((kn_loaded *)&p->loaded)->network;
+    for (size_t a = 1; a < t->actor_count; a++)
+        for (size_t f = 0; f < t->frame_count; f += 3) {
+            kn_vec3 c = at(t, f, a)->pose.translation;
+            kn_road_position place = kn_road_locate(network, c.x, c.y, 0.1);
+            cr_assert_geq(place.road, 0, "%s: %s at frame %zu", what, t->actors[a].name, f);
+            const kn_road *road = &network->roads[place.road];
+            const kn_lane *lane = kn_section_lane(kn_road_section(road, place.s), place.lane);
+            cr_assert(lane && kn_lane_is_drivable(lane->type), "%s: %s at frame %zu", what, t->actors[a].name, f);
+            double change = at(t, f, a)->acceleration;
+            cr_assert(change > -8 && change < 4, "%s: %s brakes with %g", what, t->actors[a].name, change);
+        }
+}
+
+/* Nobody's front passes a red light. Returns how many waited for one. */
+static int expect_lights_obeyed(const played *p, const char *what) {
+    const kn_timeline *t = &p->timeline;
+    const kn_road_network *network = kn_loaded_sim((kn_loaded *)&p->loaded)->network;
+    int waits = 0;
+    for (size_t i = 0; i < t->signal_count; i++) {
+        const kn_signal *signal = &network->signals->list[i];
+        const kn_road *road = &network->roads[signal->road];
+        for (size_t a = 0; a < t->actor_count; a++)
+            for (size_t f = 1; f < t->frame_count; f++) {
+                const kn_actor *look = &t->actors[a];
+                double s[2], front = look->center[0] + look->length / 2;
+                bool valid = look->kind < KN_ACTOR_PEDESTRIAN;
+                for (int k = 0; k < 2 && valid; k++) {
+                    kn_vec3 c = kn_pose_point(&at(t, f - 1 + (size_t)k, a)->pose, (kn_vec3){front, 0, 0});
+                    kn_road_position place = kn_road_locate(network, c.x, c.y, 0.1);
+                    const kn_road_frame frame = kn_road_at(road, place.s, 0);
+                    double facing = cos(frame.heading - atan2(at(t, f, a)->pose.rotation[1][0], at(t, f, a)->pose.rotation[0][0])) * signal->direction;
+                    valid = place.road == signal->road && facing > 0.7;
+                    s[k] = place.s;
+                }
+                if (!valid)
+                    continue;
+                bool red = t->signals[(f >= 6 ? f - 6 : 0) * t->signal_count + i] == KN_SIGNAL_RED && t->signals[(f - 1) * t->signal_count + i] == KN_SIGNAL_RED && t->signals[f * t->signal_count + i] == KN_SIGNAL_RED;
+                bool passes = (s[0] - signal->s) * signal->direction < 0 && (s[1] - signal->s) * signal->direction >= 0;
+                cr_assert_not(red && passes, "%s: %s passes a red light at frame %zu", what, look->name, f);
+                waits += red && f == 119 && at(t, f, a)->speed < 0.5 && fabs(s[1] - signal->s) < 12;
+            }
+    }
+    return waits;
+}
+
+Test(scene_traffic, lawful) {
+    static const char *const kinds[] = {"junction", "town", "motorway", "rural"};
+    int waits = 0, kept = 0, asked = 0, lights = 0;
+    for (int k = 0; k < 4; k++)
+        for (int seed = 1; seed <= (k < 2 ? 4 : 1); seed++)
+            for (int n = seed % 2 ? 30 : 12, once = 1; once; once = 0) {
+                char what[60];
+                played p;
+                snprintf(what, sizeof what, "%s %d with %d", kinds[k], seed, n);
+                play(&p, kinds[k], seed, n);
+                kept += (int)p.timeline.actor_count - 1;
+                asked += n;
+                lights += p.timeline.signal_count > 0;
+                expect_apart(&p, what);
+                expect_on_lanes(&p, what);
+                waits += expect_lights_obeyed(&p, what);
+                end(&p);
+            }
+    cr_assert_gt(kept, asked * 6 / 10, "%d of %d vehicles found a place", kept, asked);
+    cr_assert_gt(lights, 4);
+    cr_assert_gt(waits, 2, "%d vehicles wait at red lights", waits);
+}
