@@ -62,6 +62,26 @@ static void conv_cases(bool portable)
 Test(nn_matrix, conv) { conv_cases(false); }
 Test(nn_matrix, conv_portable) { conv_cases(true); }
 
+/* The same layers through Winograd's form: partial tiles, panels in chunks, bands, all epilogues, a resized view. */
+Test(nn_matrix, winograd)
+{
+    fixture f;
+    fixture_init(&f, false);
+    kn_graph_choose_winograd(f.graph, 1);
+    extras all = { true, true, true, false }, bias = { .bias = true };
+    oracle_conv s = { .n = 2, .in = 20, .h = 13, .w = 17, .out = 70, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 };
+    check_conv(&f, s, all, 40);
+    s.in = 5, s.out = 130, s.h = 6, s.w = 3, s.n = 3, s.activation = KN_ACTIVATION_SILU;
+    check_conv(&f, s, bias, 41);
+    check_conv(&f, (oracle_conv){ .n = 2, .in = 12, .h = 7, .w = 13, .out = 68, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .view_h = 14, .view_w = 25 }, bias, 42);
+    check_conv(&f, (oracle_conv){ .n = 1, .in = 1100, .h = 4, .w = 5, .out = 320, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 }, (extras){ true, false, true, true }, 43);
+    kn_graph_set_binding_limit(f.graph, 1200000); /* bands of tiles */
+    check_conv(&f, (oracle_conv){ .n = 2, .in = 36, .h = 25, .w = 30, .out = 80, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 }, all, 44);
+    kn_graph_set_binding_limit(f.graph, 2500000); /* an output that is bound in bands of rows */
+    check_conv(&f, (oracle_conv){ .n = 2, .in = 4, .h = 50, .w = 48, .out = 160, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 }, all, 45);
+    fixture_finish(&f);
+}
+
 /* A binding limit of a few members makes the layer run in several launches. */
 static void split_cases(bool portable)
 {
