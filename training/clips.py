@@ -24,14 +24,15 @@ class Clips:
     def captions(self):
         return [metadata["caption"] for _, metadata, _ in self.files]
 
-    def get(self, ids, crop=None, generator=random):
-        """ids: (file, sample) pairs -> control [N, 16, h, w] in the ranges of the contract, target [N, 3, h, w] in -1..1."""
+    def get(self, ids, crop=None, generator=random, together=False):
+        """ids: (file, sample) pairs; `together`: the same crop for all -> control [N, 16, h, w] in the ranges of the contract, target [N, 3, h, w] in -1..1."""
         controls, targets, captions = [], [], []
         for file, i in ids:
             arrays, metadata, _ = self.files[file]
             height, width = arrays["beauty"].shape[2:]
             h, w = crop or (height, width)
-            y, x = generator.randint(0, (height - h) // 8) * 8, generator.randint(0, (width - w) // 8) * 8
+            if not together or not controls:
+                y, x = generator.randint(0, (height - h) // 8) * 8, generator.randint(0, (width - w) // 8) * 8
             controls.append(torch.from_numpy(np.array(arrays["control"][i, :, y:y + h, x:x + w])))
             targets.append(torch.from_numpy(np.array(arrays["beauty"][i, :, y:y + h, x:x + w])))
             captions.append(metadata["caption"])

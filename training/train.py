@@ -59,18 +59,24 @@ def batch(args, clips, tokenizer, starts):
         large = random.random() < .25
         ids = random.sample(clips.index, args.batch // 2 if large else args.batch)
         control, target, captions = clips.get(ids, (2 * args.crop[0], args.crop[1]) if large else args.crop)
-    else:
+        extra = {}
+    elif random.random() < .6:  # the motion modules: one camera over consecutive frames
+        (file, start), camera = random.choice(starts), random.randrange(6)
+        ids = [(file, (start + f) * 6 + camera) for f in range(args.frames)]
+        control, target, captions = clips.get(ids, args.crop, together=True)
+        extra = {"frames": args.frames}
+    else:  # attention between neighbouring cameras: all of one frame
         file, start = random.choice(starts)
-        ids = [(file, i) for i in range(start * 6, (start + args.frames) * 6)]
+        ids = [(file, start * 6 + i) for i in range(6)]
         control, target, captions = clips.get(ids)
-    keep = random.random
+        extra = {"neighbours": nano.NEIGHBOURS}
     if args.stage == "base":
-        captions = [c if keep() > .1 else "" for c in captions]
+        captions = [c if random.random() > .1 else "" for c in captions]
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
-    return control, F.pixel_unshuffle(target, 4), tokens
+    return control, F.pixel_unshuffle(target, 4), tokens, extra
 
 
-def loss_of(args, model, control, x0, tokens):
+def loss_of(args, model, control, x0, tokens, extra):
     n = x0.shape[0]
     t = sample_times(n) if args.stage == "base" else sample_times(1).expand(n)
     noise = torch.randn(n, 3, *control.shape[2:])
@@ -81,7 +87,6 @@ def loss_of(args, model, control, x0, tokens):
     s = t[:, None, None, None]
     xt = ((1 - s) * x0 + s * source).to(memory_format=torch.channels_last)
     control = control.to(memory_format=torch.channels_last)
-    extra = {} if args.stage == "base" else {"frames": args.frames, "neighbours": nano.NEIGHBOURS}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         predicted = model(xt, t, tokens, control, **extra)
     error = (predicted.float() - x0).pow(2).mean((1, 2, 3))
@@ -119,7 +124,7 @@ def arguments():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, nargs=2, default=[112, 200], help="height and width in pixels")
-    parser.add_argument("--frames", type=int, default=2)
+    parser.add_argument("--frames", type=int, default=8, help="of a window for the motion modules")
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
