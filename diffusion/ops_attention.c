@@ -75,6 +75,20 @@ static int query_blocks(int head, int query_tokens, int lanes)
     return most;
 }
 
+/* The kernels of GPUs, by a plan of ops_variant.h; constants 6 and 7 are everyone's. */
+static void shape_planned(const kn_gpu_info *info, kn_launch *launch, const kn_attention_plan *plan)
+{
+    bool cooperative = plan->variant == KN_VARIANT_COOPERATIVE;
+    launch->kernel = cooperative ? KN_KERNEL_NN_ATTENTION_COOP : KN_KERNEL_NN_ATTENTION_TILED;
+    launch->local_size = (uint32_t)plan->threads;
+    launch->constants[5] = info->subgroup_size;
+    launch->constants[8] = KN_PLAN_KEYS;
+    launch->constants[9] = (uint32_t)plan->padded;
+    launch->constants[12] = info->matrix_m;
+    launch->constants[13] = info->matrix_n;
+    launch->constants[14] = info->matrix_k;
+}
+
 static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
                    kn_gpu_buffer *members, int first, int count, const kn_attention_params *params, kn_error *error)
 {
@@ -84,8 +98,11 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
     attention_push push = { q->w, k->w, q->stride / 4, out->stride / 4, first, score_scale(params->scale, head) };
     kn_launch launch = { .kernel = wide ? KN_KERNEL_NN_ATTENTION_WIDE : lanes ? KN_KERNEL_NN_ATTENTION : KN_KERNEL_NN_ATTENTION_PLAIN,
                          .label = "attention", .push = &push, .push_size = sizeof push };
+    const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
+    kn_attention_plan plan = kn_plan_attention(info, kn_graph_variant(graph), head, q->w, (int64_t)params->heads * count, kn_graph_half(graph));
+    bool planned = plan.variant != KN_VARIANT_PLAIN;
     launch.local_size = lanes ? (uint32_t)lanes : PLAIN_LOCAL_SIZE;
-    int tile = lanes ? blocks * lanes : PLAIN_LOCAL_SIZE;
+    int tile = planned ? plan.queries : lanes ? blocks * lanes : PLAIN_LOCAL_SIZE;
     launch.groups[0] = (uint32_t)((q->w + tile - 1) / tile);
     launch.groups[1] = (uint32_t)params->heads;
     launch.groups[2] = (uint32_t)count;
@@ -97,6 +114,7 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
         launch.groups[1] = (uint32_t)(params->heads * head / wide_part(head));
         launch.constants[6] = (uint32_t)wide_part(head) / 4;
     }
+    if (planned) shape_planned(info, &launch, &plan);
     launch.slices[0] = kn_tensor_members(q, first, count);
     launch.slices[1] = kn_tensor_members(k, 0, k->n);
     launch.slices[2] = kn_tensor_members(v, 0, v->n);

@@ -30,7 +30,8 @@ struct kn_graph {
     kn_work work[KN_WORK_LABELS];
     size_t work_count;
     int lanes;
-    bool storage_inputs, software;
+    bool storage_inputs, software, half;
+    kn_variant variant;
 };
 
 static size_t align_up(size_t size)
@@ -60,6 +61,7 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     if (!g->storage_inputs && info->max_texel_elements * 16 < g->binding_limit) g->binding_limit = info->max_texel_elements * 16;
     if (g->software && !g->storage_inputs && (info->subgroup_size == 8 || info->subgroup_size == 16))
         g->lanes = (int)info->subgroup_size;
+    g->variant = kn_variant_of(info);
     if (!kn_gpu_recorder_create(&g->recorder, gpu, error) ||
         !kn_gpu_buffer_create(&g->nothing, gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_DEVICE, error)) {
         kn_graph_destroy(&g);
@@ -115,11 +117,18 @@ void kn_graph_count(kn_graph *graph, const char *label, double flops)
     graph->work[i].flops += flops;
 }
 
-void kn_graph_force_portable(kn_graph *graph)
+void kn_graph_force_variant(kn_graph *graph, kn_variant variant)
 {
+    graph->variant = variant;
+    if (variant == KN_VARIANT_SUBGROUP) return;
     graph->lanes = 0;
     graph->storage_inputs = true;
 }
+
+void kn_graph_force_portable(kn_graph *graph) { kn_graph_force_variant(graph, KN_VARIANT_PLAIN); }
+kn_variant kn_graph_variant(const kn_graph *graph) { return graph->variant; }
+bool kn_graph_half(const kn_graph *graph) { return graph->half; }
+void kn_graph_note_half(kn_graph *graph) { graph->half = true; }
 
 bool kn_graph_run(kn_graph *graph, kn_error *error)
 {

@@ -3,10 +3,11 @@
 #define KN_DIFFUSION_OPS_INTERNAL_H
 
 #include "diffusion/ops.h"
+#include "diffusion/ops_variant.h"
 
 enum {
     KN_LAUNCH_SLOTS = 16,
-    KN_LAUNCH_CONSTANTS = 12,
+    KN_LAUNCH_CONSTANTS = 16,
     KN_STORAGE_SLOT = 8,        /* tensor.glsl: an input's storage binding lies this far behind its texel binding */
     KN_MAX_GROUPS = 65535,      /* what every Vulkan device allows per dimension */
     KN_ELEMENT_LANES = 64,      /* local size of element-wise kernels on hardware */

@@ -186,6 +186,30 @@ static void shape_plain(kn_launch *launch, const layer *l, uint32_t local_size)
     launch->groups[2] = 1;
 }
 
+/* The kernels of GPUs, by a plan of ops_variant.h. */
+static void shape_planned(const kn_graph *graph, kn_launch *launch, const layer *l, const kn_conv_plan *plan)
+{
+    const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
+    bool cooperative = plan->variant == KN_VARIANT_COOPERATIVE;
+    launch->kernel = cooperative ? KN_KERNEL_NN_CONV_COOP : KN_KERNEL_NN_CONV_TILED;
+    launch->local_size = (uint32_t)plan->threads;
+    launch->constants[4] = (uint32_t)plan->tile_rows;
+    launch->constants[5] = (uint32_t)l->weight->lanes;
+    launch->constants[6] = l->activation;
+    launch->constants[7] = cooperative ? info->subgroup_size : l->weight->half;
+    launch->constants[8] = (uint32_t)plan->panels;
+    launch->constants[9] = l->gated;
+    launch->constants[10] = (uint32_t)plan->depth;
+    launch->constants[11] = is_resized(&l->push);
+    launch->constants[12] = info->matrix_m;
+    launch->constants[13] = info->matrix_n;
+    launch->constants[14] = info->matrix_k;
+    launch->constants[15] = (uint32_t)plan->row_groups;
+    launch->groups[0] = (uint32_t)((l->push.rows + plan->tile_rows - 1) / plan->tile_rows);
+    launch->groups[1] = (uint32_t)(l->weight->panels / plan->panels);
+    launch->groups[2] = 1;
+}
+
 static bool fast_fits(const kn_graph *graph, const layer *l)
 {
     const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
@@ -198,7 +222,10 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
     int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
     bool fast = fast_fits(graph, l);
     int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : l->gated ? 2 : ROW_BLOCKS;
-    int tile_rows = fast ? row_blocks * lanes : PLAIN_TILE_ROWS;
+    kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_variant(graph), l->weight,
+                                     (int64_t)l->out->n * pixels, l->gated);
+    int tile_rows = fast ? row_blocks * lanes : plan.tile_rows;
+    if (l->weight->half) kn_graph_note_half(graph);
     const kn_tensor *tensors[] = { l->in, l->out, l->residual };
     int cap = (int)((int64_t)KN_MAX_GROUPS * tile_rows / pixels);
     if (!kn_graph_chunk(graph, tensors, 3, cap, &chunk, error)) return false;
@@ -210,6 +237,7 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
         bind(graph, &launch, l, first, count);
         if (fast && !l->gated && l->push.out_vectors <= lanes / 2) shape_narrow(&launch, l, lanes, row_blocks);
         else if (fast) shape_fast(&launch, l, lanes, row_blocks);
+        else if (plan.variant != KN_VARIANT_PLAIN) shape_planned(graph, &launch, l, &plan);
         else shape_plain(&launch, l, kn_graph_local_size(graph));
         launch.push = &l->push;
         launch.push_size = sizeof l->push;
@@ -286,7 +314,8 @@ bool kn_op_linear_geglu(kn_graph *graph, kn_tensor *out, const kn_tensor *in, co
     if (!kn_op_check(weight->kernel_h == 1 && weight->kernel_w == 1 && weight->out % 2 == 0, error, "geglu", "a 1 x 1 weight with an even output")) return false;
     kn_conv_params params = { .stride = 1 };
     layer probe = { .weight = weight };
-    if (fast_fits(graph, &probe) && weight->out % (8 * weight->lanes) == 0)
+    if ((fast_fits(graph, &probe) && weight->out % (8 * weight->lanes) == 0) ||
+        kn_plan_gates(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_variant(graph), weight))
         return run_layer(graph, out, in, weight, &params, true, "linear geglu", error);
     kn_tensor both;
     *out = (kn_tensor){ 0 };

@@ -1,3 +1,4 @@
+#include "gpu/matrix.h"
 #include "gpu/vk.h"
 
 #include <string.h>
@@ -8,22 +9,33 @@ typedef struct features {
     VkPhysicalDeviceVulkan11Features vulkan11;
     VkPhysicalDeviceVulkan12Features vulkan12;
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroups;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices;
 } features;
 
-static void chain(features *f, bool subgroup_control) {
+/* Extensions that are used where they are there; `1 << OPTIONAL_...` in a mask. */
+enum { NEEDED_PUSH, OPTIONAL_SUBGROUPS, OPTIONAL_MATRICES };
+
+static void chain(features *f, uint32_t extensions) {
     f->base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
     f->base.pNext = &f->vulkan11;
     f->vulkan11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
     f->vulkan11.pNext = &f->vulkan12;
     f->vulkan12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
-    f->vulkan12.pNext = subgroup_control ? &f->subgroups : NULL;
+    void **next = &f->vulkan12.pNext;
+    if (extensions >> OPTIONAL_SUBGROUPS & 1) {
+        *next = &f->subgroups;
+        next = &f->subgroups.pNext;
+    }
+    if (extensions >> OPTIONAL_MATRICES & 1)
+        *next = &f->matrices;
+    f->matrices.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
     f->subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT;
 }
 
 /* The features that kernels may use, where the device has them. */
-static void select_features(const features *has, features *want, bool subgroup_control) {
+static void select_features(const features *has, features *want, uint32_t extensions) {
     memset(want, 0, sizeof(*want));
-    chain(want, subgroup_control);
+    chain(want, extensions);
     want->base.features.robustBufferAccess = has->base.features.robustBufferAccess;
     want->base.features.shaderInt16 = has->base.features.shaderInt16;
     want->base.features.shaderInt64 = has->base.features.shaderInt64;
@@ -41,6 +53,7 @@ static void select_features(const features *has, features *want, bool subgroup_c
     want->vulkan12.vulkanMemoryModel = has->vulkan12.vulkanMemoryModel;
     want->vulkan12.vulkanMemoryModelDeviceScope = has->vulkan12.vulkanMemoryModelDeviceScope; /* atomics of scene/edge.comp */
     want->subgroups.subgroupSizeControl = has->subgroups.subgroupSizeControl;
+    want->matrices.cooperativeMatrix = has->matrices.cooperativeMatrix;
 }
 
 /* Which of `names` the device offers, as a bit mask. */
@@ -101,17 +114,25 @@ static void read_limits(kn_gpu *gpu, bool subgroup_control) {
 }
 
 static bool create_device(kn_gpu *gpu, kn_error *error) {
-    static const char *const names[] = {VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME};
-    uint32_t mask;
+    static const char *const names[] = {[NEEDED_PUSH] = VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME,
+                                        [OPTIONAL_SUBGROUPS] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
+                                        [OPTIONAL_MATRICES] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
+    const char *used[KN_COUNT(names)];
+    uint32_t mask, used_count = 0;
     if (!find_extensions(gpu->physical, names, KN_COUNT(names), &mask, error))
         return false;
-    if (!(mask & 1))
-        return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver lacks %s", gpu->info.name, names[0]);
-    bool subgroup_control = mask & 2;
+    if (!(mask >> NEEDED_PUSH & 1))
+        return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver lacks %s", gpu->info.name, names[NEEDED_PUSH]);
+    if (!gpu->info.cooperative_matrix)
+        mask &= ~(1u << OPTIONAL_MATRICES);
+    for (uint32_t i = 0; i < KN_COUNT(names); i++)
+        if (mask >> i & 1)
+            used[used_count++] = names[i];
+    bool subgroup_control = mask >> OPTIONAL_SUBGROUPS & 1;
     features has = {0}, want;
-    chain(&has, subgroup_control);
+    chain(&has, mask);
     vkGetPhysicalDeviceFeatures2(gpu->physical, &has.base);
-    select_features(&has, &want, subgroup_control);
+    select_features(&has, &want, mask);
     if (!want.base.features.robustBufferAccess || !want.vulkan12.timelineSemaphore)
         return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver lacks robust buffer access or timeline semaphores", gpu->info.name);
     read_limits(gpu, subgroup_control && want.subgroups.subgroupSizeControl);
@@ -121,7 +142,7 @@ static bool create_device(kn_gpu *gpu, kn_error *error) {
                                      .queueCount = 1, .pQueuePriorities = &priority};
     VkDeviceCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &want.base,
                                  .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
-                                 .enabledExtensionCount = subgroup_control ? 2 : 1, .ppEnabledExtensionNames = names};
+                                 .enabledExtensionCount = used_count, .ppEnabledExtensionNames = used};
     VkResult result = vkCreateDevice(gpu->physical, &create, NULL, &gpu->device);
     if (result != VK_SUCCESS)
         return kn_vk_fail(gpu, result, "opening the device", error);

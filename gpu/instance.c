@@ -1,3 +1,4 @@
+#include "gpu/matrix.h"
 #include "gpu/vk.h"
 
 #include <ctype.h>
@@ -88,7 +89,7 @@ static bool has_extension(VkPhysicalDevice device, const char *name, bool *found
     return true;
 }
 
-static bool describe(kn_vk_device *device, kn_error *error) {
+static bool describe(VkInstance instance, kn_vk_device *device, kn_error *error) {
     VkPhysicalDeviceVulkan12Properties vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES};
     VkPhysicalDeviceVulkan11Properties vulkan11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
                                                    .pNext = &vulkan12};
@@ -115,7 +116,10 @@ static bool describe(kn_vk_device *device, kn_error *error) {
     info->max_texel_elements = p->limits.maxTexelBufferElements;
     info->half_storage = features11.storageBuffer16BitAccess;
     info->half_arithmetic = features12.shaderFloat16;
-    return has_extension(device->handle, "VK_KHR_cooperative_matrix", &info->cooperative_matrix, error);
+    info->shared_memory = p->limits.maxComputeSharedMemorySize;
+    bool has_matrices;
+    return has_extension(device->handle, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, &has_matrices, error) &&
+           (!has_matrices || kn_vk_matrix_describe(instance, device->handle, info, error));
 }
 
 static int rank(const void *pointer) { return (int)((const kn_vk_device *)pointer)->info.kind; }
@@ -137,7 +141,7 @@ static bool list_devices(kn_vk_instance *instance, kn_error *error) {
         if (properties.apiVersion < VK_API_VERSION_1_2)
             continue;
         kn_vk_device device = {.handle = handles[i]};
-        good = describe(&device, error);
+        good = describe(instance->handle, &device, error);
         size_t at = instance->device_count++;
         for (; at > 0 && rank(&instance->devices[at - 1]) > rank(&device); at--)
             instance->devices[at] = instance->devices[at - 1];

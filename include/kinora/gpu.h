@@ -30,7 +30,9 @@ typedef struct kn_gpu_info {
     uint32_t subgroup_size;     /* lanes */
     uint64_t max_buffer_range;  /* bytes that one storage binding may cover */
     uint64_t max_texel_elements;
-    bool cooperative_matrix;
+    uint32_t shared_memory;     /* bytes that a workgroup may share */
+    bool cooperative_matrix;    /* subgroups multiply fp16 matrices with fp32 sums (VK_KHR_cooperative_matrix) */
+    uint32_t matrix_m, matrix_n, matrix_k; /* rows, columns and depth of such a product; 0 without */
     bool half_storage, half_arithmetic;
 } kn_gpu_info;
 
