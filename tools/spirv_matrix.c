@@ -107,7 +107,7 @@ static void collect(translation *t, const uint32_t *w, uint32_t n, bool in_funct
 
 static void use(translation *t, uint32_t value, int as)
 {
-    id_info *type = get(t, get(t, value)->type);
+    id_info *type = &t->ids[get(t, value)->type];
     if (!type->is_matrix) refuse(t, "a multiplication's operand is not a cooperative matrix");
     else if (type->use != USE_UNKNOWN && type->use != as) refuse(t, "a cooperative matrix type is used as two of A, B and accumulator");
     type->use = as;
