@@ -103,8 +103,10 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
         loaded->params.frame_count = (size_t)fmin(fmax(10 * params->frame_rate, 1), 1e6);
     sim->actors[0].fixed_speed = params->ego_speed > 0 ? params->ego_speed : -1;
     for (size_t i = 1; i < sim->actor_count; i++) {
-        sim->actors[i].removed = params->traffic >= 0;
-        sim->actors[i].present &= params->traffic < 0;
+        if (params->traffic < 0 || kn_sim_coupled(sim, 0, i))
+            continue; /* the ego keeps its trailers */
+        sim->actors[i].removed = true;
+        sim->actors[i].present = false;
     }
     return true;
 }
@@ -149,9 +151,28 @@ static void log_report(const kn_log *log, kn_report *report) {
     }
 }
 
+/* What the surroundings make room for: the scenario as it stands in its file, whatever traffic and ego speed are asked for.
+ * Empty when that is the clip itself, or cannot be played. */
+static void record_layout(const char *path, const kn_scene_params *params, kn_timeline *layout) {
+    kn_scene_params plain = *params;
+    kn_loaded loaded;
+    kn_error ignored = {0};
+    *layout = (kn_timeline){0};
+    if (params->traffic < 0 && !(params->ego_speed > 0))
+        return;
+    plain.traffic = -1;
+    plain.ego_speed = 0;
+    if (!kn_load(&loaded, path, &plain, NULL, &ignored))
+        return;
+    if (!kn_loaded_record(&loaded, layout, NULL, &ignored))
+        *layout = (kn_timeline){0};
+    kn_loaded_finish(&loaded);
+}
+
 bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *params, const kn_log *log, kn_error *error) {
     *out = NULL;
     kn_loaded loaded;
+    kn_timeline layout = {0};
     kn_report report = {0};
     kn_scene *scene = kn_alloc(1, sizeof *scene, error);
     if (!scene || !kn_load(&loaded, path, params, &report, error)) {
@@ -166,12 +187,15 @@ bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *pa
         kn_road_network *network = loaded.is_json ? &loaded.json.network : &loaded.scenario.network;
         scene->network = *network;
         *network = (kn_road_network){0};
-        ok = kn_world_build(&scene->world, &scene->network, &scene->timeline, params->seed, REACH, params->grow_surroundings, error) &&
+        record_layout(path, params, &layout);
+        ok = kn_world_build_variant(&scene->world, &scene->network, &scene->timeline, layout.frame_count ? &layout : &scene->timeline,
+                                    params->traffic != 0, params->seed, REACH, params->grow_surroundings, error) &&
              kn_scene_add_signals(scene, error) && kn_scene_build_map(scene, REACH, error);
     }
     log_report(log, &report);
     kn_report_finish(&report);
     kn_loaded_finish(&loaded);
+    kn_timeline_finish(&layout);
     if (!ok)
         kn_scene_destroy(&scene);
     *out = scene;

@@ -169,7 +169,7 @@ static bool init_populator(populator *p) {
     const kn_traffic_plan *plan = p->plan;
     if (!plan->keep_actors)
         for (size_t i = 1; i < sim->actor_count; i++)
-            sim->actors[i].removed = true;
+            sim->actors[i].removed = !kn_sim_coupled(sim, 0, i);
     p->fixed = sim->actor_count;
     p->weather = sim->weather;
     p->start = kn_alloc(p->fixed + (size_t)plan->count, sizeof *p->start, p->error);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { FIRST_STATIC = 2048 };
+
 uint16_t kn_world_new_instance(kn_world_builder *w) {
     if (w->world->next_instance == UINT16_MAX) return w->world->next_instance; /* the last number is shared */
     return w->world->next_instance++;
@@ -20,6 +22,7 @@ static bool build_models(kn_world *world, const kn_timeline *timeline, kn_error 
         highest = actor->instance > highest ? actor->instance : highest;
         if (!actor->is_ego && !kn_actor_model_build(&world->models[i], world, actor, error)) return false;
     }
+    highest = highest < FIRST_STATIC ? FIRST_STATIC - 1 : highest; /* the same for any number of road users: looks follow it */
     world->next_instance = (uint16_t)(highest < UINT16_MAX ? highest + 1 : UINT16_MAX);
     return true;
 }
@@ -36,8 +39,13 @@ static bool build_ground(kn_world_builder *w) {
 
 bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed, double reach,
                     bool grow_surroundings, kn_error *error) {
+    return kn_world_build_variant(world, network, timeline, timeline, true, seed, reach, grow_surroundings, error);
+}
+
+bool kn_world_build_variant(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, const kn_timeline *layout,
+                            bool parked, uint64_t seed, double reach, bool grow_surroundings, kn_error *error) {
     memset(world, 0, sizeof *world);
-    kn_world_builder w = {.world = world, .network = network, .timeline = timeline, .seed = seed, .grow = grow_surroundings};
+    kn_world_builder w = {.world = world, .network = network, .timeline = layout, .parked = parked, .seed = seed, .grow = grow_surroundings};
     w.reach = kn_clamp(reach, 20, 2000);
     kn_build_init(&w.draw, world, &world->mesh, error);
     bool ok = build_models(world, timeline, error) && build_ground(&w);

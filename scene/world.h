@@ -117,6 +117,10 @@ typedef struct kn_static_instance {
  * lane that is driven on. */
 bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed,
                     double reach, bool grow_surroundings, kn_error *error);
+/* The same layout for every variant of a clip: where things stand follows from `layout`'s ego and road users, who appears
+ * from `timeline`. Without `parked`, parked cars are left out and everything else stays. */
+bool kn_world_build_variant(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, const kn_timeline *layout,
+                            bool parked, uint64_t seed, double reach, bool grow_surroundings, kn_error *error);
 void kn_world_finish(kn_world *world);
 
 /* The parametric model of one actor; materials are appended to world->materials. */

@@ -58,6 +58,8 @@ typedef struct kn_world_builder {
     kn_world *world;
     const kn_road_network *network;
     const kn_timeline *timeline;
+    bool parked;                 /* parked cars are seen */
+    size_t unseen;               /* triangles of those that are not, as the budget counts them */
     uint64_t seed;
     double reach;                /* metres from the ego's way */
     bool grow;

@@ -39,7 +39,7 @@ double kn_world_detail(const kn_world_builder *w, double x, double y) {
 }
 
 bool kn_world_budget(const kn_world_builder *w, size_t count) {
-    return !w->draw.failed && w->world->mesh.triangle_count + count < TRIANGLE_BUDGET;
+    return !w->draw.failed && w->world->mesh.triangle_count + w->unseen + count < TRIANGLE_BUDGET;
 }
 
 void kn_world_light(kn_world_builder *w, const kn_light *light) {
@@ -120,14 +120,24 @@ void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     shift.translation.x = -actor.center[0];
     kn_pose at = kn_pose_multiply(pose, &shift);
     uint16_t instance = kn_world_new_instance(w);
-    bool ok = kn_mesh_append(&world->mesh, &model.body, &at, 0, instance, w->draw.error);
-    for (int i = 0; i < model.wheel_count && ok; i++) {
+    bool ok = true;
+    if (!w->parked) {
+        w->unseen += model.body.triangle_count;
+        for (int i = 0; i < model.wheel_count; i++) w->unseen += model.wheels[i].mesh.triangle_count;
+    } else {
+        ok = kn_mesh_append(&world->mesh, &model.body, &at, 0, instance, w->draw.error);
+    }
+    for (int i = 0; i < model.wheel_count && ok && w->parked; i++) {
         kn_pose wheel = kn_pose_identity();
         wheel.translation = model.wheels[i].position;
         wheel = kn_pose_multiply(&at, &wheel);
         ok = kn_mesh_append(&world->mesh, &model.wheels[i].mesh, &wheel, 0, instance, w->draw.error);
     }
     kn_actor_model_finish(&model);
+    if (!w->parked) {
+        kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
+        return;
+    }
     ok = ok && kn_grow(&world->instances, &world->instance_capacity, world->instance_count + 1, sizeof *world->instances, w->draw.error);
     if (ok) {
         world->instances[world->instance_count++] = (kn_static_instance){.instance = instance,

@@ -116,3 +116,72 @@ Test(scene_traffic, lawful) {
     cr_assert_gt(lights, 4);
     cr_assert_gt(waits, 2, "%d vehicles wait at red lights", waits);
 }
+
+/* --- variants of a clip --------------------------------------------------------------------------------------------- */
+
+static bool is_parked(const kn_world *world, uint16_t instance) {
+    for (size_t i = 0; i < world->instance_count; i++)
+        if (world->instances[i].instance == instance && world->instances[i].kind <= KN_ACTOR_BICYCLE)
+            return true;
+    return false;
+}
+
+/* Everything that stands there but parked cars: corners, colours and the numbers that looks follow. */
+static uint64_t layout_hash(const kn_scene *scene) {
+    const kn_mesh *mesh = &scene->world.mesh;
+    uint64_t hash = 1;
+    for (size_t i = 0; i < mesh->triangle_count; i++) {
+        if (is_parked(&scene->world, mesh->instance[i]))
+            continue;
+        const float *color = scene->world.materials[mesh->material[i]].color;
+        for (int c = 0; c < 3; c++) {
+            const float *p = mesh->position[mesh->triangle[i][c]];
+            for (int k = 0; k < 3; k++) {
+                uint32_t bits[2];
+                memcpy(&bits[0], &p[k], 4);
+                memcpy(&bits[1], &color[k], 4);
+                hash = (hash ^ bits[0]) * 0x100000001b3 ^ bits[1];
+            }
+        }
+        hash = (hash ^ mesh->instance[i]) * 0x100000001b3;
+    }
+    return hash;
+}
+
+static kn_scene *variant(const char *path, int traffic, double ego_speed, kn_weather_override weather, kn_time_override time) {
+    kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
+    kn_scene *scene;
+    kn_error error = {0};
+    params.frame_count = 24;
+    params.seed = 5;
+    params.traffic = traffic;
+    params.ego_speed = ego_speed;
+    params.weather = weather;
+    params.time = time;
+    cr_assert(kn_scene_create(&scene, path, &params, NULL, &error), "%s", error.message);
+    return scene;
+}
+
+Test(scene_traffic, variants_keep_the_layout) {
+    static const char path[] = "samples/drive/town.xosc";
+    kn_scene *plain = variant(path, -1, 0, KN_WEATHER_KEEP, KN_TIME_KEEP);
+    uint64_t hash = layout_hash(plain);
+    size_t parked = plain->world.instance_count;
+    cr_assert_gt(parked, 5);
+    static const struct { int traffic; double speed; kn_weather_override weather; kn_time_override time; } variants[] = {
+        {0, 0, 0, 0}, {1, 0, 0, 0}, {12, 0, 0, 0}, {-1, 60 / 3.6, 0, 0}, {-1, 80 / 3.6, 0, 0}, {-1, 0, KN_WEATHER_RAIN, KN_TIME_DUSK}};
+    for (size_t i = 0; i < KN_COUNT(variants); i++) {
+        kn_scene *scene = variant(path, variants[i].traffic, variants[i].speed, variants[i].weather, variants[i].time);
+        cr_assert_eq(layout_hash(scene), hash, "variant %zu", i);
+        cr_assert_eq(scene->world.instance_count, variants[i].traffic ? parked : 0, "variant %zu", i);
+        kn_box boxes[100];
+        if (!variants[i].traffic)
+            cr_assert_eq(kn_scene_boxes(scene, 0, boxes, 100), 0); /* the ego alone */
+        for (size_t a = 0; variants[i].traffic < 0 && a < plain->timeline.actor_count; a++) {
+            cr_assert_str_eq(scene->timeline.actors[a].name, plain->timeline.actors[a].name);
+            cr_assert_eq(memcmp(scene->timeline.actors[a].color, plain->timeline.actors[a].color, sizeof(double[3])), 0);
+        }
+        kn_scene_destroy(&scene);
+    }
+    kn_scene_destroy(&plain);
+}
