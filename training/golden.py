@@ -8,13 +8,13 @@ import json
 import os
 import sys
 
-import numpy as np
 import torch
 from torch import nn
 
 import golden_paint
 import golden_samplers
 import golden_solvers
+import golden_stable
 import golden_tokenizer
 import nets
 import nets_text
@@ -188,6 +188,7 @@ with torch.no_grad():
     make_autoencoders()
     make_model()
     golden_paint.make(OUT, randomise, save_model, save)
+    golden_stable.make(OUT, randomise, save_model, save, randn)
 golden_samplers.write(f"{OUT}/samplers")
 golden_solvers.write(f"{OUT}/solvers")
 golden_tokenizer.write(f"{OUT}/tokenizer")

@@ -1,6 +1,8 @@
 /* Every network against its PyTorch reference (training/golden.py). */
 #include "tests/golden/golden.h"
 
+#include <string.h>
+
 enum { FULL = 0, HALF = 1 };
 static const double tolerances[] = {1e-4, 2e-3};
 static const kn_precision precisions[] = {KN_PRECISION_FULL, KN_PRECISION_HALF};
@@ -60,8 +62,29 @@ static void check_unet(const char *name, int precision) {
 
 Test(unet, stable_diffusion_form) { check_unet("unet_stable", FULL); }
 Test(unet, stable_diffusion_form_half) { check_unet("unet_stable", HALF); }
+Test(unet, sd1_structure) { check_unet("unet_sd1", FULL); }
+Test(unet, sd1_structure_half) { check_unet("unet_sd1", HALF); }
+Test(unet, sd2_structure) { check_unet("unet_sd2", FULL); }
+Test(unet, sd2_structure_half) { check_unet("unet_sd2", HALF); }
 Test(unet, without_middle) { check_unet("unet_no_mid", FULL); }
 Test(unet, middle_without_attention) { check_unet("unet_plain_mid", FULL); }
+
+/* A network that is told the guidance scale takes it with the time. */
+Test(unet, lcm_guidance) {
+    unet_case c;
+    unet_open(&c, "unet_lcm", "", KN_PRECISION_FULL);
+    float *guidance = golden_floats(&c.g, "guidance"), *t = golden_floats(&c.g, "t"), values[16];
+    kn_timestep_embedding(&c.unet.trunk.config, (double)t[0], values);
+    kn_unet_add_guidance(&c.unet, (double)guidance[0], values);
+    memcpy(values + 8, values, 8 * sizeof *values);
+    REQUIRE(&c.g, kn_tensor_upload(&c.sinusoids, values, &c.g.error));
+    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 1, .views = c.x.n};
+    kn_tensor out = unet_run(&c, &pass, NULL, 0);
+    golden_expect(&c.g, &out, "out", 1e-4);
+    kn_free(guidance);
+    kn_free(t);
+    unet_close(&c);
+}
 
 /* 4 frames of 3 views in frame-major order. */
 static void check_clip(const char *expected, const int neighbours[3][2], bool temporal, int precision) {
@@ -140,7 +163,7 @@ Test(controlnet, two_branches_half) { check_control("both", 2, HALF); }
 
 /* --- text ------------------------------------------------------------------------------------------------------------------- */
 
-static void check_text(const char *name, int precision) {
+static void check_text(const char *name, const char *expected, int skip, int precision) {
     golden g;
     kn_text_encoder encoder;
     kn_tensor in, out;
@@ -151,12 +174,13 @@ static void check_text(const char *name, int precision) {
     const kn_stored_tensor *stored = golden_find(&g, "ids");
     float *values = golden_floats(&g, "ids");
     int ids[64], n = (int)stored->shape[0], tokens = (int)stored->shape[1];
+    encoder.skip = skip;
     for (int i = 0; i < n * tokens; i++)
         ids[i] = (int)values[i];
     REQUIRE(&g, kn_text_encoder_input(g.graph, &in, &encoder, ids, n, tokens, &g.error));
     REQUIRE(&g, kn_text_encoder_forward(g.graph, &out, &encoder, &in, &g.error));
     REQUIRE(&g, kn_graph_run(g.graph, &g.error));
-    golden_expect(&g, &out, "out", tolerances[precision]);
+    golden_expect(&g, &out, expected, tolerances[precision]);
     ids[3] = 50;
     cr_assert_not(kn_text_encoder_input(g.graph, &in, &encoder, ids, n, tokens, &g.error));
     cr_assert(strstr(g.error.message, "token 50"), "%s", g.error.message);
@@ -165,13 +189,16 @@ static void check_text(const char *name, int precision) {
     golden_finish(&g);
 }
 
-Test(text, quick_gelu) { check_text("text_quick", FULL); }
-Test(text, gelu) { check_text("text_gelu", FULL); }
-Test(text, quick_gelu_half) { check_text("text_quick", HALF); }
+Test(text, quick_gelu) { check_text("text_quick", "out", 0, FULL); }
+Test(text, gelu) { check_text("text_gelu", "out", 0, FULL); }
+Test(text, quick_gelu_half) { check_text("text_quick", "out", 0, HALF); }
+Test(text, last_layer) { check_text("text_penultimate", "last", 0, FULL); }
+Test(text, penultimate_layer) { check_text("text_penultimate", "out", 1, FULL); }
+Test(text, penultimate_layer_half) { check_text("text_penultimate", "out", 1, HALF); }
 
 /* --- autoencoders ------------------------------------------------------------------------------------------------------------- */
 
-static void check_autoencoder(const char *name, const char *latent, const char *picture, int precision) {
+static void check_autoencoder(const char *name, const char *latent, const char *picture, int factor, int precision) {
     golden g;
     kn_autoencoder autoencoder;
     kn_tensor encoded, decoded;
@@ -196,13 +223,18 @@ static void check_autoencoder(const char *name, const char *latent, const char *
     REQUIRE(&g, kn_graph_run(g.graph, &g.error));
     golden_expect(&g, &encoded, latent, tolerances[precision]);
     golden_expect(&g, &decoded, picture, tolerances[precision]);
-    cr_assert_eq(autoencoder.factor, 4);
+    cr_assert_eq(autoencoder.factor, factor);
     kn_autoencoder_finish(&autoencoder);
     golden_finish(&g);
 }
 
-Test(autoencoder, kl) { check_autoencoder("kl", "encoded", "decoded", FULL); }
-Test(autoencoder, kl_half) { check_autoencoder("kl", "encoded", "decoded", HALF); }
-Test(autoencoder, tiny) { check_autoencoder("tiny", "encoded", "decoded", FULL); }
-Test(autoencoder, tiny_half) { check_autoencoder("tiny", "encoded", "decoded", HALF); }
-Test(autoencoder, pixel_packing) { check_autoencoder("packing", "z", "x", FULL); }
+Test(autoencoder, kl) { check_autoencoder("kl", "encoded", "decoded", 4, FULL); }
+Test(autoencoder, kl_half) { check_autoencoder("kl", "encoded", "decoded", 4, HALF); }
+Test(autoencoder, tiny) { check_autoencoder("tiny", "encoded", "decoded", 4, FULL); }
+Test(autoencoder, tiny_half) { check_autoencoder("tiny", "encoded", "decoded", 4, HALF); }
+Test(autoencoder, pixel_packing) { check_autoencoder("packing", "z", "x", 4, FULL); }
+Test(autoencoder, kl_of_stable_diffusion) { check_autoencoder("kl_sd", "encoded", "decoded", 8, FULL); }
+Test(autoencoder, kl_of_stable_diffusion_half) { check_autoencoder("kl_sd", "encoded", "decoded", 8, HALF); }
+Test(autoencoder, tiny_with_16_channels) { check_autoencoder("tiny_16", "encoded", "decoded", 8, FULL); }
+Test(autoencoder, tiny_with_16_channels_half) { check_autoencoder("tiny_16", "encoded", "decoded", 8, HALF); }
+Test(autoencoder, tiny_with_32_channels) { check_autoencoder("tiny_32", "encoded", "decoded", 8, FULL); }
