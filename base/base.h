@@ -53,6 +53,8 @@ typedef struct kn_file_map {
 } kn_file_map;
 bool kn_file_map_init(kn_file_map *map, const char *path, kn_error *error);
 void kn_file_map_finish(kn_file_map *map);
+/* Takes the whole pages of [from, from + size) that lie in the map out of the process's memory; they are read again when used. */
+void kn_file_map_drop(const kn_file_map *map, const void *from, size_t size);
 
 /* A file that appears under its final name only when it is complete: written to "<path>.part", flushed, renamed. */
 typedef struct kn_file_writer {

@@ -53,6 +53,13 @@ void kn_file_map_finish(kn_file_map *map) {
     *map = (kn_file_map){0};
 }
 
+void kn_file_map_drop(const kn_file_map *map, const void *from, size_t size) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)from, start = (uintptr_t)map->data;
+    if (!map->data || first < start || first - start > map->size || size > map->size - (first - start)) return;
+    uintptr_t begin = (first + page - 1) / page * page, end = (first + size) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 bool kn_file_writer_init(kn_file_writer *writer, const char *path, kn_error *error) {
     *writer = (kn_file_writer){.path = kn_strdup(path, error)};
     if (writer->path) writer->part_path = kn_format(error, "%s.part", path);

@@ -194,12 +194,11 @@ static bool forward_mid(kn_graph *graph, kn_tensor *x, const kl_mid *mid, int gr
 
 static bool resample(kn_graph *graph, kn_tensor *x, const kn_weight *weight, bool down, kn_error *error) {
     kn_tensor next = {0};
-    if (!down) {
-        if (!kn_op_upsample_nearest(graph, &next, x, 2 * x->h, 2 * x->w, error))
-            return false;
-        kn_tensor_replace(graph, x, &next);
-    }
     kn_conv_params params = {.stride = down ? 2 : 1, .pad = down ? 0 : 1, .pad_end = 1};
+    if (!down) { /* nearest neighbours, taken by the convolution */
+        params.view_h = 2 * x->h;
+        params.view_w = 2 * x->w;
+    }
     if (!kn_op_conv(graph, &next, x, weight, &params, error))
         return false;
     kn_tensor_replace(graph, x, &next);

@@ -35,18 +35,23 @@ void kn_tensor_replace(kn_graph *graph, kn_tensor *tensor, kn_tensor *next) {
 
 /* --- loading ----------------------------------------------------------------------------------------------------------- */
 
-kn_weight *kn_layers_weight(kn_layers *layers, const float *data, const float *bias, int out, int in, int kernel, bool half, kn_error *error) {
+/* Registers a weight made from fp16 or fp32 data. */
+static kn_weight *add_weight(kn_layers *layers, const void *data, bool half_data, const float *bias, int out, int in, int kernel, bool half, kn_error *error) {
     if (!kn_grow(&layers->weights, &layers->weight_capacity, layers->weight_count + 1, sizeof *layers->weights, error))
         return NULL;
     kn_weight *weight = kn_arena_alloc(&layers->arena, 1, sizeof *weight, error);
-    if (!weight || !kn_weight_create(weight, layers->gpu, data, bias, out, in, kernel, kernel, half, error))
+    if (!weight || !kn_weight_create_from(weight, layers->gpu, data, half_data, bias, out, in, kernel, kernel, half, error))
         return NULL;
     layers->weights[layers->weight_count++] = weight;
     return weight;
 }
 
+kn_weight *kn_layers_weight(kn_layers *layers, const float *data, const float *bias, int out, int in, int kernel, bool half, kn_error *error) {
+    return add_weight(layers, data, false, bias, out, in, kernel, half, error);
+}
+
 /* A tensor's values as fp32 in new memory (kn_free). */
-static float *take_floats(kn_layers *layers, const char *name, int rank, const int64_t *shape, kn_dtype *dtype, kn_error *error) {
+static float *take_floats(kn_layers *layers, const char *name, int rank, const int64_t *shape, kn_error *error) {
     const kn_stored_tensor *tensor = kn_weights_take(layers->source, name, rank, shape, error);
     float *data = tensor ? kn_alloc(tensor->count, sizeof *data, error) : NULL;
     if (!data)
@@ -56,20 +61,24 @@ static float *take_floats(kn_layers *layers, const char *name, int rank, const i
         return NULL;
     }
     layers->parameters += tensor->count;
-    if (dtype)
-        *dtype = tensor->dtype;
     return data;
 }
 
 static kn_weight *load(kn_layers *layers, const char *prefix, const char *suffix, int rank, const int64_t shape[4], bool bias, kn_error *error) {
     kn_name weight_name = kn_name_of("%s%s.weight", prefix, suffix), bias_name = kn_name_of("%s%s.bias", prefix, suffix);
-    kn_dtype dtype = KN_DTYPE_F32;
+    const kn_stored_tensor *tensor = kn_weights_take(layers->source, weight_name.text, rank, shape, error);
+    if (!tensor)
+        return NULL;
+    bool half = layers->precision == KN_PRECISION_HALF ||
+                (layers->precision == KN_PRECISION_FILE && (tensor->dtype == KN_DTYPE_F16 || tensor->dtype >= KN_DTYPE_PLAIN_COUNT));
+    const void *raw = kn_weights_raw_half(layers->source, tensor);
+    float *data = raw ? NULL : kn_alloc(tensor->count, sizeof *data, error), *bias_data = NULL;
     kn_weight *weight = NULL;
-    float *data = take_floats(layers, weight_name.text, rank, shape, &dtype, error);
-    float *bias_data = data && bias ? take_floats(layers, bias_name.text, 1, shape, NULL, error) : NULL;
-    if (data && (bias_data || !bias)) {
-        bool half = layers->precision == KN_PRECISION_HALF || (layers->precision == KN_PRECISION_FILE && (dtype == KN_DTYPE_F16 || dtype >= KN_DTYPE_PLAIN_COUNT));
-        weight = kn_layers_weight(layers, data, bias_data, (int)shape[0], (int)shape[1], rank == 4 ? (int)shape[2] : 1, half, error);
+    if ((raw || (data && kn_weights_read(layers->source, tensor, data, error))) &&
+        (!bias || (bias_data = take_floats(layers, bias_name.text, 1, shape, error)))) {
+        weight = add_weight(layers, raw ? raw : data, raw != NULL, bias_data, (int)shape[0], (int)shape[1], rank == 4 ? (int)shape[2] : 1, half, error);
+        layers->parameters += tensor->count;
+        kn_weights_drop(layers->source, tensor);
     }
     kn_free(data);
     kn_free(bias_data);
@@ -89,7 +98,7 @@ static kn_gpu_buffer *load_vector(kn_layers *layers, const char *name, int chann
     int64_t shape = channels;
     if (!kn_grow(&layers->buffers, &layers->buffer_capacity, layers->buffer_count + 1, sizeof *layers->buffers, error))
         return NULL;
-    float *data = take_floats(layers, name, 1, &shape, NULL, error);
+    float *data = take_floats(layers, name, 1, &shape, error);
     if (!data)
         return NULL;
     kn_gpu_buffer *buffer = NULL;

@@ -33,6 +33,9 @@ typedef struct kn_weight {
  * devices keep small weights in fp32 all the same (weight->half says which). */
 bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const float *bias, int out, int in, int kernel_h,
                       int kernel_w, bool half, kn_error *error);
+/* The same from fp16 (`half_data`) or fp32 that may be unaligned, as it lies in a file. */
+bool kn_weight_create_from(kn_weight *weight, kn_gpu *gpu, const void *data, bool half_data, const float *bias, int out, int in, int kernel_h,
+                           int kernel_w, bool half, kn_error *error);
 void kn_weight_destroy(kn_weight *weight); /* accepts a zeroed weight; clears it */
 
 /* An fp32 vector on the device (gamma, beta), padded with zeros to a multiple of 4 elements, as the norms need it. */

@@ -31,6 +31,7 @@ struct kn_graph {
     size_t work_count;
     int lanes;
     bool storage_inputs, software, half;
+    int winograd; /* kn_graph_choose_winograd */
     kn_variant variant;
 };
 
@@ -100,6 +101,9 @@ uint32_t kn_graph_local_size(const kn_graph *graph)
 {
     return graph->software ? kn_gpu_get_info(graph->gpu)->subgroup_size : KN_ELEMENT_LANES;
 }
+
+void kn_graph_choose_winograd(kn_graph *graph, int choice) { graph->winograd = choice; }
+int kn_graph_winograd(const kn_graph *graph) { return graph->winograd; }
 
 const kn_work *kn_graph_work(const kn_graph *graph, size_t *count)
 {

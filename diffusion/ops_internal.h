@@ -78,6 +78,20 @@ bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error)
 /* x = activation(x) [+ residual], in the tensor's own memory. */
 bool kn_activation_in_place(kn_graph *graph, const kn_tensor *x, kn_activation activation, const kn_tensor *residual, kn_error *error);
 
+/* A 3x3 convolution with stride 1 and a padding of 1 in Winograd's form (ops_winograd.c); `out` exists. */
+typedef struct kn_winograd {
+    const kn_tensor *in, *out, *residual, *broadcast; /* the last two may be NULL */
+    const kn_weight *weight;
+    kn_activation activation;
+    int view_h, view_w;
+} kn_winograd;
+/* Whether it can run so on this device and is expected to be faster. */
+bool kn_winograd_pays(const kn_graph *graph, const kn_winograd *conv);
+bool kn_winograd_record(kn_graph *graph, const kn_winograd *conv, kn_error *error);
+/* Tests only: run so whatever it costs (1), or never (-1); 0: where it pays. */
+void kn_graph_choose_winograd(kn_graph *graph, int choice);
+int kn_graph_winograd(const kn_graph *graph);
+
 /* `condition`, or an error "operation: expected what". */
 bool kn_op_check(bool condition, kn_error *error, const char *operation, const char *what);
 

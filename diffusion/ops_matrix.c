@@ -1,4 +1,4 @@
-/* Linear layers and convolutions: packing of weights and dispatch of nn/conv and nn/conv_plain. */
+/* Linear layers and convolutions: dispatch of nn/conv and nn/conv_plain. */
 #include "diffusion/ops_internal.h"
 
 #include <string.h>
@@ -10,99 +10,6 @@ typedef struct conv_push {
 } conv_push;
 
 enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, ROW_BLOCKS = 4, LOOP_LIMIT = 60000 };
-enum { FULL_WEIGHTS = 1 << 19 }; /* software devices read fp32 6 percent faster: small weights are kept so */
-
-/* --- weights ------------------------------------------------------------------------------------------------------ */
-
-/* IEEE 754 binary16, rounded to nearest even; overflow becomes infinity. */
-static uint16_t half_from_float(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);
-    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
-    if (magnitude < 0x38800000) { /* subnormal: units of 2^-24 */
-        float scaled;
-        memcpy(&scaled, &magnitude, sizeof scaled);
-        scaled = scaled * 16777216.0f + 8388608.0f; /* rounds to an integer in the low mantissa bits */
-        memcpy(&bits, &scaled, sizeof bits);
-        return (uint16_t)(sign | (bits & 0xffff));
-    }
-    uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
-    return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
-}
-
-/* Element order of kn_weight: see ops.h. */
-static void pack(void *target, const kn_weight *w, const float *data)
-{
-    size_t padded = ((size_t)w->in + 3) / 4 * 4, taps = (size_t)w->kernel_h * w->kernel_w, at = 0;
-    for (int panel = 0; panel < w->panels; panel++)
-        for (size_t tap = 0; tap < taps; tap++)
-            for (size_t k = 0; k < padded; k++)
-                for (int lane = 0; lane < 4 * w->lanes; lane++, at++) {
-                    size_t out = (size_t)panel * 4 * w->lanes + lane;
-                    bool real = out < (size_t)w->out && k < (size_t)w->in;
-                    float value = real ? data[(out * w->in + k) * taps + tap] : 0.0f;
-                    if (w->half) ((uint16_t *)target)[at] = half_from_float(value);
-                    else ((float *)target)[at] = value;
-                }
-}
-
-static bool upload_new(kn_gpu_buffer **buffer, kn_gpu *gpu, const void *data, size_t size, kn_error *error)
-{
-    size_t padded = (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN;
-    if (!kn_gpu_buffer_create(buffer, gpu, padded, KN_GPU_MEMORY_DEVICE, error)) return false;
-    if (kn_gpu_upload(*buffer, 0, data, size, error)) return true;
-    kn_gpu_buffer_destroy(buffer);
-    return false;
-}
-
-bool kn_vector_create(kn_gpu_buffer **vector, kn_gpu *gpu, const float *data, int count, kn_error *error)
-{
-    *vector = NULL;
-    return upload_new(vector, gpu, data, (size_t)count * sizeof *data, error);
-}
-
-bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const float *bias, int out, int in, int kernel_h,
-                      int kernel_w, bool half, kn_error *error)
-{
-    *weight = (kn_weight){ 0 };
-    if (out < 1 || in < 1 || kernel_h < 1 || kernel_w < 1 || out > 1 << 20 || in > 1 << 20 || kernel_h > 64 || kernel_w > 64)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is out of range", out, in, kernel_h, kernel_w);
-    int lanes = kn_panel_lanes(gpu);
-    bool small = (int64_t)out * in * kernel_h * kernel_w <= FULL_WEIGHTS;
-    if (small && kn_gpu_get_info(gpu)->kind == KN_GPU_SOFTWARE) half = false;
-    kn_weight w = { .out = out, .in = in, .kernel_h = kernel_h, .kernel_w = kernel_w, .lanes = lanes,
-                    .panels = (out + 4 * lanes - 1) / (4 * lanes), .half = half };
-    size_t padded = ((size_t)in + 3) / 4 * 4, channels = (size_t)w.panels * 4 * lanes;
-    size_t count = channels * padded * kernel_h * kernel_w, size = half ? sizeof(uint16_t) : sizeof(float);
-    if (count / 4 > INT32_MAX) return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is too large", out, in, kernel_h, kernel_w);
-    void *packed = kn_alloc(count, size, error);
-    float *packed_bias = packed ? kn_alloc(channels, sizeof *packed_bias, error) : NULL;
-    bool ok = packed && packed_bias;
-    if (ok) {
-        pack(packed, &w, data);
-        if (bias) memcpy(packed_bias, bias, (size_t)out * sizeof *bias);
-        ok = upload_new(&w.buffer, gpu, packed, count * size, error) &&
-             upload_new(&w.bias, gpu, packed_bias, channels * sizeof *packed_bias, error);
-    }
-    kn_free(packed);
-    kn_free(packed_bias);
-    if (!ok) {
-        kn_weight_destroy(&w);
-        return false;
-    }
-    *weight = w;
-    return true;
-}
-
-void kn_weight_destroy(kn_weight *weight)
-{
-    kn_gpu_buffer_destroy(&weight->buffer);
-    kn_gpu_buffer_destroy(&weight->bias);
-    *weight = (kn_weight){ 0 };
-}
 
 /* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
@@ -290,7 +197,10 @@ static bool run_layer(kn_graph *graph, kn_tensor *out, const kn_tensor *in, cons
                   .gate_panels = weight->panels / 2,
                   .flags = (params->broadcast ? FLAG_BROADCAST : 0) | (params->residual ? FLAG_RESIDUAL : 0) },
     };
-    if (dispatch(graph, &l, error) &&
+    const kn_winograd winograd = { in, out, l.residual, l.broadcast, weight, l.activation, view_h, view_w };
+    bool square = weight->kernel_h == 3 && weight->kernel_w == 3 && params->stride == 1 && params->pad == 1 && params->pad_end == 1 && !gated;
+    bool recorded = square && kn_winograd_pays(graph, &winograd) ? kn_winograd_record(graph, &winograd, error) : dispatch(graph, &l, error);
+    if (recorded &&
         (fused || kn_activation_in_place(graph, out, params->activation, params->residual, error))) return true;
     kn_graph_release(graph, out);
     return false;

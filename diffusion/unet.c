@@ -102,12 +102,9 @@ static bool forward_up(kn_graph *graph, kn_tensor *x, kn_tensor *skips, int *cou
     }
     if (!block->resample)
         return true;
-    kn_tensor large = {0}, next = {0};
+    kn_tensor next = {0};
     const kn_tensor *size = &skips[*count - 1]; /* odd sizes: up to the skip, not by two */
-    if (!kn_op_upsample_nearest(graph, &large, x, size->h, size->w, error))
-        return false;
-    kn_tensor_replace(graph, x, &large);
-    kn_conv_params params = {.stride = 1, .pad = 1, .pad_end = 1};
+    kn_conv_params params = {.stride = 1, .pad = 1, .pad_end = 1, .view_h = size->h, .view_w = size->w};
     if (!kn_op_conv(graph, &next, x, block->resample, &params, error))
         return false;
     kn_tensor_replace(graph, x, &next);

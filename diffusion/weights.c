@@ -197,6 +197,15 @@ bool kn_weights_read(const kn_weights *weights, const kn_stored_tensor *tensor, 
     return !weights->loras || kn_lora_apply(weights->loras, weights->target, tensor, out, error);
 }
 
+const void *kn_weights_raw_half(const kn_weights *weights, const kn_stored_tensor *tensor) {
+    return weights->loras || tensor->dtype != KN_DTYPE_F16 ? NULL : tensor->data;
+}
+
+void kn_weights_drop(const kn_weights *weights, const kn_stored_tensor *tensor) {
+    for (int i = 0; tensor->dtype < KN_DTYPE_PLAIN_COUNT && i < weights->file_count; i++)
+        kn_file_map_drop(&weights->files[i]->map, tensor->data, tensor->count * kn_dtype_size(tensor->dtype));
+}
+
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
     return length >= end_length && strcmp(text + length - end_length, end) == 0;

@@ -34,6 +34,10 @@ const kn_stored_tensor *kn_weights_peek(const kn_weights *weights, const char *n
 const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, int rank, const int64_t *shape, kn_error *error);
 /* A tensor's values with the LoRAs' differences as fp32: out[tensor->count]. */
 bool kn_weights_read(const kn_weights *weights, const kn_stored_tensor *tensor, float *out, kn_error *error);
+/* The values as fp16 as they lie in the file (perhaps unaligned), when kn_weights_read would give just them; else NULL. */
+const void *kn_weights_raw_half(const kn_weights *weights, const kn_stored_tensor *tensor);
+/* A tensor was used: its pages need not stay in the process's memory. */
+void kn_weights_drop(const kn_weights *weights, const kn_stored_tensor *tensor);
 /* Fails when tensors were never taken, naming the first ones. Buffers without a part in inference (position_ids, text_projection) are let through. */
 bool kn_weights_check_used(const kn_weights *weights, kn_error *error);
 

@@ -87,10 +87,19 @@ static bool make_handles(kn_gpu_buffer *buffer, kn_gpu_memory memory, kn_error *
     VkResult result = vkCreateBuffer(gpu->device, &create, NULL, &buffer->handle);
     if (result != VK_SUCCESS)
         return kn_vk_fail(gpu, result, "creating a buffer", error);
-    return kn_vk_memory_init(&buffer->memory, gpu, buffer->handle, memory, error) && zero(buffer, error);
+    return kn_vk_memory_init(&buffer->memory, gpu, buffer->handle, memory, error);
 }
 
 bool kn_gpu_buffer_create(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_gpu_memory memory, kn_error *error) {
+    if (!kn_gpu_buffer_create_raw(buffer, gpu, size, memory, error))
+        return false;
+    if (zero(*buffer, error))
+        return true;
+    kn_gpu_buffer_destroy(buffer);
+    return false;
+}
+
+bool kn_gpu_buffer_create_raw(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_gpu_memory memory, kn_error *error) {
     *buffer = NULL;
     if (!kn_vk_alive(gpu, error))
         return false;

@@ -17,6 +17,8 @@ typedef enum kn_gpu_memory {
 
 /* Zero-filled buffer of `size` bytes (storage, uniform-texel and transfer use). */
 bool kn_gpu_buffer_create(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_gpu_memory memory, kn_error *error);
+/* The same with undefined content, for buffers that are written as a whole at once. */
+bool kn_gpu_buffer_create_raw(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_gpu_memory memory, kn_error *error);
 /* Frees at once when idle; a buffer that a submitted recorder still uses is freed when that work completes. */
 void kn_gpu_buffer_destroy(kn_gpu_buffer **buffer);
 size_t kn_gpu_buffer_size(const kn_gpu_buffer *buffer);
