@@ -70,10 +70,11 @@ static kn_pickle_value *pop(machine *m) {
 }
 
 static bool add_items(machine *m, kn_pickle_value *list, kn_pickle_value *const *items, size_t count) {
+    if (count == 0)
+        return true;
     if (!kn_grow(&list->items, &list->capacity, list->count + count, sizeof *list->items, m->error))
         return false;
-    if (count)
-        memcpy(list->items + list->count, items, count * sizeof *items);
+    memcpy(list->items + list->count, items, count * sizeof *items);
     list->count += count;
     return true;
 }
@@ -184,10 +185,8 @@ static bool push_tuple(machine *m, size_t count) {
         if (m->depth <= i || !m->stack[m->depth - 1 - i])
             return broken(m, "an opcode finds too few values on the stack");
     }
-    if (!add_items(m, tuple, m->stack + m->depth - count, count))
-        return false;
     m->depth -= count;
-    return push(m, tuple);
+    return (count == 0 || add_items(m, tuple, m->stack + m->depth, count)) && push(m, tuple);
 }
 
 static bool push_marked_tuple(machine *m) {
