@@ -12,11 +12,14 @@ typedef struct mesh_options {
 } mesh_options;
 
 static const kn_option *mesh_table(mesh_options *v, size_t *count) {
-    static kn_option table[24];
+    static kn_option table[32];
     kn_surface_params *p = &v->job.params;
     const kn_option options[] = {
-        {"--cameras", KN_OPTION_TEXT, &v->job.cameras, 0, 0, NULL, "FILE", "NeRF transforms.json, or a folder with COLMAP's text model", 0},
+        {"--cameras", KN_OPTION_TEXT, &v->job.cameras, 0, 0, NULL, "FILE", "transforms.json, COLMAP's text model or Kinora's sidecar (found)", 0},
         {"--masks", KN_OPTION_TEXT, &v->job.masks, 0, 0, NULL, "DIR", "one grey picture for each frame, white is the object", 0},
+        {"--mask", KN_OPTION_TEXT, &v->job.masks, 0, 0, NULL, "DIR", "the same as --masks", 0},
+        {"--depth", KN_OPTION_TEXT, &v->job.depth, 0, 0, NULL, "DIR", "a depth map (PFM or 16-bit PNG, any scale and shift) for each frame", 0},
+        {"--normals", KN_OPTION_TEXT, &v->job.normals, 0, 0, NULL, "DIR", "a normal map for each frame, in the camera; with --depth", 0},
         {"--no-mask", KN_OPTION_FLAG, &p->no_mask, 0, 0, NULL, NULL, "a scene: everything in the pictures is surface", 0},
         {"--length", KN_OPTION_NUMBER, &p->length, 1e-6, 1e6, NULL, "METRES", "true length of the longer horizontal side", 0},
         {"--width", KN_OPTION_NUMBER, &p->width, 1e-6, 1e6, NULL, "METRES", "true length of the shorter horizontal side", 0},
@@ -27,6 +30,8 @@ static const kn_option *mesh_table(mesh_options *v, size_t *count) {
         {"--rounds", KN_OPTION_INT, &p->rounds, 0, 4, NULL, "N", "of stereo; 0: the visual hull alone (2)", 0},
         {"--frames", KN_OPTION_INT, &v->job.frames, 3, 2000, NULL, "N", "use at most so many frames (120)", 0},
         {"--keep-pieces", KN_OPTION_FLAG, &p->keep_pieces, 0, 0, NULL, NULL, "keep small components too", 0},
+        {"--symmetric", KN_OPTION_FLAG, &p->symmetric, 0, 0, NULL, NULL, "two equal halves, as cars have: each side helps the other", 0},
+        {"--planar", KN_OPTION_FLAG, &p->planar, 0, 0, NULL, NULL, "flatten what is nearly flat, as walls are", 0},
         {"--up", KN_OPTION_CHOICE, NULL, 0, 0, "auto|x|y|z|-x|-y|-z", "AXIS", "up in the cameras' world (auto)", 0},
         {"--report", KN_OPTION_TEXT, &v->job.report, 0, 0, NULL, "FILE", "(report.json beside the first output)", 0},
         {"--turntable", KN_OPTION_TEXT, &v->job.turntable, 0, 0, NULL, "FILE", "(turntable.png beside the first output)", 0},
@@ -84,6 +89,10 @@ static int run(mesh_options *v, const kn_option *table, size_t count) {
     kn_progress_finish(&progress);
     if (!ok) return kn_cmd_fail(&error);
     const kn_surface_facts *f = &result.facts;
+    const kn_find_facts *c = &result.found;
+    if (!v->quiet && c->pictures)
+        fprintf(stderr, "kinora: cameras of %zu of %zu frames found, reprojection error %.2f pixels, focal length %.0f pixels, k1 %.3f\n", c->used, c->pictures, c->error,
+                c->focal, c->distortion[0]);
     if (!v->quiet)
         fprintf(stderr, "kinora: %zu frames, %zu triangles, %.3f x %.3f x %.3f m, closed, %.0f %% unseen, %.1f s\n", result.frames, f->triangles, f->size[0],
                 f->size[1], f->size[2], 100 * f->unseen, result.seconds);
@@ -102,13 +111,15 @@ int kn_cmd_mesh(int argc, char **argv) {
     kn_free(rest);
     if (!ok) return kn_cmd_fail(&error);
     if (v.help) {
-        puts("usage: kinora mesh [VIDEO|FOLDER] --cameras FILE -o FILE [-o FILE]... [OPTIONS]\n"
+        puts("usage: kinora mesh [VIDEO|FOLDER] [--cameras FILE] -o FILE [-o FILE]... [OPTIONS]\n"
              "Makes a closed, textured surface from pictures around an object: .glb .obj .ply .stl .3mf .usdz by the outputs' names.\n"
-             "Without VIDEO or FOLDER the pictures that the camera file names are read.\n");
+             "Without VIDEO or FOLDER the pictures that the camera file names are read;\n"
+             "without --cameras the cameras are found in the pictures.\n");
         kn_options_print(table, count, stdout);
         return 0;
     }
-    if (!v.job.cameras) kn_fail(&error, KN_ERROR_INPUT, "mesh needs the cameras: --cameras transforms.json or a COLMAP text model; see kinora mesh --help");
+    if (!v.job.cameras && !v.job.input) kn_fail(&error, KN_ERROR_INPUT, "mesh needs a video, a folder of pictures or a camera file that names pictures; see kinora mesh --help");
+    else if (v.job.normals && !v.job.depth) kn_fail(&error, KN_ERROR_INPUT, "--normals needs --depth: normals alone do not say where the surface is");
     else if (v.job.output_count == 0) kn_fail(&error, KN_ERROR_INPUT, "mesh needs an output file: -o object.glb");
     if (error.kind) return kn_cmd_fail(&error);
     return run(&v, table, count);

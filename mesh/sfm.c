@@ -76,7 +76,10 @@ bool kn_cameras_find(kn_view_list *list, const kn_image *const *pictures, size_t
     *list = (kn_view_list){0}, *facts = (kn_find_facts){0};
     if (!check(pictures, count, error)) return false;
     bool ok = sfm_init(&sfm, pictures, count, params, error) && find_features(&sfm, pictures, error) && kn_sfm_match(&sfm, error) &&
-              kn_sfm_guess_focal(&sfm, error) && kn_sfm_verify(&sfm, error) && kn_sfm_tracks(&sfm, error) && kn_sfm_grow(&sfm, error);
+              kn_sfm_check_matches(&sfm, error) && kn_sfm_guess_focal(&sfm, error);
+    size_t matched = sfm.pair_count;
+    ok = ok && kn_sfm_verify(&sfm, error) && kn_sfm_check_pairs(&sfm, matched, error) && kn_sfm_tracks(&sfm, error) && kn_sfm_grow(&sfm, error) &&
+         kn_sfm_normalise(&sfm, error);
     kn_log_line(&params->log, KN_LOG_DEBUG, "%zu pairs, %zu tracks, %zu observations", sfm.pair_count, sfm.track_count, sfm.observation_count);
     facts->pictures = count;
     facts->used = ok ? kn_sfm_known(&sfm) : 0;

@@ -79,7 +79,7 @@ bool kn_features_match(const kn_features *a, const kn_features *b, size_t limit,
 /* Essential matrices of five normal points in two pictures: a[5][2], b[5][2] (Nister 2004); returns their number, up to 10. */
 int kn_essential_five(const double (*a)[2], const double (*b)[2], double e[10][3][3]);
 /* Squared Sampson distance in the units of the points. */
-double kn_sampson(const double e[3][3], const double a[2], const double b[2]);
+double kn_epipolar_error(const double e[3][3], const double a[2], const double b[2]);
 
 typedef struct kn_two_view {
     double r[3][3], t[3];    /* second = r * first + t, |t| = 1 */
@@ -188,6 +188,11 @@ bool kn_sfm_match(kn_sfm *sfm, kn_error *error);
 bool kn_sfm_guess_focal(kn_sfm *sfm, kn_error *error);
 /* Keeps the matches that a relative pose explains, and the pairs that keep enough. */
 bool kn_sfm_verify(kn_sfm *sfm, kn_error *error);
+/* Refuse what cannot be an orbit, with the reason (sfm_orbit.c): before and after kn_sfm_verify, and after kn_sfm_grow; the last one
+ * turns the world so that z is up, what the cameras look at is the origin and their mean distance from it is 1. */
+bool kn_sfm_check_matches(const kn_sfm *sfm, kn_error *error);
+bool kn_sfm_check_pairs(const kn_sfm *sfm, size_t matched, kn_error *error);
+bool kn_sfm_normalise(kn_sfm *sfm, kn_error *error);
 /* Joins matches into tracks: one feature a view, two views at least. */
 bool kn_sfm_tracks(kn_sfm *sfm, kn_error *error);
 void kn_sfm_tracks_finish(kn_sfm *sfm);

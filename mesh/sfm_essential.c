@@ -144,7 +144,7 @@ int kn_essential_five(const double (*a)[2], const double (*b)[2], double found[1
     return kept;
 }
 
-double kn_sampson(const double e[3][3], const double a[2], const double b[2]) {
+double kn_epipolar_error(const double e[3][3], const double a[2], const double b[2]) {
     double ea[3], eb[3];
     for (int i = 0; i < 3; i++) ea[i] = e[i][0] * a[0] + e[i][1] * a[1] + e[i][2], eb[i] = e[0][i] * b[0] + e[1][i] * b[1] + e[2][i];
     double value_ = b[0] * ea[0] + b[1] * ea[1] + ea[2], slope = ea[0] * ea[0] + ea[1] * ea[1] + eb[0] * eb[0] + eb[1] * eb[1];

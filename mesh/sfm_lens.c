@@ -11,7 +11,7 @@ void kn_lens_undistort(const kn_lens *lens, const double pixel[2], double n[2]) 
     double x0 = (pixel[0] - lens->cx) / lens->f, y0 = (pixel[1] - lens->cy) / lens->f, x = x0, y = y0;
     for (int i = 0; i < 12; i++) { /* fixed point: converges for lenses that do not fold */
         double r2 = x * x + y * y, radial = 1 + r2 * (lens->d[0] + r2 * lens->d[1]);
-        if (radial < 0.3) radial = 0.3;
+        if (radial < 0.3) radial = 0.3; /* folded */
         double nx = (x0 - 2 * lens->d[2] * x * y - lens->d[3] * (r2 + 2 * x * x)) / radial;
         double ny = (y0 - lens->d[2] * (r2 + 2 * y * y) - 2 * lens->d[3] * x * y) / radial;
         bool done = fabs(nx - x) + fabs(ny - y) < 1e-12;

@@ -14,7 +14,7 @@ static void essential(const double r[3][3], const double t[3], double e[3][3]) {
 static double score(const double e[3][3], const double (*a)[2], const double (*b)[2], size_t count, double limit, double stop, bool *inlier) {
     double sum = 0, limit2 = limit * limit;
     for (size_t i = 0; i < count && sum < stop; i++) {
-        double d = kn_sampson(e, a[i], b[i]);
+        double d = kn_epipolar_error(e, a[i], b[i]);
         if (inlier) inlier[i] = d < limit2;
         sum += d < limit2 ? d / limit2 : 1;
     }
@@ -73,7 +73,7 @@ static void move(const kn_two_view *from, const double step[5], kn_two_view *to)
 }
 
 static double signed_sampson(const double e[3][3], const double a[2], const double b[2]) {
-    double distance = sqrt(kn_sampson(e, a, b)), ea[3];
+    double distance = sqrt(kn_epipolar_error(e, a, b)), ea[3];
     for (int i = 0; i < 3; i++) ea[i] = e[i][0] * a[0] + e[i][1] * a[1] + e[i][2];
     return b[0] * ea[0] + b[1] * ea[1] + ea[2] < 0 ? -distance : distance;
 }

@@ -43,6 +43,21 @@ bool kn_view_list_parse_colmap(kn_view_list *list, const char *name, const char 
 bool kn_view_list_write(const kn_view_list *list, const char *path, kn_error *error);
 void kn_view_list_finish(kn_view_list *list);
 
+/* How sharp a frame is, and a thumbnail that tells how much changes between frames. */
+typedef struct kn_frame_look {
+    double sharpness;        /* variance of the Laplacian of the grey values (Pech-Pacheco et al. 2000), mean over windows */
+    uint8_t thumbnail[16 * 16];
+} kn_frame_look;
+kn_frame_look kn_frame_look_at(const kn_image *picture);
+/* Sets chosen[i] for at most `wanted` of looks[count]: the frames are cut into stretches in which the picture changes equally
+ * much (and which last about equally long), and the sharpest of each is taken. */
+void kn_frames_choose(const kn_frame_look *looks, size_t count, size_t wanted, bool *chosen);
+
+/* Focal length in pixels of a width x height picture, from the EXIF data of a JPEG file; 0 when it does not say. */
+double kn_exif_focal(const char *path, int width, int height);
+/* The same from memory. */
+double kn_exif_parse(const uint8_t *data, size_t size, int width, int height);
+
 /* What the search for cameras may know. Zeros: nothing. */
 typedef struct kn_find_params {
     double focal;            /* pixels of the pictures; 0: unknown */
@@ -109,7 +124,9 @@ typedef struct kn_surface {
     float *corners;          /* [triangle_count][3][2] texture coordinates 0..1, v down from the upper row; NULL: none */
     uint32_t *charts;        /* [triangle_count] chart of the texture */
     uint32_t chart_count;
+    float *chart_axes;       /* [chart_count][4] direction of growing u in the surface's axes, and 1, or -1 where v runs upwards */
     kn_image texture;        /* RGB, sRGB */
+    kn_image normal_map;     /* RGB, tangent space as glTF has it: the fine surface's normals; empty: none */
     double from_input[3][4]; /* cameras' world to this frame: a similarity */
 } kn_surface;
 
@@ -130,7 +147,8 @@ typedef struct kn_surface_facts {
     double volume, area;     /* cubic and square metres */
     double size[3];          /* metres along x, y, z */
     double length, width;    /* metres: sides of the smallest upright box */
-    double unseen;           /* share of the area that no picture saw */
+    double unseen;           /* share of the vertices that no picture saw */
+    double unseen_sides[3];  /* share of the area that no picture saw, of what looks down, sideways and up */
     double confidence[3];    /* mean of the lower, middle and upper third */
 } kn_surface_facts;
 bool kn_surface_measure(const kn_surface *surface, kn_surface_facts *facts, kn_error *error);
