@@ -12,12 +12,27 @@ double kn_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-bool kn_drive_progress(kn_drive_job *job, double share, kn_error *error) {
+/* What the user waits for now. */
+static const char *stage_name(const kn_drive_job *job) {
+    double all = (double)job->frame_count, first = (double)kn_min_size(job->chunk_frames, job->frame_count);
+    bool sampled = job->params.source == KN_DRIVE_SAMPLER;
+    if (job->done[KN_STAGE_RENDER] < (sampled ? first : all)) return "render";
+    return sampled && job->done[KN_STAGE_SAMPLE] < all ? "sample" : "encode";
+}
+
+bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, kn_error *error) {
+    /* Shares of the time on two cores (docs/benchmarks.md). */
+    static const double weights[2][KN_STAGE_COUNT] = {{.8, 0, .08, .12}, {.2, .72, .02, .06}};
     if (!job->params.progress) return true;
-    double frames = job->frames_before + job->frames_weight * share;
-    uint64_t total = (uint64_t)job->frame_count * 1000, done = (uint64_t)(frames * 1000 + .5);
-    if (job->params.progress(job->params.progress_user, job->stage, done < total ? done : total, total)) return true;
-    return kn_fail(error, KN_ERROR_CANCELLED, "stopped; start it again with the same command to go on");
+    pthread_mutex_lock(&job->progress_lock);
+    double sum = 0;
+    job->done[stage] = frames;
+    for (int i = 0; i < KN_STAGE_COUNT; i++) sum += weights[job->params.source == KN_DRIVE_SAMPLER][i] * job->done[i];
+    uint64_t total = (uint64_t)job->frame_count * 1000, done = (uint64_t)(sum * 1000 + .5);
+    if (!job->cancelled) job->cancelled = !job->params.progress(job->params.progress_user, stage_name(job), done < total ? done : total, total);
+    bool cancelled = job->cancelled;
+    pthread_mutex_unlock(&job->progress_lock);
+    return !cancelled || kn_fail(error, KN_ERROR_CANCELLED, "stopped; start it again with the same command to go on");
 }
 
 /* Makes the work folder and opens its journal; with `overwrite`, another job's work is thrown away. */
@@ -69,7 +84,7 @@ static bool open_model(kn_drive_job *job, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     kn_model_params params = KN_MODEL_PARAMS_DEFAULT;
     params.log = job->params.log;
-    if (!kn_model_load(&job->model, job->gpu, job->params.model, &params, error) || !check_model(job, error)) return false;
+    if (!kn_gpu_create(&job->sampler_gpu, &job->params.gpu, error) || !kn_model_load(&job->model, job->sampler_gpu, job->params.model, &params, error) || !check_model(job, error)) return false;
     const kn_model_info *info = kn_model_get_info(job->model);
     if (!job->params.no_temporal && info->temporal && info->max_frames > 0 && job->chunk_frames > (size_t)info->max_frames)
         return kn_fail(error, KN_ERROR_INPUT, "%zu frames per chunk: this model takes at most %d together", job->chunk_frames, info->max_frames);
@@ -90,18 +105,16 @@ static bool open_renderers(kn_drive_job *job, kn_error *error) {
 static bool run_chunks(kn_drive_job *job, kn_error *error) {
     size_t done = kn_min_size(job->journal.chunks_done, job->chunk_count);
     job->report.resumed_frames = kn_min_size(done * job->chunk_frames, job->frame_count);
-    job->frames_weight = .9 * (double)job->report.resumed_frames;
+    for (int stage = KN_STAGE_RENDER; stage <= KN_STAGE_STORE; stage++) job->done[stage] = (double)job->report.resumed_frames;
     if (done > 0) kn_log_line(&job->params.log, KN_LOG_INFO, "going on after frame %zu of %zu", job->report.resumed_frames, job->frame_count);
-    if (done == job->chunk_count) return true;
-    bool ok = open_model(job, error) && open_renderers(job, error) && kn_drive_make_label_folders(job, error) && kn_drive_chunk_init(job, error);
+    if (done == job->chunk_count) return kn_finisher_encode(job->finisher, done, error);
+    bool ok = open_model(job, error) && open_renderers(job, error) && kn_drive_make_label_folders(job, error);
     job->report.setup = kn_now() - job->started;
-    for (size_t i = done; ok && i < job->chunk_count; i++) ok = kn_drive_chunk_run(job, i, error);
-    uint64_t now;
+    ok = ok && kn_drive_chunks_run(job, done, error);
+    uint64_t now, sampler_peak = 0;
     kn_gpu_memory_use(job->gpu, &now, &job->report.device_peak);
-    /* What the sampler held is not needed while encoding. */
-    kn_sampler_destroy(&job->sampler);
-    kn_model_destroy(&job->model);
-    kn_drive_chunk_finish(&job->chunk);
+    if (job->sampler_gpu) kn_gpu_memory_use(job->sampler_gpu, &now, &sampler_peak);
+    job->report.device_peak += sampler_peak;
     return ok;
 }
 
@@ -110,12 +123,10 @@ static bool run_job(kn_drive_job *job, const kn_drive_params *params, kn_error *
     if (job->report.already_complete) return true;
     if (!open_journal(job, error) || !kn_gpu_create(&job->gpu, &job->params.gpu, error)) return false;
     snprintf(job->report.device, sizeof job->report.device, "%s", kn_gpu_get_info(job->gpu)->name);
-    if (!open_scene(job, error) || !run_chunks(job, error)) return false;
-    double started = kn_now();
-    if (!kn_drive_finish(job, error)) return false;
+    if (!open_scene(job, error) || !kn_finisher_create(&job->finisher, job, error) || !run_chunks(job, error)) return false;
+    if (!kn_finisher_commit(job->finisher, error)) return false;
     job->report.frames = job->frame_count;
     job->report.cameras = (size_t)job->rig.camera_count;
-    job->report.finish = kn_now() - started;
     return kn_drive_write_record(job, error) && kn_remove_tree(job->work, error);
 }
 
@@ -124,14 +135,18 @@ bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *
     if (!job) return false;
     job->journal.lock = -1;
     job->started = kn_now();
+    pthread_mutex_init(&job->progress_lock, NULL);
     bool ok = run_job(job, params, error);
     job->report.total = kn_now() - job->started;
     if (report) *report = job->report;
-    kn_drive_chunk_finish(&job->chunk);
+    kn_drive_chunks_finish(job);
+    kn_finisher_destroy(&job->finisher);
+    pthread_mutex_destroy(&job->progress_lock);
     kn_sampler_destroy(&job->sampler);
     kn_model_destroy(&job->model);
     for (size_t i = 0; i < KN_COUNT(job->renderers); i++) kn_renderer_destroy(&job->renderers[i]);
     kn_scene_destroy(&job->scene);
+    kn_gpu_destroy(&job->sampler_gpu);
     kn_gpu_destroy(&job->gpu);
     kn_frame_facts_finish(&job->facts);
     kn_journal_finish(&job->journal);

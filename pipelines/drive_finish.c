@@ -10,8 +10,10 @@
 #include <string.h>
 
 /* Everything that is open while the segments are turned into the outputs. */
-typedef struct finisher {
+struct kn_finisher {
     kn_drive_job *job;
+    size_t next;                /* the first chunk that is not encoded */
+    kn_frame_facts facts;
     char *folder;               /* <work>/final */
     kn_video_writer *cameras[KN_RIG_MAX_CAMERAS], *surround, *top;
     kn_video_reader *readers[KN_RIG_MAX_CAMERAS];
@@ -25,9 +27,9 @@ typedef struct finisher {
     kn_boxes_file boxes;
     kn_box_2d *chunk_boxes;
     size_t chunk_box_count;
-} finisher;
+};
 
-static bool open_video(finisher *f, kn_video_writer **writer, const char *name, int width, int height, kn_error *error) {
+static bool open_video(kn_finisher *f, kn_video_writer **writer, const char *name, int width, int height, kn_error *error) {
     kn_drive_job *job = f->job;
     char aigc[400], title[200], comment[200];
     kn_drive_aigc(job, aigc, sizeof aigc);
@@ -40,7 +42,7 @@ static bool open_video(finisher *f, kn_video_writer **writer, const char *name, 
     return ok;
 }
 
-static bool open_videos(finisher *f, kn_error *error) {
+static bool open_videos(kn_finisher *f, kn_error *error) {
     const kn_rig *rig = &f->job->rig;
     kn_mosaic_init(&f->mosaic, rig);
     for (int i = 0; i < rig->camera_count; i++)
@@ -51,7 +53,7 @@ static bool open_videos(finisher *f, kn_error *error) {
            kn_image_init(&f->bev_image, KN_BEV_SIZE, KN_BEV_SIZE, 3, error);
 }
 
-static bool make_folders(finisher *f, kn_error *error) {
+static bool make_folders(kn_finisher *f, kn_error *error) {
     const kn_rig *rig = &f->job->rig;
     bool ok = kn_remove_tree(f->folder, error) && kn_make_directories(f->folder, error);
     static const char *const kinds[] = {"samples", "sweeps"};
@@ -85,7 +87,7 @@ static void measure_map(kn_drive_job *job) {
     if (job->map_size[0] * job->map_size[1] > 640000) job->map_size[1] = floor(640000 / job->map_size[0]); /* 64 M pixels */
 }
 
-static bool write_map(finisher *f, const kn_map_line *lines, size_t line_count, kn_error *error) {
+static bool write_map(kn_finisher *f, const kn_map_line *lines, size_t line_count, kn_error *error) {
     char name[64];
     kn_nuscenes_map_name(&f->nuscenes_params, name, sizeof name);
     char *path = kn_path_join(f->nuscenes_folder, name, error);
@@ -98,7 +100,7 @@ static bool write_map(finisher *f, const kn_map_line *lines, size_t line_count, 
     return ok;
 }
 
-static bool open_tables(finisher *f, kn_error *error) {
+static bool open_tables(kn_finisher *f, kn_error *error) {
     kn_drive_job *job = f->job;
     const kn_map_line *lines = NULL;
     size_t line_count = kn_scene_map(job->scene, &lines);
@@ -113,7 +115,7 @@ static bool open_tables(finisher *f, kn_error *error) {
     return ok;
 }
 
-static bool open_segments(finisher *f, size_t chunk, kn_error *error) {
+static bool open_segments(kn_finisher *f, size_t chunk, kn_error *error) {
     kn_drive_job *job = f->job;
     bool ok = true;
     for (int c = 0; ok && c < job->rig.camera_count; c++) {
@@ -139,7 +141,7 @@ static bool open_segments(finisher *f, size_t chunk, kn_error *error) {
     return ok;
 }
 
-static bool finish_camera(finisher *f, size_t frame, int camera, kn_error *error) {
+static bool finish_camera(kn_finisher *f, size_t frame, int camera, kn_error *error) {
     kn_drive_job *job = f->job;
     const kn_camera *view = &job->rig.cameras[camera];
     bool end = false;
@@ -155,13 +157,13 @@ static bool finish_camera(finisher *f, size_t frame, int camera, kn_error *error
     return ok;
 }
 
-static bool finish_frame(finisher *f, size_t frame, kn_error *error) {
+static bool finish_frame(kn_finisher *f, size_t frame, kn_error *error) {
     kn_drive_job *job = f->job;
-    if (!kn_frame_facts_read(&job->facts, job->scene, frame, error)) return false;
+    if (!kn_frame_facts_read(&f->facts, job->scene, frame, error)) return false;
     for (int c = 0; c < job->rig.camera_count; c++)
         if (!finish_camera(f, frame, c, error)) return false;
     if (!kn_video_writer_add(f->surround, f->mosaic_image.data, error)) return false;
-    if (!kn_bev_draw(f->bev, &f->bev_image, &job->facts, error) || !kn_video_writer_add(f->top, f->bev_image.data, error)) return false;
+    if (!kn_bev_draw(f->bev, &f->bev_image, &f->facts, error) || !kn_video_writer_add(f->top, f->bev_image.data, error)) return false;
     size_t first = 0, last; /* a chunk's boxes are in the order of frames */
     while (first < f->chunk_box_count && f->chunk_boxes[first].frame < frame) first++;
     for (last = first; last < f->chunk_box_count && f->chunk_boxes[last].frame == frame; last++) {
@@ -169,19 +171,24 @@ static bool finish_frame(finisher *f, size_t frame, kn_error *error) {
         if (box->camera < 0 || box->camera >= job->rig.camera_count) return kn_fail(error, KN_ERROR_INTERNAL, "%s: broken box record", job->work);
         kn_boxes_file_add(&f->boxes, job, box);
     }
-    return kn_nuscenes_add(f->nuscenes, &job->facts, f->chunk_boxes + first, last - first, error);
+    return kn_nuscenes_add(f->nuscenes, &f->facts, f->chunk_boxes + first, last - first, error);
 }
 
-static bool convert(finisher *f, kn_error *error) {
+bool kn_finisher_encode(kn_finisher *f, size_t end, kn_error *error) {
     kn_drive_job *job = f->job;
-    job->frames_before += job->frames_weight;
-    job->frames_weight = .1 * (double)job->frame_count;
-    job->stage = "encode";
-    for (size_t frame = 0; frame < job->frame_count; frame++) {
-        if (frame % job->chunk_frames == 0 && !open_segments(f, frame / job->chunk_frames, error)) return false;
-        if (!finish_frame(f, frame, error)) return false;
-        if (!kn_drive_progress(job, (double)(frame + 1) / (double)job->frame_count, error)) return false;
+    double started = kn_now();
+    for (; f->next < end; f->next++) {
+        size_t first = f->next * job->chunk_frames;
+        if (!open_segments(f, f->next, error)) return false;
+        for (size_t i = 0; i < kn_drive_chunk_length(job, f->next); i++)
+            if (!finish_frame(f, first + i, error) || !kn_drive_progress(job, KN_STAGE_ENCODE, (double)(first + i + 1), error)) return false;
     }
+    job->report.finish += kn_now() - started;
+    return true;
+}
+
+static bool commit_files(kn_finisher *f, kn_error *error) {
+    kn_drive_job *job = f->job;
     for (int c = 0; c < job->rig.camera_count; c++)
         if (!kn_video_writer_commit(f->cameras[c], error)) return false;
     return kn_video_writer_commit(f->surround, error) && kn_video_writer_commit(f->top, error) && kn_nuscenes_commit(f->nuscenes, error) &&
@@ -235,7 +242,7 @@ static bool take_labels_back(kn_drive_job *job, kn_error *error) {
     return ok;
 }
 
-static void close_all(finisher *f) {
+static void close_all(kn_finisher *f) {
     for (int c = 0; c < KN_RIG_MAX_CAMERAS; c++) {
         kn_video_writer_destroy(&f->cameras[c]);
         kn_video_reader_destroy(&f->readers[c]);
@@ -247,21 +254,43 @@ static void close_all(finisher *f) {
     kn_bev_destroy(&f->bev);
     kn_nuscenes_destroy(&f->nuscenes);
     kn_file_writer_finish(&f->boxes.file);
+    kn_frame_facts_finish(&f->facts);
     kn_free(f->chunk_boxes);
     kn_free(f->rgb);
+    f->chunk_boxes = NULL;
+    f->rgb = NULL;
 }
 
-bool kn_drive_finish(kn_drive_job *job, kn_error *error) {
-    finisher f = {.job = job};
+bool kn_finisher_create(kn_finisher **finisher, kn_drive_job *job, kn_error *error) {
+    kn_finisher *f = kn_alloc(1, sizeof *f, error);
     size_t pixels = 0;
+    *finisher = NULL;
+    if (!f) return false;
+    f->job = job;
     for (int i = 0; i < job->rig.camera_count; i++) pixels = kn_max_size(pixels, (size_t)job->rig.cameras[i].width * (size_t)job->rig.cameras[i].height);
-    f.folder = kn_path_join(job->work, "final", error);
-    f.nuscenes_folder = f.folder ? kn_path_join(f.folder, "nuscenes", error) : NULL;
-    bool ok = f.nuscenes_folder && take_labels_back(job, error) && (f.rgb = kn_alloc(pixels, 3, error)) && make_folders(&f, error) && open_videos(&f, error) &&
-              open_tables(&f, error) && convert(&f, error);
-    close_all(&f);
-    ok = ok && move_outputs(job, f.folder, error);
-    kn_free(f.nuscenes_folder);
-    kn_free(f.folder);
+    f->folder = kn_path_join(job->work, "final", error);
+    f->nuscenes_folder = f->folder ? kn_path_join(f->folder, "nuscenes", error) : NULL;
+    bool ok = f->nuscenes_folder && take_labels_back(job, error) && (f->rgb = kn_alloc(pixels, 3, error)) && make_folders(f, error) && open_videos(f, error) &&
+              open_tables(f, error);
+    if (ok) *finisher = f;
+    else kn_finisher_destroy(&f);
     return ok;
+}
+
+bool kn_finisher_commit(kn_finisher *f, kn_error *error) {
+    double started = kn_now();
+    bool ok = commit_files(f, error);
+    close_all(f);
+    ok = ok && move_outputs(f->job, f->folder, error);
+    f->job->report.finish += kn_now() - started;
+    return ok;
+}
+
+void kn_finisher_destroy(kn_finisher **finisher) {
+    if (!*finisher) return;
+    close_all(*finisher);
+    kn_free((*finisher)->nuscenes_folder);
+    kn_free((*finisher)->folder);
+    kn_free(*finisher);
+    *finisher = NULL;
 }

@@ -7,23 +7,33 @@
 #include "kinora/render.h"
 #include "pipelines/facts.h"
 #include "pipelines/journal.h"
+#include "pipelines/task.h"
 
 #define KN_DRIVE_REACH 120.0 /* metres around the ego within which road users are labelled */
 
-/* Buffers of one chunk: N = frames * cameras pictures, frame-major; every picture has `pixels` pixels of room. */
+/* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
 typedef struct kn_drive_chunk {
-    size_t pixels;       /* of the largest camera */
+    size_t index, frames;
     float *control;      /* [N][KN_CONTROL_CHANNELS][height][width] */
     float *noise;        /* [N][noise channels][...] */
-    float *picture;      /* [3][height][width]: beauty pictures */
-    float *depth;        /* [height][width] of one camera at a time, like the next two */
-    uint8_t *semantic;
-    uint16_t *instance, *label;
-    uint8_t *planar;     /* [N][3][height][width] from the sampler */
     uint8_t *rgb;        /* [N][height][width][3] */
     kn_box_2d *boxes;
     size_t box_count, box_capacity;
 } kn_drive_chunk;
+
+/* What rendering draws into, one camera at a time, and what the sampler gives. */
+typedef struct kn_drive_scratch {
+    float *picture;      /* [3][height][width]: beauty pictures */
+    float *depth;        /* [height][width], like the next two */
+    uint8_t *semantic;
+    uint16_t *instance, *label;
+    uint8_t *planar;     /* [N][3][height][width] from the sampler */
+} kn_drive_scratch;
+
+/* A chunk goes through these; each is done in its own thread, so that three chunks are on their way at a time. */
+typedef enum kn_drive_stage { KN_STAGE_RENDER, KN_STAGE_SAMPLE, KN_STAGE_STORE, KN_STAGE_ENCODE, KN_STAGE_COUNT } kn_drive_stage;
+
+typedef struct kn_finisher kn_finisher;
 
 typedef struct kn_drive_job {
     kn_drive_params params;
@@ -33,7 +43,8 @@ typedef struct kn_drive_job {
     char hash[65], scene_hash[65], model_hash[65];
     char *work;                    /* <output>/.work */
     kn_journal journal;
-    kn_gpu *gpu;
+    kn_gpu *gpu;                   /* of the renderers */
+    kn_gpu *sampler_gpu;           /* the same device again, for another thread; NULL without a sampler */
     kn_scene *scene;
     kn_renderer *renderers[4];     /* [0] draws; further ones give more noise channels to latent models */
     kn_model *model;
@@ -41,11 +52,16 @@ typedef struct kn_drive_job {
     int sampler_frames;            /* what the sampler was made for; 0: none yet */
     char prompt[1000];
     size_t frame_count, chunk_frames, chunk_count;
-    kn_drive_chunk chunk;
-    kn_frame_facts facts;
-    double frames_before;          /* progress of what is finished, in frames */
-    double frames_weight;          /* frames that the running stage is worth */
-    const char *stage;
+    size_t pixels;                 /* of the largest camera */
+    kn_drive_chunk chunks[2];      /* one is sampled while the other is rendered */
+    kn_drive_chunk stored;         /* only rgb and boxes: what is being stored and encoded */
+    kn_drive_scratch scratch;
+    kn_frame_facts facts;          /* of the frame that is being rendered */
+    kn_finisher *finisher;
+    kn_task render_task, store_task;
+    pthread_mutex_t progress_lock; /* guards the next two */
+    double done[KN_STAGE_COUNT];   /* frames */
+    bool cancelled;
     double origin[2], map_size[2]; /* of the nuScenes map, metres */
     kn_drive_report report;
     double started;
@@ -63,10 +79,10 @@ bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error);
 bool kn_drive_check_output(kn_drive_job *job, kn_error *error);
 
 /* --- drive_chunk.c --- */
-bool kn_drive_chunk_init(kn_drive_job *job, kn_error *error);
-void kn_drive_chunk_finish(kn_drive_chunk *chunk);
-/* Renders, samples and stores chunk `index`, and records it in the journal. */
-bool kn_drive_chunk_run(kn_drive_job *job, size_t index, kn_error *error);
+/* Renders, samples, stores and encodes all chunks from `first` on; each stage works on another chunk. */
+bool kn_drive_chunks_run(kn_drive_job *job, size_t first, kn_error *error);
+/* Frees what chunks need; waits for their threads. */
+void kn_drive_chunks_finish(kn_drive_job *job);
 size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index);
 /* Names inside the work folder. */
 void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size);
@@ -86,8 +102,13 @@ void kn_boxes_file_add(kn_boxes_file *file, const kn_drive_job *job, const kn_bo
 bool kn_boxes_file_commit(kn_boxes_file *file, kn_error *error);
 
 /* --- drive_finish.c --- */
-/* Turns the segments into the outputs and puts them under their final names. */
-bool kn_drive_finish(kn_drive_job *job, kn_error *error);
+/* Begins the outputs in the work folder. The job's scene must be open. One thread at a time. */
+bool kn_finisher_create(kn_finisher **finisher, kn_drive_job *job, kn_error *error);
+/* Turns the segments of all chunks below `end` that were not yet into frames of the outputs. */
+bool kn_finisher_encode(kn_finisher *finisher, size_t end, kn_error *error);
+/* Completes the outputs and puts them under their final names. */
+bool kn_finisher_commit(kn_finisher *finisher, kn_error *error);
+void kn_finisher_destroy(kn_finisher **finisher);
 
 /* --- drive_record.c --- */
 /* The names of the outputs in the output folder; returns how many there are (at most KN_RIG_MAX_CAMERAS + 4). */
@@ -99,7 +120,8 @@ bool kn_drive_read_record(const char *path, char hash[65], char names[][96], int
 /* The AIGC metadata of this job's videos. */
 void kn_drive_aigc(const kn_drive_job *job, char *text, size_t size);
 
-/* Reports progress of the running stage; false with KN_ERROR_CANCELLED when the caller wants to stop. */
-bool kn_drive_progress(kn_drive_job *job, double share, kn_error *error);
+/* Reports how many frames a stage has finished, from any thread; false with KN_ERROR_CANCELLED when the caller wants to
+ * stop. */
+bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, kn_error *error);
 
 #endif

@@ -23,16 +23,16 @@ static uint16_t millimetres(float depth) {
 
 static bool write_label(kn_drive_job *job, int kind, size_t frame, int camera, kn_error *error) {
     const kn_camera *c = &job->rig.cameras[camera];
-    kn_drive_chunk *chunk = &job->chunk;
+    kn_drive_scratch *s = &job->scratch;
     char *path = kn_format(error, "%s/labels/%s/%s/%05zu.png", job->work, kinds[kind], c->name, frame);
     if (!path) return false;
     bool ok;
     if (kind == 1) {
-        ok = kn_png_write_gray8(path, chunk->semantic, c->width, c->height, error);
+        ok = kn_png_write_gray8(path, s->semantic, c->width, c->height, error);
     } else {
         size_t count = (size_t)c->width * (size_t)c->height;
-        for (size_t i = 0; kind == 0 && i < count; i++) chunk->label[i] = millimetres(chunk->depth[i]);
-        ok = kn_png_write_gray16(path, kind == 0 ? chunk->label : chunk->instance, c->width, c->height, error);
+        for (size_t i = 0; kind == 0 && i < count; i++) s->label[i] = millimetres(s->depth[i]);
+        ok = kn_png_write_gray16(path, kind == 0 ? s->label : s->instance, c->width, c->height, error);
     }
     kn_free(path);
     return ok;

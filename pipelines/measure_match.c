@@ -187,11 +187,12 @@ static bool find_match(const matcher *m, const kn_pose *turn, const corner *c, d
     for (int k = 0; k < m->count[1]; k++) {
         double qx = m->corners[1][k].x + .5, qy = m->corners[1][k].y + .5;
         if (!inside(&m->image[1], qx, qy) || fabs(qx - s.x) > window || fabs(qy - s.y) > window) continue;
-        float local = -1;
         double lx = qx, ly = qy;
+        float local = alike(m, patch, &s, qx, qy);
+        if (local < .4f || local < best - .3f) continue; /* half a pixel makes no match of it */
         for (int j = -2; j <= 2; j++)
             for (int i = -2; i <= 2; i++) {
-                float value = alike(m, patch, &s, qx + .5 * i, qy + .5 * j);
+                float value = i || j ? alike(m, patch, &s, qx + .5 * i, qy + .5 * j) : -1;
                 if (value > local) local = value, lx = qx + .5 * i, ly = qy + .5 * j;
             }
         if (local > best) {

@@ -134,6 +134,8 @@ def train(args):
     kept, held = split(args.data)
     model = Segmenter().to(memory_format=torch.channels_last)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(kept.index)} pictures, {len(held.index)} held out", flush=True)
+    if args.init:
+        model.load_state_dict(torch.load(args.init))
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
     weight = torch.tensor([1, 1, 1, 3, 1.])
     begun, step, mean = time.process_time(), 0, None
@@ -192,7 +194,7 @@ def golden(args):
     write(args.out, config, state)
     with torch.no_grad():
         out = model(x.double())
-    safetensors_io.write(f"{args.out}/case.safetensors", {"x": x.numpy().astype(np.float32), "out": out.numpy().astype(np.float32)})
+    safetensors_io.write(f"{args.out}/tensors.safetensors", {"x": x.numpy().astype(np.float32), "out": out.numpy().astype(np.float32)})
 
 
 def main():
@@ -200,7 +202,8 @@ def main():
     parser.add_argument("stage", choices=["train", "export", "golden"])
     parser.add_argument("--data")
     parser.add_argument("--out")
-    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--minutes", type=float, default=15, help="of processor time")
+    parser.add_argument("--init", help="a checkpoint to start from")
     parser.add_argument("folder", nargs="?")
     args = parser.parse_args()
     if args.stage == "golden":

@@ -41,13 +41,15 @@ typedef struct kn_drive_params {
     const char *command;      /* how the job was started, for job.json; NULL: unknown */
     kn_gpu_params gpu;
     kn_log log;
-    kn_progress_callback progress; /* done and total in thousandths of a frame over all stages; NULL: none */
+    kn_progress_callback progress; /* done and total in thousandths of a frame over all stages; called from several threads, one
+                                      at a time; NULL: none */
     void *progress_user;
 } kn_drive_params;
 #define KN_DRIVE_PARAMS_DEFAULT \
     ((kn_drive_params){.rate = {12, 1}, .guidance = -1, .chunk_frames = 8, .overrides = KN_SCENE_PARAMS_DEFAULT})
 
-/* What a job did and how long it took, seconds of wall time. */
+/* What a job did and how long it took, seconds of wall time. Chunks are rendered, sampled, and stored and encoded (finish) in
+ * three threads at a time, so that the stages add up to more than the total. */
 typedef struct kn_drive_report {
     size_t frames, cameras, resumed_frames; /* resumed: found finished from an earlier run */
     bool already_complete;                  /* the folder held this job's finished results; nothing was done */
