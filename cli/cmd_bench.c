@@ -13,7 +13,8 @@ static const char *const networks[] = {"unet", "vae", "encode", "text"};
 static void print_help(void) {
     puts("usage: kinora bench gemm conv attention norm [--device D]     network kernels on the networks' shapes\n"
          "       kinora bench unet|vae|encode|text [--model M] [--size WxH] [--batch N] [--repeats N] [--device D]    a network of a model\n"
-         "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o is given");
+         "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o is given\n"
+         "       kinora bench mesh [VIDEO|FOLDER] [--cameras FILE] [--frames N] [--rounds N] [--texture N] [--triangles N] [--device D]");
 }
 
 static void print_kernel(void *user, const kn_bench_result *r) {
@@ -163,5 +164,6 @@ int kn_cmd_bench(int argc, char **argv) {
     }
     for (size_t i = 0; i < KN_COUNT(networks); i++)
         if (strcmp(argv[0], networks[i]) == 0) return bench_network(argv[0], argc - 1, argv + 1);
+    if (strcmp(argv[0], "mesh") == 0) return kn_cmd_bench_mesh(argc - 1, argv + 1);
     return strcmp(argv[0], "drive") == 0 ? bench_drive(argc - 1, argv + 1) : bench_kernels(argc, argv);
 }

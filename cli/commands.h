@@ -14,6 +14,7 @@ int kn_cmd_eval(int argc, char **argv);
 int kn_cmd_convert(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
+int kn_cmd_bench_mesh(int argc, char **argv); /* what follows "bench mesh" */
 
 /* Prints "kinora: message" and returns the exit code for the error. */
 int kn_cmd_fail(const kn_error *error);

@@ -23,6 +23,7 @@ typedef struct atlas {
     float *flat;          /* [triangles][3][2] corners on the chart's plane, metres */
     float *boxes;         /* [charts][4] low and high of flat */
     stbrp_rect *rects;
+    double *areas;        /* [charts] */
     double axes[3][3];
 } atlas;
 
@@ -113,6 +114,22 @@ static bool flatten(atlas *a, kn_error *error) {
         for (int k = 0; k < 2; k++) box[k] = fminf(box[k], out[k]), box[k + 2] = fmaxf(box[k + 2], out[k]);
     }
     return true;
+}
+
+/* Direction of u and the handedness of each chart. */
+static void find_axes(atlas *a) {
+    kn_surface *s = a->surface;
+    double *areas = a->areas;
+    for (size_t t = 0; t < s->triangle_count; t++) {
+        const float *f = a->flat + 6 * t;
+        uint32_t c = s->charts[t];
+        int axis = a->labels[t] / 2;
+        const double *u = a->axes[axis == 0 ? 1 : 0];
+        double sign = (a->labels[t] & 1 ? -1 : 1) * (axis == 1 ? -1 : 1);
+        for (size_t i = 0; i < 3; i++) s->chart_axes[4 * c + i] = (float)(sign * u[i]);
+        areas[c] += (f[2] - f[0]) * (f[5] - f[1]) - (f[4] - f[0]) * (f[3] - f[1]);
+    }
+    for (uint32_t c = 0; c < s->chart_count; c++) s->chart_axes[4 * c + 3] = areas[c] > 0 ? -1.0f : 1.0f; /* v runs down: unmirrored is negative */
 }
 
 /* --- overlaps ------------------------------------------------------------------------------------------------------------------ */
@@ -226,7 +243,10 @@ bool kn_atlas(kn_surface *surface, int texture, kn_error *error) {
     bool ok = a.neighbours && a.labels && a.ejected && a.stack && a.flat && surface->charts && surface->corners && find_neighbours(&a, error);
     if (ok) label(&a);
     ok = ok && cut(&a, texture, error) && pack(&a, texture, error);
-    void *all[] = {a.neighbours, a.labels, a.ejected, a.stack, a.flat, a.boxes, a.rects};
+    if (ok) surface->chart_axes = kn_alloc(surface->chart_count, 4 * sizeof *surface->chart_axes, error), a.areas = kn_alloc(surface->chart_count, sizeof *a.areas, error);
+    ok = ok && surface->chart_axes && a.areas;
+    if (ok) find_axes(&a);
+    void *all[] = {a.neighbours, a.labels, a.ejected, a.stack, a.flat, a.boxes, a.rects, a.areas};
     for (size_t i = 0; i < KN_COUNT(all); i++) kn_free(all[i]);
     return ok;
 }

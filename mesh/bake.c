@@ -138,7 +138,9 @@ static bool spread(bake *b, kn_error *error) {
 
 /* --- texels ------------------------------------------------------------------------------------------------------------------------ */
 
-static void paint_texel(bake *b, size_t t, double w1, double w2, uint8_t *out) {
+static void paint_texel(void *user, size_t t, double w1, double w2, size_t texel) {
+    const bake *b = user;
+    uint8_t *out = b->surface->texture.data + 3 * texel;
     const kn_surface *s = b->surface;
     double weights[3] = {1 - w1 - w2, w1, w2}, p[3] = {0}, n[3] = {0}, rgb[3], plain[3] = {0};
     for (size_t k = 0; k < 3; k++)
@@ -153,10 +155,7 @@ static void paint_texel(bake *b, size_t t, double w1, double w2, uint8_t *out) {
     for (int i = 0; i < 3; i++) out[i] = (uint8_t)lround(fmin(fmax(color[i], 0), 255));
 }
 
-/* Paints texels whose centres lie in a triangle, or within a hair of it. */
-static void paint(bake *b, uint8_t *done) {
-    kn_surface *s = b->surface;
-    int size = s->texture.width;
+void kn_texels_visit(const kn_surface *s, int size, uint8_t *done, kn_texel_visit visit, void *user) {
     for (size_t t = 0; t < s->triangle_count; t++) {
         double p[3][2];
         for (int i = 0; i < 6; i++) p[i / 2][i % 2] = s->corners[6 * t + (size_t)i] * size;
@@ -169,14 +168,14 @@ static void paint(bake *b, uint8_t *done) {
                 double w1 = ((x + 0.5 - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (y + 0.5 - p[0][1])) / area;
                 double w2 = ((p[1][0] - p[0][0]) * (y + 0.5 - p[0][1]) - (x + 0.5 - p[0][0]) * (p[1][1] - p[0][1])) / area;
                 if (done[at] || w1 < -1e-6 || w2 < -1e-6 || w1 + w2 > 1 + 1e-6) continue;
-                paint_texel(b, t, w1, w2, s->texture.data + 3 * at);
+                visit(user, t, w1, w2, at);
                 done[at] = 1;
             }
     }
 }
 
 /* Grows the charts into their padding, a texel a pass; what remains gets the mean colour. */
-static void pad(kn_image *image, uint8_t *done) {
+void kn_texels_pad(kn_image *image, uint8_t *done) {
     int w = image->width, h = image->height;
     double sum[3] = {0}, n = 0;
     for (uint8_t pass = 1; pass <= 4; pass++)
@@ -227,7 +226,7 @@ bool kn_bake(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, int 
               draw_depths(&b, error);
     if (ok) color_vertices(&b);
     ok = ok && spread(&b, error);
-    if (ok) paint(&b, done), pad(&surface->texture, done);
+    if (ok) kn_texels_visit(surface, texture, done, paint_texel, &b), kn_texels_pad(&surface->texture, done);
     for (size_t e = 0; b.depth && e < eyes->count; e++) kn_free(b.depth[e]);
     kn_free(b.depth), kn_free(b.normals), kn_free(b.seen), kn_free(done);
     return ok;

@@ -37,7 +37,22 @@ static bool extract(builder *b, const float *values, kn_error *error) {
 }
 
 static bool carve(builder *b, kn_error *error) {
-    return step(b, "hull", 2, error) && kn_hull_carve(&b->grid, &b->hull, b->gpu, &b->eyes, b->params->resolution, error) && extract(b, b->hull, error);
+    double ground = 0;
+    bool ok = step(b, "hull", 2, error) && kn_hull_carve(&b->grid, &b->hull, b->gpu, &b->eyes, b->params->resolution, error) && extract(b, b->hull, error);
+    if (!ok || b->eyes.no_mask) return ok;
+    ok = kn_ground_cut(b->hull, &b->grid, &b->eyes, &b->mesh, &ground, error) && extract(b, b->hull, error);
+    if (ok) kn_log_line(&b->params->log, KN_LOG_DEBUG, "stands at %.4f", ground);
+    return ok;
+}
+
+/* The depths' surface: fused, made symmetric when wanted. */
+static bool fuse(builder *b, kn_error *error) {
+    size_t count = kn_grid_count(&b->grid);
+    float *weight = b->params->symmetric ? kn_alloc(count, sizeof *weight, error) : NULL;
+    bool ok = (weight || !b->params->symmetric) && kn_fuse(b->field, weight, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
+    if (ok && weight) ok = kn_symmetrize(b->field, weight, &b->grid, &b->mesh, &b->params->log, error) && extract(b, b->field, error);
+    kn_free(weight);
+    return ok;
 }
 
 /* Given depths fused, when there are any. */
@@ -47,7 +62,7 @@ static bool use_given(builder *b, bool *all, kn_error *error) {
     *all = given == b->eyes.count;
     if (!given) return true;
     return step(b, "depth", 5, error) && kn_given_depths(b->depths, &b->eyes, &b->mesh, error) &&
-           kn_fuse(b->field, NULL, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
+           fuse(b, error);
 }
 
 static bool search(builder *b, int rounds, kn_error *error) {
@@ -56,8 +71,7 @@ static bool search(builder *b, int rounds, kn_error *error) {
     for (int r = 0; ok && r < rounds; r++) {
         int first = 5 + 75 * r / rounds, last = 5 + 75 * (r + 1) / rounds;
         double reach = r == 0 ? 0.06 : 0.02 / r;
-        ok = kn_stereo_run(b->stereo, &b->mesh, reach, r > 0, b->depths, b->params, first, last, error) &&
-             kn_fuse(b->field, NULL, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
+        ok = kn_stereo_run(b->stereo, &b->mesh, reach, r > 0, b->depths, b->params, first, last, error) && fuse(b, error);
     }
     kn_stereo_destroy(&b->stereo);
     return ok;
@@ -74,10 +88,13 @@ static bool refine(builder *b, kn_error *error) {
 
 /* Simplified, placed and painted. */
 static bool finish(builder *b, kn_surface **surface, kn_error *error) {
-    if (!step(b, "texture", 82, error) || !kn_simplify(&b->mesh, b->params->triangles, error)) return false;
+    if (!step(b, "texture", 82, error) || (b->params->planar && !kn_flatten(&b->mesh, b->grid.step, error)) || !kn_simplify(&b->mesh, b->params->triangles, error)) return false;
     kn_surface *s = *surface = kn_alloc(1, sizeof *s, error);
-    bool ok = s && kn_place(s, &b->mesh, &b->eyes, b->params, error) && kn_atlas(s, b->params->texture, error) && step(b, "texture", 88, error) &&
-              kn_bake(s, &b->mesh, &b->eyes, b->params->texture, error) && step(b, "texture", 100, error);
+    const float *field = b->field ? b->field : b->hull;
+    float *normals = s ? kn_field_normals(&b->mesh, &b->grid, field, error) : NULL;
+    bool ok = normals && kn_place(s, &b->mesh, normals, &b->eyes, b->params, error) && kn_atlas(s, b->params->texture, error) && step(b, "texture", 88, error) &&
+              kn_bake(s, &b->mesh, &b->eyes, b->params->texture, error) &&
+              kn_bake_normals(s, &b->mesh, &b->grid, field, b->params->texture, error) && step(b, "texture", 100, error);
     if (!ok) kn_surface_destroy(surface);
     return ok;
 }
@@ -111,7 +128,8 @@ void kn_surface_destroy(kn_surface **surface) {
     if (!s) return;
     kn_free(s->positions), kn_free(s->normals), kn_free(s->colors), kn_free(s->confidence);
     kn_free(s->triangles), kn_free(s->corners), kn_free(s->charts);
-    kn_image_finish(&s->texture);
+    kn_image_finish(&s->texture), kn_image_finish(&s->normal_map);
+    kn_free(s->chart_axes);
     kn_free(s);
     *surface = NULL;
 }

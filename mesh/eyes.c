@@ -280,7 +280,7 @@ static bool prepare(kn_eye *eye, const kn_surface_view *view, const uint8_t *raw
     if (no_mask) memset(eye->mask, 255, count);
     if (view->depth && !(eye->depth = straighten_floats(eye, view->camera.distortion, view->depth, 1, error))) return false;
     if (view->depth && view->normals && !(eye->normals = straighten_floats(eye, view->camera.distortion, view->normals, 3, error))) return false;
-    return kn_mask_distance(eye->mask, eye->width, eye->height, eye->edge, error);
+    return kn_mask_distance(eye->mask, eye->width, eye->height, eye->edge, error) && kn_mask_soften(eye->edge, eye->width, eye->height, error);
 }
 
 bool kn_eyes_init(kn_eyes *eyes, const kn_surface_view *views, size_t count, const kn_surface_params *params, kn_error *error) {

@@ -32,7 +32,7 @@ static bool integrate(fuse *f, const kn_eyes *eyes, kn_error *error) {
     const kn_grid *g = f->grid;
     fuse_push push = {.origin = {(float)g->origin[0], (float)g->origin[1], (float)g->origin[2], (float)g->step},
                       .size = {g->size[0], g->size[1], g->size[2], (int32_t)eyes->count},
-                      .image = {eyes->items[0].width, eyes->items[0].height}, .reach = 3 * (float)g->step, .prior = 0.15f};
+                      .image = {eyes->items[0].width, eyes->items[0].height}, .reach = 3 * (float)g->step, .prior = 0.02f};
     return kn_device_run(f->gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_FUSE, .groups = KN_GROUPS(kn_grid_count(g)),
         .slices = (kn_gpu_slice[]){{.buffer = f->eyes, .format = KN_GPU_FORMAT_RGBA32F}, {.buffer = f->planes, .format = KN_GPU_FORMAT_RGBA32F},
                                    {.buffer = f->hull, .format = KN_GPU_FORMAT_R32F}, {.buffer = f->data}, {.buffer = f->weights}},

@@ -182,3 +182,17 @@ bool kn_mask_distance(const uint8_t *mask, int width, int height, float *distanc
     kn_free(inner), kn_free(scratch), kn_free(places);
     return ok;
 }
+
+bool kn_mask_soften(float *distance, int w, int h, kn_error *error) {
+    float *line = kn_alloc((size_t)(w > h ? w : h), sizeof *line, error);
+    for (int way = 0; line && way < 2; way++)
+        for (int k = 0; k < (way ? w : h); k++) {
+            int n = way ? h : w;
+            size_t first = way ? (size_t)k : (size_t)k * (size_t)w, step = way ? (size_t)w : 1;
+            for (int i = 0; i < n; i++) line[i] = distance[first + (size_t)i * step];
+            for (int i = 2; i + 2 < n; i++)
+                distance[first + (size_t)i * step] = (line[i - 2] + line[i + 2] + 4 * (line[i - 1] + line[i + 1]) + 6 * line[i]) / 16;
+        }
+    kn_free(line);
+    return line != NULL;
+}

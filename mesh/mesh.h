@@ -53,6 +53,8 @@ bool kn_mask_plain(const kn_image *picture, uint8_t *mask, kn_error *error);
 bool kn_mask_static(const kn_image *const *pictures, uint8_t *const *masks, size_t count, kn_error *error);
 /* Signed distance in pixels to the border of a mask, negative inside (Felzenszwalb & Huttenlocher 2012). */
 bool kn_mask_distance(const uint8_t *mask, int width, int height, float *distance, kn_error *error);
+/* Binomial 5 x 5 mean of distances: the stairs of a silhouette's pixels would become grooves in the hull. */
+bool kn_mask_soften(float *distance, int width, int height, kn_error *error);
 
 /* A cubic grid: voxel (x, y, z) has its centre at origin + step * (x, y, z); index (z * size[1] + y) * size[0] + x. */
 typedef struct kn_grid {
@@ -109,6 +111,9 @@ void kn_raster_draw(kn_raster *raster, const kn_eye *eye, const kn_tris *mesh, b
 /* Visual hull as a signed distance, on a grid that fits it. *values is owned by the caller. */
 bool kn_hull_carve(kn_grid *grid, float **values, kn_gpu *gpu, kn_eyes *eyes, int resolution, kn_error *error);
 
+/* Cuts the hull's values (its surface is `hull`) off flat at the bottom, as high as the silhouettes allow; *height: where. */
+bool kn_ground_cut(float *values, const kn_grid *grid, const kn_eyes *eyes, const kn_tris *hull, double *height, kn_error *error);
+
 /* One picture's measured surface. */
 typedef struct kn_depth {
     float *planes;           /* [height][width][4]: normal x, y in the camera, depth (0: none), weight 0..1 */
@@ -134,14 +139,32 @@ bool kn_given_depths(kn_depth *depths, const kn_eyes *eyes, const kn_tris *start
 bool kn_fuse(float *values, float *weight, const kn_grid *grid, const float *hull, kn_gpu *gpu, const kn_eyes *eyes, const kn_depth *depths,
              kn_error *error);
 
+/* Averages the field with its mirror image by weight, when the surface (mesh) has an upright mirror plane; else warns. */
+bool kn_symmetrize(float *field, float *weight, const kn_grid *grid, const kn_tris *mesh, const kn_log *log, kn_error *error);
+/* Moves vertices that lie within about `step` of the largest planes and face alike onto them. */
+bool kn_flatten(kn_tris *mesh, double step, kn_error *error);
+
 /* --- finish ------------------------------------------------------------------------------------------------------------ */
 
-/* Scale, ground contact and frame: fills positions, normals, triangles and from_input. */
-bool kn_place(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, const kn_surface_params *params, kn_error *error);
+/* Vertex normals [vertex_count][3] from the field's gradient where the vertex lies near its zero level, else from the triangles; owned
+ * by the caller. */
+float *kn_field_normals(const kn_tris *mesh, const kn_grid *grid, const float *field, kn_error *error);
+/* Scale, ground contact and frame: fills positions, triangles and from_input, and takes the normals over. */
+bool kn_place(kn_surface *surface, const kn_tris *work, float *normals, const kn_eyes *eyes, const kn_surface_params *params, kn_error *error);
 /* Longer and shorter side of the smallest upright box around the points; returns its turn around z, radians. */
 double kn_upright_box(const float *positions, size_t count, double sides[2]);
 /* Cuts into charts without overlaps and packs them: fills corners, charts, chart_count of the surface. */
 bool kn_atlas(kn_surface *surface, int texture, kn_error *error);
+/* Calls visit for every texel whose centre lies in a triangle, once, with the weights of its second and third corner; marks it in
+ * done[size * size]. */
+typedef void (*kn_texel_visit)(void *user, size_t triangle, double w1, double w2, size_t texel);
+void kn_texels_visit(const kn_surface *surface, int size, uint8_t *done, kn_texel_visit visit, void *user);
+/* Grows RGB charts four texels into their padding; what remains gets the mean colour. */
+void kn_texels_pad(kn_image *image, uint8_t *done);
+/* Tangent of a vertex in a chart (along u) and its handedness, as glTF has them. */
+void kn_surface_tangent(const kn_surface *surface, uint32_t vertex, uint32_t chart, float tangent[4]);
+/* Normal map in tangent space from the field's gradient. `work` as for kn_bake. */
+bool kn_bake_normals(kn_surface *surface, const kn_tris *work, const kn_grid *grid, const float *field, int texture, kn_error *error);
 /* Texture, vertex colours and confidence. `work` is the surface in the work frame, vertex for vertex. */
 bool kn_bake(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, int texture, kn_error *error);
 
@@ -179,6 +202,7 @@ bool kn_write_usdz(const kn_surface *surface, const char *path, kn_error *error)
 /* Vertices split where charts meet: for files with one texture coordinate a vertex. */
 typedef struct kn_split {
     uint32_t *source;        /* [count] vertex of the surface */
+    uint32_t *chart;         /* [count] */
     float *uv;               /* [count][2] */
     uint32_t *triangles;     /* [triangle_count][3] */
     size_t count;

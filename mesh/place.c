@@ -18,7 +18,7 @@ double kn_upright_box(const float *positions, size_t count, double sides[2]) {
     return turn;
 }
 
-bool kn_place(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, const kn_surface_params *params, kn_error *error) {
+bool kn_place(kn_surface *surface, const kn_tris *work, float *normals, const kn_eyes *eyes, const kn_surface_params *params, kn_error *error) {
     double low[3] = {1e300, 1e300, 1e300}, high[3] = {-1e300, -1e300, -1e300}, sides[2], scale;
     for (size_t v = 0; v < 3 * work->vertex_count; v++) low[v % 3] = fmin(low[v % 3], work->positions[v]), high[v % 3] = fmax(high[v % 3], work->positions[v]);
     kn_upright_box(work->positions, work->vertex_count, sides);
@@ -29,7 +29,7 @@ bool kn_place(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, con
     const double center[3] = {(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]};
     surface->positions = kn_alloc(work->vertex_count, 3 * sizeof(float), error);
     surface->triangles = kn_alloc(work->triangle_count, 3 * sizeof(uint32_t), error);
-    surface->normals = kn_tris_normals(work, error);
+    surface->normals = normals;
     if (!surface->positions || !surface->triangles || !surface->normals) return false;
     surface->vertex_count = work->vertex_count, surface->triangle_count = work->triangle_count;
     memcpy(surface->triangles, work->triangles, work->triangle_count * 3 * sizeof(uint32_t));
@@ -37,6 +37,21 @@ bool kn_place(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, con
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++) surface->from_input[i][j] = scale * (eyes->from_input[i][j] - (j == 3 ? center[i] : 0));
     return true;
+}
+
+/* Shares of the area that looks down, sideways and up which no picture saw. */
+static void measure_unseen(const kn_surface *s, double shares[3]) {
+    double all[3] = {0}, dark[3] = {0};
+    for (size_t t = 0; t < s->triangle_count; t++) {
+        const uint32_t *i = s->triangles + 3 * t;
+        const float *a = s->positions + 3 * (size_t)i[0], *b = s->positions + 3 * (size_t)i[1], *c = s->positions + 3 * (size_t)i[2];
+        kn_vec3 n = kn_vec3_cross((kn_vec3){b[0] - a[0], b[1] - a[1], b[2] - a[2]}, (kn_vec3){c[0] - a[0], c[1] - a[1], c[2] - a[2]});
+        double area = kn_vec3_length(n), seen = 0;
+        int side = n.z < -0.7 * area ? 0 : n.z > 0.7 * area ? 2 : 1;
+        for (int k = 0; k < 3; k++) seen += s->confidence[i[k]] > 0;
+        all[side] += area, dark[side] += area * (1 - seen / 3);
+    }
+    for (int k = 0; k < 3; k++) shares[k] = all[k] > 0 ? dark[k] / all[k] : 0;
 }
 
 bool kn_surface_measure(const kn_surface *surface, kn_surface_facts *facts, kn_error *error) {
@@ -58,6 +73,7 @@ bool kn_surface_measure(const kn_surface *surface, kn_surface_facts *facts, kn_e
         unseen += surface->confidence[v] <= 0;
     }
     for (int i = 0; i < 3; i++) facts->confidence[i] = number[i] > 0 ? sum[i] / number[i] : 0;
+    if (surface->confidence) measure_unseen(surface, facts->unseen_sides);
     facts->unseen = mesh.vertex_count ? unseen / (double)mesh.vertex_count : 0;
     return true;
 }

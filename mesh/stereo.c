@@ -14,6 +14,7 @@ struct kn_stereo {
     kn_gpu_buffer *images, *pairs, *list, *bounds, *planes, *costs;
     int32_t (*sources)[MAX_SOURCES]; /* [eye] indices */
     int *source_count;         /* [eye] */
+    bool glossy;               /* the pictures are chroma */
 };
 
 typedef struct stereo_push {
@@ -91,7 +92,7 @@ static bool upload_pairs(kn_stereo *s, kn_error *error) {
 bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, kn_error *error) {
     kn_stereo *s = *stereo = kn_alloc(1, sizeof *s, error);
     if (!s) return false;
-    s->gpu = gpu, s->eyes = eyes, s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
+    s->gpu = gpu, s->eyes = eyes, s->glossy = glossy, s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
     s->stride = (s->pixels + 15) / 16 * 16;
     s->sources = kn_alloc(eyes->count, sizeof *s->sources, error), s->source_count = kn_alloc(eyes->count, sizeof(int), error);
     bool ok = s->sources && s->source_count;
@@ -274,6 +275,22 @@ static int count_agreeing(const kn_stereo *s, size_t e, const kn_depth *all, int
     return agreeing;
 }
 
+/* How much a pixel's surroundings tell: near 1 where they vary, near 0 where only noise and rounding do. */
+static double texture_at(const kn_eye *eye, size_t at, bool glossy) {
+    int x = (int)(at % (size_t)eye->width), y = (int)(at / (size_t)eye->width);
+    double sum = 0, squares = 0, n = 0, noise = 5;
+    for (int j = -3; j <= 3; j++)
+        for (int i = -3; i <= 3; i++) {
+            if (x + i < 0 || y + j < 0 || x + i >= eye->width || y + j >= eye->height) continue;
+            size_t q = (size_t)(y + j) * (size_t)eye->width + (size_t)(x + i);
+            if (!eye->mask[q]) continue;
+            double v = kn_eye_grey(eye, q, glossy);
+            sum += v, squares += v * v, n++;
+        }
+    double variance = n > 0 ? fmax(squares / n - sum * sum / (n * n), 0) : 0;
+    return variance / (variance + noise * noise);
+}
+
 /* raw[]: planes as searched (normal, depth), costs in cost[]; out: normal xy, depth, weight. */
 static void check(const kn_stereo *s, size_t e, const kn_depth *raw, const float *cost, float *out) {
     const kn_eye *eye = &s->eyes->items[e];
@@ -284,6 +301,7 @@ static void check(const kn_stereo *s, size_t e, const kn_depth *raw, const float
         int agreeing = count_agreeing(s, e, raw, (int)(i % (size_t)eye->width), (int)(i / (size_t)eye->width), plane);
         double correlation = 1 - cost[i], weight = (correlation - 0.45) / 0.45 * (agreeing >= 3 ? 1 : agreeing == 2 ? 0.6 : 0);
         if (!(weight > 0)) continue;
+        weight = fmin(weight, 1) * fmax(texture_at(eye, i, s->glossy), 0.05);
         out[4 * i] = plane[0], out[4 * i + 1] = plane[1], out[4 * i + 2] = plane[3], out[4 * i + 3] = (float)fmin(weight, 1);
     }
 }

@@ -25,7 +25,9 @@ static kn_surface *make_surface(void) {
     kn_surface_params params = KN_SURFACE_PARAMS_DEFAULT;
     params.length = 4.52;
     cr_assert(kn_tets_extract(&mesh, &grid, field, NULL));
-    cr_assert(kn_place(s, &mesh, &eyes, &params, NULL) && kn_atlas(s, 128, NULL) && kn_image_init(&s->texture, 128, 128, 3, NULL));
+    cr_assert(kn_place(s, &mesh, kn_field_normals(&mesh, &grid, field, NULL), &eyes, &params, NULL));
+    cr_assert(kn_atlas(s, 128, NULL) && kn_image_init(&s->texture, 128, 128, 3, NULL));
+    cr_assert(kn_bake_normals(s, &mesh, &grid, field, 128, NULL));
     s->colors = kn_alloc(s->vertex_count, 3, NULL), s->confidence = kn_alloc(s->vertex_count, 4, NULL);
     for (size_t i = 0; i < 128 * 128 * 3; i++) s->texture.data[i] = (uint8_t)(i * 7);
     for (size_t i = 0; i < 3 * s->vertex_count; i++) s->colors[i] = (uint8_t)(i * 5);
