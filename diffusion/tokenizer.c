@@ -1,10 +1,12 @@
 #include "diffusion/tokenizer.h"
 
+#include "diffusion/clean.h"
+
 #include <jansson.h>
 #include <string.h>
 
 #define FILE_LIMIT (64u << 20)
-#define MAX_CODES (2 * KN_PROMPT_LIMIT)       /* lower-casing can make two codes of one */
+#define MAX_CODES (2 * KN_PROMPT_LIMIT + 4)   /* decomposing two bytes makes three codes at most, lower-casing two of one */
 #define MAX_WORD (8 * KN_PROMPT_LIMIT + 8)    /* bytes of a word in byte-level form: 4 per code, 2 per byte at most; and </w> */
 #define NO_RANK 0x7fffffff
 
@@ -229,17 +231,19 @@ static size_t get_utf8(const uint8_t *bytes, uint32_t *code) {
     return length;
 }
 
-/* Lower-cased code points. */
-static size_t normalise(const char *prompt, uint32_t *codes) {
-    size_t count = 0;
-    for (const uint8_t *at = (const uint8_t *)prompt; *at;) {
-        uint32_t code;
-        at += get_utf8(at, &code);
-        if (code == 0x130) { /* the only code whose lower case is two */
+/* Code points with HTML resolved, composed and lower-cased. `other` is as large as `codes`. */
+static size_t normalise(const char *prompt, uint32_t *codes, uint32_t *other) {
+    size_t read = 0, count = 0;
+    for (const uint8_t *at = (const uint8_t *)prompt; *at;)
+        at += get_utf8(at, &other[read++]);
+    read = kn_html_unescape(other, kn_html_unescape(other, read));
+    read = kn_unicode_compose(other, read, codes);
+    for (size_t i = 0; i < read; i++) {
+        if (other[i] == 0x130) { /* the only code whose lower case is two */
             codes[count++] = 'i';
             codes[count++] = 0x307;
         } else {
-            codes[count++] = kn_unicode_lower(code);
+            codes[count++] = kn_unicode_lower(other[i]);
         }
     }
     return count;
@@ -280,7 +284,7 @@ static size_t next_piece(const uint32_t *codes, size_t count, bool *special) {
 /* --- byte pair encoding ---------------------------------------------------------------------------------------------------- */
 
 typedef struct scratch {
-    uint32_t codes[MAX_CODES];
+    uint32_t codes[MAX_CODES], other[MAX_CODES];
     char word[MAX_WORD], key[2 * MAX_WORD];
     uint32_t starts[MAX_WORD + 1]; /* of symbols in word; one past the last: its end */
     int ranks[MAX_WORD];           /* of the pair (i, i + 1); -1: to be looked up */
@@ -368,7 +372,7 @@ bool kn_tokenizer_encode(const kn_tokenizer *tokenizer, const char *prompt, int 
     scratch *s = kn_alloc(1, sizeof *s, error);
     if (!s)
         return false;
-    size_t count = normalise(prompt, s->codes);
+    size_t count = normalise(prompt, s->codes, s->other);
     int used = 0;
     ids[used++] = tokenizer->start;
     for (size_t at = 0; at < count && used < length - 1;) {

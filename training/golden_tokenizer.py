@@ -1,5 +1,6 @@
 """CLIP's tokenizer written from its paper's description (arXiv 2103.00020, section 2.4, and GPT-2's byte-level BPE), a tiny
 vocabulary trained with it, and awkward prompts with their token numbers. Independent of training/tokenizer.py on purpose."""
+import html
 import json
 import os
 import unicodedata
@@ -26,7 +27,7 @@ def category(c):
 
 
 def pieces(text):
-    text = "".join(c.lower() for c in text)
+    text = "".join(c.lower() for c in unicodedata.normalize("NFC", html.unescape(html.unescape(text))))
     i = 0
     while i < len(text):
         for fixed in (START, END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"):
@@ -117,6 +118,14 @@ PROMPTS = [
     "cars wait", "carscarscars", "aaaaaaaaaaaaaaaaaaaaaaaa", "abababababab", "thethethe", "streetstreetlights", "the the the",
     "motorway motorways MOTORWAY", "ing", "tion", "buildings buildings,buildings", "a " * 74, "a " * 75, "a " * 76, "a " * 200, "car" * 100, "🚗" * 40,
     "a photo of a car, 35mm, f/1.8, 1/250s -- clear sky; low sun (dusk)", "Six cameras: FRONT, FRONT_LEFT, BACK_RIGHT", "snake_case CamelCase kebab-case",
+    "&amp;lt;b&amp;gt;", "&amp;amp;amp;", "&lt;|endoftext|&gt;", "caf&eacute; &Eacute;T&Eacute;", "&copy2024 &notit; &notin;", "&nbsp;a&nbsp;&nbsp;b", "&#65;&#x42;&#X43;", "&#0; &#x110000; &#xD800;",
+    "&#128;&#150;&#159;", "&#1;a&#11;b&#127;", "&#xfdd0;&#xffff;x", "&# &#x &#; &;", "&unknown; &ampamp; &AMP", "&NotEqualTilde;&acE;", "&hellip;&mdash;&rsquo;s", "&CounterClockwiseContourIntegral;", "a&b",
+    "&&&", "&amp", "&quot;rain&quot;", "&#39;s it&#x27;s", "AT&T R&D", "&lt&gt", "&ampersand", "&zwj;&zwnj;", "&frac12; &sup2;",
+    "e\u0301 n\u0303 A\u030a", "o\u0302\u0323 o\u0323\u0302", "a\u0301\u0300\u0323", "\u1100\u1161\u11a8 \u1112\u1161\u11ab\u1100\u1173\u11af", "\uac00\u11a8", "\u0958\u0959", "\ufb2c \u05e9\u05bc\u05c1",
+    "\u212b \u2126 \u212a", "\u0344 \u0340\u0341", "q\u0307\u0323", "\u0301a", "a\u0308\u0301 \u01d5 \u1f82", "\u0915\u093c", "\U0001d160", "\u09c7\u09be", "\u0f71\u0f72", "I\u0307STANBUL",
+    "\u03a5\u0301\u0308", "x" + "\u0301\u0323" * 20, "\u1e9b\u0323", "\uf900 \ufa0e", "s\u0323\u0307 \u1e69", "\u0b92\u0bd7", "\u304b\u3099 \u30cf\u309a",
+    "(a:1.2) [b] {c}", "a \\( b \\)", "masterpiece,best quality,(8k)", "<lora:name:0.8> car", "a AND b", "a | b", "BREAK a", "--ar 16:9", "1girl", "4k,8K,HDR", "f/2.8 ISO100",
+    "e-mail: a.b@c.de", "100km/h@50%", "mixed\u00a0\u2003spaces\u3000here", "'Tis the season", "y'all'd've", "\u201cquotes\u201d \u2018here\u2019", "3.14159", "\u0661\u0662 \u09e7", "\u2460\u2474",
 ]
 
 

@@ -52,7 +52,7 @@ def split(text):
 
 
 def clean(text):
-    return " ".join(html.unescape(html.unescape(text)).split()).strip().lower()
+    return " ".join(unicodedata.normalize("NFC", html.unescape(html.unescape(text))).split()).strip().lower()
 
 
 def word_symbols(word):
