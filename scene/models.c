@@ -58,6 +58,19 @@ static kn_actor_wheel *new_wheel(kn_model_build *m, kn_vec3 position, double rad
     return wheel;
 }
 
+kn_actor_wheel *kn_model_part(kn_model_build *m, kn_part_motion motion, int parent, int side, kn_vec3 position, kn_model_build *part) {
+    if (m->model->wheel_count >= (int)KN_COUNT(m->model->wheels)) return NULL;
+    kn_actor_wheel *wheel = &m->model->wheels[m->model->wheel_count++];
+    wheel->position = parent ? position : kn_v3(position.x, position.y + m->y0, position.z);
+    wheel->motion = motion;
+    wheel->parent = parent;
+    wheel->side = side;
+    *part = *m;
+    part->body.mesh = &wheel->mesh;
+    part->body.pose = kn_pose_identity();
+    return wheel;
+}
+
 /* Five to ten spokes from the hub to the rim in the plane y = face, slightly dished. */
 static void spokes(kn_build *b, int count, double hub, double rim, double face, double thickness) {
     for (int i = 0; i < count; i++) {
@@ -204,7 +217,7 @@ static void fit_to_box(kn_model_build *m) {
             high[k] = fmax(high[k], mesh->position[i][k]);
         }
     }
-    if (mesh->vertex_count == 0) return;
+    if (mesh->vertex_count == 0 || m->model->limb > 0) return; /* people are drawn to size; limbs would not follow */
     if (m->model->wheel_count > 0) want_low[2] = low[2]; /* the wheels stand on the ground, not the body */
     for (size_t i = 0; i < mesh->vertex_count; i++) {
         for (int k = 0; k < 3; k++) {
@@ -214,6 +227,34 @@ static void fit_to_box(kn_model_build *m) {
             mesh->position[i][k] = (float)kn_mix(want_low[k], want_high[k], t);
         }
     }
+}
+
+/* Scales a standing person (body and limbs) so that feet and head are where the box ends. */
+static void fit_person(kn_model_build *m) {
+    kn_actor_model *model = m->model;
+    const kn_actor_state standing = {.pose = kn_pose_identity()};
+    double low = INFINITY, high = -INFINITY;
+    for (int i = -1; i < model->wheel_count; i++) {
+        const kn_mesh *mesh = i < 0 ? &model->body : &model->wheels[i].mesh;
+        kn_pose pose = kn_actor_part_pose(model, i, &standing);
+        for (size_t v = 0; v < mesh->vertex_count; v++) {
+            double z = kn_pose_point(&pose, kn_v3(mesh->position[v][0], mesh->position[v][1], mesh->position[v][2])).z;
+            low = fmin(low, z), high = fmax(high, z);
+        }
+    }
+    if (!(high - low > .05)) return;
+    double scale = (m->z1 - m->z0) / (high - low), shift = m->z0 - low * scale;
+    for (int i = -1; i < model->wheel_count; i++) {
+        kn_mesh *mesh = i < 0 ? &model->body : &model->wheels[i].mesh;
+        double up = i < 0 ? shift : 0;
+        for (size_t v = 0; v < mesh->vertex_count; v++)
+            for (int k = 0; k < 3; k++) mesh->position[v][k] = (float)(mesh->position[v][k] * scale + (k == 2 ? up : 0));
+        if (i < 0) continue;
+        kn_actor_wheel *part = &model->wheels[i];
+        part->position = kn_vec3_scale(part->position, scale);
+        part->position.z += part->parent ? 0 : shift;
+    }
+    model->limb *= scale;
 }
 
 static void build_kind(kn_model_build *m) {
@@ -262,7 +303,10 @@ bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const k
         kn_actor_model_finish(model);
         return false;
     }
-    fit_to_box(&m);
+    if (model->walks)
+        fit_person(&m);
+    else
+        fit_to_box(&m);
     return true;
 }
 

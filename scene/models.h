@@ -46,7 +46,13 @@ typedef struct kn_human_pose {
     double shoulder_left, shoulder_right, elbow;       /* elbows bend forwards */
     double lean;                                       /* of the trunk */
 } kn_human_pose;
-void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double height, const kn_human_pose *pose, bool helmet);
+/* With `split`, legs and (of people on foot) arms are parts that move; else everything is drawn into the body. */
+void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double height, const kn_human_pose *pose, bool helmet, bool split);
+/* Angles of a two-part limb of lengths a and b between two points: of the upper part against straight down (forward
+ * positive), and the bend between the parts. */
+void kn_limb_reach(kn_vec3 from, kn_vec3 to, double a, double b, bool bends_back, double *upper, double *bend);
+/* A new part that hangs at `position` (in the actor's frame, or its parent's); draw into *part. NULL when there are too many. */
+kn_actor_wheel *kn_model_part(kn_model_build *m, kn_part_motion motion, int parent, int side, kn_vec3 position, kn_model_build *part);
 
 /* kn_actor_model_build with a level of detail, for static copies. */
 bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const kn_actor *actor, double detail, kn_error *error);

@@ -3,25 +3,30 @@
 
 static void tube(kn_model_build *m, kn_vec3 a, kn_vec3 b, double r) { kn_build_cylinder(&m->body, a, b, r, r, m->detail > .7 ? 7 : 4, 3); }
 
-/* Angles of a two-part limb of lengths a and b from `from` to `to`: of the upper part against straight down (forward
- * positive), and the bend between them. */
-static void reach(kn_vec3 from, kn_vec3 to, double a, double b, double *upper, double *bend, bool bends_back) {
-    double dx = to.x - from.x, dz = to.z - from.z, d = kn_clamp(hypot(dx, dz), fabs(a - b) + .01, (a + b) * .999);
-    double line = atan2(dx, -dz), alpha = acos(kn_clamp((a * a + d * d - b * b) / (2 * a * d), -1, 1));
-    *bend = M_PI - acos(kn_clamp((a * a + b * b - d * d) / (2 * a * b), -1, 1));
-    *upper = bends_back ? line + alpha : line - alpha;
-}
-
 /* A rider on `seat` whose hands hold `grip` and whose feet stand on the two pedals. */
-static void rider(kn_model_build *m, kn_vec3 seat, double h, double lean, kn_vec3 grip, kn_vec3 left, kn_vec3 right) {
+static void rider(kn_model_build *m, kn_vec3 seat, double h, double lean, kn_vec3 grip, kn_vec3 left, kn_vec3 right, bool pedals) {
     kn_human_pose pose = {.lean = lean};
     kn_vec3 shoulder = kn_vec3_add(seat, kn_v3(.265 * h * sin(lean), 0, .26 * h * cos(lean))),
             hip = kn_vec3_sub(seat, kn_v3(0, 0, .02 * h));
-    reach(shoulder, grip, .165 * h, .175 * h, &pose.shoulder_left, &pose.elbow, false);
+    kn_limb_reach(shoulder, grip, .165 * h, .175 * h, false, &pose.shoulder_left, &pose.elbow);
     pose.shoulder_right = pose.shoulder_left;
-    reach(hip, left, .235 * h, .235 * h, &pose.hip_left, &pose.knee_left, true);
-    reach(hip, right, .235 * h, .235 * h, &pose.hip_right, &pose.knee_right, true);
-    kn_model_human(m, seat, h, &pose, true);
+    kn_limb_reach(hip, left, .235 * h, .235 * h, true, &pose.hip_left, &pose.knee_left);
+    kn_limb_reach(hip, right, .235 * h, .235 * h, true, &pose.hip_right, &pose.knee_right);
+    kn_model_human(m, seat, h, &pose, true, pedals);
+}
+
+/* Chain wheel, crank arms and pedals, as one part that turns. */
+static void draw_crank(kn_model_build *m, kn_vec3 crank) {
+    kn_model_build part;
+    if (!kn_model_part(m, KN_PART_CRANK, 0, 0, crank, &part)) return;
+    kn_model_metal(&part, .45);
+    kn_build_cylinder(&part.body, kn_v3(0, -.03, 0), kn_v3(0, -.024, 0), .09, .09, 14, 3);
+    for (int side = -1; side <= 1; side += 2)
+        tube(&part, kn_v3(0, .045 * side, 0), kn_v3(.085 * side, .055 * side, -.145 * side), .011);
+    kn_model_rubber(&part);
+    for (int side = -1; side <= 1; side += 2)
+        tube(&part, kn_v3(.085 * side, .05 * side, -.145 * side), kn_v3(.085 * side, .15 * side, -.145 * side), .014);
+    m->body.failed |= part.body.failed;
 }
 
 void kn_model_bicycle(kn_model_build *m) {
@@ -46,10 +51,8 @@ void kn_model_bicycle(kn_model_build *m) {
     kn_model_metal(m, .45);
     tube(m, headset, bar, .014);
     tube(m, kn_vec3_add(bar, kn_v3(0, -m->hw, 0)), kn_vec3_add(bar, kn_v3(0, m->hw, 0)), .012);
-    kn_build_cylinder(&m->body, kn_vec3_add(crank, kn_v3(0, -.03, 0)), kn_vec3_add(crank, kn_v3(0, -.024, 0)), .09, .09, 14, 3);
+    draw_crank(m, crank);
     kn_model_rubber(m);
-    tube(m, kn_vec3_add(crank, kn_v3(.08, .05, -.15)), kn_vec3_add(crank, kn_v3(.08, .14, -.15)), .012);
-    tube(m, kn_vec3_add(crank, kn_v3(-.08, -.05, .15)), kn_vec3_add(crank, kn_v3(-.08, -.14, .15)), .012);
     kn_build_ellipsoid(&m->body, kn_vec3_add(saddle, kn_v3(.02, 0, .02)), kn_v3(.14, .07, .03), 8, 4);
     kn_model_lamp(m, KN_EMITTER_TAIL);
     kn_build_box(&m->body, kn_vec3_add(saddle, kn_v3(-.14, -.025, -.10)), kn_vec3_add(saddle, kn_v3(-.11, .025, -.05)), KN_BOX_ALL);
@@ -57,7 +60,8 @@ void kn_model_bicycle(kn_model_build *m) {
     kn_build_cylinder(&m->body, kn_vec3_add(bar, kn_v3(.03, 0, -.05)), kn_vec3_add(bar, kn_v3(.09, 0, -.05)), .02, .03, 8, 2);
     kn_vec3 left = kn_vec3_add(crank, kn_v3(.08, 0, -.11)), right = kn_vec3_add(crank, kn_v3(-.08, 0, .19));
     double size = fmax(.5, (h - (saddle.z - m->z0) - .09) / .47);
-    rider(m, kn_vec3_add(saddle, kn_v3(.02, 0, .09)), size, .55, kn_vec3_add(bar, kn_v3(0, 0, .02)), left, right);
+    rider(m, kn_vec3_add(saddle, kn_v3(.02, 0, .09)), size, .55, kn_vec3_add(bar, kn_v3(0, 0, .02)), left, right, true);
+    m->model->crank = kn_vec3_add(crank, kn_v3(0, m->y0, 0));
 }
 
 static void motorbike_body(kn_model_build *m, double xr, double xf, double z, double s) {
@@ -112,5 +116,5 @@ void kn_model_motorbike(kn_model_build *m) {
     double seat = z + .52 * s;
     kn_vec3 foot = kn_v3(kn_mix(xr, xf, .42), 0, z + .02);
     double size = fmax(.6, (h - (seat - m->z0)) / .47);
-    rider(m, kn_v3(kn_mix(xr, xf, .34), 0, seat), size, .45, kn_vec3_add(bar, kn_v3(-.06, 0, .02)), foot, foot);
+    rider(m, kn_v3(kn_mix(xr, xf, .34), 0, seat), size, .45, kn_vec3_add(bar, kn_v3(-.06, 0, .02)), foot, foot, false);
 }

@@ -17,29 +17,74 @@ static kn_vec3 swing(kn_vec3 from, double length, double angle, double outward) 
     return kn_vec3_add(from, kn_v3(length * sin(angle), length * outward, -length * cos(angle)));
 }
 
-static void leg(kn_model_build *m, kn_vec3 hip, double h, double angle, double knee, const double cloth[3], const double shoe[3]) {
-    kn_vec3 k = swing(hip, .235 * h, angle, 0), f = swing(k, .235 * h, angle - knee, 0);
+static void thigh(kn_model_build *m, kn_vec3 hip, kn_vec3 knee, double h, double out, const double cloth[3]) {
     kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
-    kn_build_ellipsoid(&m->body, kn_vec3_add(hip, kn_v3(0, hip.y > 0 ? -.006 * h : .006 * h, .005 * h)), kn_v3(.062 * h, .056 * h, .06 * h),
-                       8, 5);
-    limb(m, hip, k, .048 * h, .034 * h);
-    limb(m, k, f, .034 * h, .024 * h);
+    kn_build_ellipsoid(&m->body, kn_vec3_add(hip, kn_v3(0, out * -.006 * h, .005 * h)), kn_v3(.062 * h, .056 * h, .06 * h), 8, 5);
+    limb(m, hip, knee, .048 * h, .034 * h);
+}
+
+static void shin(kn_model_build *m, kn_vec3 knee, kn_vec3 foot, double h, double pitch, const double cloth[3], const double shoe[3]) {
+    kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
+    limb(m, knee, foot, .034 * h, .024 * h);
     kn_model_plain(m, shoe[0], shoe[1], shoe[2], .6, KN_TEXTURE_FABRIC);
-    double pitch = angle - knee;
-    kn_vec3 toe = kn_vec3_add(f, kn_v3(.075 * h * cos(pitch), 0, .075 * h * sin(pitch) - .015 * h));
-    kn_build_ellipsoid(&m->body, kn_mix3(f, toe, .45), kn_v3(.078 * h, .028 * h, .024 * h), 8, 5);
+    kn_vec3 toe = kn_vec3_add(foot, kn_v3(.075 * h * cos(pitch), 0, .075 * h * sin(pitch) - .015 * h));
+    kn_build_ellipsoid(&m->body, kn_mix3(foot, toe, .45), kn_v3(.078 * h, .028 * h, .024 * h), 8, 5);
+}
+
+/* Fixed at these angles, or as parts that hang straight down and are turned by kn_actor_part_pose. */
+static void leg(kn_model_build *m, kn_vec3 hip, double h, double angle, double knee, const double cloth[3], const double shoe[3], int split) {
+    double out = hip.y > 0 ? 1 : -1;
+    if (!split) {
+        kn_vec3 k = swing(hip, .235 * h, angle, 0), f = swing(k, .235 * h, angle - knee, 0);
+        thigh(m, hip, k, h, -out, cloth);
+        shin(m, k, f, h, angle - knee, cloth, shoe);
+        return;
+    }
+    bool rides = m->actor->kind != KN_ACTOR_PEDESTRIAN;
+    kn_vec3 joint = kn_v3(0, 0, 0), below = kn_v3(0, 0, -.235 * h);
+    kn_model_build part;
+    if (!kn_model_part(m, rides ? KN_PART_PEDAL_THIGH : KN_PART_THIGH, 0, (int)out, hip, &part)) return;
+    int carrier = m->model->wheel_count;
+    thigh(&part, joint, below, h, -out, cloth);
+    m->body.failed |= part.body.failed;
+    if (!kn_model_part(m, rides ? KN_PART_PEDAL_SHIN : KN_PART_SHIN, carrier, (int)out, below, &part)) return;
+    shin(&part, joint, below, h, rides ? .6 : 0, cloth, shoe);
+    m->body.failed |= part.body.failed;
+}
+
+static void upper_arm(kn_model_build *m, kn_vec3 shoulder, kn_vec3 elbow, double h, const double cloth[3]) {
+    kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
+    kn_build_ellipsoid(&m->body, shoulder, kn_v3(.038 * h, .034 * h, .036 * h), 8, 4);
+    limb(m, shoulder, elbow, .031 * h, .024 * h);
+}
+
+static void forearm(kn_model_build *m, kn_vec3 elbow, kn_vec3 wrist, kn_vec3 hand, double h, const double cloth[3], const double skin[3], bool bare) {
+    const double *sleeve = bare ? skin : cloth;
+    kn_model_plain(m, sleeve[0], sleeve[1], sleeve[2], bare ? .55 : .85, bare ? KN_TEXTURE_SKIN : KN_TEXTURE_FABRIC);
+    limb(m, elbow, wrist, .024 * h, .018 * h);
+    kn_model_plain(m, skin[0], skin[1], skin[2], .55, KN_TEXTURE_SKIN);
+    kn_build_ellipsoid(&m->body, hand, kn_v3(.022 * h, .016 * h, .03 * h), 7, 4);
 }
 
 static void arm(kn_model_build *m, kn_vec3 shoulder, double h, double angle, double elbow, double outward, const double cloth[3],
-                const double skin[3], bool bare) {
-    kn_vec3 e = swing(shoulder, .165 * h, angle, outward), w = swing(e, .15 * h, angle + elbow, -outward * .4);
-    kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
-    kn_build_ellipsoid(&m->body, shoulder, kn_v3(.038 * h, .034 * h, .036 * h), 8, 4);
-    limb(m, shoulder, e, .031 * h, .024 * h);
-    if (bare) kn_model_plain(m, skin[0], skin[1], skin[2], .55, KN_TEXTURE_SKIN);
-    limb(m, e, w, .024 * h, .018 * h);
-    kn_model_plain(m, skin[0], skin[1], skin[2], .55, KN_TEXTURE_SKIN);
-    kn_build_ellipsoid(&m->body, swing(w, .03 * h, angle + elbow, 0), kn_v3(.022 * h, .016 * h, .03 * h), 7, 4);
+                const double skin[3], bool bare, bool split) {
+    kn_vec3 joint = kn_v3(0, 0, 0);
+    if (!split) {
+        kn_vec3 e = swing(shoulder, .165 * h, angle, outward), w = swing(e, .15 * h, angle + elbow, -outward * .4);
+        upper_arm(m, shoulder, e, h, cloth);
+        forearm(m, e, w, swing(w, .03 * h, angle + elbow, 0), h, cloth, skin, bare);
+        return;
+    }
+    kn_model_build part;
+    int side = outward > 0 ? 1 : -1;
+    kn_vec3 e = swing(joint, .165 * h, 0, outward), w = swing(joint, .15 * h, 0, -outward * .4);
+    if (!kn_model_part(m, KN_PART_ARM, 0, side, shoulder, &part)) return;
+    int carrier = m->model->wheel_count;
+    upper_arm(&part, joint, e, h, cloth);
+    m->body.failed |= part.body.failed;
+    if (!kn_model_part(m, KN_PART_FOREARM, carrier, side, e, &part)) return;
+    forearm(&part, joint, w, swing(w, .03 * h, 0, 0), h, cloth, skin, bare);
+    m->body.failed |= part.body.failed;
 }
 
 /* The trunk as a loft of ellipses from the seat to the neck. */
@@ -77,7 +122,7 @@ static void head(kn_model_build *m, kn_vec3 neck, double h, const double skin[3]
     }
 }
 
-void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double h, const kn_human_pose *pose, bool helmet) {
+void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double h, const kn_human_pose *pose, bool helmet, bool split) {
     const double *skin = skins[kn_rng_int(&m->rng, 0, 4)], *hair = hairs[kn_rng_int(&m->rng, 0, 4)];
     const double *cloth = trousers_colors[kn_rng_int(&m->rng, 0, 5)], *top = m->actor->color;
     double other[3] = {.08, .09, .11};
@@ -85,15 +130,22 @@ void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double h, const kn_human_
     if (m->actor->kind != KN_ACTOR_PEDESTRIAN) top = other; /* riders: the colour is their vehicle's */
     static const double shoes[][3] = {{.02, .018, .016}, {.6, .6, .58}, {.10, .05, .025}};
     const double *shoe = shoes[kn_rng_int(&m->rng, 0, 2)];
-    leg(m, kn_vec3_add(pelvis, kn_v3(0, .052 * h, -.02 * h)), h, pose->hip_left, pose->knee_left, cloth, shoe);
-    leg(m, kn_vec3_add(pelvis, kn_v3(0, -.052 * h, -.02 * h)), h, pose->hip_right, pose->knee_right, cloth, shoe);
+    bool walks = m->actor->kind == KN_ACTOR_PEDESTRIAN;
+    if (split) {
+        m->model->limb = .235 * h;
+        m->model->walks = walks;
+        m->model->stride = asin(kn_clamp(((m->x1 - m->x0) / 2 + .12 - .06 * h) / (.47 * h), .2, .42));
+        m->model->phase = (double)(kn_hash64(m->actor->seed ^ 0x67616974) % 6283) / 1000;
+    }
+    leg(m, kn_vec3_add(pelvis, kn_v3(0, .052 * h, -.02 * h)), h, pose->hip_left, pose->knee_left, cloth, shoe, split);
+    leg(m, kn_vec3_add(pelvis, kn_v3(0, -.052 * h, -.02 * h)), h, pose->hip_right, pose->knee_right, cloth, shoe, split);
     kn_model_plain(m, top[0], top[1], top[2], .85, KN_TEXTURE_FABRIC);
     trunk(m, pelvis, h, pose->lean, coat);
     kn_vec3 chest = kn_vec3_add(pelvis, kn_v3(.265 * h * sin(pose->lean), 0, .265 * h * cos(pose->lean)));
     arm(m, kn_vec3_add(chest, kn_v3(0, .102 * h, -.006 * h)), h, pose->shoulder_left, pose->elbow,
-        m->actor->kind == KN_ACTOR_PEDESTRIAN ? .14 : .05, top, skin, bare);
+        walks ? .14 : .05, top, skin, bare, split && walks);
     arm(m, kn_vec3_add(chest, kn_v3(0, -.102 * h, -.006 * h)), h, pose->shoulder_right, pose->elbow,
-        m->actor->kind == KN_ACTOR_PEDESTRIAN ? -.14 : -.05, top, skin, bare);
+        walks ? -.14 : -.05, top, skin, bare, split && walks);
     kn_vec3 neck = kn_vec3_add(pelvis, kn_v3(.335 * h * sin(pose->lean), 0, .335 * h * cos(pose->lean)));
     head(m, neck, h, skin, hair, helmet);
 }
@@ -109,7 +161,7 @@ void kn_model_pedestrian(kn_model_build *m) {
                           .elbow = .45,
                           .lean = .04};
     double xc = (m->x0 + m->x1) / 2;
-    kn_model_human(m, kn_v3(xc, 0, m->z0 + .505 * h), h, &pose, false);
+    kn_model_human(m, kn_v3(xc, 0, m->z0 + .515 * h), h, &pose, false, true);
     if (kn_rng_uniform(&m->rng, 0, 1) < .35) { /* a rucksack */
         static const double colors[][3] = {{.05, .06, .10}, {.25, .04, .03}, {.05, .10, .06}};
         const double *c = colors[kn_rng_int(&m->rng, 0, 2)];

@@ -26,6 +26,14 @@ static void measure(kn_render_moving *moving, const kn_mesh *mesh, double away) 
     }
 }
 
+/* Distance of a part's joint from the actor's origin, however its parents turn. */
+static double reach_of(const kn_actor_model *model, int part) {
+    double reach = 0;
+    for (; part >= 0; part = model->wheels[part].parent - 1)
+        reach += kn_vec3_length(model->wheels[part].position);
+    return reach;
+}
+
 bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
     const kn_world *world = &renderer->scene->world;
     kn_render_moving *moving = &renderer->moving;
@@ -39,7 +47,7 @@ bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
         renderer->part_count += 1 + (size_t)model->wheel_count;
         measure(moving, &model->body, 0);
         for (int w = 0; w < model->wheel_count; w++)
-            measure(moving, &model->wheels[w].mesh, kn_vec3_length(model->wheels[w].position));
+            measure(moving, &model->wheels[w].mesh, reach_of(model, w));
     }
     size_t triangles = moving->triangle_max;
     return (moving->position = kn_alloc(moving->vertex_max, sizeof *moving->position, error)) &&
@@ -68,13 +76,8 @@ void kn_render_moving_finish(kn_render_moving *moving) {
 
 kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel, size_t frame) {
     const kn_actor_state *state = state_of(renderer, actor, frame);
-    if (wheel < 0)
-        return state->pose;
-    const kn_actor_wheel *part = &renderer->scene->world.models[actor].wheels[wheel];
-    /* Ackermann: a wheel this far in front of the rear axle points along the circle. */
-    double steer = part->steers ? atan(part->position.x * state->curvature) : 0;
-    kn_pose axle = kn_pose_from_euler(part->position, steer, state->wheel_angle, 0);
-    return kn_pose_multiply(&state->pose, &axle);
+    kn_pose part = kn_actor_part_pose(&renderer->scene->world.models[actor], wheel, state);
+    return kn_pose_multiply(&state->pose, &part);
 }
 
 typedef struct cursor {

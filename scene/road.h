@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "base/vecmath.h"
+#include "scene/geo.h"
 
 /* value(ds) = a + b ds + c ds^2 + d ds^3 with ds = s - this.s (sOffset counts from the lane section's start). */
 typedef struct kn_poly3 {
@@ -84,6 +85,7 @@ typedef struct kn_road_object {
     double s, t, z_offset, heading, pitch, roll; /* heading relative to the road */
     kn_object_shape shape;
     double length, width, height, radius;
+    bool more;            /* another outline of the object before it */
     double (*outline)[3]; /* u, v, z corners relative to the object; height of each corner in outline_height */
     double *outline_height;
     size_t outline_count;
@@ -91,6 +93,13 @@ typedef struct kn_road_object {
     int orientation; /* signals: +1, -1 or 0 for both */
     double value;
 } kn_road_object;
+
+/* <tunnel> or <bridge>: a stretch of a road. */
+typedef struct kn_road_span {
+    bool tunnel;
+    double s, length, lighting; /* lighting: 0 dark .. 1 */
+    char type[32];              /* OpenDRIVE's word: "standard", "underpass"; "concrete", "steel", "brick", "wood" */
+} kn_road_span;
 
 typedef struct kn_road {
     char id[64], name[64];
@@ -110,6 +119,8 @@ typedef struct kn_road {
     size_t section_count;
     kn_road_object *objects;
     size_t object_count;
+    kn_road_span *spans;
+    size_t span_count;
 } kn_road;
 
 typedef struct kn_lane_link {
@@ -134,6 +145,7 @@ typedef struct kn_road_network {
     size_t road_count;
     kn_junction *junctions;
     size_t junction_count;
+    kn_geo geo;                 /* of the header's geoReference */
     struct kn_signals *signals; /* signals.h; NULL: not planned yet */
     kn_arena arena; /* owns every array and string above */
 } kn_road_network;

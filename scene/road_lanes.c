@@ -147,13 +147,7 @@ bool kn_road_read_lanes(kn_xml *xml, xmlNode *lanes, kn_road *road) {
     return true;
 }
 
-static bool read_outline(kn_xml *xml, xmlNode *object, kn_road_object *out) {
-    xmlNode *outlines = kn_xml_child(object, "outlines");
-    xmlNode *outline = kn_xml_child(outlines ? outlines : object, "outline");
-    if (!outline)
-        return true;
-    if (outlines && kn_xml_count(outlines, "outline") > 1)
-        kn_xml_unsupported(xml, kn_xml_next(outline, "outline"), "only an object's first outline is used");
+static bool read_outline(kn_xml *xml, xmlNode *outline, kn_road_object *out) {
     const char *kind = kn_xml_child(outline, "cornerLocal") ? "cornerLocal" : "cornerRoad";
     size_t count = kn_xml_count(outline, kind);
     out->outline = kn_xml_alloc(xml, count, sizeof *out->outline);
@@ -213,19 +207,66 @@ static void read_object(kn_xml *xml, xmlNode *node, bool is_signal, kn_road_obje
     }
 }
 
+static xmlNode *first_outline(const xmlNode *object) {
+    xmlNode *outlines = kn_xml_child(object, "outlines");
+    return kn_xml_child(outlines ? outlines : object, "outline");
+}
+
+/* Objects and their further outlines, which become objects of their own. */
+static size_t count_objects(const xmlNode *objects) {
+    size_t count = 0;
+    for (xmlNode *node = kn_xml_child(objects, "object"); node; node = kn_xml_next(node, "object")) {
+        count++;
+        xmlNode *outline = first_outline(node);
+        for (outline = outline ? kn_xml_next(outline, "outline") : NULL; outline; outline = kn_xml_next(outline, "outline"))
+            count++;
+    }
+    return count;
+}
+
+static bool read_outlines(kn_xml *xml, xmlNode *node, kn_road_object *object, kn_road *road) {
+    const kn_road_object plain = *object;
+    xmlNode *outline = first_outline(node);
+    if (outline && !read_outline(xml, outline, object))
+        return false;
+    for (outline = outline ? kn_xml_next(outline, "outline") : NULL; outline; outline = kn_xml_next(outline, "outline")) {
+        kn_road_object *more = &road->objects[road->object_count++];
+        *more = plain;
+        more->more = true;
+        if (!read_outline(xml, outline, more))
+            return false;
+    }
+    return true;
+}
+
+static bool read_spans(kn_xml *xml, xmlNode *objects, kn_road *road) {
+    static const char *const names[] = {"tunnel", "bridge"};
+    road->spans = kn_xml_alloc(xml, kn_xml_count(objects, names[0]) + kn_xml_count(objects, names[1]), sizeof *road->spans);
+    for (int k = 0; k < 2 && road->spans; k++)
+        for (xmlNode *node = kn_xml_child(objects, names[k]); node && !xml->failed; node = kn_xml_next(node, names[k])) {
+            kn_road_span *span = &road->spans[road->span_count++];
+            *span = (kn_road_span){.tunnel = k == 0, .s = kn_xml_need_number(xml, node, "s"), .length = kn_xml_need_number(xml, node, "length"),
+                                   .lighting = kn_xml_number(xml, node, "lighting", 0.5)};
+            kn_xml_copy(xml, node, "type", span->type, sizeof span->type);
+            if (!(span->s >= 0 && span->s <= 1e6 && span->length >= 0 && span->length <= 1e6))
+                return kn_xml_fail(xml, node, "<%s> of %g m at s = %g m is out of range", names[k], span->length, span->s);
+        }
+    return !xml->failed;
+}
+
 bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road) {
     xmlNode *objects = kn_xml_child(road_node, "objects"), *signals = kn_xml_child(road_node, "signals");
     if (objects)
-        kn_xml_known(xml, objects, "object userData");
+        kn_xml_known(xml, objects, "object tunnel bridge userData");
     if (signals)
         kn_xml_known(xml, signals, "signal userData");
-    road->objects = kn_xml_alloc(xml, kn_xml_count(objects, "object") + kn_xml_count(signals, "signal"), sizeof *road->objects);
-    if (!road->objects)
+    road->objects = kn_xml_alloc(xml, count_objects(objects) + kn_xml_count(signals, "signal"), sizeof *road->objects);
+    if (!road->objects || !read_spans(xml, objects, road))
         return false;
     for (xmlNode *node = kn_xml_child(objects, "object"); node; node = kn_xml_next(node, "object")) {
         kn_road_object *object = &road->objects[road->object_count++];
         read_object(xml, node, false, object);
-        if (xml->failed || !read_outline(xml, node, object))
+        if (xml->failed || !read_outlines(xml, node, object, road))
             return false;
     }
     for (xmlNode *node = kn_xml_child(signals, "signal"); node; node = kn_xml_next(node, "signal"))

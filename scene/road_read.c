@@ -204,10 +204,22 @@ static bool read_junction(kn_xml *xml, xmlNode *node, const kn_road_network *net
     return true;
 }
 
+static void read_header(kn_xml *xml, xmlNode *header, kn_road_network *network) {
+    xmlNode *reference = kn_xml_child(header, "geoReference"), *offset = kn_xml_child(header, "offset");
+    xmlChar *text = reference ? xmlNodeGetContent(reference) : NULL;
+    if (text)
+        kn_geo_parse(&network->geo, (const char *)text);
+    xmlFree(text);
+    network->geo.offset_x = kn_xml_number(xml, offset, "x", 0);
+    network->geo.offset_y = kn_xml_number(xml, offset, "y", 0);
+    network->geo.offset_heading = kn_xml_number(xml, offset, "hdg", 0);
+}
+
 static bool read_network(kn_xml *xml, xmlNode *root, kn_road_network *network) {
     size_t road_count = kn_xml_count(root, "road"), junction_count = kn_xml_count(root, "junction");
     if (!road_count || road_count > MAX_ROADS || junction_count > MAX_ROADS)
         return kn_xml_fail(xml, root, "%zu roads and %zu junctions, expected 1 to %d roads", road_count, junction_count, MAX_ROADS);
+    read_header(xml, kn_xml_child(root, "header"), network);
     kn_xml_known(xml, root, "header road junction controller junctionGroup station userData");
     network->roads = kn_xml_alloc(xml, road_count, sizeof *network->roads);
     network->junctions = kn_xml_alloc(xml, junction_count, sizeof *network->junctions);

@@ -69,6 +69,8 @@ static bool read_init(kn_osc *osc, xmlNode *storyboard) {
 
 static bool read_network(kn_osc *osc, xmlNode *root, kn_road_network *given) {
     kn_xml *xml = &osc->xml;
+    if (!kn_osc_read_signals(osc, kn_xml_child(kn_xml_child(root, "RoadNetwork"), "TrafficSignals")))
+        return false;
     if (given) {
         osc->scenario->network = *given;
         *given = (kn_road_network){0};

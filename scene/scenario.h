@@ -51,7 +51,7 @@ typedef enum kn_action_kind {
     KN_ACTION_SPEED, KN_ACTION_SPEED_PROFILE, KN_ACTION_DISTANCE, KN_ACTION_LANE_CHANGE, KN_ACTION_LANE_OFFSET,
     KN_ACTION_TELEPORT, KN_ACTION_TRAJECTORY, KN_ACTION_ROUTE, KN_ACTION_CONTROLLER, KN_ACTION_VISIBILITY, KN_ACTION_LIGHT,
     KN_ACTION_ENVIRONMENT, KN_ACTION_ADD, KN_ACTION_DELETE, KN_ACTION_PARAMETER, KN_ACTION_SYNCHRONIZE, KN_ACTION_BESIDE,
-    KN_ACTION_TRAILER
+    KN_ACTION_TRAILER, KN_ACTION_SIGNAL
 } kn_action_kind;
 
 /* Weather that a file sets; NAN where it says nothing. */
@@ -94,7 +94,7 @@ typedef enum kn_condition_kind {
     KN_CONDITION_TIME, KN_CONDITION_TIME_OF_DAY, KN_CONDITION_PARAMETER, KN_CONDITION_ELEMENT, KN_CONDITION_HEADWAY, KN_CONDITION_TTC,
     KN_CONDITION_RELATIVE_DISTANCE, KN_CONDITION_DISTANCE, KN_CONDITION_REACH, KN_CONDITION_SPEED, KN_CONDITION_RELATIVE_SPEED,
     KN_CONDITION_ACCELERATION, KN_CONDITION_TRAVELED, KN_CONDITION_STAND_STILL, KN_CONDITION_END_OF_ROAD, KN_CONDITION_OFFROAD,
-    KN_CONDITION_COLLISION, KN_CONDITION_CLEARANCE
+    KN_CONDITION_COLLISION, KN_CONDITION_CLEARANCE, KN_CONDITION_SIGNAL, KN_CONDITION_SIGNAL_PHASE
 } kn_condition_kind;
 
 enum { KN_RULE_EQUAL, KN_RULE_GREATER, KN_RULE_LESS, KN_RULE_GREATER_EQUAL, KN_RULE_LESS_EQUAL, KN_RULE_NOT_EQUAL };
@@ -161,6 +161,23 @@ typedef struct kn_element {
     bool instant;
 } kn_element;
 
+/* <TrafficSignalController> as read. */
+typedef struct kn_osc_phase {
+    const char *name;
+    double duration;
+    const char **ids;
+    kn_signal_state *states; /* [count] of the lights `ids` */
+    size_t count;
+} kn_osc_phase;
+
+typedef struct kn_osc_controller {
+    const char *name, *reference;
+    double delay;
+    int line;
+    kn_osc_phase *phases;
+    size_t phase_count;
+} kn_osc_controller;
+
 typedef struct kn_scenario {
     kn_arena arena;
     char *path;
@@ -177,6 +194,8 @@ typedef struct kn_scenario {
     unsigned next_owner;
     uint64_t seed;
     bool initialised;
+    kn_osc_controller *controllers;
+    size_t controller_count;
     int environment_changes_line; /* of an EnvironmentAction that ran after the start; 0: none */
 } kn_scenario;
 
@@ -189,6 +208,11 @@ void kn_scenario_finish(kn_scenario *scenario);
 
 /* A paved ground without lanes around all world positions of a scenario that has no road network. */
 bool kn_scenario_open_ground(kn_scenario *scenario, kn_error *error);
+
+/* The scenario's controllers take over lights of the network (after kn_signals_plan). */
+bool kn_scenario_link_signals(kn_scenario *scenario, kn_report *report, kn_error *error);
+void kn_signal_action(kn_scenario *scenario, kn_sim *sim, const kn_action *action);
+bool kn_signal_condition(const kn_scenario *scenario, const kn_sim *sim, const kn_condition *condition);
 
 /* kn_sim_hook of a scenario: evaluates triggers and starts actions. `user` is the kn_scenario. */
 bool kn_storyboard_step(void *user, kn_sim *sim, kn_error *error);
@@ -215,6 +239,9 @@ bool kn_osc_read_private(kn_osc *osc, xmlNode *node, kn_action *action);
 bool kn_osc_read_global(kn_osc *osc, xmlNode *node, kn_action *action);
 bool kn_osc_read_environment(kn_osc *osc, xmlNode *environment, kn_environment *out);
 bool kn_osc_read_trigger(kn_osc *osc, xmlNode *node, kn_trigger *trigger);
+bool kn_osc_read_signals(kn_osc *osc, xmlNode *signals); /* may be NULL */
+bool kn_osc_read_signal_action(kn_osc *osc, xmlNode *node, kn_action *action);
+kn_signal_state kn_signal_state_of(const char *text);
 bool kn_osc_read_stories(kn_osc *osc, xmlNode *storyboard);
 bool kn_osc_link_elements(kn_osc *osc); /* resolves names in StoryboardElementStateConditions */
 

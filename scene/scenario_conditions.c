@@ -156,6 +156,11 @@ static bool read_by_value(kn_osc *osc, xmlNode *node, kn_condition *c) {
         c->name += *c->name == '$';
         c->text = kn_xml_need_text(xml, inner, "value");
         read_rule(osc, inner, c);
+    } else if (kn_xml_is(inner, "TrafficSignalCondition") || kn_xml_is(inner, "TrafficSignalControllerCondition")) {
+        bool light = kn_xml_is(inner, "TrafficSignalCondition");
+        c->kind = light ? KN_CONDITION_SIGNAL : KN_CONDITION_SIGNAL_PHASE;
+        c->name = kn_xml_need_text(xml, inner, light ? "name" : "trafficSignalControllerRef");
+        c->text = kn_xml_need_text(xml, inner, light ? "state" : "phase");
     } else if (kn_xml_is(inner, "TimeOfDayCondition")) {
         c->kind = KN_CONDITION_TIME_OF_DAY;
         const char *text = kn_xml_need_text(xml, inner, "dateTime"), *t = strchr(text, 'T');

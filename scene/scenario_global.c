@@ -128,6 +128,8 @@ bool kn_osc_read_global(kn_osc *osc, xmlNode *node, kn_action *action) {
         return read_parameter_action(osc, child, action);
     if (kn_xml_is(child, "EntityAction"))
         return read_entity_action(osc, child, action);
+    if (kn_xml_is(child, "InfrastructureAction"))
+        return kn_osc_read_signal_action(osc, child, action);
     kn_xml_unsupported(&osc->xml, child, "it ends at once");
     return true;
 }

@@ -67,6 +67,25 @@ static void read_relative(kn_osc *osc, xmlNode *node, kn_position *p) {
     }
 }
 
+/* <GeoPosition>: radians up to 1.1, degrees in attributes of their own since. */
+static bool read_geo(kn_osc *osc, xmlNode *node, kn_position *p) {
+    kn_xml *xml = &osc->xml;
+    const kn_geo *geo = &osc->scenario->network.geo;
+    bool degrees = kn_xml_has(node, "latitudeDeg");
+    double unit = degrees ? M_PI / 180 : 1;
+    double latitude = kn_xml_need_number(xml, node, degrees ? "latitudeDeg" : "latitude") * unit;
+    double longitude = kn_xml_need_number(xml, node, degrees ? "longitudeDeg" : "longitude") * unit;
+    if (!xml->failed && !geo->known)
+        return kn_xml_fail(xml, node, "<GeoPosition> needs a road network whose geoReference is a transverse Mercator or UTM projection");
+    if (xml->failed || !(fabs(latitude) < 1.57 && fabs(longitude) <= 2 * M_PI && fabs(longitude - geo->longitude) < 0.2))
+        return xml->failed ? false : kn_xml_fail(xml, node, "<GeoPosition> at %g, %g rad lies too far from the road network", latitude, longitude);
+    p->kind = KN_POSITION_WORLD;
+    kn_geo_project(geo, latitude, longitude, &p->x, &p->y);
+    p->z = kn_xml_number(xml, node, kn_xml_has(node, "altitude") ? "altitude" : "height", 0);
+    read_orientation(osc, node, p);
+    return !xml->failed;
+}
+
 bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *p) {
     static const struct { const char *name; kn_position_kind kind; } kinds[] = {
         {"WorldPosition", KN_POSITION_WORLD}, {"LanePosition", KN_POSITION_LANE}, {"RoadPosition", KN_POSITION_ROAD},
@@ -86,6 +105,8 @@ bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_p
         read_orientation(osc, node, p);
         return !xml->failed;
     }
+    if (kn_xml_is(node, "GeoPosition"))
+        return read_geo(osc, node, p);
     size_t i = 0;
     while (i < KN_COUNT(kinds) && !kn_xml_is(node, kinds[i].name))
         i++;

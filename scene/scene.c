@@ -91,7 +91,7 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
     }
     kn_sim *sim = kn_loaded_sim(loaded);
     sim->network = loaded->is_json ? &loaded->json.network : &loaded->scenario.network;
-    if (!plan_signals(loaded, error)) {
+    if (!plan_signals(loaded, error) || (!loaded->is_json && !kn_scenario_link_signals(&loaded->scenario, report, error))) {
         kn_loaded_finish(loaded);
         return false;
     }

@@ -246,23 +246,25 @@ bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *e
     return true;
 }
 
-static kn_signal_state program_state(const kn_signal_program *program, size_t index, double time) {
+const kn_signal_phase *kn_signal_phase_at(const kn_signal_program *program, double time) {
     double cycle = 0;
     for (size_t i = 0; i < program->phase_count; i++)
         cycle += program->phases[i].duration;
-    double at = cycle > 0 && cycle < 1e9 ? fmod(fmax(time - program->delay, 0), cycle) : 0;
+    double at = cycle > 0 ? fmod(fmax(time - program->delay, 0), cycle) : 0;
     for (size_t i = 0; i < program->phase_count; i++) {
         if (at < program->phases[i].duration || i + 1 == program->phase_count)
-            return program->phases[i].states[index] >= 0 ? (kn_signal_state)program->phases[i].states[index] : KN_SIGNAL_DARK;
+            return &program->phases[i];
         at -= program->phases[i].duration;
     }
-    return KN_SIGNAL_DARK;
+    return NULL;
 }
 
 kn_signal_state kn_signal_at(const kn_signals *signals, size_t index, double time) {
     const kn_signal *signal = &signals->list[index];
-    if (signal->program >= 0)
-        return program_state(&signals->programs[signal->program], index, time);
+    if (signal->program >= 0) {
+        const kn_signal_phase *phase = kn_signal_phase_at(&signals->programs[signal->program], time);
+        return phase && phase->states[index] >= 0 ? (kn_signal_state)phase->states[index] : KN_SIGNAL_DARK;
+    }
     double cycle = cycle_of(signal), at = fmod(time + signal->offset, cycle);
     if (signal->junction < 0)
         return at < CROSSING_GREEN ? KN_SIGNAL_GREEN : at < CROSSING_GREEN + AMBER ? KN_SIGNAL_AMBER : KN_SIGNAL_RED;

@@ -25,8 +25,8 @@ typedef struct kn_signal_phase {
 } kn_signal_phase;
 
 typedef struct kn_signal_program {
-    const char *name, *reference;
-    double delay;          /* seconds after the reference's start */
+    const char *name;
+    double delay;          /* seconds before its first phase; until then it shows that one */
     kn_signal_phase *phases;
     size_t phase_count;
 } kn_signal_program;
@@ -56,6 +56,9 @@ bool kn_junction_grows_lights(const kn_road_network *network, int junction);
  * takes `turn` at junctions usually meets green; always when `certain`. Sets network->signals. */
 bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *ego, int turn, double speed, bool certain,
                      kn_error *error);
+
+/* The phase that a program is in; NULL when it has none. */
+const kn_signal_phase *kn_signal_phase_at(const kn_signal_program *program, double time);
 
 /* What a light shows at a time. */
 kn_signal_state kn_signal_at(const kn_signals *signals, size_t index, double time);

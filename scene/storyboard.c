@@ -27,7 +27,7 @@ static void stop_element(player *p, kn_element *e) {
 
 /* Calls `visit` for every actor of the action; global actions have at most one. */
 static bool action_actor(const player *p, const kn_action *a, size_t index, int *actor) {
-    bool global = a->kind == KN_ACTION_ENVIRONMENT || a->kind == KN_ACTION_PARAMETER || a->kind == KN_ACTION_ADD || a->kind == KN_ACTION_DELETE;
+    bool global = a->kind == KN_ACTION_ENVIRONMENT || a->kind == KN_ACTION_PARAMETER || a->kind == KN_ACTION_SIGNAL || a->kind == KN_ACTION_ADD || a->kind == KN_ACTION_DELETE;
     if (global) {
         *actor = a->actor;
         return index == 0;
@@ -262,6 +262,8 @@ void kn_storyboard_reset(void *user) {
     scenario->initialised = false;
     scenario->next_owner = 0;
     scenario->environment_changes_line = 0;
+    if (scenario->sim.signal_set)
+        memset(scenario->sim.signal_set, -1, scenario->network.signals->count + 1);
     if (scenario->parameter_count)
         memcpy(scenario->parameters, scenario->parameters_at_start, scenario->parameter_count * sizeof *scenario->parameters);
 }

@@ -241,7 +241,7 @@ bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int
     kn_sim_actor *actor = self >= 0 ? &sim->actors[self] : NULL;
     if (actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER)
         actor->action_line = a->line;
-    if (!actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER)
+    if (!actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER && a->kind != KN_ACTION_SIGNAL)
         return true;
     switch (a->kind) {
     case KN_ACTION_NONE: return true;
@@ -260,6 +260,7 @@ bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int
     case KN_ACTION_ADD: return teleport(scenario, sim, a, actor, self, error);
     case KN_ACTION_DELETE: return actor->present = false, true;
     case KN_ACTION_PARAMETER: return set_parameter(scenario, a, error);
+    case KN_ACTION_SIGNAL: return kn_signal_action(scenario, sim, a), true;
     case KN_ACTION_SYNCHRONIZE: return start_sync(a, actor, owner), true;
     case KN_ACTION_BESIDE: return start_beside(sim, a, actor, owner), true;
     case KN_ACTION_TRAILER: return couple(scenario, sim, a, self, error);

@@ -180,6 +180,8 @@ static bool logic(const kn_scenario *scenario, const kn_sim *sim, const kn_condi
     case KN_CONDITION_TIME_OF_DAY: return compare(fmod(sim->weather.seconds_of_day + sim->time, 86400), c->rule, c->value);
     case KN_CONDITION_PARAMETER: return parameter_logic(scenario, c);
     case KN_CONDITION_ELEMENT: return element_logic(sim, c);
+    case KN_CONDITION_SIGNAL:
+    case KN_CONDITION_SIGNAL_PHASE: return kn_signal_condition(scenario, sim, c);
     default: break;
     }
     for (size_t i = 0; i < c->entity_count; i++)

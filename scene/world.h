@@ -64,21 +64,37 @@ typedef struct kn_light {
     float range;                 /* metres beyond which it is ignored */
 } kn_light;
 
-/* The geometry of one actor in its own frame. Wheels are separate so that they turn. */
+/* How a part moves: wheels roll and steer; the limbs of people turn about y at a joint from which they hang down. */
+typedef enum kn_part_motion {
+    KN_PART_WHEEL, KN_PART_THIGH, KN_PART_SHIN, KN_PART_ARM, KN_PART_FOREARM,
+    KN_PART_CRANK, KN_PART_PEDAL_THIGH, KN_PART_PEDAL_SHIN
+} kn_part_motion;
+
+/* The geometry of one actor in its own frame. Wheels and limbs are separate so that they turn. */
 typedef struct kn_actor_wheel {
     kn_mesh mesh;          /* centred on its axle, axle along y */
-    kn_vec3 position;      /* in the actor's frame */
+    kn_vec3 position;      /* in the actor's frame, or the parent's */
     double radius;
     bool steers;
+    kn_part_motion motion;
+    int parent;            /* index of the part that carries it, plus 1; 0: the body */
+    int side;              /* of limbs: +1 left, -1 right */
 } kn_actor_wheel;
 
 typedef struct kn_actor_model {
     kn_mesh body;
-    kn_actor_wheel wheels[8];
+    kn_actor_wheel wheels[12]; /* wheels and limbs */
     int wheel_count;
+    bool walks;            /* a person on foot */
+    double limb, phase;    /* metres from hip to knee and knee to ankle; radians at the start of the walking cycle */
+    double stride;         /* radians by which the legs swing at a walk: they stay near the actor's box */
+    kn_vec3 crank;         /* of a bicycle */
     kn_light lamps[4];     /* head lamps in the actor's frame */
     int lamp_count;
 } kn_actor_model;
+
+/* Pose of a part in the actor's frame; index -1: the body (which bobs while somebody walks). */
+kn_pose kn_actor_part_pose(const kn_actor_model *model, int index, const kn_actor_state *state);
 
 typedef struct kn_world {
     kn_material *materials;       /* indexed by every mesh of this world, actors' included */

@@ -115,6 +115,7 @@ static void draw_standing(kn_world_builder *w, const kn_road_object *o, uint64_t
     double h = or_else(o->height, 0);
     kn_build *b = &w->draw;
     if (named(o, "tree") || named(o, "vegetation") || named(o, "bush")) {
+        if (o->more) return; /* one tree, whatever its outlines */
         if ((h > 0 && h < 2) || named(o, "bush"))
             kn_bush_draw(b, fmax(or_else(o->radius, .8), .4), h > 0 ? h : 1.2, 1, seed);
         else

@@ -1,6 +1,7 @@
 /* Reads any bytes as an OpenDRIVE file and looks at every road that was accepted. */
 #include "scene/road_read.h"
 #include "scene/road_walk.h"
+#include "scene/signals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,6 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                     kn_road_locate(&network, frame.position.x, frame.position.y, 5);
             }
         }
+        if (network.road_count < 50 && kn_signals_plan(&network, 1, NULL, 0, 10, true, &error))
+            for (size_t i = 0; i < network.signals->count && i < 20; i++)
+                check(kn_signal_at(network.signals, i, 12.5) < KN_SIGNAL_STATES);
         kn_road_network_finish(&network);
     } else {
         check(error.kind != KN_ERROR_NONE && error.message[0]);

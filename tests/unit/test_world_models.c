@@ -37,15 +37,28 @@ static void check_box(const kn_actor *a, const kn_actor_model *model) {
     }
     for (int w = 0; w < model->wheel_count; w++) {
         const kn_actor_wheel *wheel = &model->wheels[w];
-        const double at[3] = {wheel->position.x, wheel->position.y, wheel->position.z};
+        const kn_actor_state standing = {.pose = kn_pose_identity()};
+        kn_pose pose = kn_actor_part_pose(model, w, &standing);
         for (size_t i = 0; i < wheel->mesh.vertex_count; i++) {
+            const float *p = wheel->mesh.position[i];
+            kn_vec3 q = kn_pose_point(&pose, (kn_vec3){p[0], p[1], p[2]});
+            const double at[3] = {q.x, q.y, q.z};
             for (int k = 0; k < 3; k++) {
-                low[k] = fmin(low[k], at[k] + wheel->mesh.position[i][k]);
-                high[k] = fmax(high[k], at[k] + wheel->mesh.position[i][k]);
+                low[k] = fmin(low[k], at[k]);
+                high[k] = fmax(high[k], at[k]);
             }
         }
     }
     const double size[3] = {a->length, a->width, a->height};
+    if (model->limb > 0) { /* people keep their own proportions: as tall as the box, about as wide, limbs may reach out a little */
+        for (int k = 0; k < 3; k++) {
+            double reach = k == 2 ? (model->walks ? 2e-3 : .06) : .1;
+            cr_assert_geq(low[k], a->center[k] - size[k] / 2 - reach, "class %d axis %d low %g", a->kind, k, low[k]);
+            cr_assert_leq(high[k], a->center[k] + size[k] / 2 + reach, "class %d axis %d high %g", a->kind, k, high[k]);
+        }
+        cr_assert_geq(high[2] - low[2], size[2] - .06, "class %d is %g m high", a->kind, high[2] - low[2]);
+        return;
+    }
     for (int k = 0; k < 3; k++) {
         cr_assert_float_eq(low[k], a->center[k] - size[k] / 2, 2e-3, "class %d axis %d low %g", a->kind, k, low[k] - a->center[k]);
         cr_assert_float_eq(high[k], a->center[k] + size[k] / 2, 2e-3, "class %d axis %d high %g", a->kind, k, high[k] - a->center[k]);
@@ -147,4 +160,44 @@ Test(mesh, append_moves_and_shifts) {
     cr_assert_float_eq(whole.normal[3][1], 1, 1e-6);
     kn_mesh_finish(&part);
     kn_mesh_finish(&whole);
+}
+
+/* Feet and hands swing against each other, feet stay above the ground and come down to it; who stands, stands still. */
+Test(models, people_walk) {
+    kn_error error = {0};
+    kn_world world = {0};
+    kn_actor_model model;
+    kn_actor actor = {.kind = KN_ACTOR_PEDESTRIAN, .length = .5, .width = .6, .height = 1.75, .center = {0, 0, .875}, .seed = 3};
+    cr_assert(kn_actor_model_build(&model, &world, &actor, &error), "%s", error.message);
+    double first[2] = {0}, range[2] = {0}, lowest = 1, highest_low = -1;
+    for (int step = 0; step < 48; step++) {
+        kn_actor_state state = {.pose = kn_pose_identity(), .speed = 1.4, .wheel_angle = step * 1.4 / 24 / .33};
+        double foot[2] = {0}, low = 1;
+        for (int i = 0; i < model.wheel_count; i++) {
+            const kn_actor_wheel *part = &model.wheels[i];
+            if (part->motion != KN_PART_SHIN)
+                continue;
+            kn_pose pose = kn_actor_part_pose(&model, i, &state);
+            for (size_t v = 0; v < part->mesh.vertex_count; v++)
+                low = fmin(low, kn_pose_point(&pose, (kn_vec3){part->mesh.position[v][0], part->mesh.position[v][1], part->mesh.position[v][2]}).z);
+            foot[part->side > 0] = kn_pose_point(&pose, (kn_vec3){0, 0, -model.limb}).x;
+        }
+        lowest = fmin(lowest, low), highest_low = fmax(highest_low, low);
+        for (int k = 0; k < 2; k++) {
+            first[k] = step ? first[k] : foot[k];
+            range[k] = fmax(range[k], fabs(foot[k] - first[k]));
+        }
+        kn_actor_state still = state, later = state;
+        still.speed = later.speed = 0;
+        later.wheel_angle += 1;
+        for (int i = 0; i < model.wheel_count; i++) {
+            kn_vec3 a = kn_actor_part_pose(&model, i, &still).translation, b = kn_actor_part_pose(&model, i, &later).translation;
+            cr_assert_lt(kn_vec3_length(kn_vec3_sub(a, b)), 1e-9);
+        }
+    }
+    cr_assert(range[0] > .25 && range[1] > .25, "%g %g", range[0], range[1]);
+    cr_assert_gt(lowest, -.05, "feet %g m under the ground", -lowest);
+    cr_assert_lt(highest_low, .07, "both feet %g m above the ground", highest_low);
+    kn_actor_model_finish(&model);
+    kn_world_finish(&world);
 }
