@@ -8,7 +8,7 @@
 
 typedef struct image_options {
     kn_image_job job;
-    int sampler, schedule, rng, emphasis, precision, prediction, progress, size[2];
+    int sampler, schedule, rng, emphasis, precision, prediction, progress, max_memory, size[2];
     double guidance, rescale, strength;
     bool quiet, verbose, help;
     const char *of_control; /* stands for the options that belong to a --control */
@@ -50,6 +50,7 @@ static size_t image_table(image_options *v, kn_option table[TABLE_SIZE]) {
         {"--prediction", KN_OPTION_CHOICE, &v->prediction, 0, 0, "auto|epsilon|v", "P", "of a single file", 0},
         {"--precision", KN_OPTION_CHOICE, &v->precision, 0, 0, "file|half|full", "P", "of the weights on the device", 0},
         {"--device", KN_OPTION_TEXT, &v->job.gpu.device, 0, 0, NULL, "D", "number or part of the name, see kinora info (the best)", 0},
+        {"--max-memory", KN_OPTION_INT, &v->max_memory, 1, 1 << 24, NULL, "MIB", "device memory to keep within; the autoencoder goes in tiles then", 0},
         {"--progress", KN_OPTION_CHOICE, &v->progress, 0, 0, "auto|json|off", "P", "bar on stderr, or JSON lines on stdout", 0},
         {"--quiet", KN_OPTION_FLAG, &v->quiet, 0, 0, NULL, NULL, "errors only", 'q'},
         {"--verbose", KN_OPTION_FLAG, &v->verbose, 0, 0, NULL, NULL, "say more", 'v'},
@@ -135,6 +136,7 @@ static int run(image_options *v) {
     kn_image_report report;
     kn_progress_init(&progress, (kn_progress_style)(v->quiet ? KN_PROGRESS_OFF : v->progress), 1);
     progress.noun = "steps";
+    job->paint.max_memory = job->gpu.memory_limit = (uint64_t)v->max_memory << 20;
     job->load.log = job->gpu.log = (kn_log){kn_progress_log, &progress, v->quiet ? KN_LOG_ERROR : v->verbose ? KN_LOG_DEBUG : KN_LOG_WARNING};
     job->paint.progress = kn_progress_report;
     job->paint.progress_user = &progress;

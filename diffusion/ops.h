@@ -44,12 +44,16 @@ bool kn_vector_create(kn_gpu_buffer **vector, kn_gpu *gpu, const float *data, in
 /* --- graph and memory --- */
 /* `arena_bytes` 0: the arena grows in blocks as needed. */
 bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error *error);
+/* A graph that places tensors and checks operations but neither allocates their memory nor records: for planning. Its tensors must not
+ * be uploaded to or downloaded from. */
+bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error);
 void kn_graph_destroy(kn_graph **graph);
 kn_gpu_recorder *kn_graph_recorder(kn_graph *graph);
 bool kn_graph_tensor(kn_graph *graph, kn_tensor *tensor, int n, int h, int w, int c, kn_error *error);
 void kn_graph_release(kn_graph *graph, kn_tensor *tensor); /* clears it; its memory may be reused by what follows */
 bool kn_graph_run(kn_graph *graph, kn_error *error);       /* submit and wait; may be repeated */
 uint64_t kn_graph_peak_bytes(const kn_graph *graph);
+uint64_t kn_graph_block_bytes(const kn_graph *graph);      /* device memory that its tensors take, blocks as a whole */
 bool kn_tensor_upload(const kn_tensor *tensor, const float *nchw, kn_error *error);   /* [n][c][h][w] on the host */
 bool kn_tensor_download(const kn_tensor *tensor, float *nchw, kn_error *error);
 

@@ -32,6 +32,7 @@ struct kn_graph {
     int lanes;
     bool storage_inputs, software, half;
     int winograd; /* kn_graph_choose_winograd */
+    bool dry;     /* kn_graph_create_dry */
     kn_variant variant;
 };
 
@@ -70,6 +71,23 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     }
     *graph = g;
     return true;
+}
+
+bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error)
+{
+    if (!kn_graph_create(graph, gpu, 0, error)) return false;
+    (*graph)->dry = true;
+    return true;
+}
+
+bool kn_graph_is_dry(const kn_graph *graph) { return graph->dry; }
+
+uint64_t kn_graph_block_bytes(const kn_graph *graph)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < graph->block_count; i++)
+        for (size_t j = 0; j < graph->blocks[i].count; j++) sum += graph->blocks[i].ranges[j].size;
+    return sum;
 }
 
 void kn_graph_destroy(kn_graph **graph)
@@ -166,7 +184,7 @@ static bool block_add(kn_graph *graph, size_t needed, kn_error *error)
     if (!kn_grow(&graph->blocks, &graph->block_capacity, graph->block_count + 1, sizeof *graph->blocks, error)) return false;
     block b = { 0 };
     if (!kn_grow(&b.ranges, &b.capacity, 8, sizeof *b.ranges, error)) return false;
-    if (!kn_gpu_buffer_create(&b.buffer, graph->gpu, size, KN_GPU_MEMORY_DEVICE, error)) {
+    if (!kn_gpu_buffer_create(&b.buffer, graph->gpu, graph->dry ? KN_GPU_ALIGN : size, KN_GPU_MEMORY_DEVICE, error)) {
         kn_free(b.ranges);
         return false;
     }

@@ -124,6 +124,13 @@ static bool fast_fits(const kn_graph *graph, const layer *l)
     return kn_graph_lanes(graph) && l->weight->lanes == kn_graph_lanes(graph) && vectors <= info->max_texel_elements;
 }
 
+/* Inputs of the subgroup kernels are texel buffers, which may be larger than storage bindings. */
+static bool binds_whole(const kn_graph *graph, const layer *l)
+{
+    uint64_t texels = kn_gpu_get_info(kn_graph_gpu(graph))->max_texel_elements, members = (uint64_t)l->out->n;
+    return members * kn_tensor_member_bytes(l->out) <= kn_graph_binding_limit(graph) && members * kn_tensor_member_bytes(l->in) / 16 <= texels;
+}
+
 static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
 {
     int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
@@ -135,7 +142,8 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
     if (l->weight->half) kn_graph_note_half(graph);
     const kn_tensor *tensors[] = { l->in, l->out, l->residual };
     int cap = (int)((int64_t)KN_MAX_GROUPS * tile_rows / pixels);
-    if (!kn_graph_chunk(graph, tensors, 3, cap, &chunk, error)) return false;
+    if (fast && l->out->n <= cap && binds_whole(graph, l)) chunk = l->out->n;
+    else if (!kn_graph_chunk(graph, tensors, 3, cap, &chunk, error)) return false;
     for (int first = 0; first < l->out->n; first += chunk) {
         int count = l->out->n - first < chunk ? l->out->n - first : chunk;
         kn_launch launch = { .label = l->label };

@@ -38,17 +38,43 @@ static bool record_stats(kn_graph *graph, const kn_tensor *in, int first, group_
     return kn_launch_record(graph, &stats, error) && kn_launch_record(graph, &merge, error);
 }
 
-static bool record_apply(kn_graph *graph, const kn_tensor *out, const kn_tensor *in, int first, const group_push *push,
-                         const kn_tensor *factors, kn_activation activation, kn_error *error)
+/* Applies the factors to `pixels` pixels of every member of the slices. */
+static bool record_apply(kn_graph *graph, kn_gpu_slice out, kn_gpu_slice in, const group_push *push, int pixels, const kn_tensor *factors,
+                         kn_activation activation, kn_error *error)
 {
     group_push p = *push;
     kn_launch apply = { .kernel = KN_KERNEL_NN_GROUP_NORM_APPLY, .label = "group norm", .push = &p, .push_size = 3 * sizeof(int32_t) };
+    p.pixels = pixels;
     p.pixels_per_group = kn_launch_walk(graph, &apply, p.pixels, p.columns, p.members);
     apply.constants[4] = activation;
-    kn_launch_input(graph, &apply, 0, kn_tensor_members(in, first, p.members));
+    kn_launch_input(graph, &apply, 0, in);
     kn_launch_input(graph, &apply, 1, factors->memory);
-    kn_launch_output(&apply, 2, kn_tensor_members(out, first, p.members));
+    kn_launch_output(&apply, 2, out);
     return kn_launch_record(graph, &apply, error);
+}
+
+/* One member that is larger than a storage binding, in parts of whole aligned pixels. */
+static bool record_apply_large(kn_graph *graph, const kn_tensor *out, const kn_tensor *in, int member, const group_push *push,
+                               const kn_tensor *factors, kn_activation activation, kn_error *error)
+{
+    size_t pixel = (size_t)in->stride * sizeof(float), most = kn_graph_binding_limit(graph) / pixel / KN_GPU_ALIGN * KN_GPU_ALIGN;
+    kn_gpu_slice whole_in = kn_tensor_members(in, member, 1), whole_out = kn_tensor_members(out, member, 1);
+    for (size_t first = 0; first < (size_t)push->pixels; first += most) {
+        size_t count = kn_min_size((size_t)push->pixels - first, most);
+        kn_gpu_slice from = whole_in, to = whole_out;
+        from.offset += first * pixel, to.offset += first * pixel;
+        from.size = to.size = count * pixel;
+        if (!record_apply(graph, to, from, push, (int)count, factors, activation, error)) return false;
+    }
+    return true;
+}
+
+/* Whether a member is too large for a storage binding, but can be read as texels and written in parts. */
+static bool is_large(const kn_graph *graph, const kn_tensor *in)
+{
+    uint64_t bytes = kn_tensor_member_bytes(in), limit = kn_graph_binding_limit(graph);
+    return bytes > limit && !kn_graph_storage_inputs(graph) && bytes / 16 <= kn_gpu_get_info(kn_graph_gpu(graph))->max_texel_elements &&
+           bytes % KN_GPU_ALIGN == 0 && limit / ((uint64_t)in->stride * sizeof(float)) >= KN_GPU_ALIGN;
 }
 
 static bool group_norm_part(kn_graph *graph, const kn_tensor *out, const kn_tensor *in, int first, group_push *push,
@@ -58,7 +84,9 @@ static bool group_norm_part(kn_graph *graph, const kn_tensor *out, const kn_tens
     bool ok = kn_graph_tensor(graph, &partials, push->members, push->columns, push->parts, 8, error) &&
               kn_graph_tensor(graph, &factors, push->members, push->columns, 1, 8, error) &&
               record_stats(graph, in, first, push, &partials, &factors, gamma, beta, error) &&
-              record_apply(graph, out, in, first, push, &factors, activation, error);
+              (is_large(graph, in) ? record_apply_large(graph, out, in, first, push, &factors, activation, error)
+                                   : record_apply(graph, kn_tensor_members(out, first, push->members), kn_tensor_members(in, first, push->members), push,
+                                                  push->pixels, &factors, activation, error));
     kn_graph_release(graph, &partials);
     kn_graph_release(graph, &factors);
     return ok;
@@ -78,7 +106,8 @@ bool kn_op_group_norm(kn_graph *graph, kn_tensor *out, const kn_tensor *in, kn_g
     group_push push = { .columns = columns, .pixels = pixels, .pixels_per_group = per_group, .step = step, .groups = groups,
                         .parts = (pixels + per_group - 1) / per_group * step, .group_channels = in->c / groups, .epsilon = epsilon };
     const kn_tensor *tensors[] = { in, out };
-    bool ok = kn_graph_chunk(graph, tensors, 2, KN_MAX_GROUPS, &chunk, error);
+    bool large = is_large(graph, in), ok = large || kn_graph_chunk(graph, tensors, 2, KN_MAX_GROUPS, &chunk, error);
+    if (large) chunk = 1;
     for (int first = 0; ok && first < in->n; first += chunk) {
         push.members = in->n - first < chunk ? in->n - first : chunk;
         ok = group_norm_part(graph, out, in, first, &push, gamma, beta, activation, error);

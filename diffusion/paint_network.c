@@ -1,5 +1,6 @@
 /* The networks of kn_paint: recorded once, run once for every evaluation. */
 #include "diffusion/paint.h"
+#include "diffusion/plan.h"
 
 #include <math.h>
 #include <string.h>
@@ -123,19 +124,28 @@ bool kn_paint_network_run(kn_paint_network *network, const float *input, double 
 
 /* --- autoencoder ----------------------------------------------------------------------------------------------------------- */
 
+/* The autoencoder for pictures of this size, in one piece or in the tiles that fit. */
+static bool open_tiler(kn_tiler **tiler, const kn_model *model, const kn_paint_params *params, bool decode, kn_error *error) {
+    kn_tiling tiling;
+    int factor = model->info.latent_factor;
+    *tiler = NULL;
+    if (!kn_plan_tiling(&tiling, &model->autoencoder, model->gpu, decode, params->width / factor, params->height / factor, params->max_memory, error))
+        return false;
+    if (tiling.columns * tiling.rows > 1)
+        kn_log_line(&model->params.log, KN_LOG_INFO, "the autoencoder goes over the picture in %d x %d tiles", tiling.columns, tiling.rows);
+    return kn_tiler_create(tiler, &model->autoencoder, model->gpu, &tiling, error);
+}
+
 bool kn_paint_encode(const kn_model *model, const kn_paint_params *params, const float *picture, float *latent, kn_error *error) {
     size_t floats = 3 * (size_t)params->width * (size_t)params->height;
     bool half_range = kn_autoencoder_zero_to_one(&model->autoencoder);
-    kn_graph *graph = NULL;
-    kn_tensor in = {0}, out = {0};
+    kn_tiler *tiler = NULL;
     float *scaled = kn_alloc(floats, sizeof *scaled, error);
     for (size_t i = 0; scaled && i < floats; i++)
         scaled[i] = half_range ? picture[i] : 2 * picture[i] - 1;
-    bool ok = scaled && kn_graph_create(&graph, model->gpu, 0, error) && kn_graph_tensor(graph, &in, 1, params->height, params->width, 3, error) &&
-              kn_autoencoder_encode(graph, &out, &model->autoencoder, &in, error) && kn_tensor_upload(&in, scaled, error) && kn_graph_run(graph, error) &&
-              kn_tensor_download(&out, latent, error);
+    bool ok = scaled && open_tiler(&tiler, model, params, false, error) && kn_tiler_run(tiler, scaled, latent, error);
     kn_free(scaled);
-    kn_graph_destroy(&graph);
+    kn_tiler_destroy(&tiler);
     return ok;
 }
 
@@ -152,18 +162,16 @@ static bool finish_picture(float *picture, size_t floats) {
 bool kn_paint_decode(const kn_model *model, const kn_paint_params *params, const float *latents, float *pictures, kn_error *error) {
     int factor = model->info.latent_factor, w = params->width / factor, h = params->height / factor;
     size_t latent = (size_t)model->info.latent_channels * (size_t)w * (size_t)h, floats = 3 * (size_t)params->width * (size_t)params->height;
-    kn_graph *graph = NULL;
-    kn_tensor in = {0}, out = {0};
-    bool ok = kn_graph_create(&graph, model->gpu, 0, error) && kn_graph_tensor(graph, &in, 1, h, w, model->info.latent_channels, error) &&
-              kn_autoencoder_decode(graph, &out, &model->autoencoder, &in, error);
+    kn_tiler *tiler = NULL;
+    bool ok = open_tiler(&tiler, model, params, true, error);
     for (int i = 0; ok && i < params->batch; i++) {
         float *picture = pictures + (size_t)i * floats;
-        ok = kn_tensor_upload(&in, latents + (size_t)i * latent, error) && kn_graph_run(graph, error) && kn_tensor_download(&out, picture, error);
+        ok = kn_tiler_run(tiler, latents + (size_t)i * latent, picture, error);
         if (ok && !finish_picture(picture, floats))
             ok = kn_fail(error, KN_ERROR_INTERNAL, "picture %d: the network gave numbers that are not finite", i);
         if (ok && params->progress && !params->progress(params->progress_user, "decode", (uint64_t)i + 1, (uint64_t)params->batch))
             ok = kn_fail(error, KN_ERROR_CANCELLED, "cancelled after %d of %d pictures", i + 1, params->batch);
     }
-    kn_graph_destroy(&graph);
+    kn_tiler_destroy(&tiler);
     return ok;
 }
