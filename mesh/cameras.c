@@ -1,4 +1,4 @@
-/* NeRF transforms.json. */
+/* NeRF transforms.json and Kinora's own sidecar. */
 #include "mesh/mesh.h"
 
 #include <jansson.h>
@@ -99,6 +99,62 @@ static bool read_frame(kn_view_camera *view, const json_t *frame, const json_t *
     return true;
 }
 
+/* [3][3] numbers. */
+static bool read_33(const json_t *value, double m[3][3]) {
+    if (json_array_size(value) != 3) return false;
+    for (size_t r = 0; r < 3; r++)
+        for (size_t c = 0; c < 3; c++) {
+            const json_t *entry = json_array_get(json_array_get(value, r), c);
+            if (!json_is_number(entry) || json_array_size(json_array_get(value, r)) != 3) return false;
+            m[r][c] = json_number_value(entry);
+        }
+    return true;
+}
+
+/* "rotation": 3x3 or a quaternion wxyz, camera to world; "translation": the centre. Camera axes x right, y down, z forward. */
+static bool read_rigid(kn_camera *camera, const json_t *value) {
+    const json_t *rotation = json_object_get(value, "rotation"), *translation = json_object_get(value, "translation");
+    double m[4][4] = {{0}}, r[3][3], q[4], norm = 0;
+    if (json_array_size(rotation) == 4) {
+        for (size_t i = 0; i < 4; i++) q[i] = json_number_value(json_array_get(rotation, i)), norm += q[i] * q[i];
+        if (!(norm > 1e-6 && norm < 1e6)) return false;
+        kn_pose pose = kn_pose_from_quaternion((kn_vec3){0, 0, 0}, q);
+        memcpy(r, pose.rotation, sizeof r);
+    } else if (!read_33(rotation, r)) return false;
+    if (json_array_size(translation) != 3) return false;
+    for (size_t i = 0; i < 3; i++) {
+        if (!json_is_number(json_array_get(translation, i))) return false;
+        m[i][3] = json_number_value(json_array_get(translation, i));
+        for (size_t k = 0; k < 3; k++) m[i][k] = k == 0 ? r[i][k] : -r[i][k]; /* set_pose turns OpenGL's axes */
+    }
+    return set_pose(camera, m);
+}
+
+/* A camera of a sidecar: the keys of a rig's cameras (docs/formats.md), and "file" and "distortion". */
+static bool read_sidecar_camera(kn_view_camera *view, const json_t *value, const char *name, size_t index, kn_error *error) {
+    kn_camera *c = &view->camera;
+    const char *file = json_string_value(json_object_get(value, "file"));
+    const json_t *bent = json_object_get(value, "distortion");
+    json_int_t width = json_integer_value(json_object_get(value, "width")), height = json_integer_value(json_object_get(value, "height"));
+    if (file && strlen(file) >= sizeof view->file) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: the file name is too long", name, index);
+    if (file) strcpy(view->file, file);
+    if (width < 1 || height < 1 || width > 16384 || height > 16384)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected width and height of 1 to 16384 pixels", name, index);
+    c->width = (int)width, c->height = (int)height;
+    if (!read_33(json_object_get(value, "K"), c->k) || !(c->k[0][0] > 0 && c->k[0][0] < 1e7 && c->k[1][1] > 0 && c->k[1][1] < 1e7) || !(fabs(c->k[0][2]) < 1e6) ||
+        !(fabs(c->k[1][2]) < 1e6))
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected K, 3 rows of 3 numbers with focal lengths above 0", name, index);
+    if (bent && json_array_size(bent) != 4) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected distortion [k1, k2, p1, p2]", name, index);
+    for (size_t i = 0; bent && i < 4; i++) {
+        view->distortion[i] = json_number_value(json_array_get(bent, i));
+        if (!(fabs(view->distortion[i]) < 1e3)) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected distortion [k1, k2, p1, p2]", name, index);
+    }
+    if (!read_rigid(c, value))
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: rotation and translation are not a finite rotation (3x3 or quaternion wxyz) and a centre", name, index);
+    snprintf(c->name, sizeof c->name, "%zu", index);
+    return true;
+}
+
 /* JSON has no NaN, but Python writes it: as null the pose check names the frame. */
 static void replace_nan(char *text, size_t size) {
     bool quoted = false;
@@ -118,13 +174,15 @@ bool kn_view_list_parse_transforms(kn_view_list *list, const char *name, const c
     json_t *root = json_loadb(copy, size, 0, &where);
     kn_free(copy);
     if (!root) return kn_fail(error, KN_ERROR_INPUT, "%s:%d: %s", name, where.line, where.text);
-    const json_t *frames = json_object_get(root, "frames");
+    const json_t *sidecar = json_object_get(root, "cameras"), *frames = json_is_array(sidecar) ? sidecar : json_object_get(root, "frames");
     size_t count = json_array_size(frames);
     bool ok = count > 0 && count <= MAX_CAMERAS;
-    if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s: expected an array frames with 1 to %d entries", name, MAX_CAMERAS);
+    if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s: expected an array frames (NeRF) or cameras (Kinora) with 1 to %d entries", name, MAX_CAMERAS);
     list->items = ok ? kn_alloc(count, sizeof *list->items, error) : NULL;
     ok = ok && list->items;
-    for (size_t i = 0; ok && i < count; i++) ok = read_frame(&list->items[i], json_array_get(frames, i), root, name, i, error);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = frames == sidecar ? read_sidecar_camera(&list->items[i], json_array_get(frames, i), name, i, error)
+                               : read_frame(&list->items[i], json_array_get(frames, i), root, name, i, error);
     list->count = count;
     json_decref(root);
     if (!ok) kn_view_list_finish(list);

@@ -32,7 +32,8 @@ typedef struct kn_view_list {
 } kn_view_list;
 
 /* Reads a NeRF transforms.json (camera-to-world, OpenGL camera axes; fl_x, fl_y, cx, cy or camera_angle_x; k1, k2, p1, p2;
- * per file or per frame), or a COLMAP text model: a folder with cameras.txt and images.txt, or either of these files.
+ * per file or per frame), Kinora's sidecar ({"cameras": [{"width", "height", "K", "rotation", "translation"}]} as a rig has them, one
+ * entry a frame, and optional "file" and "distortion" [k1, k2, p1, p2]), or a COLMAP text model: a folder with cameras.txt and images.txt, or either of these files.
  * COLMAP models SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL and OPENCV. At most 100000 cameras. Poses that are not
  * finite rigid motions are KN_ERROR_INPUT and name the frame. */
 bool kn_view_list_read(kn_view_list *list, const char *path, kn_error *error);

@@ -1,4 +1,4 @@
-/* libFuzzer: transforms.json, and COLMAP's two texts separated by a NUL. */
+/* libFuzzer: transforms.json or a sidecar, COLMAP's two texts separated by a NUL, and a JPEG's focal length. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(text, data, size);
     if (kn_view_list_parse_transforms(&list, "fuzz", text, size, &error)) kn_view_list_finish(&list);
     if (kn_view_list_parse_colmap(&list, "fuzz", text, text + strlen(text) + 1 > text + size ? "" : text + strlen(text) + 1, &error)) kn_view_list_finish(&list);
+    kn_exif_parse(data, size, 640, 480);
     free(text);
     return 0;
 }

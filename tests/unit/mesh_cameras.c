@@ -64,6 +64,45 @@ Test(mesh_cameras, wrong_transforms_are_named) {
     refused("{\"fl_x\": 3, \"w\": 100000, \"frames\": [{" POSE "}]}", "16384");
 }
 
+#define INSIDE "\"width\": 64, \"height\": 48, \"K\": [[50,0,32],[0,51,24],[0,0,1]]"
+
+Test(mesh_cameras, sidecars_are_read) {
+    kn_view_list list;
+    kn_error error;
+    cr_assert(parse(&list, "{\"cameras\": [{" INSIDE ", \"rotation\": [[0,0,1],[-1,0,0],[0,-1,0]], \"translation\": [1,2,3], \"file\": \"a.png\", \"distortion\": [0.1,0,0,0.2]},"
+                           "{" INSIDE ", \"rotation\": [1,0,0,0], \"translation\": [0,0,0]}]}", &error), "%s", error.message);
+    cr_assert_eq(list.count, 2);
+    const kn_camera *c = &list.items[0].camera;
+    cr_assert_float_eq(c->rotation[0][2], 1, 1e-9);
+    cr_assert_float_eq(c->rotation[1][0], -1, 1e-9);
+    cr_assert_float_eq(c->translation[1], 2, 1e-9);
+    cr_assert_float_eq(c->k[1][1], 51, 1e-9);
+    cr_assert_float_eq(list.items[0].distortion[3], 0.2, 1e-9);
+    cr_assert_str_eq(list.items[0].file, "a.png");
+    cr_assert_float_eq(list.items[1].camera.rotation[1][1], 1, 1e-9);
+    kn_view_list_finish(&list);
+}
+
+Test(mesh_cameras, wrong_sidecars_are_named) {
+    refused("{\"cameras\": []}", "cameras");
+    refused("{\"cameras\": [{\"width\": 64, \"height\": 0}]}", "camera 0: expected width");
+    refused("{\"cameras\": [{\"width\": 64, \"height\": 48, \"K\": [[0,0,1],[0,1,1],[0,0,1]]}]}", "camera 0: expected K");
+    refused("{\"cameras\": [{" INSIDE ", \"rotation\": [[0,0,1],[-1,0,0],[0,1,0]], \"translation\": [1,2,3]}]}", "camera 0: rotation");
+    refused("{\"cameras\": [{" INSIDE ", \"rotation\": [1,0,0,0], \"translation\": [NaN,2,3]}]}", "camera 0: rotation");
+    refused("{\"cameras\": [{" INSIDE ", \"rotation\": [0,0,0,0], \"translation\": [1,2,3]}]}", "camera 0: rotation");
+    refused("{\"cameras\": [{" INSIDE ", \"distortion\": [1]}]}", "distortion");
+}
+
+Test(mesh_cameras, focal_length_from_exif) {
+    uint8_t jpeg[80] = {0xFF, 0xD8, 0xFF, 0xE1, 0, 72, 'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, /* directory at 8 */
+                        0, 1, 0x87, 0x69, 0, 4, 0, 0, 0, 1, 0, 0, 0, 26, 0, 0, 0, 0,                     /* Exif directory at 26 */
+                        0, 1, 0xA4, 0x05, 0, 3, 0, 0, 0, 1, 0, 26, 0, 0};
+    cr_assert_float_eq(kn_exif_parse(jpeg, sizeof jpeg, 4000, 3000), 26 / 43.2666 * 5000, 0.01);
+    for (size_t size = 0; size < 50; size++) cr_assert_eq(kn_exif_parse(jpeg, size, 4000, 3000), 0);
+    jpeg[33] = 255; /* the directory lies outside */
+    cr_assert_eq(kn_exif_parse(jpeg, sizeof jpeg, 4000, 3000), 0);
+}
+
 Test(mesh_cameras, writing_reads_back) {
     kn_view_list list, again;
     kn_error error;
