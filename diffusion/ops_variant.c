@@ -9,6 +9,11 @@ enum {
     BUSY_DISCRETE = 160, BUSY_OTHER = 32 /* workgroups that keep a device busy; below, smaller tiles are better */
 };
 
+static bool has_subgroups(const kn_gpu_info *info)
+{
+    return info->kind == KN_GPU_SOFTWARE && (info->subgroup_size == 8 || info->subgroup_size == 16) && info->max_texel_elements >= 8u << 20;
+}
+
 /* Matrices of a size that the kernels' tiles are multiples of; a row of them has one or more lanes in the softmax. */
 static bool matrix_fits(const kn_gpu_info *info)
 {
@@ -18,13 +23,19 @@ static bool matrix_fits(const kn_gpu_info *info)
     return info->subgroup_size <= 64 && info->subgroup_size % info->matrix_m == 0 && info->subgroup_size / info->matrix_m <= KN_PLAN_KEYS / 4;
 }
 
+bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant)
+{
+    switch (variant) {
+    case KN_VARIANT_SUBGROUP: return has_subgroups(info);
+    case KN_VARIANT_COOPERATIVE: return info->cooperative_matrix && info->half_arithmetic && matrix_fits(info);
+    default: return true;
+    }
+}
+
 kn_variant kn_variant_of(const kn_gpu_info *info)
 {
-    if (info->kind == KN_GPU_SOFTWARE) {
-        bool subgroups = info->subgroup_size == 8 || info->subgroup_size == 16;
-        return subgroups && info->max_texel_elements >= 8u << 20 ? KN_VARIANT_SUBGROUP : KN_VARIANT_PLAIN;
-    }
-    return info->cooperative_matrix && info->half_arithmetic && matrix_fits(info) ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED;
+    if (info->kind == KN_GPU_SOFTWARE) return has_subgroups(info) ? KN_VARIANT_SUBGROUP : KN_VARIANT_PLAIN;
+    return kn_variant_runs(info, KN_VARIANT_COOPERATIVE) ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED;
 }
 
 const char *kn_variant_name(kn_variant variant)

@@ -18,6 +18,8 @@ typedef enum kn_variant {
 
 /* The choice, from what the device reports. */
 kn_variant kn_variant_of(const kn_gpu_info *info);
+/* Whether the device can run a variant at all. */
+bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant);
 /* "subgroup", "plain", "tiled", "cooperative". */
 const char *kn_variant_name(kn_variant variant);
 

@@ -53,6 +53,7 @@ static void select_features(const features *has, features *want, uint32_t extens
     want->vulkan12.vulkanMemoryModel = has->vulkan12.vulkanMemoryModel;
     want->vulkan12.vulkanMemoryModelDeviceScope = has->vulkan12.vulkanMemoryModelDeviceScope; /* atomics of scene/edge.comp */
     want->subgroups.subgroupSizeControl = has->subgroups.subgroupSizeControl;
+    want->subgroups.computeFullSubgroups = has->subgroups.computeFullSubgroups; /* kernels with matrices ask for them */
     want->matrices.cooperativeMatrix = has->matrices.cooperativeMatrix;
 }
 

@@ -117,9 +117,10 @@ static bool describe(VkInstance instance, kn_vk_device *device, kn_error *error)
     info->half_storage = features11.storageBuffer16BitAccess;
     info->half_arithmetic = features12.shaderFloat16;
     info->shared_memory = p->limits.maxComputeSharedMemorySize;
-    bool has_matrices;
+    bool has_matrices, has_control; /* of subgroups: full ones */
     return has_extension(device->handle, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, &has_matrices, error) &&
-           (!has_matrices || kn_vk_matrix_describe(instance, device->handle, info, error));
+           has_extension(device->handle, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, &has_control, error) &&
+           (!has_matrices || !has_control || kn_vk_matrix_describe(instance, device->handle, info, error));
 }
 
 static int rank(const void *pointer) { return (int)((const kn_vk_device *)pointer)->info.kind; }

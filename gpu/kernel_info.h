@@ -26,6 +26,7 @@ typedef struct kn_kernel_info {
     uint64_t constants;                /* bit i: specialization constant id i exists (id < 64) */
     uint32_t local_size[3];            /* invocations per group unless a constant replaces them */
     int local_size_id[3];              /* that constant's id, or -1 */
+    bool matrices;                     /* multiplies cooperative matrices, and so needs full subgroups */
 } kn_kernel_info;
 
 /* [KN_KERNEL_COUNT], in the order of enum kn_kernel. */

@@ -23,7 +23,9 @@ void kn_vk_matrix_choose(const VkCooperativeMatrixPropertiesKHR *offers, uint32_
 static bool is_usable(VkPhysicalDevice device) {
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
-    VkPhysicalDeviceVulkan12Features vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &matrix};
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroups = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT, .pNext = &matrix};
+    VkPhysicalDeviceVulkan12Features vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &subgroups};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &vulkan12};
     vkGetPhysicalDeviceFeatures2(device, &features);
     VkPhysicalDeviceCooperativeMatrixPropertiesKHR stages = {
@@ -32,7 +34,7 @@ static bool is_usable(VkPhysicalDevice device) {
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &vulkan11};
     vkGetPhysicalDeviceProperties2(device, &properties);
     const VkSubgroupFeatureFlags needed = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
-    return matrix.cooperativeMatrix && vulkan12.vulkanMemoryModel && vulkan12.shaderFloat16 &&
+    return matrix.cooperativeMatrix && subgroups.computeFullSubgroups && vulkan12.vulkanMemoryModel && vulkan12.shaderFloat16 &&
            stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
            vulkan11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
            (vulkan11.subgroupSupportedOperations & needed) == needed;

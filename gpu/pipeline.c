@@ -77,6 +77,7 @@ static bool compile(kn_gpu *gpu, kn_vk_pipeline *p, kn_error *error) {
     VkComputePipelineCreateInfo create = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO, .layout = k->layout,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .flags = info->matrices ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0,
                   .pNext = gpu->required_subgroup_size ? &subgroup : NULL, .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = k->module, .pName = "main", .pSpecializationInfo = &constants}};
     VkResult result = vkCreateComputePipelines(gpu->device, gpu->pipeline_cache, 1, &create, NULL, &p->handle);

@@ -63,9 +63,10 @@ static void write_kernel(FILE *out, int index, const uint32_t *words, size_t cou
 }
 
 static void write_entry(FILE *out, int index, const char *name, size_t count, const spirv_info *info) {
-    fprintf(out, "    {\"%s\", words_%d, %zu, bindings_%d, %u, %u, 0x%llxu, {%u, %u, %u}, {%d, %d, %d}},\n", name, index, count,
+    fprintf(out, "    {\"%s\", words_%d, %zu, bindings_%d, %u, %u, 0x%llxu, {%u, %u, %u}, {%d, %d, %d}, %d},\n", name, index, count,
             index, info->binding_count, info->push_size, (unsigned long long)info->constants, info->local_size[0],
-            info->local_size[1], info->local_size[2], info->local_size_id[0], info->local_size_id[1], info->local_size_id[2]);
+            info->local_size[1], info->local_size[2], info->local_size_id[0], info->local_size_id[1], info->local_size_id[2],
+            info->matrices);
 }
 
 static bool write_source(FILE *out, int count, char **arguments) {

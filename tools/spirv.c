@@ -5,7 +5,7 @@
 
 /* Opcodes, decorations, storage classes: SPIR-V specification 1.6, section 3. */
 enum {
-    OP_EXECUTION_MODE = 16, OP_TYPE_INT = 21, OP_TYPE_FLOAT = 22, OP_TYPE_VECTOR = 23, OP_TYPE_MATRIX = 24,
+    OP_EXECUTION_MODE = 16, OP_CAPABILITY = 17, OP_TYPE_INT = 21, OP_TYPE_FLOAT = 22, OP_TYPE_VECTOR = 23, OP_TYPE_MATRIX = 24,
     OP_TYPE_IMAGE = 25, OP_TYPE_SAMPLED_IMAGE = 27, OP_TYPE_ARRAY = 28, OP_TYPE_RUNTIME_ARRAY = 29, OP_TYPE_STRUCT = 30,
     OP_TYPE_POINTER = 32, OP_CONSTANT = 43, OP_CONSTANT_COMPOSITE = 44, OP_SPEC_CONSTANT_TRUE = 48,
     OP_SPEC_CONSTANT_FALSE = 49, OP_SPEC_CONSTANT = 50, OP_SPEC_CONSTANT_COMPOSITE = 51, OP_VARIABLE = 59,
@@ -17,7 +17,7 @@ enum {
     DECORATION_OFFSET = 35
 };
 enum { CLASS_UNIFORM_CONSTANT = 0, CLASS_UNIFORM = 2, CLASS_PUSH_CONSTANT = 9, CLASS_STORAGE_BUFFER = 12 };
-enum { MODE_LOCAL_SIZE = 17, BUILTIN_WORKGROUP_SIZE = 25, IMAGE_DIM_BUFFER = 5 };
+enum { CAPABILITY_MATRIX = 6022, MODE_LOCAL_SIZE = 17, BUILTIN_WORKGROUP_SIZE = 25, IMAGE_DIM_BUFFER = 5 };
 
 typedef struct member {
     uint32_t offset, matrix_stride;
@@ -102,7 +102,9 @@ static void decorate_member(member *t, const uint32_t *w, uint32_t n) {
 /* First pass: where every id of interest is defined, how it is decorated, and the literal local size. */
 static void collect(module *m, const uint32_t *w, uint32_t n, spirv_info *info) {
     uint32_t op = w[0] & 0xffff;
-    if (op == OP_DECORATE && n >= 3) {
+    if (op == OP_CAPABILITY && n >= 2) {
+        info->matrices |= w[1] == CAPABILITY_MATRIX;
+    } else if (op == OP_DECORATE && n >= 3) {
         decorate(get(m, w[1]), w, n);
     } else if (op == OP_MEMBER_DECORATE && n >= 4) {
         decorate_member(get_member(m, w[1], w[2]), w, n);

@@ -20,6 +20,7 @@ typedef struct spirv_info {
     uint64_t constants;
     uint32_t local_size[3];
     int local_size_id[3];
+    bool matrices; /* SPV_KHR_cooperative_matrix */
 } spirv_info;
 
 /* Reads the interface of a compute module. On failure returns false with a reason in `reason` (static string). */

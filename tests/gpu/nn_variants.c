@@ -12,7 +12,7 @@ static const kn_variant both[BOTH] = { KN_VARIANT_TILED, KN_VARIANT_COOPERATIVE 
 static bool begin(fixture *f, kn_variant variant)
 {
     fixture_init(f, false);
-    if (variant == KN_VARIANT_COOPERATIVE && kn_variant_of(kn_gpu_get_info(f->gpu)) != variant) {
+    if (!kn_variant_runs(kn_gpu_get_info(f->gpu), variant)) {
         fixture_finish(f);
         return false;
     }
