@@ -58,7 +58,7 @@ static void make_car(kn_tris *m) {
     for (uint32_t i = 0; i < ALONG; i++)
         for (uint32_t j = 0; j < AROUND; j++) {
             uint32_t a = first + i * AROUND + j, b = first + i * AROUND + (j + 1) % AROUND;
-            add_triangle(m, a, b + AROUND, b), add_triangle(m, a, a + AROUND, b + AROUND);
+            add_triangle(m, a, b, b + AROUND), add_triangle(m, a, b + AROUND, a + AROUND);
         }
     for (int w = 0; w < 4; w++) {
         double p[24][2], x = w & 1 ? 1.35 : -1.35, y = w & 2 ? 0.62 : -0.88;
