@@ -1,10 +1,11 @@
 #version 460
-// Input transform of winograd.glsl: v[36][tile][channel]. gl_WorkGroupID: chunk of tiles, block of channels.
+// Input transform of winograd.glsl: v[36][tile / lanes][channel][tile % lanes]. gl_WorkGroupID: chunk of tiles, block of channels.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 #include "winograd.glsl"
 
 layout(constant_id = 4) const bool resized = false; // the view has another size than the input
+layout(constant_id = 5) const int lanes = 16;       // of winograd_multiply.comp
 
 KN_INPUT(x, 0)
 KN_STORE(v, 1)
@@ -32,7 +33,8 @@ void main() {
         [[unroll]] for (int j = 0; j < 6; j++) {
             vec4 column[6] = vec4[6](d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]);
             winograd_input(column);
-            [[unroll]] for (int i = 0; i < 6; i++) v(((i * 6 + j) * p.tiles + tile) * p.in_vectors + w.column, column[i]);
+            [[unroll]] for (int i = 0; i < 6; i++)
+                v((i * 6 + j) * p.v_plane + (tile / lanes * p.in_vectors + w.column) * lanes + tile % lanes, column[i]);
         }
     }
 }

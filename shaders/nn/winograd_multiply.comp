@@ -1,5 +1,5 @@
 #version 460
-// The 36 matrix products of winograd.glsl: m[36][tile][channel] = v[36][tile][k] u[36][panel][k][lane], tiled as in conv.comp.
+// The 36 matrix products of winograd.glsl: m[36][tile][channel] = v[36][tile / lanes][k][tile % lanes] u[36][panel][k][lane], tiled as in conv.comp.
 // gl_WorkGroupID: block of tiles, panel, which of the 36.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -20,17 +20,17 @@ const uint lanes = gl_WorkGroupSize.x;
 void main() {
     int lane = int(gl_SubgroupInvocationID), row0 = int(gl_WorkGroupID.x * row_blocks * lanes);
     int place = int(gl_WorkGroupID.z), panel = int(gl_WorkGroupID.y);
-    int weight = (place * p.panels + panel) * p.in_vectors * 4 * int(lanes) + lane;
+    int weight = place * p.u_plane + panel * p.in_vectors * 4 * int(lanes) + lane;
     int at[row_blocks];
     vec4 acc[row_blocks * lanes];
     [[unroll]] for (uint r = 0; r < row_blocks; r++)
-        at[r] = (place * p.tiles + min(row0 + int(r * lanes) + lane, p.tiles - 1)) * p.in_vectors;
+        at[r] = place * p.v_plane + min(row0 / int(lanes) + int(r), (p.tiles - 1) / int(lanes)) * p.in_vectors * int(lanes) + lane;
     [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++) acc[i] = vec4(0.0);
     for (int k = 0; k < p.in_vectors; k++) {
         vec4 b[4];
         [[unroll]] for (int i = 0; i < 4; i++) b[i] = texelFetch(u, weight + i * int(lanes));
         [[unroll]] for (uint r = 0; r < row_blocks; r++) {
-            vec4 a = texelFetch(v, at[r] + k);
+            vec4 a = texelFetch(v, at[r] + k * int(lanes));
             [[unroll]] for (uint i = 0; i < lanes; i++) {
                 vec4 t = subgroupShuffle(a.x, i) * b[0];
                 t += subgroupShuffle(a.y, i) * b[1];
@@ -44,6 +44,6 @@ void main() {
     int columns = p.panels * int(lanes), column = panel * int(lanes) + lane;
     [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++) {
         int row = row0 + int(i);
-        if (row < p.tiles) m((place * p.tiles + row) * columns + column, acc[i]);
+        if (row < p.tiles) m(place * p.m_plane + row * columns + column, acc[i]);
     }
 }

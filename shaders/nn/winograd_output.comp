@@ -30,7 +30,7 @@ void main() {
         if (has_broadcast) shift += broadcasts(member * p.out_vectors + column);
         [[unroll]] for (int i = 0; i < 6; i++) {
             vec4 row[6];
-            [[unroll]] for (int j = 0; j < 6; j++) row[j] = m(((i * 6 + j) * p.tiles + tile) * columns + w.column);
+            [[unroll]] for (int j = 0; j < 6; j++) row[j] = m((i * 6 + j) * p.m_plane + tile * columns + w.column);
             winograd_output(row, rows[i]);
         }
         [[unroll]] for (int j = 0; j < 4; j++) {

@@ -22,6 +22,6 @@ void main() {
     [[unroll]] for (int j = 0; j < 6; j++) {
         vec4 column[6];
         winograd_weight(rows[0][j], rows[1][j], rows[2][j], column);
-        [[unroll]] for (int i = 0; i < 6; i++) u((((i * 6 + j) * p.panels + panel) * channels + k) * lanes + lane, column[i]);
+        [[unroll]] for (int i = 0; i < 6; i++) u((i * 6 + j) * p.u_plane + (panel * channels + k) * lanes + lane, column[i]);
     }
 }
