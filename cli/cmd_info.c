@@ -6,8 +6,10 @@
 
 static void print_device(size_t index, const kn_gpu_info *info) {
     static const char *const kinds[] = {"discrete", "integrated", "virtual", "software", "other"};
+    char matrices[64] = "no";
+    if (info->cooperative_matrix) snprintf(matrices, sizeof matrices, "%u x %u x %u", info->matrix_m, info->matrix_n, info->matrix_k);
     printf("  %zu  %s (%s), %.1f GB, subgroups of %u, cooperative matrices %s, half precision %s\n     driver: %s\n", index, info->name,
-           kinds[info->kind], (double)info->memory / 1e9, info->subgroup_size, info->cooperative_matrix ? "yes" : "no",
+           kinds[info->kind], (double)info->memory / 1e9, info->subgroup_size, matrices,
            info->half_arithmetic ? "yes" : info->half_storage ? "storage only" : "no", info->driver);
 }
 

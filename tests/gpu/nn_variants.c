@@ -42,7 +42,7 @@ static void check_conv(fixture *f, kn_variant variant, oracle_conv s, extras e)
     kn_weight weight;
     REQUIRE(f, kn_weight_create(&weight, f->gpu, w, bias, s.out, s.in, s.kernel_h, s.kernel_w, e.half, &f->error));
     kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(f->gpu), variant, &weight, (int64_t)s.n * oh * ow, false);
-    cr_assert_neq(plan.variant, KN_VARIANT_PLAIN);
+    cr_assert_eq(plan.variant, variant == KN_VARIANT_COOPERATIVE && weight.half ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED);
     kn_conv_params params = { .stride = s.stride, .pad = s.pad, .pad_end = s.pad_end, .activation = s.activation,
                               .residual = e.residual ? &residual : NULL, .broadcast = e.broadcast ? &broadcast : NULL,
                               .view_h = s.view_h, .view_w = s.view_w };
@@ -134,6 +134,8 @@ static void check_attention(fixture *f, kn_variant variant, oracle_attention s, 
     float *y = s.accumulate ? fixture_tensor(f, &out, s.n, 1, s.tq, c, 4) : fixture_zeros((size_t)s.n * s.tq * c);
     kn_attention_params params = { .heads = s.heads, .causal = s.causal, .accumulate = s.accumulate, .kv_index = s.kv_index, .scale = (float)s.scale };
     REQUIRE(f, kn_op_attention(f->graph, &out, &q, &k, &v, &params, &f->error));
+    kn_attention_plan plan = kn_plan_attention(kn_gpu_get_info(f->gpu), variant, s.d, s.tq, s.heads * s.n, kn_graph_half(f->graph));
+    cr_assert_eq(plan.variant, variant == KN_VARIANT_COOPERATIVE && s.d <= 160 ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED);
     oracle_attention_run(&s, hq, hk, hv, y);
     char what[100];
     snprintf(what, sizeof what, "%s attention n %d, %d x %d tokens, %d heads of %d", kn_variant_name(variant), s.n, s.tq, s.tk, s.heads, s.d);
@@ -188,6 +190,7 @@ Test(nn_variants, choice_by_device)
     kn_gpu_info software = hardware(8, 8, 8, 8);
     software.kind = KN_GPU_SOFTWARE;
     cr_assert_eq(kn_variant_of(&software), KN_VARIANT_SUBGROUP, "whatever else a software device offers");
+    cr_assert(kn_variant_runs(&software, KN_VARIANT_COOPERATIVE), "where a test asks for it");
     software.subgroup_size = 4;
     cr_assert_eq(kn_variant_of(&software), KN_VARIANT_PLAIN);
 }
