@@ -138,7 +138,7 @@ bool kn_scene_check(const char *path, const kn_scene_params *params, kn_finding 
     }
     kn_timeline timeline;
     kn_error problem = {0};
-    if (kn_loaded_record(&loaded, &timeline, &report, &problem)) {
+    if (kn_loaded_record(&loaded, &timeline, &problem)) {
         kn_check_motion(kn_loaded_sim(&loaded), &timeline, &report, error);
         kn_timeline_finish(&timeline);
     } else {

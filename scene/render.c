@@ -152,7 +152,8 @@ bool kn_renderer_create(kn_renderer **out, kn_gpu *gpu, const kn_scene *scene, c
     if (renderer->params.beauty_samples <= 0)
         renderer->params.beauty_samples = 4;
     renderer->built_frame = SIZE_MAX;
-    renderer->light = kn_light_setup_from_weather(&scene->timeline.weather);
+    renderer->weather = *kn_timeline_weather(&scene->timeline, 0);
+    renderer->light = kn_light_setup_from_weather(&renderer->weather);
     bool good = kn_render_moving_init(renderer, error);
     renderer->frame_texels = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS + 7 * renderer->part_count;
     good = good && (renderer->frame_words = kn_alloc(renderer->frame_texels, sizeof *renderer->frame_words, error)) &&

@@ -2,6 +2,7 @@
 #include "scene/render_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Work buffers for one picture size. */
 typedef struct kn_render_beauty {
@@ -82,7 +83,7 @@ static bool beauty_record_scene(kn_renderer *renderer, int width, int height, kn
 
 static bool beauty_record(kn_renderer *renderer, int width, int height, kn_error *error) {
     kn_render_beauty *work = renderer->beauty_work;
-    const kn_weather *weather = kn_scene_weather(renderer->scene);
+    const kn_weather *weather = &renderer->weather;
     int small_width = (width + 3) / 4, small_height = (height + 3) / 4;
     float haze = fminf(renderer->light.fog_extinction * 40, 1), scale = (float)height / 224;
     const struct { int32_t size[2]; float exposure; } resolve_push = {{width, height}, renderer->light.exposure};
@@ -103,6 +104,9 @@ static bool beauty_record(kn_renderer *renderer, int width, int height, kn_error
 
 bool kn_render_beauty_submit(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {
     bool fresh;
+    if (memcmp(&renderer->beauty_weather, &renderer->weather, sizeof renderer->weather))
+        kn_render_pass_finish(&renderer->beauty); /* what depends on it was recorded */
+    renderer->beauty_weather = renderer->weather;
     if (!kn_render_pass_prepare(renderer, &renderer->beauty, camera->width, camera->height, 3, &fresh, error))
         return false;
     if (fresh && !(beauty_make_buffers(renderer, camera->width, camera->height, error) &&

@@ -73,7 +73,7 @@ static void put_camera(kn_renderer *renderer, const kn_camera *camera, const vie
 
 static void put_light_setup(kn_renderer *renderer) {
     const kn_light_setup *l = &renderer->light;
-    const kn_weather *weather = &renderer->scene->timeline.weather;
+    const kn_weather *weather = &renderer->weather;
     put(renderer, 10, l->sun_direction.x, l->sun_direction.y, l->sun_direction.z, l->sun_shadows);
     put(renderer, 11, l->sun_color[0], l->sun_color[1], l->sun_color[2], l->exposure);
     put(renderer, 12, l->zenith[0], l->zenith[1], l->zenith[2], weather->cloud_cover);
@@ -248,6 +248,8 @@ bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size
         return false;
     uint64_t seed = kn_hash64(renderer->params.noise_seed);
     put_camera(renderer, camera, &now, &before, frame);
+    renderer->weather = *kn_timeline_weather(&renderer->scene->timeline, frame);
+    renderer->light = kn_light_setup_from_weather(&renderer->weather);
     put_light_setup(renderer);
     put(renderer, 17, renderer->roots[0], renderer->roots[1], renderer->roots[2], renderer->roots[3]);
     const kn_bvh_grid *grid = &renderer->grid;

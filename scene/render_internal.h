@@ -37,7 +37,8 @@ struct kn_renderer {
     kn_gpu *gpu;
     const kn_scene *scene;
     kn_renderer_params params;
-    kn_light_setup light;
+    kn_weather weather, beauty_weather; /* of the frame; that `beauty` was recorded for */
+    kn_light_setup light;     /* of the frame */
     kn_vec3 origin;           /* of the shaders' world coordinates */
     /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
     kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;

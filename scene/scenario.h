@@ -196,7 +196,6 @@ typedef struct kn_scenario {
     bool initialised;
     kn_osc_controller *controllers;
     size_t controller_count;
-    int environment_changes_line; /* of an EnvironmentAction that ran after the start; 0: none */
 } kn_scenario;
 
 /* Reads an .xosc file, its catalogs and its road network. Unsupported elements go to `report`. */

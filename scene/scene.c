@@ -124,7 +124,7 @@ static bool populate(kn_loaded *loaded, kn_error *error) {
     return (count == 0 && !plan.droppable) || kn_traffic_populate(kn_loaded_sim(loaded), &plan, params, error);
 }
 
-bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_report *report, kn_error *error) {
+bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_error *error) {
     *timeline = (kn_timeline){0};
     kn_sim *sim = kn_loaded_sim(loaded);
     if (!populate(loaded, error))
@@ -137,9 +137,6 @@ bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_report *repor
         kn_timeline_finish(timeline);
         return kn_fail(error, KN_ERROR_INPUT, "%s:%d: the ego '%s' is never put anywhere", loaded->scenario.path, sim->actors[0].line, sim->actors[0].look.name);
     }
-    if (loaded->scenario.environment_changes_line)
-        kn_report_add(report, false, loaded->scenario.path, loaded->scenario.environment_changes_line,
-                      "the weather changes while the scenario runs; a clip keeps the weather of its first frame");
     return true;
 }
 
@@ -164,7 +161,7 @@ static void record_layout(const char *path, const kn_scene_params *params, kn_ti
     plain.ego_speed = 0;
     if (!kn_load(&loaded, path, &plain, NULL, &ignored))
         return;
-    if (!kn_loaded_record(&loaded, layout, NULL, &ignored))
+    if (!kn_loaded_record(&loaded, layout, &ignored))
         *layout = (kn_timeline){0};
     kn_loaded_finish(&loaded);
 }
@@ -180,7 +177,7 @@ bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *pa
         kn_free(scene);
         return false;
     }
-    bool ok = kn_loaded_record(&loaded, &scene->timeline, &report, error);
+    bool ok = kn_loaded_record(&loaded, &scene->timeline, error);
     const char *slash = strrchr(path, '/');
     snprintf(scene->name, sizeof scene->name, "%s", slash ? slash + 1 : path);
     if (ok) {

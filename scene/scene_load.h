@@ -31,7 +31,7 @@ typedef struct kn_loaded {
 bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params, kn_report *report, kn_error *error);
 kn_sim *kn_loaded_sim(kn_loaded *loaded);
 /* Plays it. */
-bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_report *report, kn_error *error);
+bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_error *error);
 void kn_loaded_finish(kn_loaded *loaded);
 
 /* Weather of a scene whose file says nothing: a clear day. */

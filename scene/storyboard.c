@@ -261,7 +261,6 @@ void kn_storyboard_reset(void *user) {
     reset_elements(scenario->stories, scenario->story_count);
     scenario->initialised = false;
     scenario->next_owner = 0;
-    scenario->environment_changes_line = 0;
     if (scenario->sim.signal_set)
         memset(scenario->sim.signal_set, -1, scenario->network.signals->count + 1);
     if (scenario->parameter_count)

@@ -123,7 +123,7 @@ static bool teleport(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_
     return true;
 }
 
-static void set_weather(kn_scenario *scenario, kn_sim *sim, const kn_action *a) {
+static void set_weather(kn_sim *sim, const kn_action *a) {
     const kn_environment *e = &a->environment;
     kn_weather *w = &sim->weather;
     if (!isnan(e->seconds_of_day)) {
@@ -140,8 +140,6 @@ static void set_weather(kn_scenario *scenario, kn_sim *sim, const kn_action *a) 
     w->rain = isnan(e->rain) ? w->rain : e->rain;
     w->wetness = isnan(e->wetness) ? fmax(w->wetness, fmin(w->rain * 2, 1)) : e->wetness;
     w->fog_range = isnan(e->fog_range) ? w->fog_range : e->fog_range;
-    if (sim->step > 0)
-        scenario->environment_changes_line = a->line;
 }
 
 static bool set_parameter(kn_scenario *scenario, const kn_action *a, kn_error *error) {
@@ -256,7 +254,7 @@ bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int
     case KN_ACTION_CONTROLLER: return start_controller(a, actor), true;
     case KN_ACTION_VISIBILITY: return actor->present = a->absolute && actor->placed && !actor->removed, true;
     case KN_ACTION_LIGHT: return set_light(a, actor), true;
-    case KN_ACTION_ENVIRONMENT: return set_weather(scenario, sim, a), true;
+    case KN_ACTION_ENVIRONMENT: return set_weather(sim, a), true;
     case KN_ACTION_ADD: return teleport(scenario, sim, a, actor, self, error);
     case KN_ACTION_DELETE: return actor->present = false, true;
     case KN_ACTION_PARAMETER: return set_parameter(scenario, a, error);

@@ -10,6 +10,7 @@ void kn_timeline_finish(kn_timeline *timeline) {
     kn_free(timeline->actors);
     kn_free(timeline->states);
     kn_free(timeline->signals);
+    kn_free(timeline->weathers);
     *timeline = (kn_timeline){0};
 }
 
@@ -90,8 +91,41 @@ typedef struct recorder {
     kn_actor_state *before; /* [actor_count] at the step before */
     unsigned *forced;       /* [frames][actor_count] on | off << 16 */
     size_t *who;            /* [actor_count] index in the simulation */
-    size_t state_capacity, forced_capacity, signal_capacity;
+    size_t state_capacity, forced_capacity, signal_capacity, weather_capacity;
+    const kn_scene_params *params;
 } recorder;
+
+/* Visual range and extinction: ranges mix as the latter, so that fog comes and goes evenly. */
+static double fog_density(double range) {
+    return range > 1 && isfinite(range) ? 1 / range : 0;
+}
+
+/* `share` of the way from one weather to another. */
+static kn_weather mix_weather(const kn_weather *a, const kn_weather *b, double share) {
+    kn_weather w = *b;
+    double density = fog_density(a->fog_range) + share * (fog_density(b->fog_range) - fog_density(a->fog_range));
+    w.sun_azimuth = a->sun_azimuth + share * kn_wrap_angle(b->sun_azimuth - a->sun_azimuth);
+    w.sun_elevation = a->sun_elevation + share * (b->sun_elevation - a->sun_elevation);
+    w.cloud_cover = a->cloud_cover + share * (b->cloud_cover - a->cloud_cover);
+    w.rain = a->rain + share * (b->rain - a->rain);
+    w.wetness = a->wetness + share * (b->wetness - a->wetness);
+    w.fog_range = density > 1e-5 ? 1 / density : 0;
+    return w;
+}
+
+/* The weather follows what the scenario commands, but no faster than light and rain could seem natural in a film. */
+static bool record_weather(recorder *r, kn_error *error) {
+    static const double SECONDS = 1.2;
+    kn_timeline *t = r->timeline;
+    kn_weather target = r->sim->weather;
+    kn_weather_override_apply(&target, r->params);
+    if (!kn_grow(&t->weathers, &r->weather_capacity, t->frame_count + 1, sizeof *t->weathers, error))
+        return false;
+    const kn_weather *before = t->frame_count ? &t->weathers[t->frame_count - 1] : &target;
+    bool same = !memcmp(before, &target, sizeof target);
+    t->weathers[t->frame_count] = same ? target : mix_weather(before, &target, 1 - exp(-1 / (t->frame_rate * SECONDS)));
+    return true;
+}
 
 static bool record_frame(recorder *r, double f, kn_error *error) {
     kn_timeline *t = r->timeline;
@@ -111,6 +145,8 @@ static bool record_frame(recorder *r, double f, kn_error *error) {
         return false;
     for (size_t i = 0; i < t->signal_count; i++)
         t->signals[t->frame_count * t->signal_count + i] = (uint8_t)kn_sim_signal(r->sim, i);
+    if (!record_weather(r, error))
+        return false;
     t->frame_count++;
     return true;
 }
@@ -124,7 +160,7 @@ static void light_lamps(recorder *r, double start) {
             kn_sim_actor actor = r->sim->actors[r->who[a]];
             actor.lamps_forced_on = r->forced[i] & 0xffff;
             actor.lamps_forced_off = r->forced[i] >> 16;
-            set_lamps(&t->states[i], &actor, &t->weather, start + (double)f / t->frame_rate);
+            set_lamps(&t->states[i], &actor, kn_timeline_weather(t, f), start + (double)f / t->frame_rate);
         }
 }
 
@@ -162,7 +198,7 @@ bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_par
     *timeline = (kn_timeline){.frame_rate = params->frame_rate};
     if (!(params->frame_rate > 0 && params->frame_rate <= 1000) || !(params->start >= 0 && params->start <= 3600) || params->frame_count > MAX_FRAMES)
         return kn_fail(error, KN_ERROR_INPUT, "frame rate %g, start %g s or %zu frames is out of range", params->frame_rate, params->start, params->frame_count);
-    recorder r = {.sim = sim, .hook = hook, .user = user, .timeline = timeline};
+    recorder r = {.params = params, .sim = sim, .hook = hook, .user = user, .timeline = timeline};
     r.before = kn_alloc(sim->actor_count, sizeof *r.before, error);
     timeline->actors = kn_alloc(sim->actor_count, sizeof *timeline->actors, error);
     r.who = kn_alloc(sim->actor_count, sizeof *r.who, error);

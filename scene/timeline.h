@@ -42,7 +42,13 @@ typedef struct kn_timeline {
     size_t signal_count;
     uint8_t *signals;        /* [frame_count][signal_count] kn_signal_state of the network's lights */
     kn_weather weather;      /* at the start */
+    kn_weather *weathers;    /* [frame_count] at every frame; NULL: `weather` throughout */
 } kn_timeline;
+
+/* The weather of a frame. */
+static inline const kn_weather *kn_timeline_weather(const kn_timeline *timeline, size_t frame) {
+    return timeline->weathers && frame < timeline->frame_count ? &timeline->weathers[frame] : &timeline->weather;
+}
 
 void kn_timeline_finish(kn_timeline *timeline);
 

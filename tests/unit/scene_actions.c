@@ -146,3 +146,74 @@ Test(scene_actions, open_ground) {
     cr_assert_eq(p.report.count, 1);
     end(&p);
 }
+
+Test(scene_actions, weather_changes_smoothly) {
+#define WEATHER(time, clouds, sun, more) "<GlobalAction><EnvironmentAction><Environment name='e'><TimeOfDay animation='false' dateTime='2024-06-01T" time "'/>" \
+    "<Weather fractionalCloudCover='" clouds "'><Sun azimuth='2' elevation='" sun "'/>" more "</Weather></Environment></EnvironmentAction></GlobalAction>"
+    const char *text = SCENARIO("", CAR("Ego", ""), WEATHER("12:00:00", "zeroOktas", "0.8", "") PUT("Ego", LANE("-1", "50"), "10"),
+        "<Story name='s'><Act name='a'><ManeuverGroup name='g' maximumExecutionCount='1'><Actors selectTriggeringEntities='false'/><Maneuver name='m'>"
+        "<Event name='e' priority='override'><Action name='x'>" WEATHER("20:00:00", "eightOktas", "-0.02", "<Fog visualRange='100'/>")
+        "</Action><StartTrigger><ConditionGroup><Condition name='c' delay='0' conditionEdge='none'><ByValueCondition><SimulationTimeCondition value='1' "
+        "rule='greaterOrEqual'/></ByValueCondition></Condition></ConditionGroup></StartTrigger></Event></Maneuver></ManeuverGroup></Act></Story>");
+    play p;
+    run(&p, text, true, 96);
+    const kn_timeline *t = &p.timeline;
+    cr_assert_float_eq(kn_timeline_weather(t, 0)->sun_elevation, 0.8, 1e-9);
+    cr_assert_float_eq(kn_timeline_weather(t, 11)->cloud_cover, 0, 1e-9);
+    cr_assert_float_eq(kn_timeline_weather(t, 95)->sun_elevation, -0.02, 0.01);
+    cr_assert_float_eq(kn_timeline_weather(t, 95)->cloud_cover, 1, 0.01);
+    cr_assert_float_eq(kn_timeline_weather(t, 95)->fog_range, 100, 2);
+    for (size_t f = 1; f < 96; f++) {
+        cr_assert_lt(fabs(kn_timeline_weather(t, f)->sun_elevation - kn_timeline_weather(t, f - 1)->sun_elevation), 0.08);
+        cr_assert_leq(kn_timeline_weather(t, f)->sun_elevation, kn_timeline_weather(t, f - 1)->sun_elevation);
+    }
+    cr_assert_not(at(&p, 6, 0)->lamps & KN_LAMP_HEAD);
+    cr_assert(at(&p, 90, 0)->lamps & KN_LAMP_HEAD);
+    end(&p);
+}
+
+Test(scene_actions, signal_controllers) {
+    kn_road_network network = bent_road();
+    kn_road_object light = {.id = "s1", .type = "1000001", .is_signal = true, .dynamic = true, .s = 200, .orientation = 1};
+    network.roads[0].objects = &light;
+    network.roads[0].object_count = 1;
+    const char *text = SCENARIO("<RoadNetwork><TrafficSignals><TrafficSignalController name='k' delay='1'>"
+        "<Phase name='stop' duration='2'><TrafficSignalState trafficSignalId='s1' state='red'/></Phase>"
+        "<Phase name='go' duration='3'><TrafficSignalState trafficSignalId='s1' state='off;off;on'/></Phase></TrafficSignalController></TrafficSignals></RoadNetwork>",
+        CAR("Ego", ""), PUT("Ego", LANE("-1", "50"), "10"), "");
+    kn_scenario scenario;
+    kn_error error = {0};
+    cr_assert(kn_scenario_parse(&scenario, "test.xosc", text, strlen(text), &network, 1, NULL, &error), "%s", error.message);
+    cr_assert(kn_signals_plan(&scenario.network, 1, NULL, 0, 10, false, &error));
+    cr_assert(kn_scenario_link_signals(&scenario, NULL, &error));
+    const kn_signals *signals = scenario.network.signals;
+    cr_assert_eq(signals->count, 1);
+    static const struct { double time; kn_signal_state state; } states[] = {{0, KN_SIGNAL_RED}, {2.9, KN_SIGNAL_RED}, {3.1, KN_SIGNAL_GREEN}, {5.9, KN_SIGNAL_GREEN}, {6.1, KN_SIGNAL_RED}};
+    for (size_t i = 0; i < KN_COUNT(states); i++)
+        cr_assert_eq(kn_signal_at(signals, 0, states[i].time), states[i].state, "at %g s", states[i].time);
+    scenario.network.roads[0].objects = NULL;
+    scenario.network.roads[0].object_count = 0;
+    kn_scenario_finish(&scenario);
+}
+
+/* On the central meridian northings are lengths of the meridian, which is integrated here; beside it arcs of the ellipsoid. */
+Test(scene_actions, geo_positions) {
+    kn_geo geo;
+    double x, y, degree = M_PI / 180;
+    cr_assert(kn_geo_parse(&geo, "+proj=utm +zone=32 +datum=WGS84 +units=m +no_defs"));
+    kn_geo_project(&geo, 48 * degree, 9 * degree, &x, &y);
+    cr_assert_float_eq(x, 500000, 1e-3);
+    double e2 = 2 / 298.257223563 - pow(1 / 298.257223563, 2), arc = 0;
+    for (int i = 0; i < 4800; i++)
+        arc += 6378137 * (1 - e2) * pow(1 - e2 * pow(sin((i + 0.5) * 0.01 * degree), 2), -1.5) * 0.01 * degree;
+    cr_assert_float_eq(y, 0.9996 * arc, 0.02);
+    cr_assert(kn_geo_parse(&geo, "+proj=tmerc +lat_0=57 +lon_0=12 +k=1 +x_0=100 +y_0=-50 +ellps=GRS80"));
+    kn_geo_project(&geo, 57 * degree, 12 * degree, &x, &y);
+    cr_assert_float_eq(x, 100, 1e-6);
+    cr_assert_float_eq(y, -50, 1e-6);
+    kn_geo_project(&geo, 57.01 * degree, 12.01 * degree, &x, &y);
+    double nu = 6378137 / sqrt(1 - 0.00669438 * pow(sin(57.01 * degree), 2)); /* radius across the meridian, along it a little less */
+    cr_assert_float_eq(x - 100, nu * cos(57.01 * degree) * 0.01 * degree, 0.05);
+    cr_assert_float_eq(y + 50, nu * (1 - 0.00669438) / (1 - 0.00669438 * pow(sin(57.005 * degree), 2)) * 0.01 * degree, 0.6);
+    cr_assert_not(kn_geo_parse(&geo, "+proj=longlat"));
+}

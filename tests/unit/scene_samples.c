@@ -9,7 +9,7 @@ static kn_timeline record(const char *path, kn_scene_params params) {
     kn_timeline timeline;
     kn_error error = {0};
     cr_assert(kn_load(&loaded, path, &params, NULL, &error), "%s", error.message);
-    cr_assert(kn_loaded_record(&loaded, &timeline, NULL, &error), "%s", error.message);
+    cr_assert(kn_loaded_record(&loaded, &timeline, &error), "%s", error.message);
     kn_loaded_finish(&loaded);
     return timeline;
 }

@@ -24,7 +24,7 @@ static void play(played *p, const char *kind, int seed, int traffic) {
     params.traffic = traffic;
     kn_error error = {0};
     cr_assert(kn_load(&p->loaded, path, &params, NULL, &error), "%s", error.message);
-    cr_assert(kn_loaded_record(&p->loaded, &p->timeline, NULL, &error), "%s", error.message);
+    cr_assert(kn_loaded_record(&p->loaded, &p->timeline, &error), "%s", error.message);
     unlink(path);
 }
 
