@@ -188,6 +188,9 @@ bool kn_sfm_match(kn_sfm *sfm, kn_error *error);
 bool kn_sfm_guess_focal(kn_sfm *sfm, kn_error *error);
 /* Keeps the matches that a relative pose explains, and the pairs that keep enough. */
 bool kn_sfm_verify(kn_sfm *sfm, kn_error *error);
+/* Places unknown views next to known ones where an even orbit has them and a relative rotation agrees, with a weak prior on their
+ * centres (sfm_prior.c). *placed: how many. */
+bool kn_sfm_place_by_orbit(kn_sfm *sfm, size_t *placed, kn_error *error);
 /* Refuse what cannot be an orbit, with the reason (sfm_orbit.c): before and after kn_sfm_verify, and after kn_sfm_grow; the last one
  * turns the world so that z is up, what the cameras look at is the origin and their mean distance from it is 1. */
 bool kn_sfm_check_matches(const kn_sfm *sfm, kn_error *error);

@@ -271,6 +271,26 @@ static bool grow_from(grower *g, bool *failed, kn_error *error) {
     return ok;
 }
 
+/* What no points could place, an even orbit places; then growth goes on from there. Views that end up without support go again. */
+static bool grow_by_orbit(grower *g, bool *failed, kn_error *error) {
+    kn_sfm *sfm = g->sfm;
+    for (size_t round = 0, placed; round < sfm->view_count && kn_sfm_known(sfm) < sfm->view_count; round++) {
+        if (!kn_sfm_place_by_orbit(sfm, &placed, error)) return false;
+        if (placed == 0) break;
+        kn_log_line(&sfm->log, KN_LOG_DEBUG, "%zu cameras placed by the orbit", placed);
+        kn_sfm_solve_points(sfm, 3 * LIMIT);
+        if (!kn_sfm_bundle(sfm, free_of(kn_sfm_known(sfm)), 15, error)) return false;
+        kn_sfm_solve_points(sfm, LIMIT);
+        if (!grow_from(g, failed, error)) return false;
+    }
+    for (size_t v = 0; v < sfm->view_count; v++) {
+        size_t support = 0;
+        for (size_t k = g->first[v]; k < g->first[v + 1]; k++) support += sfm->good[g->list[k]] && sfm->tracks[sfm->observations[g->list[k]].point].solved;
+        if (support < 8) sfm->known[v] = false;
+    }
+    return true;
+}
+
 /* Final rounds with the whole lens. */
 static bool polish(kn_sfm *sfm, kn_error *error) {
     size_t known = kn_sfm_known(sfm);
@@ -315,7 +335,7 @@ bool kn_sfm_grow(kn_sfm *sfm, kn_error *error) {
         if (again || known * 10 >= sfm->view_count * 9) break;
         if (known > best_known) best_known = known, best_seed = s;
     }
-    ok = ok && polish(sfm, error);
+    ok = ok && (kn_sfm_known(sfm) < 4 || grow_by_orbit(&g, failed, error)) && polish(sfm, error);
     kn_free(order), kn_free(failed);
     grower_finish(&g);
     return ok;

@@ -8,6 +8,7 @@
 enum { VIEWS = 20, POINTS = 240 };
 
 static uint64_t state;
+static double wobble = 0.3;   /* of the cameras' height */
 
 static double uniform(double low, double high) {
     state++;
@@ -31,7 +32,7 @@ static void make_world(world *w, uint64_t seed, double turn) {
     state = seed * 1000003;
     w->lens = (kn_lens){.f = 700, .cx = 400, .cy = 300, .d = {0.05, -0.02, 0, 0}};
     for (int v = 0; v < VIEWS; v++) {
-        double azimuth = turn * v / VIEWS, height = 0.8 + 0.3 * sin(3 * azimuth);
+        double azimuth = turn * v / VIEWS, height = 0.8 + wobble * sin(3 * azimuth);
         kn_vec3 center = {3 * cos(azimuth), 3 * sin(azimuth), height}, forward = kn_vec3_normalize(kn_vec3_scale(center, -1));
         kn_vec3 right = kn_vec3_normalize(kn_vec3_cross(forward, (kn_vec3){0, 0, 1})), down = kn_vec3_cross(forward, right), rows[3] = {right, down, forward};
         for (int i = 0; i < 3; i++) {
@@ -340,6 +341,34 @@ Test(mesh_sfm, growth_among_noise_and_outliers) {
     cr_assert_lt(center_error(sfm.poses, w.poses, sfm.known), 0.01);
     cr_assert_float_eq(sfm.lens.f, 700, 10);
     drop(&sfm);
+}
+
+Test(mesh_sfm, an_even_orbit_places_the_next_cameras) {
+    world w;
+    kn_sfm sfm = {.view_count = VIEWS, .unit = 1};
+    kn_pair pair = {.a = 9, .b = 10};
+    bool known[VIEWS] = {false};
+    kn_error error = {0};
+    size_t placed;
+    wobble = 0;
+    make_world(&w, 4, 2 * M_PI);
+    kn_sfm_pose truth = w.poses[10];
+    relative(&w.poses[9], &w.poses[10], pair.geometry.r, pair.geometry.t);
+    for (int v = 0; v < 10; v++) known[v] = true;
+    w.poses[10] = w.poses[11] = (kn_sfm_pose){.r = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
+    sfm.poses = w.poses, sfm.known = known, sfm.pairs = &pair, sfm.pair_count = 1;
+    cr_assert(kn_sfm_place_by_orbit(&sfm, &placed, &error), "%s", error.message);
+    cr_assert_eq(placed, 1, "a camera without a pair that agrees stays unknown");
+    cr_assert(known[10] && !known[11]);
+    cr_assert_lt(turn_between((const double(*)[3])w.poses[10].r, (const double(*)[3])truth.r), 1e-6);
+    for (int k = 0; k < 3; k++) cr_assert_float_eq(w.poses[10].t[k], truth.t[k], 1e-6);
+    cr_assert_gt(sfm.priors[10].weight, 0);
+    kn_free(sfm.priors);
+    sfm.priors = NULL, known[10] = false;
+    kn_rotation_exp((const double[]){0, 0, 1}, pair.geometry.r); /* a pair that disagrees */
+    cr_assert(kn_sfm_place_by_orbit(&sfm, &placed, &error));
+    cr_assert_eq(placed, 0);
+    kn_free(sfm.priors);
 }
 
 Test(mesh_sfm, features_and_matches_of_moved_pictures) {
