@@ -320,5 +320,5 @@ const kn_stored_tensor *kn_checkpoint_find(const kn_checkpoint *checkpoint, kn_p
 }
 
 bool kn_checkpoint_weights(const kn_checkpoint *checkpoint, kn_part part, kn_weights *weights, kn_error *error) {
-    return kn_weights_add_tensors(weights, checkpoint->parts[part].tensors, checkpoint->parts[part].count, checkpoint->path, error);
+    return kn_weights_add_tensors(weights, checkpoint->parts[part].tensors, checkpoint->parts[part].count, checkpoint->path, &checkpoint->archives[0]->map, error);
 }

@@ -18,6 +18,7 @@ struct kn_weights {
     entry *entries; /* sorted by name */
     size_t count, capacity;
     char *first_path;
+    const kn_file_map *borrowed; /* of tensors that are not in `files`; NULL: none */
     kn_lora_set *loras;
     kn_lora_target target;
 };
@@ -61,7 +62,8 @@ static bool add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, si
     return true;
 }
 
-bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, kn_error *error) {
+bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, const kn_file_map *map, kn_error *error) {
+    weights->borrowed = map;
     return (weights->first_path || (weights->first_path = kn_strdup(path, error))) && add_tensors(weights, tensors, count, error);
 }
 
@@ -202,8 +204,11 @@ const void *kn_weights_raw_half(const kn_weights *weights, const kn_stored_tenso
 }
 
 void kn_weights_drop(const kn_weights *weights, const kn_stored_tensor *tensor) {
-    for (int i = 0; tensor->dtype < KN_DTYPE_PLAIN_COUNT && i < weights->file_count; i++)
-        kn_file_map_drop(&weights->files[i]->map, tensor->data, tensor->count * kn_dtype_size(tensor->dtype));
+    size_t bytes = kn_stored_tensor_bytes(tensor);
+    if (weights->borrowed)
+        kn_file_map_drop(weights->borrowed, tensor->data, bytes);
+    for (int i = 0; i < weights->file_count; i++)
+        kn_file_map_drop(&weights->files[i]->map, tensor->data, bytes);
 }
 
 static bool ends_with(const char *text, const char *end) {

@@ -12,8 +12,8 @@ void kn_weights_destroy(kn_weights **weights);
 
 /* Adds a file's tensors. A name that another file already gave is refused. */
 bool kn_weights_add(kn_weights *weights, const char *path, kn_error *error);
-/* Adds tensors that outlive the weights; `path` is the file for messages. */
-bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, kn_error *error);
+/* Adds tensors that outlive the weights; `path` is the file for messages, `map` where most of their bytes lie (may be NULL). */
+bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, const kn_file_map *map, kn_error *error);
 /* Adds the weights of a diffusers component folder: "<folder>/<stem>.safetensors", or the files that
  * "<folder>/<stem>.safetensors.index.json" names, where stem is diffusion_pytorch_model or model; else .bin (a zip archive of
  * PyTorch's) or .gguf. */
