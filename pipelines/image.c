@@ -51,6 +51,18 @@ static void controlnet_name(const char *path, char name[64]) {
     if (dot && dot > name) *dot = 0;
 }
 
+/* ControlNets are found by name: two different ones must not share it. */
+static bool check_names(const image_run *run, kn_error *error) {
+    for (int i = 0; i < run->job->control_count; i++) {
+        for (int j = 0; j < i; j++) {
+            const char *a = run->job->controls[i].model, *b = run->job->controls[j].model;
+            if (strcmp(run->names[i], run->names[j]) != 0 || (a == b) || (a && b && strcmp(a, b) == 0)) continue;
+            return kn_fail(error, KN_ERROR_INPUT, "%s and %s are both called '%s': rename one of them", b ? b : run->job->model, a ? a : run->job->model, run->names[i]);
+        }
+    }
+    return true;
+}
+
 static bool load_model(image_run *run, kn_error *error) {
     const kn_image_job *job = run->job;
     kn_model_params params = job->load;
@@ -63,7 +75,7 @@ static bool load_model(image_run *run, kn_error *error) {
         for (int j = 0; j < params.controlnet_count; j++) listed = listed || strcmp(params.controlnets[j], job->controls[i].model) == 0;
         if (!listed) params.controlnets[params.controlnet_count++] = job->controls[i].model;
     }
-    return kn_gpu_create(&run->gpu, &job->gpu, error) && kn_model_load(&run->model, run->gpu, job->model, &params, error);
+    return check_names(run, error) && kn_gpu_create(&run->gpu, &job->gpu, error) && kn_model_load(&run->model, run->gpu, job->model, &params, error);
 }
 
 /* The size asked for, else that of the picture to start from cut to what the model can paint, else 512 x 512. */

@@ -207,6 +207,7 @@ Test(image, bad_input_is_one_line_and_2) {
         {BASE "-o @/o.png --control canny", "expected NAME=PICTURE"}, {BASE "-o @/o.png --control-model x", "must come after the --control"},
         {BASE "-o @/o.png --control canny=README.md --control-strength x", "--control-strength x"}, {BASE "-o @/o.png --control canny=README.md", "README.md: expected a PNG"},
         {BASE "-o @/o.png --control nothing=README.md", "no ControlNet called 'nothing'"}, {BASE "-o @/o.png --control a=README.md --control-model @/absent", "absent"},
+        {BASE "-o @/o.png --control a=x.png --control-model @/1/same.safetensors --control b=x.png --control-model @/2/same.safetensors", "are both called 'same'"},
         {BASE "-o @/o.png --lora @/absent.safetensors:0.5", "absent.safetensors"}, {BASE "-o @/o.png --vae @/absent", "absent"}, {BASE "-o @/o.png --clip-skip 4", "clip skip 4"},
         {BASE "-o @/o.png --prompt '(a:1.2.3)'", "'1.2.3' is no weight"}, {BASE "-o @/o.png --seed -1", "--seed -1"}, {BASE "-o @/o.png --device nonsense", "nonsense"}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
