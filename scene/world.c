@@ -50,6 +50,7 @@ bool kn_world_build_variant(kn_world *world, const kn_road_network *network, con
     kn_build_init(&w.draw, world, &world->mesh, error);
     bool ok = build_models(world, timeline, error) && build_ground(&w);
     if (ok) {
+        kn_world_spans(&w);
         kn_world_objects(&w);
         if (grow_surroundings) {
             kn_world_grow_town(&w);

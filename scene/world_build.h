@@ -134,6 +134,7 @@ void kn_world_marks(kn_world_builder *w);        /* world_mark.c */
 void kn_world_margins(kn_world_builder *w);      /* world_margin.c: kerbs, pavements, verges, guard rails */
 bool kn_world_junctions(kn_world_builder *w, bool pavement); /* world_junction.c: fills between connecting roads */
 void kn_world_parking(kn_world_builder *w);      /* world_place.c: parked cars on parking lanes */
+void kn_world_spans(kn_world_builder *w);        /* world_span.c: tunnels and bridges */
 void kn_world_objects(kn_world_builder *w);      /* world_object.c */
 void kn_world_terrain(kn_world_builder *w);      /* world_terrain.c */
 void kn_world_grow_town(kn_world_builder *w);    /* world_town.c */

@@ -217,3 +217,32 @@ Test(scene_actions, geo_positions) {
     cr_assert_float_eq(y + 50, nu * (1 - 0.00669438) / (1 - 0.00669438 * pow(sin(57.005 * degree), 2)) * 0.01 * degree, 0.6);
     cr_assert_not(kn_geo_parse(&geo, "+proj=longlat"));
 }
+
+/* Tunnels are closed overhead, bridges have parapets, and neither reaches into the road's clearance. */
+Test(scene_actions, tunnels_and_bridges) {
+    kn_road_network network;
+    kn_error error = {0};
+    kn_report report = {0};
+    cr_assert(kn_road_network_read(&network, "tests/fuzz/corpus/xodr/spans.xodr", &report, &error), "%s", error.message);
+    cr_assert_eq(report.count, 0, "%s", report.count ? report.findings[0].message : "");
+    cr_assert_eq(network.roads[0].span_count, 2);
+    cr_assert(network.geo.known);
+    kn_actor ego = {.kind = KN_ACTOR_CAR, .length = 4, .width = 2, .height = 1.5, .is_ego = true, .instance = 1};
+    kn_actor_state state = {.pose = kn_pose_from_euler((kn_vec3){5, -1.75, 0}, 0, 0, 0), .present = true};
+    kn_timeline timeline = {.frame_rate = 12, .frame_count = 1, .actor_count = 1, .actors = &ego, .states = &state};
+    kn_world world;
+    cr_assert(kn_world_build(&world, &network, &timeline, 1, 120, false, &error), "%s", error.message);
+    int ceiling = 0, parapet = 0;
+    for (size_t i = 0; i < world.mesh.vertex_count; i++) {
+        const float *p = world.mesh.position[i];
+        bool in_tunnel = p[0] > 21 && p[0] < 49, on_bridge = p[0] > 61 && p[0] < 79, in_lane = p[1] < -0.1f && p[1] > -3.4f;
+        ceiling += in_tunnel && p[2] > 5;
+        parapet += on_bridge && p[2] > 0.9f && p[2] < 1.2f;
+        cr_assert_not((in_tunnel || on_bridge) && in_lane && p[2] > 0.5f && p[2] < 4, "at %g %g %g", p[0], p[1], p[2]);
+    }
+    cr_assert_gt(ceiling, 10);
+    cr_assert_gt(parapet, 8);
+    kn_world_finish(&world);
+    kn_report_finish(&report);
+    kn_road_network_finish(&network);
+}
