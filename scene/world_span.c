@@ -116,6 +116,19 @@ static void draw_parapet(kn_world_builder *w, const kn_road *road, double s0, do
     }
 }
 
+/* Closes both ends of a parapet. */
+static void cap_parapets(kn_world_builder *w, const kn_road *road, double s, bool steel) {
+    double e[2], top = steel ? 1.1 : .95;
+    edges(road, s, e);
+    kn_build_use(&w->draw, steel ? kn_matter(.34, .36, .38, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3) : concrete(.42));
+    for (int k = 0; k < 2; k++) {
+        double side = k ? -1 : 1, in = e[k] - side * .1, out = e[k] + side * .2;
+        kn_vec3 p[4] = {at(road, s, in, -.3), at(road, s, out, -.3), at(road, s, out, top), at(road, s, in, top)};
+        kn_build_quad(&w->draw, p[0], p[1], p[2], p[3]);
+        kn_build_quad(&w->draw, p[3], p[2], p[1], p[0]);
+    }
+}
+
 static void draw_bridge(kn_world_builder *w, const kn_road *road, double s0, double s1, bool steel, double *pier) {
     double e0[2], e1[2];
     edges(road, s0, e0);
@@ -154,6 +167,10 @@ void kn_world_spans(kn_world_builder *w) {
                     draw_tunnel(w, road, s, to, end - 2, span->lighting, &mark);
                 else
                     draw_bridge(w, road, s, to, !strcmp(span->type, "steel"), &mark);
+            }
+            if (!span->tunnel && end > span->s + .1) {
+                cap_parapets(w, road, span->s, !strcmp(span->type, "steel"));
+                cap_parapets(w, road, end, !strcmp(span->type, "steel"));
             }
             if (span->tunnel && end > span->s + .1) {
                 portal(w, road, span->s, true);
