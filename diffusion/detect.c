@@ -273,6 +273,10 @@ const char *kn_foreign_family(const kn_archive *archive) {
         if (kn_archive_find(archive, markers[i].tensor))
             return markers[i].family;
     }
+    for (size_t i = 0; i < archive->count; i++) {
+        if (strstr(archive->tensors[i].name, "lora_") || strstr(archive->tensors[i].name, ".lora."))
+            return "this is a LoRA, which --lora takes beside a model";
+    }
     return NULL;
 }
 

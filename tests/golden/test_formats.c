@@ -266,6 +266,7 @@ Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder)
     m->tensors[0].name = "model.diffusion_model.label_emb.0.0.weight";
     cr_assert(kn_safetensors_write(path.text, m->tensors, kept, &error));
     EXPECT_REFUSAL(&g, path.text, &params, "this is a Stable Diffusion XL or class-conditional checkpoint");
+    EXPECT_REFUSAL(&g, FORMATS "lora/peft.safetensors", &params, "this is a LoRA, which --lora takes beside a model");
     EXPECT_REFUSAL(&g, FORMATS "torch/plain.pt", &params, "none of its 10 tensors belongs to a network that Kinora knows: 'bfloat', 'double', 'empty'");
     kn_arena_finish(&m->arena);
     kn_free(m);
