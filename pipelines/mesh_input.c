@@ -255,7 +255,7 @@ static bool find_cameras(const kn_mesh_job *job, const source *s, kn_mesh_frames
     kn_view_list list = {0};
     bool ok = kn_cameras_find(&list, pictures, f->count, &params, &f->found, error);
     kn_free(pictures);
-    if (!ok) return kn_fail_prefix(error, "%s: ", job->input);
+    if (!ok) return kn_fail_prefix(error, "%s", job->input);
     assign(f, &list);
     kn_view_list_finish(&list);
     if (f->found.used < f->found.pictures)
