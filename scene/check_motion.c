@@ -18,12 +18,17 @@ static double time_of(const kn_timeline *t, size_t frame) {
     return (double)frame / t->frame_rate;
 }
 
+/* Has one towed the other? Their boxes meet at the hitch. */
+static bool were_coupled(const kn_sim *sim, size_t a, size_t b) {
+    return kn_sim_coupled(sim, a, b) || sim->actors[a].towed_by == (int)b + 1 || sim->actors[b].towed_by == (int)a + 1;
+}
+
 static void check_overlaps(const kn_sim *sim, const kn_timeline *t, kn_report *report) {
     size_t n = t->actor_count;
     char text[300];
     for (size_t a = 0; a < n; a++)
         for (size_t b = a + 1; b < n; b++)
-            for (size_t f = kn_sim_coupled(sim, (size_t)t->actors[a].instance - 1, (size_t)t->actors[b].instance - 1) ? t->frame_count : 0; f < t->frame_count; f++) {
+            for (size_t f = were_coupled(sim, (size_t)t->actors[a].instance - 1, (size_t)t->actors[b].instance - 1) ? t->frame_count : 0; f < t->frame_count; f++) {
                 const kn_actor_state *sa = &t->states[f * n + a], *sb = &t->states[f * n + b];
                 bool drawbar = t->actors[a].kind == KN_ACTOR_TRAILER || t->actors[b].kind == KN_ACTOR_TRAILER; /* reaches under the other */
                 double margin = drawbar ? -0.4 : -0.05;

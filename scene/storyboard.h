@@ -98,6 +98,7 @@ typedef struct kn_sim_actor {
 
     const char *trailer;    /* name of the entity that this one tows; NULL: none */
     int tower;              /* actor that tows this one; -1: none */
+    int towed_by;           /* the last one that did, plus 1; 0: nobody */
     double hitch, coupler;  /* metres ahead of the origin: of the hitch for a trailer, of the point that hangs on the tower's hitch */
     bool standing_free;     /* put above the ground by its file: follows no road surface while it stands */
     const struct kn_action *sync;   /* SYNC: whom to meet where */

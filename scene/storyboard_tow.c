@@ -39,6 +39,7 @@ static void follow(kn_sim *sim, kn_sim_actor *trailer, const kn_sim_actor *tower
     kn_vec3 position = {hitch.x - trailer->coupler * cos(yaw), hitch.y - trailer->coupler * sin(yaw), tower->pose.translation.z};
     double moved = hypot(position.x - axle.x, position.y - axle.y);
     trailer->on_lane = false;
+    trailer->towed_by = trailer->tower + 1;
     trailer->path = NULL;
     trailer->placed = true;
     trailer->present = tower->present && !trailer->removed;
