@@ -52,6 +52,19 @@ def groups_of(clips, frames, views):
     return starts
 
 
+def consistency_batch(args, clips, starts):
+    """One camera over consecutive frames (for the motion modules), all cameras of one frame (for the attention between
+    neighbours), or all cameras of two frames."""
+    (file, start), camera, kind = random.choice(starts), random.randrange(6), random.random()
+    if kind < .4:
+        ids = [(file, (start + f) * 6 + camera) for f in range(args.frames)]
+        return *clips.get(ids, args.crop, together=True), {"frames": args.frames}
+    if kind < .6:
+        return *clips.get([(file, start * 6 + i) for i in range(6)]), {"neighbours": nano.NEIGHBOURS}
+    ids = [(file, start * 6 + i) for i in range(12)]
+    return *clips.get(ids), {"frames": 2, "neighbours": nano.NEIGHBOURS}
+
+
 def batch(args, clips, tokenizer, starts):
     if args.stage == "base":
         # Sometimes as many pixels in larger crops. Not wider: oneDNN's bf16 weight gradient of the 16-channel
@@ -60,16 +73,8 @@ def batch(args, clips, tokenizer, starts):
         ids = random.sample(clips.index, args.batch // 2 if large else args.batch)
         control, target, captions = clips.get(ids, (2 * args.crop[0], args.crop[1]) if large else args.crop)
         extra = {}
-    elif random.random() < .6:  # the motion modules: one camera over consecutive frames
-        (file, start), camera = random.choice(starts), random.randrange(6)
-        ids = [(file, (start + f) * 6 + camera) for f in range(args.frames)]
-        control, target, captions = clips.get(ids, args.crop, together=True)
-        extra = {"frames": args.frames}
-    else:  # attention between neighbouring cameras: all of one frame
-        file, start = random.choice(starts)
-        ids = [(file, start * 6 + i) for i in range(6)]
-        control, target, captions = clips.get(ids)
-        extra = {"neighbours": nano.NEIGHBOURS}
+    else:
+        control, target, captions, extra = consistency_batch(args, clips, starts)
     if args.stage == "base":
         captions = [c if random.random() > .1 else "" for c in captions]
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])

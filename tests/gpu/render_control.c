@@ -45,7 +45,7 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
     kn_error error;
     kn_renderer *renderer;
     size_t n = (size_t)camera->width * (size_t)camera->height;
-    pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS), malloc(n * 4), malloc(n * 8), malloc(n * 12), malloc(n), malloc(n * 2), n, {0}};
+    pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS), malloc(n * 4), malloc(n * 8), malloc(n * 12), malloc(n), malloc(n * 2), n, {0, 0, 0}};
     kn_renderer_params params = {.noise_seed = 7};
     cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
     kn_render_target target = {.control = p.control, .depth = p.depth, .motion = p.motion, .noise = p.noise, .semantic = p.semantic, .instance = p.instance};

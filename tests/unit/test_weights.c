@@ -180,7 +180,7 @@ Test(config, schedule, .init = make_folder, .fini = remove_folder) {
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"thresholding\": true}", "'thresholding'");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"num_train_timesteps\": 0}", "'num_train_timesteps'");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"beta_schedule\": 3}", "'beta_schedule' must be a string");
-    refuse_schedule("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"sde-dpmsolver++\"}", "'algorithm_type'");
+    refuse_schedule("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", "'algorithm_type'");
     kn_config config;
     kn_schedule schedule;
     kn_step steps[4];
