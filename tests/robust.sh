@@ -23,14 +23,14 @@ silent() { ! grep -nE 'Sanitizer|runtime error|Validation|VUID|ERROR SUMMARY: [1
 jobs() { # jobs PROGRAM OPTIONS...: a short job with all outputs, its measurement, and a resumed one
     local program=$1
     shift
-    "$program" drive samples/drive/town.xosc -o "$work/a" --frames 2 --size 64x48 --labels depth,semantic,instance --progress off "$@" &&
+    "$program" drive samples/drive/town.xosc -o "$work/a" --frames 2 --size 64x48 --model models/kinora-nano --labels depth,semantic,instance --progress off "$@" &&
         "$program" eval "$work/a" --progress off "$@" &&
-        "$program" drive samples/drive/cut-in.xosc -o "$work/b" --frames 4 --size 64x48 --chunk 2 --weather rain --time dusk --progress off "$@"
+        "$program" drive samples/drive/cut-in.xosc -o "$work/b" --frames 4 --size 64x48 --chunk 2 --model models/kinora-nano --weather rain --time dusk --progress off "$@"
 }
 
 case "${1:-}" in
 sanitize)
-    cmake -S . -B "$sanitize" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DKINORA_SANITIZE=ON >/dev/null && cmake --build "$sanitize" >/dev/null || fail "build"
+    cmake -S . -B "$sanitize" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DKINORA_SANITIZE=ON >/dev/null && cmake --build "$sanitize" >"$work/log" || { tail -20 "$work/log"; fail "build"; }
     jobs "$sanitize/cli/kinora" >"$work/log" 2>&1 || { cat "$work/log"; fail "a job failed"; }
     silent "$work/log" || fail "findings in a drive job"
     ctest --test-dir "$sanitize" --output-on-failure || fail "findings in the tests"
@@ -38,12 +38,11 @@ sanitize)
 validation)
     jobs "$build/cli/kinora" --validation >"$work/log" 2>&1 || { cat "$work/log"; fail "a job failed"; }
     silent "$work/log" || fail "findings in a drive job"
-    grep -n 'error' "$work/log" && fail "findings in a drive job"
     ;;
 valgrind)
     tiny_rig
     valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp --keep-debuginfo=yes \
-        "$build/cli/kinora" drive tests/pipeline/data/follow.xosc -o "$work/a" --rig "$work/rig.json" --frames 2 --no-surroundings --progress off \
+        "$build/cli/kinora" drive tests/pipeline/data/follow.xosc -o "$work/a" --rig "$work/rig.json" --frames 2 --model models/kinora-nano --no-surroundings --progress off \
         >"$work/log" 2>&1 || { cat "$work/log"; fail "valgrind"; }
     ;;
 *)

@@ -11,10 +11,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* libx265 keeps a copy of its parameters that it never frees. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libx265"; }
-
 static char folder[64];
 
 static void make_folder(void) {
