@@ -66,7 +66,8 @@ static bool use_given(builder *b, bool *all, kn_error *error) {
 }
 
 static bool search(builder *b, int rounds, kn_error *error) {
-    bool glossy = false, ok = kn_gloss_find(&glossy, &b->eyes, &b->mesh, &b->params->log, error) &&
+    /* without masks the start is a ball, on which nothing can be told about gloss */
+    bool glossy = false, ok = (b->eyes.no_mask || kn_gloss_find(&glossy, &b->eyes, &b->mesh, &b->params->log, error)) &&
                               kn_stereo_create(&b->stereo, b->gpu, &b->eyes, glossy, error);
     for (int r = 0; ok && r < rounds; r++) {
         int first = 5 + 75 * r / rounds, last = 5 + 75 * (r + 1) / rounds;
