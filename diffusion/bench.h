@@ -32,7 +32,6 @@ typedef struct kn_bench_network_params {
     int width, height;   /* pixels, multiples of 8 */
     int batch;           /* pictures, or prompts; the UNet's guided step of one picture is 2 */
     int repeats;         /* timed runs, 1..100; the fastest counts */
-    uint64_t max_memory; /* bytes of device memory that decoding and encoding may take; 0: no limit */
 } kn_bench_network_params;
 
 typedef struct kn_bench_network {

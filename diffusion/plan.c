@@ -207,22 +207,3 @@ bool kn_tiler_run(kn_tiler *tiler, const float *in, float *out, kn_error *error)
     kn_free(band);
     return ok;
 }
-
-/* --- the step ----------------------------------------------------------------------------------------------------- */
-
-bool kn_plan_step(uint64_t *bytes, const kn_model *model, int batch, int width, int height, int tokens, kn_error *error)
-{
-    const kn_unet_config *config = &model->unet.trunk.config;
-    kn_graph *graph = NULL;
-    kn_tensor in, sinusoids, context, out;
-    int *index = kn_alloc((size_t)batch, sizeof *index, error);
-    kn_pass pass = { .context = &context, .context_index = index, .halves = 1, .frames = 1, .views = batch };
-    bool ok = index && kn_graph_create_dry(&graph, model->gpu, error) && kn_graph_tensor(graph, &in, batch, height, width, config->in_channels, error) &&
-              kn_graph_tensor(graph, &sinusoids, batch, 1, 1, config->channels[0], error) &&
-              kn_graph_tensor(graph, &context, 1, 1, tokens, config->context_channels, error) &&
-              kn_unet_forward(graph, &out, &model->unet, &in, &sinusoids, &pass, NULL, 0, error);
-    if (ok) *bytes = kn_graph_block_bytes(graph);
-    kn_graph_destroy(&graph);
-    kn_free(index);
-    return ok;
-}

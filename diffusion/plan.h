@@ -33,8 +33,4 @@ void kn_tiler_destroy(kn_tiler **tiler); /* accepts NULL and clears the handle *
  * Values are kn_autoencoder_decode's and kn_autoencoder_encode's. Where tiles overlap they are blended linearly. */
 bool kn_tiler_run(kn_tiler *tiler, const float *in, float *out, kn_error *error);
 
-/* What a denoising step of `batch` pictures of this latent size with `tokens` text tokens will take beside the weights: the UNet without
- * ControlNets. */
-bool kn_plan_step(uint64_t *bytes, const kn_model *model, int batch, int width, int height, int tokens, kn_error *error);
-
 #endif

@@ -12,7 +12,7 @@ double kn_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* What the user waits for now. */
+/* The stage that progress names. */
 static const char *stage_name(const kn_drive_job *job) {
     double all = (double)job->frame_count, first = (double)kn_min_size(job->chunk_frames, job->frame_count);
     bool sampled = job->params.source == KN_DRIVE_SAMPLER;
