@@ -1,5 +1,7 @@
 #define _GNU_SOURCE /* memmem */
 /* Every bad input that a driving job can meet: exit code 2, exactly one clear line, nothing under a final name. */
+#include "tests/pipeline/folder.h"
+
 #include "pipelines/journal.h"
 
 #include <criterion/criterion.h>
@@ -14,24 +16,7 @@
 #define CATALOG "samples/drive/VehicleCatalog.xosc"
 #define MODEL "models/kinora-nano"
 
-static char folder[64];
-
-static void make_folder(void) {
-    strcpy(folder, "/tmp/kinora-bad-XXXXXX");
-    cr_assert(mkdtemp(folder) != NULL);
-}
-
-static void remove_folder(void) { cr_assert(kn_remove_tree(folder, NULL)); }
-
 TestSuite(bad_input, .init = make_folder, .fini = remove_folder);
-
-static char *at(const char *name) {
-    static char path[8][200];
-    static int next;
-    char *result = path[next++ % 8];
-    snprintf(result, sizeof path[0], "%s/%s", folder, name);
-    return result;
-}
 
 static char *text_of(const char *path, size_t *size) {
     uint8_t *data;

@@ -1,5 +1,7 @@
 #define _GNU_SOURCE /* memmem */
 /* kinora image as its user meets it, with the tiny model of training/golden_paint.py. */
+#include "tests/pipeline/folder.h"
+
 #include "diffusion/safetensors.h"
 #include "pipelines/image_job.h"
 #include "pipelines/journal.h"
@@ -17,24 +19,7 @@
 
 enum { WIDTH = 40, HEIGHT = 24, AREA = WIDTH * HEIGHT };
 
-static char folder[64];
-
-static void make_folder(void) {
-    strcpy(folder, "/tmp/kinora-image-XXXXXX");
-    cr_assert(mkdtemp(folder) != NULL);
-}
-
-static void remove_folder(void) { cr_assert(kn_remove_tree(folder, NULL)); }
-
 TestSuite(image, .init = make_folder, .fini = remove_folder);
-
-static char *at(const char *name) {
-    static char path[8][200];
-    static int next;
-    char *result = path[next++ % 8];
-    snprintf(result, sizeof path[0], "%s/%s", folder, name);
-    return result;
-}
 
 /* Runs the command; every @ in `arguments` is the temporary folder. Returns the exit code and what it said on stderr. */
 static int run(const char *arguments, char *err, size_t err_size) {
