@@ -19,11 +19,21 @@ typedef struct kn_layers {
     size_t weight_count, weight_capacity;
     kn_gpu_buffer **buffers;
     size_t buffer_count, buffer_capacity;
+    struct kn_adapted *adapted; /* of lazy weights: vectors and host tensors that a LoRA changes */
+    size_t adapted_count, adapted_capacity;
     uint64_t parameters;
 } kn_layers;
 
 void kn_layers_init(kn_layers *layers, kn_gpu *gpu, kn_weights *source, kn_precision precision);
 void kn_layers_finish(kn_layers *layers);
+
+/* For networks loaded from lazy weights; nothing for others. */
+bool kn_layers_fetch(kn_layers *layers, kn_error *error); /* puts every weight on the device */
+void kn_layers_evict(kn_layers *layers);                  /* takes every matrix off it: recorded work cannot be submitted any more */
+/* The strength of a LoRA changed: what it changes on the device or the host is made anew, in place. */
+bool kn_layers_adapt(kn_layers *layers, kn_error *error);
+/* Bytes of the device that fetching would take. */
+uint64_t kn_layers_missing_bytes(const kn_layers *layers);
 
 /* A tensor name or prefix built with printf; fails loading (a missing tensor) when it would exceed the buffer. */
 typedef struct kn_name {
@@ -42,6 +52,9 @@ kn_weight *kn_load_conv(kn_layers *layers, const char *prefix, const char *suffi
 bool kn_load_norm(kn_layers *layers, kn_norm *norm, const char *prefix, const char *suffix, int channels, kn_error *error);
 /* A tensor as fp32 on the host, in the layers' arena. */
 float *kn_load_host(kn_layers *layers, const char *name, int rank, const int64_t *shape, kn_error *error);
+/* A tensor [rows][columns] whose rows are read one by one (kn_stored_tensor_row), as it lies in the file: in the file itself when the
+ * weights are lazy, else in the layers' arena. */
+bool kn_load_table(kn_layers *layers, kn_stored_tensor *table, const char *name, int rows, int columns, kn_error *error);
 /* Registers a weight made from host data. */
 kn_weight *kn_layers_weight(kn_layers *layers, const float *data, const float *bias, int out, int in, int kernel, bool half, kn_error *error);
 

@@ -312,11 +312,12 @@ static bool add_layer(adaptation *layer, const kn_stored_tensor *tensor, float *
     return !layer->parts[ROLE_DOWN] || add_low_rank(layer, tensor, values, error);
 }
 
-bool kn_lora_apply(kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor, float *values, kn_error *error) {
+/* The first adaptation of a tensor; those of other files follow it. NULL: there is none. */
+static adaptation *first_of(const kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor) {
     adaptation wanted;
     char flat[KEY_SIZE];
     if (set->count == 0 || !kn_name_ends(tensor->name, ".weight") || strlen(tensor->name) >= sizeof flat)
-        return true;
+        return NULL;
     snprintf(flat, sizeof flat, "%s", tensor->name);
     flat[strlen(flat) - strlen(".weight")] = 0;
     flatten(flat);
@@ -326,8 +327,32 @@ bool kn_lora_apply(kn_lora_set *set, kn_lora_target target, const kn_stored_tens
     adaptation *found = bsearch(&wanted, set->adaptations, set->count, sizeof *set->adaptations, compare_tensor_layers);
     while (found && found > set->adaptations && strcmp(found[-1].key, wanted.key) == 0)
         found--;
-    for (; found && found < set->adaptations + set->count && strcmp(found->key, wanted.key) == 0; found++) {
-        if (!add_layer(found, tensor, values, error))
+    return found;
+}
+
+/* The next adaptation of the same tensor, or NULL. */
+static adaptation *next_of(const kn_lora_set *set, adaptation *layer) {
+    adaptation *next = layer + 1;
+    return next < set->adaptations + set->count && strcmp(next->key, layer->key) == 0 ? next : NULL;
+}
+
+bool kn_lora_adapts(kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor) {
+    adaptation *first = first_of(set, target, tensor);
+    for (adaptation *layer = first; layer; layer = next_of(set, layer))
+        layer->used = true;
+    return first != NULL;
+}
+
+void kn_lora_set_strength(kn_lora_set *set, int index, float strength) {
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->adaptations[i].file == set->files[index])
+            set->adaptations[i].strength = strength;
+    }
+}
+
+bool kn_lora_apply(kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor, float *values, kn_error *error) {
+    for (adaptation *layer = first_of(set, target, tensor); layer; layer = next_of(set, layer)) {
+        if (!add_layer(layer, tensor, values, error))
             return false;
     }
     return true;

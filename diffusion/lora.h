@@ -16,6 +16,10 @@ typedef enum kn_lora_target { KN_LORA_UNET, KN_LORA_TEXT } kn_lora_target;
 bool kn_lora_set_create(kn_lora_set **set, const kn_lora_use *uses, int count, kn_error *error);
 void kn_lora_set_destroy(kn_lora_set **set);
 
+/* Whether kn_lora_apply would change the tensor at some strength; notes that its adaptations have found their tensor. */
+bool kn_lora_adapts(kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor);
+/* The strength of the file with that index, from now on. */
+void kn_lora_set_strength(kn_lora_set *set, int index, float strength);
 /* Adds every adaptation of `tensor` (diffusers' name) to its values[tensor->count]. Fails when shapes do not fit. */
 bool kn_lora_apply(kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor, float *values, kn_error *error);
 /* Fails when adaptations found no tensor, naming file and tensors. Those of the text encoder are let through unless `text`. */

@@ -1,10 +1,9 @@
 /* Loading a diffusers folder or a single file. */
 #include "diffusion/model.h"
 
-#include "diffusion/component.h"
-
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +15,14 @@ static bool open_own(kn_component *part, const kn_model *model, const char *name
     bool ok = folder && kn_component_open_folder(part, folder, own == KN_PART_COUNT ? "scheduler_config.json" : "config.json", error);
     kn_free(folder);
     return ok;
+}
+
+/* The end of loading from a component: lazy models keep it. */
+static void close_part(kn_model *model, kn_component *part) {
+    if (model->lazy)
+        model->parts[model->part_count++] = *part;
+    else
+        kn_component_finish(part);
 }
 
 static bool has_component(const kn_model *model, const char *name) {
@@ -41,11 +48,12 @@ static bool load_unet(kn_model *model, kn_error *error) {
     kn_component part;
     if (!open_own(&part, model, "unet", KN_PART_UNET, error))
         return false;
+    kn_weights_set_lazy(part.weights, model->lazy);
     kn_weights_set_loras(part.weights, model->loras, KN_LORA_UNET);
     bool ok = add_capability(model, &part, "multi_view", error) &&
               add_capability(model, &part, "motion", error) &&
               kn_unet_load(&model->unet, model->gpu, &part.config, part.weights, model->params.precision, error) && kn_weights_check_used(part.weights, error);
-    kn_component_finish(&part);
+    close_part(model, &part);
     model->info.multi_view = model->unet.has_multi_view;
     model->info.max_frames = model->unet.max_frames;
     model->info.temporal = model->unet.max_frames > 0;
@@ -68,6 +76,7 @@ static bool load_autoencoder(kn_model *model, kn_error *error) {
     kn_component part;
     if (!open_autoencoder(&part, model, error))
         return false;
+    kn_weights_set_lazy(part.weights, model->lazy);
     bool ok = kn_autoencoder_load(&model->autoencoder, model->gpu, &part.config, part.weights, model->params.precision, error) &&
               kn_weights_check_used(part.weights, error);
     const kn_unet_config *unet = &model->unet.trunk.config;
@@ -79,7 +88,7 @@ static bool load_autoencoder(kn_model *model, kn_error *error) {
     model->info.latent_channels = autoencoder->latent_channels;
     model->info.latent_factor = autoencoder->factor;
     model->info.pixel_noise = autoencoder->kind == KN_AUTOENCODER_PACKING;
-    kn_component_finish(&part);
+    close_part(model, &part);
     return ok;
 }
 
@@ -115,6 +124,7 @@ static bool load_text(kn_model *model, kn_error *error) {
     kn_component part;
     if (!open_own(&part, model, "text_encoder", KN_PART_TEXT, error))
         return false;
+    kn_weights_set_lazy(part.weights, model->lazy);
     kn_weights_set_loras(part.weights, model->loras, KN_LORA_TEXT);
     bool ok = kn_text_encoder_load(&model->text_encoder, model->gpu, &part.config, part.weights, model->params.precision, error) &&
               kn_weights_check_used(part.weights, error) && load_tokenizer(model, error);
@@ -122,7 +132,7 @@ static bool load_text(kn_model *model, kn_error *error) {
         ok = kn_fail(error, KN_ERROR_INPUT, "%s: hidden_size is %d, but the UNet's cross_attention_dim is %d", part.config.path, model->text_encoder.channels,
                      model->unet.trunk.config.context_channels);
     model->info.text = ok;
-    kn_component_finish(&part);
+    close_part(model, &part);
     return ok;
 }
 
@@ -144,6 +154,7 @@ static bool add_controlnet(kn_model *model, kn_component *part, const char *name
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: more than %d ControlNets", model->info.folder, KN_MAX_CONTROLS);
     kn_controlnet *controlnet = &model->controlnets[index];
     model->info.control_count++;
+    kn_weights_set_lazy(part->weights, model->lazy);
     bool ok = kn_controlnet_load(controlnet, model->gpu, &part->config, part->weights, model->params.precision, error) && kn_weights_check_used(part->weights, error) &&
               check_controlnet(model, controlnet, part->config.path, error);
     snprintf(model->info.control_names[index], sizeof model->info.control_names[index], "%.63s", name);
@@ -156,7 +167,7 @@ static bool load_controlnet(kn_model *model, const char *folder, kn_error *error
     if (!open_own(&part, model, folder, KN_PART_CONTROLNET, error))
         return false;
     bool ok = add_controlnet(model, &part, strncmp(folder, "controlnet-", 11) == 0 ? folder + 11 : folder, error);
-    kn_component_finish(&part);
+    close_part(model, &part);
     return ok;
 }
 
@@ -178,7 +189,7 @@ static bool load_given_controlnet(kn_model *model, const char *path, kn_error *e
     if (point && point > name)
         *point = 0;
     bool ok = add_controlnet(model, &part, name, error);
-    kn_component_finish(&part);
+    close_part(model, &part);
     return ok;
 }
 
@@ -240,6 +251,35 @@ static bool open_checkpoint(kn_model *model, kn_error *error) {
     return kn_checkpoint_has(checkpoint, KN_PART_TEXT) || kn_fail(error, KN_ERROR_INPUT, "%s: holds %s, but no text encoder", path, what);
 }
 
+/* Calls `visit` for every network. */
+static bool each_network(kn_model *model, bool (*visit)(kn_layers *layers, kn_error *error), kn_error *error) {
+    bool ok = visit(&model->unet.layers, error) && visit(&model->autoencoder.layers, error) && visit(&model->text_encoder.layers, error);
+    for (int i = 0; ok && i < model->info.control_count; i++)
+        ok = visit(&model->controlnets[i].layers, error);
+    return ok;
+}
+
+static bool fetch_all(kn_model *model, kn_error *error) {
+    return !model->lazy || model->params.residency == KN_RESIDENCY_ONE || each_network(model, kn_layers_fetch, error);
+}
+
+void kn_model_leave(const kn_model *model, kn_layers *layers) {
+    if (model->params.residency == KN_RESIDENCY_ONE)
+        kn_layers_evict(layers);
+}
+
+bool kn_model_set_lora(kn_model *model, int index, float strength, kn_error *error) {
+    if (index < 0 || index >= model->params.lora_count)
+        return kn_fail(error, KN_ERROR_INPUT, "LoRA %d: the model was loaded with %d", index, model->params.lora_count);
+    if (!isfinite(strength))
+        return kn_fail(error, KN_ERROR_INPUT, "LoRA %d: its strength is not a finite number", index);
+    if (model->params.loras[index].strength == strength)
+        return true;
+    model->params.loras[index].strength = strength;
+    kn_lora_set_strength(model->loras, index, strength);
+    return each_network(model, kn_layers_adapt, error);
+}
+
 static bool load(kn_model *model, kn_error *error) {
     const char *path = model->info.folder;
     const kn_model_params *params = &model->params;
@@ -250,7 +290,7 @@ static bool load(kn_model *model, kn_error *error) {
     if ((params->lora_count && !kn_lora_set_create(&model->loras, params->loras, params->lora_count, error)) || (!kn_is_folder(path) && !open_checkpoint(model, error)))
         return false;
     if (!load_unet(model, error) || !load_autoencoder(model, error) || !load_schedule(model, error) || !load_text(model, error) || !load_controlnets(model, error) ||
-        (model->loras && !kn_lora_check_used(model->loras, model->info.text, error)))
+        (model->loras && !kn_lora_check_used(model->loras, model->info.text, error)) || !fetch_all(model, error))
         return false;
     model->info.parameters = model->unet.layers.parameters + model->autoencoder.layers.parameters + model->text_encoder.layers.parameters;
     for (int i = 0; i < model->info.control_count; i++)
@@ -258,10 +298,20 @@ static bool load(kn_model *model, kn_error *error) {
     return true;
 }
 
-/* What is only needed while loading. */
 static void close_sources(kn_model *model) {
+    while (model->part_count > 0)
+        kn_component_finish(&model->parts[--model->part_count]);
     kn_checkpoint_close(&model->checkpoint);
     kn_lora_set_destroy(&model->loras);
+}
+
+/* The caller's strings live only until kn_model_load returns. */
+static void forget_strings(kn_model_params *params) {
+    params->tokenizer = params->autoencoder = NULL;
+    for (int i = 0; i < KN_MAX_CONTROLS; i++)
+        params->controlnets[i] = NULL;
+    for (int i = 0; i < KN_MAX_LORAS; i++)
+        params->loras[i].path = NULL;
 }
 
 bool kn_model_load(kn_model **out, kn_gpu *gpu, const char *path, const kn_model_params *params, kn_error *error) {
@@ -275,12 +325,14 @@ bool kn_model_load(kn_model **out, kn_gpu *gpu, const char *path, const kn_model
     bool fits = length >= 0 && (size_t)length < sizeof model->info.folder;
     if (!fits)
         kn_fail(error, KN_ERROR_INPUT, "the model's path is longer than %zu bytes", sizeof model->info.folder - 1);
-    bool loaded = fits && load(model, error);
-    close_sources(model);
-    if (!loaded) {
+    model->lazy = model->params.residency == KN_RESIDENCY_ONE || model->params.lora_count > 0;
+    if (!fits || !load(model, error)) {
         kn_model_destroy(&model);
         return false;
     }
+    forget_strings(&model->params);
+    if (!model->lazy)
+        close_sources(model);
     *out = model;
     return true;
 }
@@ -296,6 +348,7 @@ void kn_model_destroy(kn_model **out) {
     kn_tokenizer_destroy(&model->tokenizer);
     for (int i = 0; i < model->info.control_count; i++)
         kn_controlnet_finish(&model->controlnets[i]);
+    close_sources(model);
     kn_free(model);
     *out = NULL;
 }

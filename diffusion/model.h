@@ -3,7 +3,7 @@
 #define KN_DIFFUSION_MODEL_H
 
 #include "diffusion/autoencoder.h"
-#include "diffusion/checkpoint.h"
+#include "diffusion/component.h"
 #include "diffusion/schedule.h"
 #include "diffusion/text_encoder.h"
 #include "diffusion/tokenizer.h"
@@ -19,8 +19,14 @@ struct kn_model {
     kn_text_encoder text_encoder; /* with info.text */
     kn_tokenizer *tokenizer;
     kn_controlnet controlnets[KN_MAX_CONTROLS];
-    kn_checkpoint *checkpoint; /* while a single file is loaded */
-    kn_lora_set *loras;        /* while loading */
+    bool lazy;                 /* weights come and go: what follows lives as long as the model, else only while loading */
+    kn_component parts[4 + KN_MAX_CONTROLS]; /* one more than can be used: a ControlNet too many is refused with its part open */
+    int part_count;
+    kn_checkpoint *checkpoint; /* of a single file */
+    kn_lora_set *loras;
 };
+
+/* With KN_RESIDENCY_ONE takes a network's weights off the device; work that was recorded with them must be gone. */
+void kn_model_leave(const kn_model *model, kn_layers *layers);
 
 #endif

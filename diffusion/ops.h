@@ -20,10 +20,17 @@ typedef struct kn_tensor {
 
 typedef enum kn_activation { KN_ACTIVATION_NONE, KN_ACTIVATION_SILU, KN_ACTIVATION_GELU, KN_ACTIVATION_QUICK_GELU, KN_ACTIVATION_RELU, KN_ACTIVATION_TANH } kn_activation;
 
+/* Where a weight comes from that need not be on the device all the time (layers.c derives from it). */
+typedef struct kn_weight_origin {
+    bool (*fetch)(struct kn_weight_origin *origin, kn_error *error); /* puts origin->weight on the device */
+    struct kn_weight *weight;
+} kn_weight_origin;
+
 /* Packed weights of a linear layer or convolution, on the device; bias included (zero when the layer has none).
  * Packed as [panel][kernel_h][kernel_w][in, padded to 4][lane] of four output channels; 4 * lanes channels a panel. */
 typedef struct kn_weight {
-    kn_gpu_buffer *buffer, *bias;
+    kn_gpu_buffer *buffer, *bias;    /* NULL while it is not on the device */
+    kn_weight_origin *origin;        /* from where it is fetched when an operation needs it; NULL: it is there */
     int out, in, kernel_h, kernel_w; /* linear: 1 x 1 */
     int lanes, panels;
     bool half;
@@ -38,6 +45,16 @@ bool kn_weight_create_from(kn_weight *weight, kn_gpu *gpu, const void *data, boo
                            int kernel_w, bool half, kn_error *error);
 void kn_weight_destroy(kn_weight *weight); /* accepts a zeroed weight; clears it */
 
+/* The same in two steps: a weight of this shape that is not on the device yet, and its content. Filling a weight that is on the
+ * device replaces its content where it lies, once submitted work that reads it is done. */
+bool kn_weight_init(kn_weight *weight, const kn_gpu *gpu, int out, int in, int kernel_h, int kernel_w, bool half, kn_error *error);
+bool kn_weight_fill(kn_weight *weight, kn_gpu *gpu, const void *data, bool half_data, const float *bias, kn_error *error);
+/* Takes it off the device; shape and origin stay. Recorders that list its buffers can no longer be submitted. */
+void kn_weight_evict(kn_weight *weight);
+/* Bytes of kn_weight.buffer, on the device or not; and of both buffers together. */
+size_t kn_weight_matrix_bytes(const kn_weight *weight);
+size_t kn_weight_bytes(const kn_weight *weight);
+
 /* An fp32 vector on the device (gamma, beta), padded with zeros to a multiple of 4 elements, as the norms need it. */
 bool kn_vector_create(kn_gpu_buffer **vector, kn_gpu *gpu, const float *data, int count, kn_error *error);
 
@@ -49,11 +66,21 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
 bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error);
 void kn_graph_destroy(kn_graph **graph);
 kn_gpu_recorder *kn_graph_recorder(kn_graph *graph);
+/* Runs what was recorded and forgets it; its tensors stay. */
+bool kn_graph_flush(kn_graph *graph, kn_error *error);
+/* Forgets what was recorded and all tensors; the arena's memory stays. */
+bool kn_graph_restart(kn_graph *graph, kn_error *error);
 bool kn_graph_tensor(kn_graph *graph, kn_tensor *tensor, int n, int h, int w, int c, kn_error *error);
 void kn_graph_release(kn_graph *graph, kn_tensor *tensor); /* clears it; its memory may be reused by what follows */
 bool kn_graph_run(kn_graph *graph, kn_error *error);       /* submit and wait; may be repeated */
 uint64_t kn_graph_peak_bytes(const kn_graph *graph);
 uint64_t kn_graph_block_bytes(const kn_graph *graph);      /* device memory that its tensors take, blocks as a whole */
+/* Bytes of weights that were not on the device when an operation asked for them: fetched, or of a dry graph those it would fetch. */
+uint64_t kn_graph_fetched_bytes(const kn_graph *graph);
+/* Who puts weights on the device for the operations of this graph; NULL: each comes from its origin and stays. `streamer` outlives
+ * the graph (stream.h). */
+struct kn_streamer;
+void kn_graph_set_streamer(kn_graph *graph, struct kn_streamer *streamer);
 bool kn_tensor_upload(const kn_tensor *tensor, const float *nchw, kn_error *error);   /* [n][c][h][w] on the host */
 bool kn_tensor_download(const kn_tensor *tensor, float *nchw, kn_error *error);
 

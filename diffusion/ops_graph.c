@@ -1,6 +1,8 @@
 /* The graph: its recorder, the arena that tensors live in, and the launch helpers of the operations. */
 #include "diffusion/ops_internal.h"
 
+#include "diffusion/stream.h"
+
 #include <string.h>
 
 enum { BLOCK_BYTES = 32 << 20 };
@@ -26,7 +28,8 @@ struct kn_graph {
     kn_gpu_buffer **constants;
     size_t constant_count, constant_capacity;
     size_t first_block_bytes;
-    uint64_t live, peak, binding_limit;
+    uint64_t live, peak, binding_limit, fetched;
+    kn_streamer *streamer;
     kn_work work[KN_WORK_LABELS];
     size_t work_count;
     int lanes;
@@ -155,6 +158,38 @@ void kn_graph_note_half(kn_graph *graph) { graph->half = true; }
 bool kn_graph_run(kn_graph *graph, kn_error *error)
 {
     return kn_gpu_submit(graph->recorder, error) && kn_gpu_wait(graph->recorder, error);
+}
+
+bool kn_graph_flush(kn_graph *graph, kn_error *error)
+{
+    return kn_graph_run(graph, error) && kn_gpu_recorder_reset(graph->recorder, error);
+}
+
+bool kn_graph_restart(kn_graph *graph, kn_error *error)
+{
+    if (!kn_gpu_recorder_reset(graph->recorder, error)) return false;
+    for (size_t i = 0; i < graph->constant_count; i++) kn_gpu_buffer_destroy(&graph->constants[i]);
+    graph->constant_count = graph->work_count = 0;
+    for (size_t i = 0; i < graph->block_count; i++) {
+        block *b = &graph->blocks[i];
+        for (size_t j = 1; j < b->count; j++) b->ranges[0].size += b->ranges[j].size;
+        b->ranges[0].used = false;
+        b->count = 1;
+    }
+    graph->live = 0;
+    return true;
+}
+
+uint64_t kn_graph_fetched_bytes(const kn_graph *graph) { return graph->fetched; }
+void kn_graph_set_streamer(kn_graph *graph, struct kn_streamer *streamer) { graph->streamer = streamer; }
+
+bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error)
+{
+    if (weight->buffer) return true;
+    graph->fetched += kn_weight_bytes(weight);
+    if (graph->dry) return true;
+    if (!weight->origin) return kn_fail(error, KN_ERROR_INTERNAL, "a weight of %d x %d is not on the device and comes from nowhere", weight->out, weight->in);
+    return graph->streamer ? kn_streamer_fetch(graph->streamer, graph, weight->origin, error) : weight->origin->fetch(weight->origin, error);
 }
 
 kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size, kn_error *error)

@@ -39,6 +39,8 @@ const kn_work *kn_graph_work(const kn_graph *graph, size_t *count);
 void kn_graph_count(kn_graph *graph, const char *label, double flops);
 
 kn_gpu *kn_graph_gpu(const kn_graph *graph);
+/* Puts a weight on the device when it is not there; dry graphs only count it. */
+bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error);
 bool kn_graph_is_dry(const kn_graph *graph);
 /* Lanes of the subgroup kernels: 8 or 16, or 0 when this device needs the portable ones. */
 int kn_graph_lanes(const kn_graph *graph);

@@ -25,7 +25,7 @@ typedef struct layer {
 
 static kn_gpu_slice whole(kn_gpu_buffer *buffer, kn_gpu_format format)
 {
-    return (kn_gpu_slice){ buffer, 0, kn_gpu_buffer_size(buffer), format };
+    return (kn_gpu_slice){ buffer, 0, buffer ? kn_gpu_buffer_size(buffer) : 0, format };
 }
 
 static void bind(const kn_graph *graph, kn_launch *launch, const layer *l, int first, int count)
@@ -120,7 +120,7 @@ static void shape_planned(const kn_graph *graph, kn_launch *launch, const layer 
 static bool fast_fits(const kn_graph *graph, const layer *l)
 {
     const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
-    size_t vectors = kn_gpu_buffer_size(l->weight->buffer) / (l->weight->half ? 8 : 16);
+    size_t vectors = kn_weight_matrix_bytes(l->weight) / (l->weight->half ? 8 : 16);
     return kn_graph_lanes(graph) && l->weight->lanes == kn_graph_lanes(graph) && vectors <= info->max_texel_elements;
 }
 
@@ -193,7 +193,7 @@ static bool run_layer(kn_graph *graph, kn_tensor *out, const kn_tensor *in, cons
     if ((params->residual && !same_shape(params->residual, in->n, out_h, out_w, out_c)) ||
         (params->broadcast && !same_shape(params->broadcast, in->n, 1, 1, out_c)))
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: residual or broadcast differs from the output's shape", label);
-    if (!kn_graph_tensor(graph, out, in->n, out_h, out_w, out_c, error)) return false;
+    if (!kn_graph_fetch(graph, weight, error) || !kn_graph_tensor(graph, out, in->n, out_h, out_w, out_c, error)) return false;
 
     bool fused = fuses(graph, params->activation);
     layer l = {

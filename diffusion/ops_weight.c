@@ -140,12 +140,20 @@ bool kn_vector_create(kn_gpu_buffer **vector, kn_gpu *gpu, const float *data, in
     return upload_new(vector, gpu, data, (size_t)count * sizeof *data, error);
 }
 
-/* The packed weight in a new buffer. */
-static bool upload_packed(kn_weight *w, kn_gpu *gpu, const void *data, bool half_data, size_t count, kn_error *error)
+static size_t channels_of(const kn_weight *w) { return (size_t)w->panels * 4 * (size_t)w->lanes; }
+static size_t elements_of(const kn_weight *w) { return channels_of(w) * (((size_t)w->in + 3) / 4 * 4) * (size_t)w->kernel_h * (size_t)w->kernel_w; }
+
+static size_t align_up(size_t size) { return (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN; }
+
+size_t kn_weight_matrix_bytes(const kn_weight *w) { return align_up(elements_of(w) * (w->half ? sizeof(uint16_t) : sizeof(float))); }
+
+size_t kn_weight_bytes(const kn_weight *w) { return kn_weight_matrix_bytes(w) + align_up(channels_of(w) * sizeof(float)); }
+
+/* The packed weight in its buffer, which is made when it is not there. */
+static bool upload_packed(kn_weight *w, kn_gpu *gpu, const void *data, bool half_data, kn_error *error)
 {
-    size_t bytes = count * (w->half ? sizeof(uint16_t) : sizeof(float));
-    size_t padded = (bytes + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN;
-    if (!kn_gpu_buffer_create_raw(&w->buffer, gpu, padded, KN_GPU_MEMORY_DEVICE, error)) return false;
+    size_t bytes = elements_of(w) * (w->half ? sizeof(uint16_t) : sizeof(float)), padded = kn_weight_matrix_bytes(w);
+    if (!w->buffer && !kn_gpu_buffer_create_raw(&w->buffer, gpu, padded, KN_GPU_MEMORY_DEVICE, error)) return false;
     uint8_t *mapped = kn_gpu_buffer_map(w->buffer);
     if (mapped) {
         pack(mapped, w, data, half_data);
@@ -160,8 +168,7 @@ static bool upload_packed(kn_weight *w, kn_gpu *gpu, const void *data, bool half
     return ok;
 }
 
-bool kn_weight_create_from(kn_weight *weight, kn_gpu *gpu, const void *data, bool half_data, const float *bias, int out, int in, int kernel_h,
-                           int kernel_w, bool half, kn_error *error)
+bool kn_weight_init(kn_weight *weight, const kn_gpu *gpu, int out, int in, int kernel_h, int kernel_w, bool half, kn_error *error)
 {
     *weight = (kn_weight){ 0 };
     if (out < 1 || in < 1 || kernel_h < 1 || kernel_w < 1 || out > 1 << 20 || in > 1 << 20 || kernel_h > 64 || kernel_w > 64)
@@ -171,19 +178,35 @@ bool kn_weight_create_from(kn_weight *weight, kn_gpu *gpu, const void *data, boo
     if (small && kn_gpu_get_info(gpu)->kind == KN_GPU_SOFTWARE) half = false;
     kn_weight w = { .out = out, .in = in, .kernel_h = kernel_h, .kernel_w = kernel_w, .lanes = lanes,
                     .panels = (out + 4 * lanes - 1) / (4 * lanes), .half = half };
-    size_t channels = (size_t)w.panels * 4 * lanes, count = channels * (((size_t)in + 3) / 4 * 4) * kernel_h * kernel_w;
-    if (count / 4 > INT32_MAX) return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is too large", out, in, kernel_h, kernel_w);
-    float *packed_bias = kn_alloc(channels, sizeof *packed_bias, error);
-    if (packed_bias && bias) memcpy(packed_bias, bias, (size_t)out * sizeof *bias);
-    bool ok = packed_bias && upload_new(&w.bias, gpu, packed_bias, channels * sizeof *packed_bias, error) &&
-              upload_packed(&w, gpu, data, half_data, count, error);
-    kn_free(packed_bias);
-    if (!ok) {
-        kn_weight_destroy(&w);
-        return false;
-    }
+    if (elements_of(&w) / 4 > INT32_MAX) return kn_fail(error, KN_ERROR_UNSUPPORTED, "weight of %d x %d x %d x %d is too large", out, in, kernel_h, kernel_w);
     *weight = w;
     return true;
+}
+
+bool kn_weight_fill(kn_weight *weight, kn_gpu *gpu, const void *data, bool half_data, const float *bias, kn_error *error)
+{
+    size_t bytes = channels_of(weight) * sizeof *bias;
+    float *packed_bias = kn_alloc(channels_of(weight), sizeof *packed_bias, error);
+    if (packed_bias && bias) memcpy(packed_bias, bias, (size_t)weight->out * sizeof *bias);
+    bool ok = packed_bias && (weight->bias ? kn_gpu_upload(weight->bias, 0, packed_bias, bytes, error) : upload_new(&weight->bias, gpu, packed_bias, bytes, error)) &&
+              upload_packed(weight, gpu, data, half_data, error);
+    kn_free(packed_bias);
+    if (!ok) kn_weight_evict(weight);
+    return ok;
+}
+
+void kn_weight_evict(kn_weight *weight)
+{
+    kn_gpu_buffer_destroy(&weight->buffer);
+    kn_gpu_buffer_destroy(&weight->bias);
+}
+
+bool kn_weight_create_from(kn_weight *weight, kn_gpu *gpu, const void *data, bool half_data, const float *bias, int out, int in, int kernel_h,
+                           int kernel_w, bool half, kn_error *error)
+{
+    if (kn_weight_init(weight, gpu, out, in, kernel_h, kernel_w, half, error) && kn_weight_fill(weight, gpu, data, half_data, bias, error)) return true;
+    *weight = (kn_weight){ 0 };
+    return false;
 }
 
 bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const float *bias, int out, int in, int kernel_h,
@@ -194,7 +217,6 @@ bool kn_weight_create(kn_weight *weight, kn_gpu *gpu, const float *data, const f
 
 void kn_weight_destroy(kn_weight *weight)
 {
-    kn_gpu_buffer_destroy(&weight->buffer);
-    kn_gpu_buffer_destroy(&weight->bias);
+    kn_weight_evict(weight);
     *weight = (kn_weight){ 0 };
 }

@@ -75,7 +75,7 @@ bool kn_winograd_pays(const kn_graph *graph, const kn_winograd *c)
     int64_t out_bytes = tensor_bytes(c->out), band_rows = (p.band_tiles + p.tiles_x - 1) / p.tiles_x;
     bool fits = PLACES * 16 * p.v_plane <= limit && PLACES * 16 * p.u_plane <= limit && PLACES * 16 * p.m_plane <= limit &&
                 tensor_bytes(c->in) / 16 <= texels && out_bytes / 16 <= texels &&
-                kn_gpu_buffer_size(c->weight->buffer) / (c->weight->half ? 8 : 16) <= (size_t)texels && c->in->stride <= KN_MAX_GROUPS;
+                kn_weight_matrix_bytes(c->weight) / (c->weight->half ? 8 : 16) <= (size_t)texels && c->in->stride <= KN_MAX_GROUPS;
     if (p.by_rows)
         fits = fits && kn_tensor_member_bytes(c->out) % KN_GPU_ALIGN == 0 && band_rows * 4 * c->view_w * c->out->stride * 4 <= limit;
     return fits && (choice > 0 || is_faster(&p, c));
@@ -83,7 +83,7 @@ bool kn_winograd_pays(const kn_graph *graph, const kn_winograd *c)
 
 static kn_gpu_slice whole(kn_gpu_buffer *buffer, kn_gpu_format format)
 {
-    return (kn_gpu_slice){ buffer, 0, kn_gpu_buffer_size(buffer), format };
+    return (kn_gpu_slice){ buffer, 0, buffer ? kn_gpu_buffer_size(buffer) : 0, format };
 }
 
 static bool record_weights(kn_graph *graph, const kn_winograd *c, const winograd_push *push, const kn_tensor *u, int lanes, kn_error *error)

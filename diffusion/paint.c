@@ -15,6 +15,7 @@ typedef struct painter {
     int steps, halves;
     size_t pixels, floats;  /* of one latent: cells, and cells times channels */
     kn_solver *solver;
+    kn_paint_plan plan;
     kn_paint_network network;
     noise_stream *streams;  /* [batch] */
     float *noise;           /* [batch][floats]: the first draw */
@@ -96,7 +97,7 @@ static bool encode_masked(painter *p, kn_error *error) {
         bool hole = !p->params->mask || p->params->mask[i % area] >= 0.5f;
         picture[i] = hole || !p->params->init ? 0.5f : p->params->init[i];
     }
-    ok = ok && kn_paint_encode(p->model, p->params, picture, p->masked, error);
+    ok = ok && kn_paint_encode(p->model, p->params, &p->plan.encode, picture, p->masked, error);
     kn_free(picture);
     return ok;
 }
@@ -115,7 +116,7 @@ static bool encode_inputs(painter *p, kn_error *error) {
     }
     if (!p->params->init)
         return true;
-    if (!(p->clean = kn_alloc(all, sizeof *p->clean, error)) || !kn_paint_encode(p->model, p->params, p->params->init, p->clean, error))
+    if (!(p->clean = kn_alloc(all, sizeof *p->clean, error)) || !kn_paint_encode(p->model, p->params, &p->plan.encode, p->params->init, p->clean, error))
         return false;
     for (size_t i = p->floats; i < all; i++)
         p->clean[i] = p->clean[i - p->floats];
@@ -233,17 +234,19 @@ static bool set_up(painter *p, kn_error *error) {
 
 static bool paint(painter *p, float *rgb, kn_error *error) {
     bool fresh = !p->params->init || (p->params->strength >= 1 && (p->params->mask || p->model->info.inpaints));
-    if (!set_up(p, error) || !encode_inputs(p, error))
+    int tokens;
+    if (!set_up(p, error) || !kn_paint_prompt_tokens(p->model, p->params, p->halves, &tokens, error) ||
+        !kn_paint_plan_make(&p->plan, p->model, p->params, p->halves, tokens, error) || !encode_inputs(p, error))
         return false;
     start_streams(p);
     if (!draw(p, p->noise, error))
         return false;
     kn_solver_start(p->solver, fresh ? NULL : p->clean, p->noise);
     keep_unmasked(p);
-    if (!kn_solver_done(p->solver) && (!kn_paint_network_init(&p->network, p->model, p->params, p->halves, error) || !denoise(p, error)))
+    if (!kn_solver_done(p->solver) && (!kn_paint_network_init(&p->network, p->model, p->params, &p->plan, p->halves, error) || !denoise(p, error)))
         return false;
     kn_paint_network_finish(&p->network); /* its memory is the autoencoder's now */
-    return kn_paint_decode(p->model, p->params, kn_solver_sample(p->solver), rgb, error);
+    return kn_paint_decode(p->model, p->params, &p->plan.decode, kn_solver_sample(p->solver), rgb, error);
 }
 
 bool kn_paint(kn_model *model, const kn_paint_params *params, float *rgb, kn_error *error) {

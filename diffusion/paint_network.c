@@ -1,6 +1,5 @@
 /* The networks of kn_paint: recorded once, run once for every evaluation. */
 #include "diffusion/paint.h"
-#include "diffusion/plan.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,14 +15,13 @@ static kn_tensor member(const kn_tensor *tensor, int index) {
 
 /* --- controls -------------------------------------------------------------------------------------------------------------- */
 
-static bool find_control(kn_paint_network *network, int index, kn_error *error) {
-    const kn_model *model = network->model;
-    const kn_paint_control *control = &network->params->controls[index];
+bool kn_paint_find_control(const kn_controlnet **found, const kn_model *model, const kn_paint_control *control, kn_error *error) {
     const char *name = control->name ? control->name : "";
+    *found = NULL;
     for (int j = 0; j < model->info.control_count; j++)
         if (strcmp(model->info.control_names[j], name) == 0)
-            network->controlnets[index] = &model->controlnets[j];
-    if (!network->controlnets[index])
+            *found = &model->controlnets[j];
+    if (!*found)
         return kn_fail(error, KN_ERROR_INPUT, "%s: has no ControlNet called '%.60s'", model->info.folder, name);
     if (!control->picture)
         return kn_fail(error, KN_ERROR_INPUT, "control '%.60s' has no picture", name);
@@ -67,17 +65,17 @@ static bool set_context(kn_paint_network *network, kn_error *error) {
     return ok;
 }
 
-bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_paint_params *params, int halves, kn_error *error) {
+bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_paint_params *params, const kn_paint_plan *plan, int halves, kn_error *error) {
     const kn_unet_config *unet = &model->unet.trunk.config;
     int factor = model->info.latent_factor, batch = halves * params->batch;
-    *network = (kn_paint_network){.model = model, .params = params, .halves = halves, .pictures = params->batch, .batch = batch, .width = params->width / factor,
+    *network = (kn_paint_network){.model = model, .params = params, .plan = plan, .streamer = {.window = plan->window, .stay = plan->stay}, .halves = halves, .pictures = params->batch, .batch = batch, .width = params->width / factor,
                                   .height = params->height / factor};
     if (!(network->context_index = kn_alloc((size_t)batch, sizeof *network->context_index, error)) ||
         !(network->time = kn_alloc((size_t)batch * (size_t)unet->channels[0], sizeof *network->time, error)) ||
         !kn_graph_create(&network->state, model->gpu, 4096, error) || !set_context(network, error))
         return false;
     for (int i = 0; i < params->control_count; i++)
-        if (!find_control(network, i, error) || !embed_control(network, i, error))
+        if (!kn_paint_find_control(&network->controlnets[i], model, &params->controls[i], error) || !embed_control(network, i, error))
             return false;
     return kn_graph_tensor(network->state, &network->input, batch, network->height, network->width, unet->in_channels, error) &&
            kn_graph_tensor(network->state, &network->sinusoids, batch, 1, 1, unet->channels[0], error);
@@ -86,6 +84,11 @@ bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_
 void kn_paint_network_finish(kn_paint_network *network) {
     kn_graph_destroy(&network->step);
     kn_graph_destroy(&network->state);
+    kn_streamer_finish(&network->streamer);
+    if (network->model)
+        kn_model_leave(network->model, &network->model->unet.layers);
+    for (int i = 0; network->model && i < network->model->info.control_count; i++)
+        kn_model_leave(network->model, &network->model->controlnets[i].layers);
     kn_free(network->context_index);
     kn_free(network->time);
     *network = (kn_paint_network){0};
@@ -97,55 +100,49 @@ static bool record(kn_paint_network *network, unsigned controls, kn_error *error
     const kn_paint_params *params = network->params;
     kn_control_use uses[KN_MAX_CONTROLS];
     int count = 0;
-    kn_graph_destroy(&network->step);
+    if (!network->plan->streams)
+        kn_graph_destroy(&network->step);
+    if (network->step ? !kn_graph_restart(network->step, error) : !kn_graph_create(&network->step, network->model->gpu, 0, error))
+        return false;
+    if (network->plan->streams)
+        kn_graph_set_streamer(network->step, &network->streamer);
     for (int i = 0; i < params->control_count; i++)
         if (controls & 1u << i)
             uses[count++] = (kn_control_use){network->controlnets[i], &network->conditions[i], params->controls[i].strength};
     kn_pass pass = {.context = &network->context, .context_index = network->context_index, .halves = network->halves, .frames = 1, .views = network->pictures};
     network->recorded = controls;
-    return kn_graph_create(&network->step, network->model->gpu, 0, error) &&
-           kn_unet_forward(network->step, &network->output, &network->model->unet, &network->input, &network->sinusoids, &pass, uses, count, error);
+    return kn_unet_forward(network->step, &network->output, &network->model->unet, &network->input, &network->sinusoids, &pass, uses, count, error);
 }
 
 bool kn_paint_network_run(kn_paint_network *network, const float *input, double timestep, unsigned controls, float *output, kn_error *error) {
     const kn_unet *unet = &network->model->unet;
     size_t channels = (size_t)unet->trunk.config.channels[0];
-    if ((!network->step || network->recorded != controls) && !record(network, controls, error)) {
-        kn_graph_destroy(&network->step);
-        return false;
-    }
     kn_timestep_embedding(&unet->trunk.config, timestep, network->time);
     kn_unet_add_guidance(unet, (double)network->params->guidance, network->time);
     for (int i = 1; i < network->batch; i++)
         memcpy(network->time + (size_t)i * channels, network->time, channels * sizeof *network->time);
-    return kn_tensor_upload(&network->sinusoids, network->time, error) && kn_tensor_upload(&network->input, input, error) && kn_graph_run(network->step, error) &&
-           kn_tensor_download(&network->output, output, error);
+    if (!kn_tensor_upload(&network->sinusoids, network->time, error) || !kn_tensor_upload(&network->input, input, error))
+        return false;
+    if ((network->plan->streams || !network->step || network->recorded != controls) && !record(network, controls, error)) {
+        kn_graph_destroy(&network->step);
+        return false;
+    }
+    return kn_graph_run(network->step, error) && kn_tensor_download(&network->output, output, error);
 }
 
 /* --- autoencoder ----------------------------------------------------------------------------------------------------------- */
 
-/* The autoencoder for pictures of this size, in one piece or in the tiles that fit. */
-static bool open_tiler(kn_tiler **tiler, const kn_model *model, const kn_paint_params *params, bool decode, kn_error *error) {
-    kn_tiling tiling;
-    int factor = model->info.latent_factor;
-    *tiler = NULL;
-    if (!kn_plan_tiling(&tiling, &model->autoencoder, model->gpu, decode, params->width / factor, params->height / factor, params->max_memory, error))
-        return false;
-    if (tiling.columns * tiling.rows > 1)
-        kn_log_line(&model->params.log, KN_LOG_INFO, "the autoencoder goes over the picture in %d x %d tiles", tiling.columns, tiling.rows);
-    return kn_tiler_create(tiler, &model->autoencoder, model->gpu, &tiling, error);
-}
-
-bool kn_paint_encode(const kn_model *model, const kn_paint_params *params, const float *picture, float *latent, kn_error *error) {
+bool kn_paint_encode(kn_model *model, const kn_paint_params *params, const kn_tiling *tiling, const float *picture, float *latent, kn_error *error) {
     size_t floats = 3 * (size_t)params->width * (size_t)params->height;
     bool half_range = kn_autoencoder_zero_to_one(&model->autoencoder);
     kn_tiler *tiler = NULL;
     float *scaled = kn_alloc(floats, sizeof *scaled, error);
     for (size_t i = 0; scaled && i < floats; i++)
         scaled[i] = half_range ? picture[i] : 2 * picture[i] - 1;
-    bool ok = scaled && open_tiler(&tiler, model, params, false, error) && kn_tiler_run(tiler, scaled, latent, error);
+    bool ok = scaled && kn_tiler_create(&tiler, &model->autoencoder, model->gpu, tiling, error) && kn_tiler_run(tiler, scaled, latent, error);
     kn_free(scaled);
     kn_tiler_destroy(&tiler);
+    kn_model_leave(model, &model->autoencoder.layers);
     return ok;
 }
 
@@ -159,11 +156,11 @@ static bool finish_picture(float *picture, size_t floats) {
     return finite;
 }
 
-bool kn_paint_decode(const kn_model *model, const kn_paint_params *params, const float *latents, float *pictures, kn_error *error) {
+bool kn_paint_decode(kn_model *model, const kn_paint_params *params, const kn_tiling *tiling, const float *latents, float *pictures, kn_error *error) {
     int factor = model->info.latent_factor, w = params->width / factor, h = params->height / factor;
     size_t latent = (size_t)model->info.latent_channels * (size_t)w * (size_t)h, floats = 3 * (size_t)params->width * (size_t)params->height;
     kn_tiler *tiler = NULL;
-    bool ok = open_tiler(&tiler, model, params, true, error);
+    bool ok = kn_tiler_create(&tiler, &model->autoencoder, model->gpu, tiling, error);
     for (int i = 0; ok && i < params->batch; i++) {
         float *picture = pictures + (size_t)i * floats;
         ok = kn_tiler_run(tiler, latents + (size_t)i * latent, picture, error);
@@ -173,5 +170,6 @@ bool kn_paint_decode(const kn_model *model, const kn_paint_params *params, const
             ok = kn_fail(error, KN_ERROR_CANCELLED, "cancelled after %d of %d pictures", i + 1, params->batch);
     }
     kn_tiler_destroy(&tiler);
+    kn_model_leave(model, &model->autoencoder.layers);
     return ok;
 }

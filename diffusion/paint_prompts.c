@@ -90,8 +90,38 @@ static bool set_skip(kn_model *model, const kn_paint_params *params, kn_error *e
     return true;
 }
 
-bool kn_paint_prompts(kn_model *model, const kn_paint_params *params, int halves, float **context, int *tokens, kn_error *error) {
+static int chunk_length(const kn_model *model) { return (int)kn_min_size(77, (size_t)model->text_encoder.max_tokens); }
+
+/* Tokenises the prompts of both halves; *all is the number of chunks that the context has. Finish the prompts also after failure. */
+static bool read_prompts(const kn_model *model, const kn_paint_params *params, int halves, kn_prompt prompts[2], int *all, kn_error *error) {
     const char *texts[2] = {halves == 2 ? params->negative : params->prompt, params->prompt};
+    int length = chunk_length(model);
+    *all = 1;
+    if (length < 3)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: a text encoder of %d positions", model->info.folder, length);
+    for (int i = 0; i < halves; i++) {
+        if (!kn_prompt_init(&prompts[i], model->tokenizer, texts[i] ? texts[i] : "", params->emphasis != KN_EMPHASIS_NONE, length, error))
+            return false;
+        *all = common_multiple(*all, prompts[i].chunks);
+    }
+    return *all <= MAX_CHUNKS || kn_fail(error, KN_ERROR_UNSUPPORTED, "a prompt of %d and a negative prompt of %d chunks take %d together; at most %d",
+                                         prompts[halves - 1].chunks, prompts[0].chunks, *all, MAX_CHUNKS);
+}
+
+bool kn_paint_prompt_tokens(kn_model *model, const kn_paint_params *params, int halves, int *tokens, kn_error *error) {
+    kn_prompt prompts[2] = {{0}, {0}};
+    int all = 1;
+    *tokens = 1;
+    if (!model->info.text)
+        return true;
+    bool ok = read_prompts(model, params, halves, prompts, &all, error);
+    *tokens = all * chunk_length(model);
+    kn_prompt_finish(&prompts[0]);
+    kn_prompt_finish(&prompts[1]);
+    return ok;
+}
+
+bool kn_paint_prompts(kn_model *model, const kn_paint_params *params, int halves, float **context, int *tokens, kn_error *error) {
     size_t channels = (size_t)model->unet.trunk.config.context_channels;
     *context = NULL;
     *tokens = 1;
@@ -102,18 +132,10 @@ bool kn_paint_prompts(kn_model *model, const kn_paint_params *params, int halves
     }
     if (!set_skip(model, params, error))
         return false;
-    int length = (int)kn_min_size(77, (size_t)model->text_encoder.max_tokens), all = 1;
-    if (length < 3)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: a text encoder of %d positions", model->info.folder, length);
+    int length = chunk_length(model), all = 1;
     kn_prompt prompts[2] = {{0}, {0}};
     float *values[2] = {NULL, NULL};
-    bool ok = true;
-    for (int i = 0; ok && i < halves; i++) {
-        ok = kn_prompt_init(&prompts[i], model->tokenizer, texts[i] ? texts[i] : "", params->emphasis != KN_EMPHASIS_NONE, length, error);
-        all = ok ? common_multiple(all, prompts[i].chunks) : 1;
-    }
-    if (ok && all > MAX_CHUNKS)
-        ok = kn_fail(error, KN_ERROR_UNSUPPORTED, "a prompt of %d and a negative prompt of %d chunks take %d together; at most %d", prompts[halves - 1].chunks, prompts[0].chunks, all, MAX_CHUNKS);
+    bool ok = read_prompts(model, params, halves, prompts, &all, error);
     ok = ok && (*context = kn_alloc((size_t)halves * (size_t)all * (size_t)length * channels, sizeof **context, error));
     for (int i = 0; ok && i < halves; i++) {
         ok = embed(model, &prompts[i], params->emphasis, &values[i], error);
@@ -125,6 +147,7 @@ bool kn_paint_prompts(kn_model *model, const kn_paint_params *params, int halves
         kn_free(values[i]);
     }
     model->text_encoder.skip = 0;
+    kn_model_leave(model, &model->text_encoder.layers);
     *tokens = all * length;
     return ok;
 }

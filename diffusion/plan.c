@@ -61,7 +61,7 @@ static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gp
     kn_graph *graph = NULL;
     kn_tensor in = { 0 }, out = { 0 };
     bool ok = kn_graph_create_dry(&graph, gpu, error) && forward(graph, &in, &out, autoencoder, tiling, error);
-    if (ok) tiling->bytes = kn_graph_block_bytes(graph);
+    if (ok) tiling->bytes = kn_graph_block_bytes(graph) + kn_graph_fetched_bytes(graph);
     kn_graph_destroy(&graph);
     return ok;
 }

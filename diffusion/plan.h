@@ -15,7 +15,7 @@ typedef struct kn_tiling {
     int width, height;           /* of the latent */
     int tile_width, tile_height; /* all tiles are of this size; neighbours overlap */
     int columns, rows;
-    uint64_t bytes;              /* device memory that it will take, beside the weights */
+    uint64_t bytes;              /* device memory that it will take, with the weights that are not there yet */
 } kn_tiling;
 
 /* Square tiles of at most `tile` cells; bytes stays 0. */

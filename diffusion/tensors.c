@@ -128,6 +128,13 @@ void kn_stored_tensor_to_float(const kn_stored_tensor *tensor, float *out) {
             out[i] = element(tensor->data + i * size, tensor->dtype);
 }
 
+void kn_stored_tensor_row(const kn_stored_tensor *tensor, size_t row, float *out) {
+    kn_stored_tensor one = *tensor;
+    one.count = tensor->count / (size_t)tensor->shape[0];
+    one.data = tensor->data + row * kn_stored_tensor_bytes(&one);
+    kn_stored_tensor_to_float(&one, out);
+}
+
 void kn_stored_tensor_shape(const kn_stored_tensor *tensor, char *text, size_t size) {
     int used = snprintf(text, size, "[");
     for (int i = 0; i < tensor->rank && used >= 0 && (size_t)used < size; i++)

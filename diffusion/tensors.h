@@ -37,6 +37,8 @@ typedef struct kn_stored_tensor {
 size_t kn_stored_tensor_bytes(const kn_stored_tensor *tensor);
 /* Converts all elements to fp32: out[tensor->count]. */
 void kn_stored_tensor_to_float(const kn_stored_tensor *tensor, float *out);
+/* The same for one of its `shape[0]` rows; of block formats rows must be whole blocks. */
+void kn_stored_tensor_row(const kn_stored_tensor *tensor, size_t row, float *out);
 /* Writes "[a, b, c]". */
 void kn_stored_tensor_shape(const kn_stored_tensor *tensor, char *text, size_t size);
 

@@ -45,7 +45,7 @@ static bool load(kn_text_encoder *encoder, kn_error *error) {
     if (*root == 0 && !kn_weights_has(layers->source, "final_layer_norm.weight"))
         root = "text_model."; /* the usual name, for the message about what is missing */
     kn_name tokens = kn_name_of("%sembeddings.token_embedding.weight", root), positions = kn_name_of("%sembeddings.position_embedding.weight", root);
-    if (!(encoder->token_embedding = kn_load_host(layers, tokens.text, 2, (int64_t[2]){encoder->vocabulary, encoder->channels}, error)) ||
+    if (!kn_load_table(layers, &encoder->token_embedding, tokens.text, encoder->vocabulary, encoder->channels, error) ||
         !(encoder->position_embedding = kn_load_host(layers, positions.text, 2, (int64_t[2]){encoder->max_tokens, encoder->channels}, error)) ||
         !(encoder->blocks = kn_arena_alloc(&layers->arena, (size_t)encoder->layer_count, sizeof *encoder->blocks, error)))
         return false;
@@ -69,13 +69,13 @@ void kn_text_encoder_finish(kn_text_encoder *encoder) { kn_layers_finish(&encode
 
 /* --- forward ------------------------------------------------------------------------------------------------------------- */
 
-/* Fills planar [n][channels][1][tokens]. */
-static bool gather(const kn_text_encoder *encoder, const int *ids, int n, int tokens, float *values, kn_error *error) {
+/* Fills planar [n][channels][1][tokens]; token[channels] is scratch. */
+static bool gather(const kn_text_encoder *encoder, const int *ids, int n, int tokens, float *token, float *values, kn_error *error) {
     size_t channels = (size_t)encoder->channels;
     for (int i = 0; i < n * tokens; i++) {
         if (ids[i] < 0 || ids[i] >= encoder->vocabulary)
             return kn_fail(error, KN_ERROR_INPUT, "token %d lies outside the text encoder's vocabulary of %d", ids[i], encoder->vocabulary);
-        const float *token = encoder->token_embedding + (size_t)ids[i] * channels;
+        kn_stored_tensor_row(&encoder->token_embedding, (size_t)ids[i], token);
         const float *position = encoder->position_embedding + (size_t)(i % tokens) * channels;
         float *out = values + (size_t)(i / tokens) * channels * (size_t)tokens + (size_t)(i % tokens);
         for (size_t c = 0; c < channels; c++)
@@ -88,9 +88,10 @@ bool kn_text_encoder_input(kn_graph *graph, kn_tensor *out, const kn_text_encode
     if (tokens > encoder->max_tokens)
         return kn_fail(error, KN_ERROR_INPUT, "%d tokens, but the text encoder has positions for %d", tokens, encoder->max_tokens);
     float *values = kn_alloc((size_t)n * (size_t)tokens * (size_t)encoder->channels, sizeof *values, error);
-    if (!values)
-        return false;
-    bool ok = gather(encoder, ids, n, tokens, values, error) && kn_graph_tensor(graph, out, n, 1, tokens, encoder->channels, error) && kn_tensor_upload(out, values, error);
+    float *token = values ? kn_alloc((size_t)encoder->channels, sizeof *token, error) : NULL;
+    bool ok = token && gather(encoder, ids, n, tokens, token, values, error) && kn_graph_tensor(graph, out, n, 1, tokens, encoder->channels, error) &&
+              kn_tensor_upload(out, values, error);
+    kn_free(token);
     kn_free(values);
     return ok;
 }

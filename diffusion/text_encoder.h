@@ -17,8 +17,8 @@ typedef struct kn_text_encoder {
     int skip;                        /* layers left out at the end: 1 gives the penultimate layer ("clip skip 2"); 0 after loading */
     double epsilon;
     kn_activation activation;
-    const float *token_embedding;    /* [vocabulary][channels], on the host */
-    const float *position_embedding; /* [max_tokens][channels] */
+    kn_stored_tensor token_embedding; /* [vocabulary][channels], on the host: read row by row */
+    const float *position_embedding;  /* [max_tokens][channels] */
     kn_text_layer *blocks;
     kn_norm final_norm;
 } kn_text_encoder;

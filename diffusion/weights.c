@@ -21,6 +21,7 @@ struct kn_weights {
     const kn_file_map *borrowed; /* of tensors that are not in `files`; NULL: none */
     kn_lora_set *loras;
     kn_lora_target target;
+    bool lazy;
 };
 
 bool kn_weights_create(kn_weights **weights, kn_error *error) {
@@ -194,13 +195,20 @@ void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target 
     weights->target = target;
 }
 
+void kn_weights_set_lazy(kn_weights *weights, bool lazy) { weights->lazy = lazy; }
+bool kn_weights_is_lazy(const kn_weights *weights) { return weights->lazy; }
+
+bool kn_weights_is_adapted(const kn_weights *weights, const kn_stored_tensor *tensor) {
+    return weights->loras && kn_lora_adapts(weights->loras, weights->target, tensor);
+}
+
 bool kn_weights_read(const kn_weights *weights, const kn_stored_tensor *tensor, float *out, kn_error *error) {
     kn_stored_tensor_to_float(tensor, out);
     return !weights->loras || kn_lora_apply(weights->loras, weights->target, tensor, out, error);
 }
 
 const void *kn_weights_raw_half(const kn_weights *weights, const kn_stored_tensor *tensor) {
-    return weights->loras || tensor->dtype != KN_DTYPE_F16 ? NULL : tensor->data;
+    return tensor->dtype != KN_DTYPE_F16 || kn_weights_is_adapted(weights, tensor) ? NULL : tensor->data;
 }
 
 void kn_weights_drop(const kn_weights *weights, const kn_stored_tensor *tensor) {

@@ -23,6 +23,11 @@ bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *er
 size_t kn_weights_count(const kn_weights *weights);
 const kn_stored_tensor *kn_weights_at(const kn_weights *weights, size_t index);
 
+/* A network that is loaded from lazy weights takes its matrices to the device when an operation needs them (kn_weight_origin) and may
+ * give them up again: the weights must outlive it. Shapes and names are checked at once all the same. */
+void kn_weights_set_lazy(kn_weights *weights, bool lazy);
+bool kn_weights_is_lazy(const kn_weights *weights);
+
 /* What kn_weights_read adds to the tensors; `set` outlives the weights. */
 void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target target);
 
@@ -34,6 +39,8 @@ const kn_stored_tensor *kn_weights_peek(const kn_weights *weights, const char *n
 const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, int rank, const int64_t *shape, kn_error *error);
 /* A tensor's values with the LoRAs' differences as fp32: out[tensor->count]. */
 bool kn_weights_read(const kn_weights *weights, const kn_stored_tensor *tensor, float *out, kn_error *error);
+/* Whether a LoRA, of whatever strength, changes the tensor. */
+bool kn_weights_is_adapted(const kn_weights *weights, const kn_stored_tensor *tensor);
 /* The values as fp16 as they lie in the file (perhaps unaligned), when kn_weights_read would give just them; else NULL. */
 const void *kn_weights_raw_half(const kn_weights *weights, const kn_stored_tensor *tensor);
 /* A tensor was used: its pages need not stay in the process's memory. */

@@ -1,6 +1,7 @@
 #include "gpu/vk.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 /* Buffers up to SMALL bytes share blocks of BLOCK bytes; larger ones get memory of their own. Drivers allow about 4096
  * allocations in all. */
@@ -44,6 +45,14 @@ static bool is_mapped(const kn_gpu *gpu, uint32_t type) {
     return (gpu->memory_types.memoryTypes[type].propertyFlags & both) == both;
 }
 
+/* The memory of a software device is the process's own: large pages cost fewer faults while it is filled and fewer misses when
+ * it is read. Only a hint. */
+static void ask_for_large_pages(const kn_gpu *gpu, uint8_t *mapped, VkDeviceSize size) {
+    uintptr_t large = (uintptr_t)2 << 20, begin = ((uintptr_t)mapped + 4095) & ~(uintptr_t)4095, end = ((uintptr_t)mapped + size) & ~(uintptr_t)4095;
+    if (gpu->info.kind == KN_GPU_SOFTWARE && size >= 2 * large && begin < end)
+        madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+}
+
 /* One VkDeviceMemory within the limits, mapped where its type allows. */
 static bool allocate(kn_gpu *gpu, VkDeviceSize size, uint32_t type, VkDeviceMemory *memory, uint8_t **mapped, kn_error *error) {
     VkDeviceSize heap = gpu->memory_types.memoryHeaps[gpu->memory_types.memoryTypes[type].heapIndex].size;
@@ -67,6 +76,7 @@ static bool allocate(kn_gpu *gpu, VkDeviceSize size, uint32_t type, VkDeviceMemo
             vkFreeMemory(gpu->device, *memory, NULL);
             return kn_vk_fail(gpu, result, "mapping a buffer", error);
         }
+        ask_for_large_pages(gpu, *mapped, size);
     }
     gpu->allocations++;
     gpu->memory_now += size;

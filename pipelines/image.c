@@ -67,6 +67,7 @@ static bool load_model(image_run *run, kn_error *error) {
     const kn_image_job *job = run->job;
     kn_model_params params = job->load;
     params.controlnet_count = 0;
+    params.residency = KN_RESIDENCY_ONE;
     for (int i = 0; i < job->control_count; i++) {
         bool listed = false;
         snprintf(run->names[i], sizeof run->names[i], "%s", job->controls[i].name);

@@ -39,6 +39,13 @@ typedef struct kn_lora_use {
     float strength;          /* multiplies the difference; 1: as trained, negative: away from it */
 } kn_lora_use;
 
+/* Which networks of a model are on the device. */
+typedef enum kn_residency {
+    KN_RESIDENCY_ALL, /* all of them, from loading on */
+    KN_RESIDENCY_ONE  /* the one at work: kn_paint brings each when its turn comes and takes it off after. All names and shapes are checked
+                         when the model is loaded, and its files stay mapped: they must not be changed while the model lives. */
+} kn_residency;
+
 /* What a single file predicts; its tensors cannot tell in every case. Folders say it in scheduler_config.json. */
 typedef enum kn_prediction_choice { KN_PREDICT_AUTO, KN_PREDICT_EPSILON, KN_PREDICT_V } kn_prediction_choice;
 
@@ -52,6 +59,7 @@ typedef struct kn_model_params {
     kn_lora_use loras[KN_MAX_LORAS];
     int lora_count;
     kn_prediction_choice prediction; /* for single files; AUTO: by the tensors */
+    kn_residency residency;
 } kn_model_params;
 #define KN_MODEL_PARAMS_DEFAULT ((kn_model_params){0})
 
@@ -66,6 +74,11 @@ typedef struct kn_model_params {
  * further tensors of the UNet. Fails with one line naming the file, the tensor or key, and what was expected. */
 bool kn_model_load(kn_model **model, kn_gpu *gpu, const char *path, const kn_model_params *params, kn_error *error);
 void kn_model_destroy(kn_model **model);
+
+/* Another strength for params.loras[index], for what is painted or sampled from now on; the weights that the LoRA changes are made anew,
+ * the others stay. Models with LoRAs keep their files mapped for it. When it fails with KN_ERROR_MEMORY, the model is as after
+ * a loading with KN_RESIDENCY_ONE: weights that are missing come when they are needed. */
+bool kn_model_set_lora(kn_model *model, int index, float strength, kn_error *error);
 
 typedef struct kn_model_info {
     char folder[512];

@@ -57,7 +57,8 @@ typedef struct kn_paint_params {
     const float *mask;              /* [height][width], 1 where to paint, 0 where `init` is kept; NULL: everywhere */
     int control_count;
     kn_paint_control controls[KN_MAX_CONTROLS];
-    uint64_t max_memory;            /* bytes of device memory in all, weights included: the autoencoder goes in tiles below it; 0: what there is */
+    uint64_t max_memory;            /* bytes of device memory in all, weights included; 0: what there is. Where the networks do not fit, the autoencoder
+                                       goes in tiles, and weights of models with KN_RESIDENCY_ONE pass through while a step runs */
     kn_progress_callback progress;  /* stage "denoise" after each step, then "decode" after each picture; may be NULL */
     void *progress_user;
 } kn_paint_params;
