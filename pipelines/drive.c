@@ -53,6 +53,7 @@ static bool open_scene(kn_drive_job *job, kn_error *error) {
     scene.frame_count = p->frames;
     scene.seed = p->seed;
     if (!kn_scene_create(&job->scene, p->scene, &scene, &p->log, error)) return false;
+    if (!p->rig) kn_scene_mount_rig(job->scene, &job->rig);
     job->frame_count = kn_scene_frame_count(job->scene);
     if (p->frames > 0 && job->frame_count > p->frames) job->frame_count = p->frames;
     if (job->frame_count == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before its first frame", p->scene);

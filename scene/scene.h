@@ -10,6 +10,9 @@
 /* The lenses of the world's traffic lights become actors of the timeline, lit as its signals say. */
 bool kn_scene_add_signals(kn_scene *scene, kn_error *error);
 
+/* kn_scene_mount_rig for a timeline. */
+void kn_rig_mount_on(kn_rig *rig, const kn_timeline *timeline);
+
 struct kn_scene {
     kn_road_network network;
     kn_timeline timeline;

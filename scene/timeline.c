@@ -127,6 +127,12 @@ static bool record_weather(recorder *r, kn_error *error) {
     return true;
 }
 
+/* Whatever the ego tows now. */
+static void note_trailers(recorder *r) {
+    for (size_t a = 1; a < r->timeline->actor_count; a++)
+        r->timeline->actors[a].towed_by_ego |= r->who[0] == 0 && kn_sim_coupled(r->sim, 0, r->who[a]);
+}
+
 static bool record_frame(recorder *r, double f, kn_error *error) {
     kn_timeline *t = r->timeline;
     size_t n = t->actor_count, needed = (t->frame_count + 1) * n;
@@ -147,6 +153,7 @@ static bool record_frame(recorder *r, double f, kn_error *error) {
         t->signals[t->frame_count * t->signal_count + i] = (uint8_t)kn_sim_signal(r->sim, i);
     if (!record_weather(r, error))
         return false;
+    note_trailers(r);
     t->frame_count++;
     return true;
 }

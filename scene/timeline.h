@@ -16,6 +16,7 @@ typedef struct kn_actor {
     double color[3];         /* body colour, linear RGB 0..1 */
     uint64_t seed;           /* of its parametric model */
     bool is_ego, is_static;  /* static: parked or misc object that never moves */
+    bool towed_by_ego;       /* directly or behind another trailer, for some of the clip */
     bool is_signal;          /* the lenses of a traffic light: drawn like an actor, but nobody's label */
     int instance;            /* 1..65535, unique and stable; 0 is "no instance" */
 } kn_actor;

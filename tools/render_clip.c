@@ -305,7 +305,10 @@ static bool draw_scene(const options *o, kn_gpu *gpu, const kn_scene *scene, kn_
     kn_renderer *renderer = NULL;
     char *metadata = NULL;
     kn_raw_writer raw = {0};
-    bool ok = choose_cameras(o, &rig, error) && choose_frames(o, kn_scene_frame_count(scene), &frames, &count, error);
+    bool ok = choose_cameras(o, &rig, error);
+    if (ok && !o->rig)
+        kn_scene_mount_rig(scene, &rig);
+    ok = ok && choose_frames(o, kn_scene_frame_count(scene), &frames, &count, error);
     if (!ok)
         return false;
     const kn_renderer_params params = {.noise_seed = o->scene_params.seed, .beauty_samples = o->samples};

@@ -58,6 +58,11 @@ typedef struct kn_scene kn_scene;
 bool kn_scene_create(kn_scene **scene, const char *path, const kn_scene_params *params, const kn_log *log, kn_error *error);
 void kn_scene_destroy(kn_scene **scene);
 
+/* Moves the cameras of the default rig (kn_rig_init_nuscenes) to where they sit on the scene's ego: cars and all that is smaller
+ * keep them; on vans, lorries and buses they hang outside on front, sides and tail, at most 2.2 m high. None is ever inside
+ * what the ego tows: above it the rear camera looks over the load. */
+void kn_scene_mount_rig(const kn_scene *scene, kn_rig *rig);
+
 /* One finding of a check. */
 typedef struct kn_finding {
     bool is_error;      /* physically wrong or unusable; else unsupported but harmless */
