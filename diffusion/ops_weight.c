@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 enum { FULL_WEIGHTS = 1 << 19 }; /* software devices read fp32 6 percent faster: small weights are kept so */
-enum { MAX_THREADS = 8, THREAD_ELEMENTS = 1 << 18, BLOCK = 16 };
+enum { MAX_THREADS = 8, THREAD_ELEMENTS = 1 << 18, BLOCK = 16, AHEAD = 192 /* bytes */ };
 
 /* IEEE 754 binary16, rounded to nearest even; overflow becomes infinity. */
 static uint16_t half_from_float(float value)
@@ -89,11 +89,69 @@ static inline __attribute__((always_inline)) void pack_panel(const packing *p, i
     }
 }
 
+/* --- fp16 to fp16: blocks of 8 x 8 are transposed in registers ------------------------------------------------------- */
+
+typedef uint16_t halves __attribute__((vector_size(16)));
+
+/* Rounds of perfect shuffles: each moves one bit of the row's number to the column's. */
+static inline void transpose(halves rows[8])
+{
+    for (int round = 0; round < 3; round++) {
+        halves next[8];
+        for (int i = 0; i < 4; i++) {
+            next[2 * i] = __builtin_shuffle(rows[i], rows[i + 4], (halves){ 0, 8, 1, 9, 2, 10, 3, 11 });
+            next[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + 4], (halves){ 4, 12, 5, 13, 6, 14, 7, 15 });
+        }
+        memcpy(rows, next, sizeof next);
+    }
+}
+
+/* Columns [column, column + 8) of a panel's rows in the file, which lie row_halves apart; to[j]: where column j goes. */
+static inline void pack_columns(uint16_t *const to[8], const uint8_t *rows, size_t row_halves, size_t count)
+{
+    for (size_t row = 0; row < count; row += 8) {
+        halves block[8];
+        for (int i = 0; i < 8; i++) {
+            const uint8_t *from = rows + 2 * (row + (size_t)i) * row_halves;
+            memcpy(&block[i], from, sizeof block[i]);
+            __builtin_prefetch(from + AHEAD); /* more rows than the processor follows by itself */
+        }
+        transpose(block);
+        for (int i = 0; i < 8; i++) memcpy(to[i] + row, &block[i], sizeof block[i]);
+    }
+}
+
+/* pack_panel(p, panel, true, true) for a whole panel of channels. */
+static void pack_halves(const packing *p, int panel)
+{
+    const kn_weight *w = p->weight;
+    size_t taps = (size_t)w->kernel_h * w->kernel_w, in = (size_t)w->in, padded = (in + 3) / 4 * 4, lanes = 4 * (size_t)w->lanes, columns = in * taps;
+    const uint8_t *rows = (const uint8_t *)p->source + 2 * panel * lanes * columns;
+    uint16_t *base = (uint16_t *)p->target + panel * lanes * taps * padded, *to[8];
+    size_t column = 0, k = 0, tap = 0;
+    for (; column + 8 <= columns; column += 8) {
+        for (int i = 0; i < 8; i++) {
+            to[i] = base + (tap * padded + k) * lanes;
+            if (++tap == taps) {
+                tap = 0;
+                k++;
+            }
+        }
+        pack_columns(to, rows + 2 * column, columns, lanes);
+    }
+    for (; column < columns; column++)
+        for (size_t lane = 0; lane < lanes; lane++)
+            memcpy(base + (column % taps * padded + column / taps) * lanes + lane, rows + 2 * (lane * columns + column), 2);
+    for (size_t t = 0; t < taps && in < padded; t++) memset(base + (t * padded + in) * lanes, 0, (padded - in) * lanes * sizeof *base);
+}
+
 static void *pack_share(void *argument)
 {
     const packing *p = argument;
     for (int panel = p->first; panel < p->weight->panels; panel += p->step) {
-        if (p->weight->half && p->half_source) pack_panel(p, panel, true, true);
+        bool whole = (panel + 1) * 4 * p->weight->lanes <= p->weight->out && p->weight->lanes % 2 == 0;
+        if (p->weight->half && p->half_source && whole) pack_halves(p, panel);
+        else if (p->weight->half && p->half_source) pack_panel(p, panel, true, true);
         else if (p->weight->half) pack_panel(p, panel, true, false);
         else if (p->half_source) pack_panel(p, panel, false, true);
         else pack_panel(p, panel, false, false);
