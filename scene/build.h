@@ -15,6 +15,7 @@ typedef struct kn_build {
     kn_error *error;
     uint16_t material; /* of the triangles to come */
     uint16_t instance;
+    const kn_vec2 *plan; /* uv are x and y from this point on, so that surfaces that overlap look the same; NULL: along the shape */
     bool failed;
 } kn_build;
 

@@ -1,5 +1,6 @@
 /* Fills between the connecting roads of junctions: a morphological closing of what is driven on (asphalt), and in town
- * of the pavements around (slabs), drawn by marching squares a little below the neighbours. */
+ * of the pavements around (slabs), drawn by marching squares a little below the neighbours. The asphalt also lies under the
+ * edges of the connecting roads, which the raster is too coarse to follow. */
 #include "scene/world_build.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@ typedef struct window {
     float *outside, *inside;
     uint8_t of, not_on, gives; /* flags that are closed, that stay as they are, that filled cells get */
     double radius, lift;       /* metres */
+    uint16_t kerb;             /* material of the edges of slabs */
 } window;
 
 /* The raster window around the connecting roads of a junction; false when it is out of reach. */
@@ -50,33 +52,76 @@ static double lane_height(const kn_space *space, int i, int j) {
     return 0;
 }
 
-/* One marching square between four cell centres; f > 0 is asphalt. */
+/* Do the lanes of one road cover a square and all around it? */
+static bool is_covered(const kn_space *space, int i, int j) {
+    if (i < 1 || j < 1 || i + 2 >= space->nx || j + 2 >= space->ny) return false;
+    uint16_t road = space->road[(size_t)j * (size_t)space->nx + (size_t)i];
+    for (int y = j - 1; y <= j + 2; y++)
+        for (int x = i - 1; x <= i + 2; x++)
+            if (space->road[(size_t)y * (size_t)space->nx + (size_t)x] != road) return false;
+    return road != 0 && road != 0xffff;
+}
+
+/* A corner of a marching square: inside where f > 0. */
+typedef struct corner {
+    double f;
+    bool old;    /* has a surface anyway */
+    bool driven; /* by a road; for slabs: asphalt, on which they never lie */
+    bool closed; /* is the closing's own */
+} corner;
+
+static corner corner_at(const kn_space *space, const window *v, int x, int y) {
+    size_t local = (size_t)y * (size_t)v->nx + (size_t)x;
+    uint8_t flags = space->flags[(size_t)(y + v->j0) * (size_t)space->nx + (size_t)(x + v->i0)];
+    bool slabs = v->gives == KN_SPACE_PAVED;
+    corner c = {.f = v->set[local] ? 3 : v->inside[local] - .6, .old = (flags & v->not_on) != 0};
+    c.driven = slabs ? flags & (KN_SPACE_DRIVEN | KN_SPACE_FILL) : c.old;
+    if (slabs) c.f = c.driven ? -.5 : fmin(c.f, .5);
+    c.closed = !v->set[local] && c.f > 0;
+    return c;
+}
+
+/* Draws the inside of a square between p; slabs get a kerb where they end. */
+static void draw_square(kn_world_builder *w, const window *v, const kn_vec3 p[4], const corner c[4]) {
+    kn_vec3 out[8];
+    bool cut[8];
+    size_t n = 0;
+    for (int k = 0; k < 4; k++) {
+        int next = (k + 1) & 3;
+        if (c[k].f > 0) cut[n] = false, out[n++] = p[k];
+        if ((c[k].f > 0) != (c[next].f > 0)) cut[n] = true, out[n++] = kn_mix3(p[k], p[next], c[k].f / (c[k].f - c[next].f));
+    }
+    if (n < 3) return;
+    uint16_t slab = w->draw.material;
+    kn_build_polygon(&w->draw, out, n);
+    w->draw.material = v->kerb;
+    for (size_t k = 0; v->gives == KN_SPACE_PAVED && k < n; k++) {
+        kn_vec3 a = out[k], b = out[(k + 1) % n], down = kn_v3(0, 0, -.25);
+        if (cut[k] && cut[(k + 1) % n]) kn_build_quad(&w->draw, kn_vec3_add(a, down), kn_vec3_add(b, down), b, a);
+    }
+    w->draw.material = slab;
+}
+
+/* One marching square between four cell centres. */
 static void square(kn_world_builder *w, const window *v, int i, int j) {
     const kn_space *space = &w->space;
     static const int di[4] = {0, 1, 1, 0}, dj[4] = {0, 0, 1, 1};
-    double f[4];
-    bool driven = true, any = false, edge = false;
-    kn_vec3 p[4], out[8];
+    bool old = true, any = false, closed = false, slabs = v->gives == KN_SPACE_PAVED;
+    corner c[4];
+    kn_vec3 p[4];
     for (int k = 0; k < 4; k++) {
-        int x = i + di[k], y = j + dj[k];
-        size_t local = (size_t)y * (size_t)v->nx + (size_t)x, cell = (size_t)(y + v->j0) * (size_t)space->nx + (size_t)(x + v->i0);
-        f[k] = v->set[local] ? 3 : v->inside[local] - .6;
-        driven &= (space->flags[cell] & v->not_on) != 0;
-        edge |= v->gives == KN_SPACE_PAVED && space->flags[cell] & (KN_SPACE_DRIVEN | KN_SPACE_FILL); /* never slabs on asphalt */
-        any |= f[k] > 0;
+        c[k] = corner_at(space, v, i + di[k], j + dj[k]);
+        old &= c[k].old;
+        closed |= c[k].closed;
+        any |= c[k].f > 0;
     }
-    if (!any || driven || edge) return;
+    if (!any || (slabs ? !closed : old && is_covered(space, i + v->i0, j + v->j0))) return;
     for (int k = 0; k < 4; k++) {
         int x = i + di[k] + v->i0, y = j + dj[k] + v->j0;
-        p[k] = kn_v3(space->x0 + (x + .5) * space->cell, space->y0 + (y + .5) * space->cell, lane_height(space, x, y) + v->lift);
+        double lift = c[k].driven && !slabs ? 3 * v->lift : v->lift;
+        p[k] = kn_v3(space->x0 + (x + .5) * space->cell, space->y0 + (y + .5) * space->cell, lane_height(space, x, y) + lift);
     }
-    int n = 0;
-    for (int k = 0; k < 4; k++) {
-        int next = (k + 1) & 3;
-        if (f[k] > 0) out[n++] = p[k];
-        if ((f[k] > 0) != (f[next] > 0)) out[n++] = kn_mix3(p[k], p[next], f[k] / (f[k] - f[next]));
-    }
-    if (n >= 3) kn_build_polygon(&w->draw, out, (size_t)n);
+    draw_square(w, v, p, c);
 }
 
 static bool fill_junction(kn_world_builder *w, window *v) {
@@ -134,8 +179,13 @@ bool kn_world_junctions(kn_world_builder *w, bool pavement) {
             if (!in_town(w, (int)k) || !w->grow) continue;
         }
         if (!junction_window(w, (int)k, &v)) continue;
+        const kn_material kerb = kn_kerb_matter();
+        v.kerb = kn_build_material(&w->draw, &kerb);
         kn_build_use(&w->draw, pavement ? kn_pavement_matter((int)(kn_hash64(w->seed ^ 0x9e37u) % 4)) : kn_asphalt(0));
-        if (!fill_junction(w, &v)) return false;
+        w->draw.plan = pavement ? NULL : w->path;
+        bool ok = fill_junction(w, &v);
+        w->draw.plan = NULL;
+        if (!ok) return false;
     }
     return !w->draw.failed;
 }

@@ -151,6 +151,8 @@ static void visit_margin(kn_world_builder *w, int index, double s0, double s1, i
     double mid = (s0 + s1) / 2, width = kn_world_pavement_width(w, index, side, mid);
     const kn_lane *lane = margin_lane(road, mid, side);
     (void)user;
+    /* between two ways into a junction there is a moment of room: no place for a kerb */
+    if (width > 0 && road->junction >= 0 && s1 - s0 < fmin(2.5, .8 * road->length)) return;
     if (s0 < 1.1) s0 = 0; /* the raster is too coarse to see the joint with the next road */
     if (s1 > road->length - 1.1) s1 = road->length;
     if (width > 0)

@@ -187,7 +187,9 @@ static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *se
     double lift = lane->type == KN_LANE_MEDIAN && w->kind[index] == KN_SURROUND_TOWN ? .12 : 0;
     double in = lane->height_inner, out = lane->height_outer, high = lane->id > 0 ? out : in, low = lane->id > 0 ? in : out;
     kn_build_use(&w->draw, surface_matter(kind, kn_hash64(w->seed ^ 0x9e37u), w->kind[index]));
+    w->draw.plan = road->junction >= 0 && kind == SURFACE_ASPHALT ? w->path : NULL; /* connecting roads lie on each other */
     draw_strip(w, road, s, t0, t1, count, lift + high, lift + low);
+    w->draw.plan = NULL;
     bool left_low = i > 0 && section->lanes[i - 1].height_outer < .03 && section->lanes[i - 1].type != KN_LANE_CURB;
     bool right_low = end < section->lane_count && section->lanes[end].height_outer < .03 && section->lanes[end].type != KN_LANE_CURB;
     if (lift + high > .05 && left_low) draw_kerb(w, road, s, t0, count, 1, lift + high);
