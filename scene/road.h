@@ -140,11 +140,22 @@ typedef struct kn_junction {
     size_t connection_count;
 } kn_junction;
 
+/* Signals that switch together. */
+typedef struct kn_controller {
+    char id[64];
+    const char **signals; /* [signal_count] ids */
+    size_t signal_count;
+    int junction;         /* whose lights they are; -1: none's */
+    int sequence;         /* place among the junction's controllers */
+} kn_controller;
+
 typedef struct kn_road_network {
     kn_road *roads;
     size_t road_count;
     kn_junction *junctions;
     size_t junction_count;
+    kn_controller *controllers;
+    size_t controller_count;
     kn_geo geo;                 /* of the header's geoReference */
     struct kn_signals *signals; /* signals.h; NULL: not planned yet */
     kn_arena arena; /* owns every array and string above */

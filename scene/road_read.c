@@ -193,6 +193,47 @@ static bool read_connection(kn_xml *xml, xmlNode *node, const kn_road_network *n
     return !xml->failed;
 }
 
+static bool read_controller(kn_xml *xml, xmlNode *node, kn_controller *controller) {
+    kn_xml_known(xml, node, "control userData");
+    kn_xml_copy(xml, node, "id", controller->id, sizeof controller->id);
+    controller->junction = -1;
+    controller->signals = kn_xml_alloc(xml, kn_xml_count(node, "control"), sizeof *controller->signals);
+    for (xmlNode *c = controller->signals ? kn_xml_child(node, "control") : NULL; c && !xml->failed; c = kn_xml_next(c, "control")) {
+        const char *id = kn_xml_need_text(xml, c, "signalId");
+        controller->signals[controller->signal_count++] = id ? id : "";
+    }
+    return !xml->failed;
+}
+
+static void join_controllers(kn_xml *xml, xmlNode *node, kn_road_network *network, int junction) {
+    for (xmlNode *c = kn_xml_child(node, "controller"); c && !xml->failed; c = kn_xml_next(c, "controller")) {
+        const char *id = kn_xml_text(xml, c, "id");
+        size_t k = 0;
+        while (id && k < network->controller_count && strcmp(network->controllers[k].id, id))
+            k++;
+        if (!id || k == network->controller_count) {
+            kn_report_add(xml->report, true, xml->file, kn_xml_line(c), "the junction has controller '%s', which does not exist", id ? id : "");
+            continue;
+        }
+        network->controllers[k].junction = junction;
+        network->controllers[k].sequence = kn_xml_integer(xml, c, "sequence", 0);
+    }
+}
+
+static bool read_controllers(kn_xml *xml, xmlNode *root, kn_road_network *network) {
+    size_t count = kn_xml_count(root, "controller");
+    if (count > MAX_ROADS)
+        return kn_xml_fail(xml, root, "%zu controllers, expected at most %d", count, MAX_ROADS);
+    network->controllers = kn_xml_alloc(xml, count, sizeof *network->controllers);
+    for (xmlNode *node = network->controllers ? kn_xml_child(root, "controller") : NULL; node; node = kn_xml_next(node, "controller"))
+        if (!read_controller(xml, node, &network->controllers[network->controller_count++]))
+            return false;
+    int index = 0;
+    for (xmlNode *node = kn_xml_child(root, "junction"); node && !xml->failed; node = kn_xml_next(node, "junction"))
+        join_controllers(xml, node, network, index++);
+    return !xml->failed;
+}
+
 static bool read_junction(kn_xml *xml, xmlNode *node, const kn_road_network *network, kn_junction *junction) {
     kn_xml_known(xml, node, "connection controller priority surface userData");
     junction->connections = kn_xml_alloc(xml, kn_xml_count(node, "connection"), sizeof *junction->connections);
@@ -240,7 +281,7 @@ static bool read_network(kn_xml *xml, xmlNode *root, kn_road_network *network) {
     for (xmlNode *node = kn_xml_child(root, "junction"); node; node = kn_xml_next(node, "junction"))
         if (!read_junction(xml, node, network, &network->junctions[index++]))
             return false;
-    return !xml->failed;
+    return !xml->failed && read_controllers(xml, root, network);
 }
 
 static bool network_from_document(kn_road_network *network, const char *path, xmlDoc *doc, kn_report *report, kn_error *error) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const double GREEN = 11, AMBER = 3, CLEAR = 2;      /* seconds of a junction's two phases */
+static const double GREEN = 11, AMBER = 3, CLEAR = 2;      /* seconds of one turn of a junction */
 static const double CROSSING_GREEN = 14, CROSSING_RED = 8; /* of a light away from junctions */
 static const double NEAR_JUNCTION = 60;                    /* metres before it in which a light is the junction's */
 
@@ -51,13 +51,13 @@ static bool add(kn_signals *signals, size_t capacity, const kn_road_network *net
         return false;
     int junction = junction_at(road, direction);
     double rest = direction > 0 ? road->length - s : s;
+    int controller = object >= 0 ? kn_signal_controller(network, &road->objects[object]) : -1;
+    junction = rest < NEAR_JUNCTION ? junction : -1;
+    if (controller >= 0 && network->controllers[controller].junction >= 0)
+        junction = network->controllers[controller].junction;
     signals->list[signals->count++] = (kn_signal){.road = road_index, .direction = direction, .s = fmin(fmax(s, 0), road->length), .object = object,
-                                                  .junction = rest < NEAR_JUNCTION ? junction : -1, .program = -1};
+                                                  .junction = junction, .controller = controller, .program = -1};
     return true;
-}
-
-static double travel(const kn_road_network *network, const kn_signal *signal) {
-    return kn_road_at(&network->roads[signal->road], signal->s, 0).heading + (signal->direction > 0 ? 0 : M_PI);
 }
 
 /* As world_survey.c tells streets from country roads. */
@@ -90,28 +90,27 @@ static void find_lights(kn_road_network *network, kn_signals *signals, size_t ca
     }
 }
 
-/* Axes: along the junction's first light, or across. */
-static void set_axes(const kn_road_network *network, kn_signals *signals) {
-    for (size_t i = 0; i < signals->count; i++) {
-        kn_signal *signal = &signals->list[i];
-        size_t first = 0;
-        while (signals->list[first].junction != signal->junction)
-            first++;
-        signal->axis = signal->junction >= 0 && fabs(cos(travel(network, signal) - travel(network, &signals->list[first]))) < 0.7;
-    }
+static double cycle_of(const kn_signal *signal) {
+    return signal->junction >= 0 ? signal->phases * (GREEN + AMBER + CLEAR) : CROSSING_GREEN + AMBER + CROSSING_RED;
 }
 
-static double cycle_of(const kn_signal *signal) {
-    return signal->junction >= 0 ? 2 * (GREEN + AMBER + CLEAR) : CROSSING_GREEN + AMBER + CROSSING_RED;
+/* Seconds by which a light is ahead of its junction's cycle. */
+static double own_turn(const kn_signal *signal) {
+    return (signal->phases - signal->phase) % signal->phases * (GREEN + AMBER + CLEAR);
 }
 
 static void set_offsets(kn_signals *signals, uint64_t seed) {
     for (size_t i = 0; i < signals->count; i++) {
         kn_signal *signal = &signals->list[i];
-        uint64_t place = signal->junction >= 0 ? (uint64_t)signal->junction : 1000000 + i;
+        uint64_t place = signal->junction >= 0 ? (uint64_t)signal->junction : signal->controller >= 0 ? 2000000 + (uint64_t)signal->controller : 1000000 + i;
         uint64_t random = kn_hash64(seed ^ kn_hash64(place ^ 0x7369676e616c73));
         signal->offset = (double)(random % 4096) / 4096 * cycle_of(signal);
     }
+}
+
+/* Do two lights run through one cycle together? */
+static bool share_cycle(const kn_signal *a, const kn_signal *b) {
+    return a == b || (a->junction >= 0 ? a->junction == b->junction : b->junction < 0 && a->controller >= 0 && a->controller == b->controller);
 }
 
 /* Lights on the ego's way turn green some seconds before it arrives, all of a junction with them. */
@@ -124,11 +123,11 @@ static void make_green_wave(const kn_road_network *network, kn_signals *signals,
         if (index >= 0 && (certain || kn_hash64(seed ^ kn_hash64((uint64_t)index + 77)) % 4 < 3)) {
             kn_signal *signal = &signals->list[index];
             double arrival = (gone + fabs(signal->s - w.s)) / fmax(speed, 3), early = 2 + (double)(kn_hash64(seed + (uint64_t)index) % 1024) / 1024 * (GREEN - 5);
-            double cycle = cycle_of(signal), own = signal->junction >= 0 && signal->axis ? cycle / 2 : 0;
-            double offset = fmod(own + early - arrival, cycle);
+            double cycle = cycle_of(signal), own = signal->junction >= 0 ? own_turn(signal) : 0;
+            double offset = fmod(early - arrival - own, cycle);
             offset += offset < 0 ? cycle : 0;
             for (size_t i = 0; i < signals->count; i++)
-                if (signals->list[i].junction == signal->junction && (signal->junction >= 0 || (int)i == index))
+                if (share_cycle(signal, &signals->list[i]))
                     signals->list[i].offset = offset;
         }
         double rest = w.direction > 0 ? network->roads[w.road].length - w.s : w.s;
@@ -236,7 +235,7 @@ bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *e
     if (!signals || !(signals->list = kn_arena_alloc(&network->arena, capacity + 1, sizeof *signals->list, error)))
         return false;
     find_lights(network, signals, capacity);
-    set_axes(network, signals);
+    kn_signals_assign_phases(network, signals);
     set_offsets(signals, seed);
     if (ego)
         make_green_wave(network, signals, seed, ego, turn, speed, certain);
@@ -268,7 +267,7 @@ kn_signal_state kn_signal_at(const kn_signals *signals, size_t index, double tim
     double cycle = cycle_of(signal), at = fmod(time + signal->offset, cycle);
     if (signal->junction < 0)
         return at < CROSSING_GREEN ? KN_SIGNAL_GREEN : at < CROSSING_GREEN + AMBER ? KN_SIGNAL_AMBER : KN_SIGNAL_RED;
-    at = fmod(at + (signal->axis ? cycle / 2 : 0), cycle);
+    at = fmod(at + own_turn(signal), cycle);
     return at < GREEN ? KN_SIGNAL_GREEN : at < GREEN + AMBER ? KN_SIGNAL_AMBER : at > cycle - 1 ? KN_SIGNAL_RED_AMBER : KN_SIGNAL_RED;
 }
 

@@ -12,7 +12,8 @@ typedef struct kn_signal {
     double s;              /* where it stands on the road */
     int object;            /* index in the road's objects; -1: a light that the surroundings add */
     int junction;          /* that it guards; -1: none */
-    int axis;              /* 0 or 1: lights of one axis of a junction show the same */
+    int controller;        /* of the road network, which switches it with others; -1: none */
+    int phase, phases;     /* of a junction's cycle: its turn, and how many there are; lights of one turn show the same */
     double offset;         /* seconds by which its cycle is ahead */
     int program;           /* of the scenario; -1: the fixed cycle */
 } kn_signal;
@@ -56,6 +57,12 @@ bool kn_junction_grows_lights(const kn_road_network *network, int junction);
  * takes `turn` at junctions usually meets green; always when `certain`. Sets network->signals. */
 bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *ego, int turn, double speed, bool certain,
                      kn_error *error);
+
+/* Gives the lights of every junction their turns: those of one controller together, in the order of the controllers' sequence;
+ * those without one together when they stand along one line. Approaches that cross never share a turn. (signals_phases.c) */
+void kn_signals_assign_phases(const kn_road_network *network, kn_signals *signals);
+/* The controller that names a road's object; -1: none. */
+int kn_signal_controller(const kn_road_network *network, const kn_road_object *object);
 
 /* The phase that a program is in; NULL when it has none. */
 const kn_signal_phase *kn_signal_phase_at(const kn_signal_program *program, double time);

@@ -108,7 +108,7 @@ static size_t check_lane_ends(const kn_scene *scene, const kn_road *road, const 
 
 Test(junction, asphalt_everywhere) {
     size_t points = 0, ends = 0;
-    for (int seed = 1; seed <= 6; seed += 1 + (seed == 1))  {
+    for (int seed = 1; seed <= 6; seed += 1 + (seed == 1)) {
         kn_scene *scene = make_scene(seed);
         const kn_road_network *network = &scene->network;
         uint32_t *near = kn_alloc(scene->world.mesh.triangle_count, sizeof *near, NULL);
