@@ -6,7 +6,11 @@
 
 static _Thread_local uint64_t fail_after;
 
-void kn_alloc_fail_after(uint64_t n) { fail_after = n; }
+uint64_t kn_alloc_fail_after(uint64_t n) {
+    uint64_t left = fail_after;
+    fail_after = n;
+    return left;
+}
 
 static bool forced_failure(void) { return fail_after && --fail_after == 0; }
 

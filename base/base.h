@@ -28,8 +28,9 @@ char *kn_strdup(const char *text, kn_error *error);
 /* printf into a new string; NULL with KN_ERROR_MEMORY. */
 char *kn_format(kn_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Tests only: the n-th allocation from now fails (1 = the next one); 0 switches it off. Per thread. */
-void kn_alloc_fail_after(uint64_t n);
+/* Tests only: the n-th allocation from now fails (1 = the next one); 0 switches it off. Per thread. Returns how many were left to go: 0
+ * when the failure has happened. */
+uint64_t kn_alloc_fail_after(uint64_t n);
 
 /* Bump allocator whose blocks are all freed at once. */
 typedef struct kn_arena {

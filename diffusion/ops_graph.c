@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 32 << 20 };
+enum { FIRST_BLOCK_BYTES = 2 << 20, BLOCK_BYTES = 32 << 20 }; /* each block is twice as large as the one before, up to this */
 
 /* A free or used range of a block; ranges of a block are kept in order and cover it. */
 typedef struct range {
@@ -214,7 +214,8 @@ kn_gpu_slice kn_graph_nothing(const kn_graph *graph, kn_gpu_format format)
 
 static bool block_add(kn_graph *graph, size_t needed, kn_error *error)
 {
-    size_t size = graph->block_count == 0 && graph->first_block_bytes ? align_up(graph->first_block_bytes) : BLOCK_BYTES;
+    size_t grown = graph->block_count < 4 ? (size_t)FIRST_BLOCK_BYTES << graph->block_count : BLOCK_BYTES;
+    size_t size = graph->block_count == 0 && graph->first_block_bytes ? align_up(graph->first_block_bytes) : grown;
     size = kn_max_size(size, needed);
     if (!kn_grow(&graph->blocks, &graph->block_capacity, graph->block_count + 1, sizeof *graph->blocks, error)) return false;
     block b = { 0 };

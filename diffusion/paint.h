@@ -30,7 +30,7 @@ bool kn_paint_plan_make(kn_paint_plan *plan, const kn_model *model, const kn_pai
 typedef struct kn_paint_network {
     kn_model *model;
     const kn_paint_params *params;
-    const kn_paint_plan *plan;
+    kn_paint_plan plan;           /* changes when memory runs out on the way */
     int halves, pictures, batch;  /* 1 or 2; their product is the batch, unconditional half first */
     int width, height;            /* of the latent */
     const kn_controlnet *controlnets[KN_MAX_CONTROLS];
@@ -47,7 +47,7 @@ typedef struct kn_paint_network {
 /* The ControlNet that a control names; also checks the control's numbers. */
 bool kn_paint_find_control(const kn_controlnet **found, const kn_model *model, const kn_paint_control *control, kn_error *error);
 
-/* `halves` 2: with an unconditional half. The plan outlives the network. Finish also after failure. */
+/* `halves` 2: with an unconditional half. Finish also after failure. */
 bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_paint_params *params, const kn_paint_plan *plan, int halves, kn_error *error);
 void kn_paint_network_finish(kn_paint_network *network);
 /* input [batch][unet in_channels][height][width] -> output [batch][latent_channels][height][width], with the ControlNets whose bits

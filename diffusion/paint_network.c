@@ -68,7 +68,7 @@ static bool set_context(kn_paint_network *network, kn_error *error) {
 bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_paint_params *params, const kn_paint_plan *plan, int halves, kn_error *error) {
     const kn_unet_config *unet = &model->unet.trunk.config;
     int factor = model->info.latent_factor, batch = halves * params->batch;
-    *network = (kn_paint_network){.model = model, .params = params, .plan = plan, .streamer = {.window = plan->window, .stay = plan->stay}, .halves = halves, .pictures = params->batch, .batch = batch, .width = params->width / factor,
+    *network = (kn_paint_network){.model = model, .params = params, .plan = *plan, .streamer = {.window = plan->window, .stay = plan->stay}, .halves = halves, .pictures = params->batch, .batch = batch, .width = params->width / factor,
                                   .height = params->height / factor};
     if (!(network->context_index = kn_alloc((size_t)batch, sizeof *network->context_index, error)) ||
         !(network->time = kn_alloc((size_t)batch * (size_t)unet->channels[0], sizeof *network->time, error)) ||
@@ -81,14 +81,19 @@ bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_
            kn_graph_tensor(network->state, &network->sinusoids, batch, 1, 1, unet->channels[0], error);
 }
 
+static void leave_all(const kn_paint_network *network) {
+    kn_model *model = network->model;
+    kn_model_leave(model, &model->unet.layers);
+    for (int i = 0; i < model->info.control_count; i++)
+        kn_model_leave(model, &model->controlnets[i].layers);
+}
+
 void kn_paint_network_finish(kn_paint_network *network) {
     kn_graph_destroy(&network->step);
     kn_graph_destroy(&network->state);
     kn_streamer_finish(&network->streamer);
     if (network->model)
-        kn_model_leave(network->model, &network->model->unet.layers);
-    for (int i = 0; network->model && i < network->model->info.control_count; i++)
-        kn_model_leave(network->model, &network->model->controlnets[i].layers);
+        leave_all(network);
     kn_free(network->context_index);
     kn_free(network->time);
     *network = (kn_paint_network){0};
@@ -100,11 +105,11 @@ static bool record(kn_paint_network *network, unsigned controls, kn_error *error
     const kn_paint_params *params = network->params;
     kn_control_use uses[KN_MAX_CONTROLS];
     int count = 0;
-    if (!network->plan->streams)
+    if (!network->plan.streams)
         kn_graph_destroy(&network->step);
     if (network->step ? !kn_graph_restart(network->step, error) : !kn_graph_create(&network->step, network->model->gpu, 0, error))
         return false;
-    if (network->plan->streams)
+    if (network->plan.streams)
         kn_graph_set_streamer(network->step, &network->streamer);
     for (int i = 0; i < params->control_count; i++)
         if (controls & 1u << i)
@@ -112,6 +117,23 @@ static bool record(kn_paint_network *network, unsigned controls, kn_error *error
     kn_pass pass = {.context = &network->context, .context_index = network->context_index, .halves = network->halves, .frames = 1, .views = network->pictures};
     network->recorded = controls;
     return kn_unet_forward(network->step, &network->output, &network->model->unet, &network->input, &network->sinusoids, &pass, uses, count, error);
+}
+
+/* When memory runs out although the plan said that it suffices, weights pass through from here on. */
+static bool record_or_stream(kn_paint_network *network, unsigned controls, kn_error *error) {
+    kn_error own = {0};
+    if (record(network, controls, &own))
+        return true;
+    bool retry = own.kind == KN_ERROR_MEMORY && !network->plan.streams && network->model->params.residency == KN_RESIDENCY_ONE && network->step;
+    if (!retry)
+        return kn_fail(error, own.kind, "%s", own.message);
+    kn_log_line(&network->model->params.log, KN_LOG_WARNING, "%s: weights pass through the device from here on, which is slower", own.message);
+    uint64_t fetched = kn_graph_fetched_bytes(network->step);
+    kn_graph_destroy(&network->step);
+    leave_all(network);
+    network->plan.streams = true;
+    network->streamer = (kn_streamer){.window = fetched / 4, .stay = fetched / 4};
+    return record(network, controls, error);
 }
 
 bool kn_paint_network_run(kn_paint_network *network, const float *input, double timestep, unsigned controls, float *output, kn_error *error) {
@@ -123,7 +145,7 @@ bool kn_paint_network_run(kn_paint_network *network, const float *input, double 
         memcpy(network->time + (size_t)i * channels, network->time, channels * sizeof *network->time);
     if (!kn_tensor_upload(&network->sinusoids, network->time, error) || !kn_tensor_upload(&network->input, input, error))
         return false;
-    if ((network->plan->streams || !network->step || network->recorded != controls) && !record(network, controls, error)) {
+    if ((network->plan.streams || !network->step || network->recorded != controls) && !record_or_stream(network, controls, error)) {
         kn_graph_destroy(&network->step);
         return false;
     }
@@ -132,6 +154,20 @@ bool kn_paint_network_run(kn_paint_network *network, const float *input, double 
 
 /* --- autoencoder ----------------------------------------------------------------------------------------------------------- */
 
+/* The autoencoder for a tiling, or for smaller tiles when memory runs out although the plan said that it suffices. */
+static bool open_tiler(kn_tiler **tiler, kn_model *model, const kn_tiling *planned, kn_error *error) {
+    kn_tiling tiling = *planned;
+    for (;;) {
+        kn_error own = {0};
+        if (kn_tiler_create(tiler, &model->autoencoder, model->gpu, &tiling, &own))
+            return true;
+        kn_model_leave(model, &model->autoencoder.layers);
+        if (own.kind != KN_ERROR_MEMORY || !kn_tiling_shrink(&tiling))
+            return kn_fail(error, own.kind, "%s", own.message);
+        kn_log_line(&model->params.log, KN_LOG_WARNING, "%s: the autoencoder goes over the picture in tiles of %d x %d cells", own.message, tiling.tile_width, tiling.tile_height);
+    }
+}
+
 bool kn_paint_encode(kn_model *model, const kn_paint_params *params, const kn_tiling *tiling, const float *picture, float *latent, kn_error *error) {
     size_t floats = 3 * (size_t)params->width * (size_t)params->height;
     bool half_range = kn_autoencoder_zero_to_one(&model->autoencoder);
@@ -139,7 +175,7 @@ bool kn_paint_encode(kn_model *model, const kn_paint_params *params, const kn_ti
     float *scaled = kn_alloc(floats, sizeof *scaled, error);
     for (size_t i = 0; scaled && i < floats; i++)
         scaled[i] = half_range ? picture[i] : 2 * picture[i] - 1;
-    bool ok = scaled && kn_tiler_create(&tiler, &model->autoencoder, model->gpu, tiling, error) && kn_tiler_run(tiler, scaled, latent, error);
+    bool ok = scaled && open_tiler(&tiler, model, tiling, error) && kn_tiler_run(tiler, scaled, latent, error);
     kn_free(scaled);
     kn_tiler_destroy(&tiler);
     kn_model_leave(model, &model->autoencoder.layers);
@@ -160,7 +196,7 @@ bool kn_paint_decode(kn_model *model, const kn_paint_params *params, const kn_ti
     int factor = model->info.latent_factor, w = params->width / factor, h = params->height / factor;
     size_t latent = (size_t)model->info.latent_channels * (size_t)w * (size_t)h, floats = 3 * (size_t)params->width * (size_t)params->height;
     kn_tiler *tiler = NULL;
-    bool ok = kn_tiler_create(&tiler, &model->autoencoder, model->gpu, tiling, error);
+    bool ok = open_tiler(&tiler, model, tiling, error);
     for (int i = 0; ok && i < params->batch; i++) {
         float *picture = pictures + (size_t)i * floats;
         ok = kn_tiler_run(tiler, latents + (size_t)i * latent, picture, error);

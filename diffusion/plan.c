@@ -76,12 +76,24 @@ kn_tiling kn_tiling_of(bool decode, int width, int height, int tile)
     return t;
 }
 
+static int next_tile(int tile) { return tile > LARGEST_TILE ? LARGEST_TILE : tile * 3 / 4 / 4 * 4; }
+
+bool kn_tiling_shrink(kn_tiling *tiling)
+{
+    int tile = next_tile(tiling->tile_width > tiling->tile_height ? tiling->tile_width : tiling->tile_height);
+    uint64_t bytes = tiling->bytes;
+    if (tile < SMALLEST_TILE) return false;
+    *tiling = kn_tiling_of(tiling->decode, tiling->width, tiling->height, tile);
+    tiling->bytes = bytes;
+    return true;
+}
+
 bool kn_plan_tiling(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, bool decode, int width, int height, uint64_t max_memory,
                     kn_error *error)
 {
     uint64_t free_bytes = kn_plan_free_bytes(gpu, max_memory), least = 0;
     int whole = width > height ? width : height;
-    for (int tile = whole; ; tile = tile > LARGEST_TILE ? LARGEST_TILE : tile * 3 / 4 / 4 * 4) {
+    for (int tile = whole; ; tile = next_tile(tile)) {
         if (tile < SMALLEST_TILE && tile != whole) break;
         *tiling = kn_tiling_of(decode, width, height, tile);
         kn_error own = { 0 };

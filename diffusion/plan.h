@@ -20,6 +20,8 @@ typedef struct kn_tiling {
 
 /* Square tiles of at most `tile` cells; bytes stays 0. */
 kn_tiling kn_tiling_of(bool decode, int width, int height, int tile);
+/* Smaller tiles, for when memory ran out all the same; bytes stay as they are. False when there are none. */
+bool kn_tiling_shrink(kn_tiling *tiling);
 /* Chooses the whole picture, or the largest tiles that fit into what is free. Fails with KN_ERROR_MEMORY, naming what the smallest
  * plan would take, when none fits. width, height: of the latent. */
 bool kn_plan_tiling(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, bool decode, int width, int height, uint64_t max_memory,

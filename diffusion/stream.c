@@ -7,20 +7,29 @@ static void let_go(kn_streamer *streamer)
     streamer->passing_bytes = 0;
 }
 
+/* Runs what needs the weights that are there, then takes them off. */
+static bool make_room(kn_streamer *streamer, kn_graph *graph, kn_error *error)
+{
+    if (!kn_graph_flush(graph, error)) return false;
+    streamer->flushes++;
+    let_go(streamer);
+    return true;
+}
+
 bool kn_streamer_fetch(kn_streamer *streamer, kn_graph *graph, kn_weight_origin *origin, kn_error *error)
 {
     uint64_t bytes = kn_weight_bytes(origin->weight);
     if (bytes <= streamer->stay) {
-        if (!origin->fetch(origin, error)) return false;
-        streamer->stay -= bytes;
-        return true;
+        if (origin->fetch(origin, NULL)) {
+            streamer->stay -= bytes;
+            return true;
+        }
+        streamer->stay = 0; /* less fits than was planned */
     }
-    if (streamer->count && streamer->passing_bytes + bytes > streamer->window) {
-        if (!kn_graph_flush(graph, error)) return false;
-        streamer->flushes++;
-        let_go(streamer);
-    }
-    if (!kn_grow(&streamer->passing, &streamer->capacity, streamer->count + 1, sizeof *streamer->passing, error) || !origin->fetch(origin, error)) return false;
+    if (streamer->count && streamer->passing_bytes + bytes > streamer->window && !make_room(streamer, graph, error)) return false;
+    if (!kn_grow(&streamer->passing, &streamer->capacity, streamer->count + 1, sizeof *streamer->passing, error)) return false;
+    if (!origin->fetch(origin, streamer->count ? NULL : error) &&
+        (!streamer->count || !make_room(streamer, graph, error) || !origin->fetch(origin, error))) return false;
     streamer->passing[streamer->count++] = origin;
     streamer->passing_bytes += bytes;
     return true;

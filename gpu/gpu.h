@@ -22,6 +22,9 @@ bool kn_gpu_buffer_create_raw(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, 
 /* Frees at once when idle; a buffer that a submitted recorder still uses is freed when that work completes. */
 void kn_gpu_buffer_destroy(kn_gpu_buffer **buffer);
 size_t kn_gpu_buffer_size(const kn_gpu_buffer *buffer);
+/* Tests only: the n-th allocation of device memory for a buffer from now fails (1 = the next one); 0 switches it off. Returns how many
+ * were left to go: 0 when the failure has happened. */
+uint64_t kn_gpu_alloc_fail_after(kn_gpu *gpu, uint64_t n);
 void *kn_gpu_buffer_map(kn_gpu_buffer *buffer); /* NULL when the memory is not host-visible */
 
 /* Synchronous copies; they wait for submitted work that uses the buffer. */

@@ -131,6 +131,8 @@ bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gp
     vkGetBufferMemoryRequirements(gpu->device, buffer, &needs);
     if (!choose_type(gpu, needs.memoryTypeBits, kind, &memory->type, error))
         return false;
+    if (gpu->fail_after && --gpu->fail_after == 0)
+        return kn_vk_fail(gpu, VK_ERROR_OUT_OF_DEVICE_MEMORY, "allocating a buffer", error);
     /* Every part of a block is a multiple of its alignment; a driver that wants more than 4 KiB gets memory of its own. */
     VkDeviceSize alignment = needs.alignment > KN_GPU_ALIGN ? needs.alignment : KN_GPU_ALIGN;
     bool small = needs.size <= SMALL && alignment <= 4096;
@@ -150,6 +152,12 @@ bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gp
         return kn_vk_fail(gpu, result, "binding a buffer's memory", error);
     }
     return true;
+}
+
+uint64_t kn_gpu_alloc_fail_after(kn_gpu *gpu, uint64_t n) {
+    uint64_t left = gpu->fail_after;
+    gpu->fail_after = n;
+    return left;
 }
 
 static void free_block(kn_gpu *gpu, kn_vk_block *block) {

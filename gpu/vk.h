@@ -117,6 +117,7 @@ struct kn_gpu {
 
     kn_vk_block *blocks;
     uint64_t memory_limit, memory_now, memory_peak;
+    uint64_t fail_after; /* tests only: kn_gpu_alloc_fail_after */
     uint32_t allocations;
     kn_gpu_buffer *dead; /* destroyed by the caller, still in use by the device */
     bool hide_mapping; /* tests only: device memory behaves as on a discrete GPU */
