@@ -1,22 +1,13 @@
-#include "diffusion/lora.h"
+#include "diffusion/lora_internal.h"
 
 #include "diffusion/names.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_SIZE 256
+#define KEY_SIZE KN_LORA_KEY_SIZE
 
-typedef enum role { ROLE_DOWN, ROLE_UP, ROLE_MID, ROLE_ALPHA, ROLE_DIFFERENCE, ROLE_COUNT } role;
-
-/* What one file does to one layer. */
-typedef struct adaptation {
-    char key[KEY_SIZE];                     /* "unet " or "text ", and the layer's name with '_' for '.' */
-    const kn_archive *file;
-    float strength;
-    const kn_stored_tensor *parts[ROLE_COUNT];
-    bool used;
-} adaptation;
+typedef kn_adaptation adaptation;
 
 struct kn_lora_set {
     kn_archive *files[KN_MAX_LORAS];
@@ -39,15 +30,19 @@ static void remove_word(char *text, const char *word) {
 }
 
 /* Cuts what follows the layer's name off and tells what the tensor is. */
-static bool take_role(char *name, role *found) {
+static bool take_role(char *name, kn_lora_role *found) {
     static const struct {
         const char *end;
-        role role;
-    } ends[] = {{".lora_down.weight", ROLE_DOWN}, {".lora_up.weight", ROLE_UP}, {".lora_mid.weight", ROLE_MID}, {".alpha", ROLE_ALPHA}, {".diff", ROLE_DIFFERENCE},
-                {".lora_A.weight", ROLE_DOWN}, {".lora_B.weight", ROLE_UP}, {".lora_A.default.weight", ROLE_DOWN}, {".lora_B.default.weight", ROLE_UP},
-                {".lora_A.default_0.weight", ROLE_DOWN}, {".lora_B.default_0.weight", ROLE_UP},
-                {".lora.down.weight", ROLE_DOWN}, {".lora.up.weight", ROLE_UP}, {".lora_linear_layer.down.weight", ROLE_DOWN}, {".lora_linear_layer.up.weight", ROLE_UP},
-                {"_lora.down.weight", ROLE_DOWN}, {"_lora.up.weight", ROLE_UP}};
+        kn_lora_role role;
+    } ends[] = {{".lora_down.weight", KN_LORA_DOWN}, {".lora_up.weight", KN_LORA_UP}, {".lora_mid.weight", KN_LORA_MID}, {".alpha", KN_LORA_ALPHA}, {".diff", KN_LORA_DIFFERENCE},
+                {".lora_A.weight", KN_LORA_DOWN}, {".lora_B.weight", KN_LORA_UP}, {".lora_A.default.weight", KN_LORA_DOWN}, {".lora_B.default.weight", KN_LORA_UP},
+                {".lora_A.default_0.weight", KN_LORA_DOWN}, {".lora_B.default_0.weight", KN_LORA_UP},
+                {".lora.down.weight", KN_LORA_DOWN}, {".lora.up.weight", KN_LORA_UP}, {".lora_linear_layer.down.weight", KN_LORA_DOWN}, {".lora_linear_layer.up.weight", KN_LORA_UP},
+                {"_lora.down.weight", KN_LORA_DOWN}, {"_lora.up.weight", KN_LORA_UP},
+                {".hada_w1_a", KN_LOHA_1A}, {".hada_w1_b", KN_LOHA_1B}, {".hada_w2_a", KN_LOHA_2A}, {".hada_w2_b", KN_LOHA_2B}, {".hada_t1", KN_LOHA_1T}, {".hada_t2", KN_LOHA_2T},
+                {".lokr_w1", KN_LOKR_1}, {".lokr_w1_a", KN_LOKR_1A}, {".lokr_w1_b", KN_LOKR_1B}, {".lokr_w2", KN_LOKR_2}, {".lokr_w2_a", KN_LOKR_2A}, {".lokr_w2_b", KN_LOKR_2B}, {".lokr_t2", KN_LOKR_2T},
+                {".dora_scale", KN_LORA_MAGNITUDE}, {".lora_magnitude_vector", KN_LORA_MAGNITUDE}, {".lora_magnitude_vector.weight", KN_LORA_MAGNITUDE},
+                {".lora_magnitude_vector.default.weight", KN_LORA_MAGNITUDE}};
     for (size_t i = 0; i < KN_COUNT(ends); i++) {
         if (!kn_name_ends(name, ends[i].end))
             continue;
@@ -130,17 +125,17 @@ static adaptation *find_or_add(kn_lora_set *set, size_t first, const kn_archive 
     if (!kn_grow(&set->adaptations, &set->capacity, set->count + 1, sizeof *set->adaptations, error))
         return NULL;
     adaptation *added = &set->adaptations[set->count++];
-    *added = (adaptation){.file = file, .strength = strength};
+    *added = (adaptation){.file = file, .order = set->file_count, .strength = strength};
     memcpy(added->key, key, KEY_SIZE);
     return added;
 }
 
 static bool add_tensor(kn_lora_set *set, size_t first, const kn_archive *file, const kn_stored_tensor *tensor, float strength, kn_error *error) {
     char name[KEY_SIZE], key[KEY_SIZE] = "";
-    role found = ROLE_COUNT;
+    kn_lora_role found = KN_LORA_ROLES;
     bool short_enough = snprintf(name, sizeof name, "%s", tensor->name) < (int)sizeof name;
     if (!short_enough || !take_role(name, &found) || !make_key(name, key))
-        return kn_archive_refuse(file, tensor->name, "it is no part of a LoRA that Kinora knows (lora_down, lora_up, lora_mid, alpha, lora_A, lora_B, diff)", error);
+        return kn_archive_refuse(file, tensor->name, "it is no part of a LoRA that Kinora knows (lora_down, lora_up, lora_mid, alpha, lora_A, lora_B, diff, hada_*, lokr_*, dora_scale, lora_magnitude_vector)", error);
     adaptation *layer = find_or_add(set, first, file, key, strength, error);
     if (!layer)
         return false;
@@ -150,19 +145,10 @@ static bool add_tensor(kn_lora_set *set, size_t first, const kn_archive *file, c
     return true;
 }
 
-static bool check_whole(const adaptation *layer, kn_error *error) {
-    const kn_stored_tensor *down = layer->parts[ROLE_DOWN], *up = layer->parts[ROLE_UP], *alpha = layer->parts[ROLE_ALPHA];
-    if (!layer->parts[ROLE_DIFFERENCE] && (!down || !up))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' has no %s matrix", layer->file->path, layer->key + 5, down ? "up" : "down");
-    if (alpha && alpha->count != 1)
-        return kn_archive_refuse(layer->file, alpha->name, "expected one number", error);
-    return true;
-}
-
 static int compare_adaptations(const void *a, const void *b) {
     const adaptation *x = a, *y = b;
     int order = strcmp(x->key, y->key);
-    return order ? order : x->file < y->file ? -1 : x->file > y->file;
+    return order ? order : x->order - y->order;
 }
 
 static int compare_tensor_layers(const void *a, const void *b) { return strcmp(((const adaptation *)a)->key, ((const adaptation *)b)->key); }
@@ -180,7 +166,7 @@ static bool add_file(kn_lora_set *set, const kn_lora_use *use, kn_error *error) 
     if (set->count == first)
         return kn_fail(error, KN_ERROR_INPUT, "%s: the file has no tensors", file->path);
     for (size_t i = first; i < set->count; i++) {
-        if (!check_whole(&set->adaptations[i], error))
+        if (!kn_adaptation_check(&set->adaptations[i], error))
             return false;
     }
     return true;
@@ -224,93 +210,7 @@ void kn_lora_set_destroy(kn_lora_set **set) {
     *set = NULL;
 }
 
-/* --- applying ------------------------------------------------------------------------------------------------------------- */
-
-static bool misfit(const adaptation *layer, const kn_stored_tensor *part, const kn_stored_tensor *tensor, kn_error *error) {
-    char own[128], other[128];
-    kn_stored_tensor_shape(part, own, sizeof own);
-    kn_stored_tensor_shape(tensor, other, sizeof other);
-    return kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' of shape %s does not fit '%.200s' of shape %s", layer->file->path, part->name, own, tensor->name, other);
-}
-
-static float *floats_of(const kn_stored_tensor *tensor, kn_error *error) {
-    float *values = kn_alloc(tensor->count, sizeof *values, error);
-    if (values)
-        kn_stored_tensor_to_float(tensor, values);
-    return values;
-}
-
-/* out[rows][columns] += scale * a[rows][rank] b[rank][columns] */
-static void add_product(float *out, const float *a, const float *b, size_t rows, size_t rank, size_t columns, float scale) {
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t k = 0; k < rank; k++) {
-            float factor = scale * a[i * rank + k];
-            const float *row = b + k * columns;
-            float *target = out + i * columns;
-            for (size_t j = 0; j < columns; j++)
-                target[j] += factor * row[j];
-        }
-    }
-}
-
-/* Tucker form: down becomes sum_b mid[a][b][k] down[b][i], [rank][inputs][taps]. */
-static float *widen(const adaptation *layer, const float *down, size_t rank, size_t inputs, size_t taps, kn_error *error) {
-    float *mid = floats_of(layer->parts[ROLE_MID], error), *out = mid ? kn_alloc(rank * inputs * taps, sizeof *out, error) : NULL;
-    for (size_t a = 0; out && a < rank; a++) {
-        for (size_t b = 0; b < rank; b++) {
-            for (size_t i = 0; i < inputs; i++) {
-                for (size_t k = 0; k < taps; k++)
-                    out[(a * inputs + i) * taps + k] += mid[(a * rank + b) * taps + k] * down[b * inputs + i];
-            }
-        }
-    }
-    kn_free(mid);
-    return out;
-}
-
-static bool add_low_rank(const adaptation *layer, const kn_stored_tensor *tensor, float *values, kn_error *error) {
-    const kn_stored_tensor *down = layer->parts[ROLE_DOWN], *up = layer->parts[ROLE_UP], *mid = layer->parts[ROLE_MID];
-    size_t rows = tensor->rank ? (size_t)tensor->shape[0] : 0, columns = rows ? tensor->count / rows : 0, rank = down->rank ? (size_t)down->shape[0] : 0;
-    size_t inputs = tensor->rank > 1 ? (size_t)tensor->shape[1] : 0, taps = inputs ? columns / inputs : 0;
-    if (rank == 0 || columns == 0 || up->rank < 2 || (size_t)up->shape[0] != rows || (size_t)up->shape[1] != rank || up->count != rows * rank)
-        return misfit(layer, up, tensor, error);
-    if (down->count % rank != 0 || down->count / rank != (mid ? inputs : columns))
-        return misfit(layer, down, tensor, error);
-    if (mid && (mid->rank < 2 || (size_t)mid->shape[0] != rank || (size_t)mid->shape[1] != rank || mid->count / rank / rank != taps || mid->count % (rank * rank) != 0))
-        return misfit(layer, mid, tensor, error);
-    float alpha = (float)rank;
-    if (layer->parts[ROLE_ALPHA])
-        kn_stored_tensor_to_float(layer->parts[ROLE_ALPHA], &alpha);
-    float *a = floats_of(up, error), *b = a ? floats_of(down, error) : NULL;
-    float *wide = b && mid ? widen(layer, b, rank, inputs, taps, error) : NULL;
-    bool ok = b && (wide || !mid);
-    if (ok)
-        add_product(values, a, wide ? wide : b, rows, rank, columns, layer->strength * alpha / (float)rank);
-    kn_free(wide);
-    kn_free(a);
-    kn_free(b);
-    return ok;
-}
-
-static bool add_difference(const adaptation *layer, const kn_stored_tensor *tensor, float *values, kn_error *error) {
-    const kn_stored_tensor *difference = layer->parts[ROLE_DIFFERENCE];
-    if (difference->count != tensor->count)
-        return misfit(layer, difference, tensor, error);
-    float *other = floats_of(difference, error);
-    for (size_t i = 0; other && i < tensor->count; i++)
-        values[i] += layer->strength * other[i];
-    kn_free(other);
-    return other != NULL;
-}
-
-static bool add_layer(adaptation *layer, const kn_stored_tensor *tensor, float *values, kn_error *error) {
-    layer->used = true;
-    if (layer->strength == 0)
-        return true;
-    if (layer->parts[ROLE_DIFFERENCE] && !add_difference(layer, tensor, values, error))
-        return false;
-    return !layer->parts[ROLE_DOWN] || add_low_rank(layer, tensor, values, error);
-}
+/* --- finding --------------------------------------------------------------------------------------------------------------- */
 
 /* The first adaptation of a tensor; those of other files follow it. NULL: there is none. */
 static adaptation *first_of(const kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor) {
@@ -352,7 +252,8 @@ void kn_lora_set_strength(kn_lora_set *set, int index, float strength) {
 
 bool kn_lora_apply(kn_lora_set *set, kn_lora_target target, const kn_stored_tensor *tensor, float *values, kn_error *error) {
     for (adaptation *layer = first_of(set, target, tensor); layer; layer = next_of(set, layer)) {
-        if (!add_layer(layer, tensor, values, error))
+        layer->used = true;
+        if (!kn_adaptation_apply(layer, tensor, values, error))
             return false;
     }
     return true;
@@ -367,7 +268,9 @@ bool kn_lora_check_used(const kn_lora_set *set, bool text, kn_error *error) {
         if (layer->used || (!text && kn_name_starts(layer->key, "text ")))
             continue;
         size_t length = strlen(names);
-        const kn_stored_tensor *part = layer->parts[ROLE_DOWN] ? layer->parts[ROLE_DOWN] : layer->parts[ROLE_DIFFERENCE];
+        const kn_stored_tensor *part = NULL;
+        for (int role = 0; !part; role++) /* every layer has one */
+            part = layer->parts[role];
         if (unused++ < 3)
             snprintf(names + length, sizeof names - length, "%s'%.140s'", length ? ", " : "", part->name);
         path = path ? path : layer->file->path;

@@ -1,5 +1,5 @@
-/* Low-rank adaptations (LoRA, arXiv 2106.09685; LoCon for convolutions) that are added to weights while they are loaded:
- * W += strength * alpha / rank * up down. Internal to diffusion/. */
+/* Adaptations that are added to weights when they go to the device: LoRA (arXiv 2106.09685; LoCon for convolutions), LoHa and LoKr (LyCORIS),
+ * each also as DoRA. W += strength * difference; DoRA's difference is that to the weight with its learned lengths. Internal to diffusion/. */
 #ifndef KN_DIFFUSION_LORA_H
 #define KN_DIFFUSION_LORA_H
 
@@ -12,7 +12,7 @@ typedef enum kn_lora_target { KN_LORA_UNET, KN_LORA_TEXT } kn_lora_target;
 
 /* Opens the files. Understood are kohya's names (lora_unet_..., lora_te_... with lora_down, lora_up, lora_mid, alpha; the UNet's
  * also in ldm naming), diffusers' (unet..., text_encoder... with lora.down, to_q_lora.down, lora_linear_layer.down) and PEFT's
- * (lora_A, lora_B). A tensor of any other kind is refused with its name. */
+ * (lora_A, lora_B, lora_magnitude_vector), and LyCORIS' (hada_*, lokr_*, dora_scale). A tensor of any other kind is refused with its name. */
 bool kn_lora_set_create(kn_lora_set **set, const kn_lora_use *uses, int count, kn_error *error);
 void kn_lora_set_destroy(kn_lora_set **set);
 
