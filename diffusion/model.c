@@ -140,7 +140,8 @@ static bool load_text(kn_model *model, kn_error *error) {
 
 static bool check_controlnet(const kn_model *model, const kn_controlnet *controlnet, const char *path, kn_error *error) {
     const kn_trunk *own = &controlnet->trunk, *unet = &model->unet.trunk;
-    bool same = own->skip_count == unet->skip_count && own->config.in_channels == unet->config.in_channels && unet->config.mid &&
+    int seen = model->info.inpaints ? model->info.latent_channels : unet->config.in_channels; /* branches see the latent alone */
+    bool same = own->skip_count == unet->skip_count && own->config.in_channels == seen && unet->config.mid &&
                 own->config.context_channels == unet->config.context_channels && controlnet->condition_levels == 1 + __builtin_ctz((unsigned)model->info.latent_factor);
     for (int i = 0; same && i < own->skip_count; i++)
         same = own->skip_channels[i] == unet->skip_channels[i];

@@ -77,6 +77,8 @@ bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_
     for (int i = 0; i < params->control_count; i++)
         if (!kn_paint_find_control(&network->controlnets[i], model, &params->controls[i], error) || !embed_control(network, i, error))
             return false;
+    if (model->info.inpaints && params->control_count && !kn_graph_tensor(network->state, &network->sample, batch, network->height, network->width, model->info.latent_channels, error))
+        return false;
     return kn_graph_tensor(network->state, &network->input, batch, network->height, network->width, unet->in_channels, error) &&
            kn_graph_tensor(network->state, &network->sinusoids, batch, 1, 1, unet->channels[0], error);
 }
@@ -113,7 +115,8 @@ static bool record(kn_paint_network *network, unsigned controls, kn_error *error
         kn_graph_set_streamer(network->step, &network->streamer);
     for (int i = 0; i < params->control_count; i++)
         if (controls & 1u << i)
-            uses[count++] = (kn_control_use){network->controlnets[i], &network->conditions[i], params->controls[i].strength};
+            uses[count++] = (kn_control_use){.controlnet = network->controlnets[i], .condition = &network->conditions[i], .in = network->sample.n ? &network->sample : NULL,
+                                             .scale = params->controls[i].strength};
     kn_pass pass = {.context = &network->context, .context_index = network->context_index, .halves = network->halves, .frames = 1, .views = network->pictures};
     network->recorded = controls;
     return kn_unet_forward(network->step, &network->output, &network->model->unet, &network->input, &network->sinusoids, &pass, uses, count, error);
@@ -136,6 +139,19 @@ static bool record_or_stream(kn_paint_network *network, unsigned controls, kn_er
     return record(network, controls, error);
 }
 
+/* The first channels of an inpainting UNet's input. */
+static bool upload_sample(kn_paint_network *network, const float *input, kn_error *error) {
+    size_t area = (size_t)network->height * (size_t)network->width, own = (size_t)network->sample.c * area, all = (size_t)network->input.c * area;
+    if (!network->sample.n)
+        return true;
+    float *values = kn_alloc((size_t)network->batch * own, sizeof *values, error);
+    for (size_t i = 0; values && i < (size_t)network->batch; i++)
+        memcpy(values + i * own, input + i * all, own * sizeof *values);
+    bool ok = values && kn_tensor_upload(&network->sample, values, error);
+    kn_free(values);
+    return ok;
+}
+
 bool kn_paint_network_run(kn_paint_network *network, const float *input, double timestep, unsigned controls, float *output, kn_error *error) {
     const kn_unet *unet = &network->model->unet;
     size_t channels = (size_t)unet->trunk.config.channels[0];
@@ -143,7 +159,7 @@ bool kn_paint_network_run(kn_paint_network *network, const float *input, double 
     kn_unet_add_guidance(unet, (double)network->params->guidance, network->time);
     for (int i = 1; i < network->batch; i++)
         memcpy(network->time + (size_t)i * channels, network->time, channels * sizeof *network->time);
-    if (!kn_tensor_upload(&network->sinusoids, network->time, error) || !kn_tensor_upload(&network->input, input, error))
+    if (!kn_tensor_upload(&network->sinusoids, network->time, error) || !kn_tensor_upload(&network->input, input, error) || !upload_sample(network, input, error))
         return false;
     if ((network->plan.streams || !network->step || network->recorded != controls) && !record_or_stream(network, controls, error)) {
         kn_graph_destroy(&network->step);

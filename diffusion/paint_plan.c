@@ -27,7 +27,7 @@ static bool measure_text(kn_paint_plan *plan, const kn_model *model, int tokens,
 }
 
 /* The ControlNets' part of the state, and how they take part in a step. */
-static bool add_controls(kn_graph *state, kn_tensor *conditions, kn_control_use *uses, int *count, const kn_model *model, const kn_paint_params *params, int batch, kn_error *error) {
+static bool add_controls(kn_graph *state, kn_tensor *conditions, const kn_tensor *sample, kn_control_use *uses, int *count, const kn_model *model, const kn_paint_params *params, int batch, kn_error *error) {
     int factor = model->info.latent_factor;
     *count = 0;
     for (int i = 0; i < params->control_count; i++) {
@@ -36,7 +36,7 @@ static bool add_controls(kn_graph *state, kn_tensor *conditions, kn_control_use 
             !kn_graph_tensor(state, &conditions[i], batch, params->height / factor, params->width / factor, model->unet.trunk.config.channels[0], error))
             return false;
         if (params->controls[i].strength != 0)
-            uses[(*count)++] = (kn_control_use){controlnet, &conditions[i], params->controls[i].strength};
+            uses[(*count)++] = (kn_control_use){.controlnet = controlnet, .condition = &conditions[i], .in = sample->n ? sample : NULL, .scale = params->controls[i].strength};
     }
     return true;
 }
@@ -45,11 +45,13 @@ static bool dry_step(kn_graph *state, kn_graph *step, const kn_model *model, con
     const kn_unet_config *unet = &model->unet.trunk.config;
     int factor = model->info.latent_factor, batch = halves * params->batch, count;
     int *index = kn_alloc((size_t)batch, sizeof *index, error);
-    kn_tensor in = {0}, sinusoids = {0}, context = {0}, conditions[KN_MAX_CONTROLS] = {0}, out = {0};
+    kn_tensor in = {0}, sample = {0}, sinusoids = {0}, context = {0}, conditions[KN_MAX_CONTROLS] = {0}, out = {0};
     kn_control_use uses[KN_MAX_CONTROLS];
     kn_pass pass = {.context = &context, .context_index = index, .halves = halves, .frames = 1, .views = params->batch};
     bool ok = index && kn_graph_tensor(state, &context, halves, 1, tokens, unet->context_channels, error) &&
-              add_controls(state, conditions, uses, &count, model, params, batch, error) &&
+              (!model->info.inpaints || !params->control_count ||
+               kn_graph_tensor(state, &sample, batch, params->height / factor, params->width / factor, model->info.latent_channels, error)) &&
+              add_controls(state, conditions, &sample, uses, &count, model, params, batch, error) &&
               kn_graph_tensor(state, &in, batch, params->height / factor, params->width / factor, unet->in_channels, error) &&
               kn_graph_tensor(state, &sinusoids, batch, 1, 1, unet->channels[0], error) &&
               kn_unet_forward(step, &out, &model->unet, &in, &sinusoids, &pass, uses, count, error);

@@ -204,7 +204,7 @@ static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tenso
     kn_control_use uses[KN_MAX_CONTROLS];
     for (int i = 0; i < params->control_count; i++) {
         conditions[i] = first_members(&sampler->conditions[i], batch);
-        uses[i] = (kn_control_use){sampler->controlnets[i], &conditions[i], params->controls[i].scale};
+        uses[i] = (kn_control_use){.controlnet = sampler->controlnets[i], .condition = &conditions[i], .scale = params->controls[i].scale};
     }
     kn_pass pass = {.context = &sampler->context, .context_index = sampler->context_index, .halves = halves, .frames = frames,
                     .views = params->views, .neighbours = {sampler->neighbours[0], sampler->neighbours[1]}, .temporal = params->temporal};

@@ -72,6 +72,7 @@ typedef struct kn_controlnet kn_controlnet;
 typedef struct kn_control_use {
     const kn_controlnet *controlnet;
     const kn_tensor *condition; /* [N][h][w][channels[0]]: kn_controlnet_embed's output */
+    const kn_tensor *in;        /* what the branch sees in place of the UNet's input: inpainting UNets have more channels; NULL: the same */
     float scale;
 } kn_control_use;
 

@@ -95,7 +95,7 @@ class Painter:
                 time, context, down, mid = torch.full((n,), float(t)), context.expand(n, -1, -1), None, None
                 for name, picture, strength, start, end in run.get("controls", []):
                     if step / run["steps"] >= start and (step + 1) / run["steps"] <= end:
-                        a, b = self.branches[name](seen, time, context, picture.expand(n, -1, -1, -1), strength)
+                        a, b = self.branches[name](x, time, context, picture.expand(n, -1, -1, -1), strength)
                         down, mid = (a, b) if down is None else ([p + q for p, q in zip(down, a)], mid + b)
                 return unet(seen, time, context, down, mid)
 
@@ -165,6 +165,7 @@ def make(out, randomise, save_model, save):
         "image": dict(base, prompt=context([[("the street", 1.)]]), guidance=2., method="ddim", steps=6, seed=5, init=init, strength=.5),
         "masked": dict(base, prompt=context([[("a truck", 1.)]]), guidance=2., method="ddim", steps=5, seed=6, init=init, mask=small),
         "inpainted": dict(base, prompt=context([[("a truck", 1.)]]), guidance=2., method="euler", steps=4, seed=8, hole=hole),
+        "inpainted_control": dict(base, prompt=context([[("a truck", 1.)]]), guidance=2., method="euler", steps=4, seed=8, hole=hole, controls=[("canny", edges[None], .8, 0., .5)]),
         "controls": dict(base, prompt=context([[("houses", 1.)]]), guidance=2., method="unipc", steps=6, seed=9,
                          controls=[("canny", edges[None], 1., 0., 1.), ("depth", depth[None], .6, .5, 1.)]),
         "skip": dict(base, prompt=context([[("houses", 1.)]], 1), method="heun", steps=2, seed=12),

@@ -216,7 +216,7 @@ Test(checkpoint, control_network, .init = make_folder, .fini = remove_folder) {
     golden_expect(&g, &condition, "embedding", 1e-4);
     renew(&g);
     condition = golden_upload(&g, "embedding");
-    kn_control_use use = {&model->controlnets[0], &condition, 1};
+    kn_control_use use = {.controlnet = &model->controlnets[0], .condition = &condition, .scale = 1};
     expect_unet(&g, &model->unet, &use, "controlled", 1e-4);
     kn_model_destroy(&model);
     golden_finish(&g);

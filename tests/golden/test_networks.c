@@ -147,7 +147,7 @@ static void check_control(const char *expected, int count, int precision) {
         REQUIRE(&c.g, kn_tensor_upload(&pictures[i], values, &c.g.error));
         kn_free(values);
         kn_graph_destroy(&graph);
-        uses[i] = (kn_control_use){&branches[i], &pictures[i], i == 0 ? 1.0f : 0.5f};
+        uses[i] = (kn_control_use){.controlnet = &branches[i], .condition = &pictures[i], .scale = i == 0 ? 1.0f : 0.5f};
     }
     kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 1, .views = c.x.n};
     kn_tensor out = unet_run(&c, &pass, uses, count);

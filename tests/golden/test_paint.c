@@ -118,7 +118,7 @@ Test(paint, mask) {
 
 /* The tiny model with the inpainting UNet in place of its own; `folder` is a mkdtemp template. */
 static void make_inpainting(char *folder) {
-    static const char *const parts[][2] = {{"unet", "-inpaint/unet"}, {"text_encoder", "/text_encoder"}, {"tokenizer", "/tokenizer"}, {"vae", "/vae"}, {"scheduler", "/scheduler"}};
+    static const char *const parts[][2] = {{"unet", "-inpaint/unet"}, {"controlnet-canny", "/controlnet-canny"}, {"text_encoder", "/text_encoder"}, {"tokenizer", "/tokenizer"}, {"vae", "/vae"}, {"scheduler", "/scheduler"}};
     char *here = realpath(SD, NULL);
     cr_assert(here && mkdtemp(folder));
     for (size_t i = 0; i < KN_COUNT(parts); i++) {
@@ -131,7 +131,7 @@ static void make_inpainting(char *folder) {
 }
 
 static void remove_links(const char *folder) {
-    static const char *const parts[] = {"unet", "text_encoder", "tokenizer", "vae", "scheduler"};
+    static const char *const parts[] = {"unet", "controlnet-canny", "text_encoder", "tokenizer", "vae", "scheduler"};
     for (size_t i = 0; i < KN_COUNT(parts); i++) {
         kn_name link = kn_name_of("%s/%s", folder, parts[i]);
         unlink(link.text);
@@ -147,6 +147,9 @@ Test(paint, inpainting_model) {
     cr_assert(kn_model_get_info(s.model)->inpaints);
     s.params.prompt = "a truck", s.params.method = KN_METHOD_EULER, s.params.steps = 4, s.params.seed = 8, s.params.init = s.init, s.params.mask = s.mask, s.params.strength = 1;
     expect(&s, "inpainted");
+    s.params.controls[0] = (kn_paint_control){"canny", s.edges, 0.8f, 0, 0.5f}; /* the branch sees the latent without the mask */
+    s.params.control_count = 1;
+    expect(&s, "inpainted_control");
     scene_close(&s);
     remove_links(folder);
 }
