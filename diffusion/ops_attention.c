@@ -7,6 +7,7 @@
 typedef struct attention_push {
     int32_t query_tokens, key_tokens, row_vectors, out_row_vectors, first_member;
     float scale;
+    int32_t digits[8];
 } attention_push;
 
 /* The push block of shaders/nn/attention_frames.comp. */
@@ -15,7 +16,7 @@ typedef struct frames_push {
     float scale;
 } frames_push;
 
-enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_FRAMES = 16, MAX_KEYS = 500000, PLAIN_LOCAL_SIZE = 32 };
+enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_FRAMES = 16, MAX_KEYS = 500000, SHARED_CHANNELS = 128, SHARED_KEYS = 512, PLAIN_LOCAL_SIZE = 32 };
 static const float LOG2E = 1.44269504088896341f;
 
 static float score_scale(float scale, int head)
@@ -95,7 +96,7 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
     int lanes = kn_graph_lanes(graph), head = q->c / params->heads;
     bool wide = is_wide(graph, head);
     int blocks = wide ? WIDE_BLOCKS : query_blocks(head, q->w, lanes);
-    attention_push push = { q->w, k->w, q->stride / 4, out->stride / 4, first, score_scale(params->scale, head) };
+    attention_push push = { q->w, k->w, q->stride / 4, out->stride / 4, first, score_scale(params->scale, head), KN_DIGITS };
     kn_launch launch = { .kernel = wide ? KN_KERNEL_NN_ATTENTION_WIDE : lanes ? KN_KERNEL_NN_ATTENTION : KN_KERNEL_NN_ATTENTION_PLAIN,
                          .label = "attention", .push = &push, .push_size = sizeof push };
     const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
@@ -110,6 +111,7 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
     launch.constants[5] = (uint32_t)blocks;
     launch.constants[6] = params->causal;
     launch.constants[7] = params->accumulate;
+    launch.constants[8] = !params->accumulate && blocks * head <= SHARED_CHANNELS && k->w <= SHARED_KEYS;
     if (wide) {
         launch.groups[1] = (uint32_t)(params->heads * head / wide_part(head));
         launch.constants[6] = (uint32_t)wide_part(head) / 4;

@@ -14,6 +14,9 @@ enum {
     KN_PLAIN_LANES = 16         /* vec4 lanes of a weight panel where the device has no better size */
 };
 
+/* Initialises `digits` of a push block (shaders/nn/store_shared.glsl). */
+#define KN_DIGITS { 0, 1, 2, 3, 4, 5, 6, 7 }
+
 /* One kernel launch being put together. Zero-initialise; constants 0 and 3 are filled by kn_launch_record. */
 typedef struct kn_launch {
     kn_kernel kernel;
@@ -76,6 +79,8 @@ void kn_launch_input(const kn_graph *graph, kn_launch *launch, int binding, kn_g
 void kn_launch_output(kn_launch *launch, int binding, kn_gpu_slice slice);
 /* Sets the groups of a walk (tensor.glsl) over rows x columns for each of `members`; returns the rows of a group. */
 int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members);
+/* The same for kernels with KN_WALK of shaders/nn/walk_shared.glsl; sets constant 15. */
+int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members);
 bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error);
 
 /* x = activation(x) [+ residual], in the tensor's own memory. */

@@ -1,6 +1,8 @@
 /* Launch helpers: splitting along n, binding tensors, walking rows. */
 #include "diffusion/ops_internal.h"
 
+enum { UNROLLED_ROWS = 8 };
+
 bool kn_op_check(bool condition, kn_error *error, const char *operation, const char *what)
 {
     return condition || kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: expected %s", operation, what);
@@ -60,6 +62,16 @@ int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int colum
     launch->groups[1] = columns < lanes ? 1 : (uint32_t)((columns + lanes - 1) / lanes);
     launch->groups[2] = (uint32_t)members;
     return rows_per_group;
+}
+
+int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members)
+{
+    int rows_per_group = kn_launch_walk(graph, launch, rows, columns, members), lanes = (int)launch->local_size;
+    int shared = columns < lanes ? lanes / columns : 1, own = UNROLLED_ROWS * shared, groups = (rows + own - 1) / own;
+    if (!kn_graph_lanes(graph) || groups > KN_MAX_GROUPS) return rows_per_group;
+    launch->constants[15] = UNROLLED_ROWS;
+    launch->groups[0] = (uint32_t)groups;
+    return own;
 }
 
 bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error)

@@ -3,7 +3,7 @@
 
 /* Push block of the kernels that walk output rows; each kernel of nn/ declares the prefix that it uses. */
 typedef struct walk_push {
-    int32_t columns, rows, rows_per_group, extra[5];
+    int32_t columns, rows, rows_per_group, extra[12];
 } walk_push;
 
 typedef struct add_push {
@@ -19,6 +19,7 @@ typedef struct walk {
     int extra_count;              /* entries of push.extra */
     walk_push push;
     uint32_t constant;            /* specialization constant 4 */
+    bool shared;                  /* the kernel uses walk_shared.glsl */
 } walk;
 
 static bool run_walk(kn_graph *graph, walk *w, kn_error *error)
@@ -31,7 +32,7 @@ static bool run_walk(kn_graph *graph, walk *w, kn_error *error)
         kn_launch launch = { .kernel = w->kernel, .label = w->label };
         w->push.columns = w->out->stride / 4;
         w->push.rows = count * pixels;
-        w->push.rows_per_group = kn_launch_walk(graph, &launch, w->push.rows, w->push.columns, 1);
+        w->push.rows_per_group = (w->shared ? kn_launch_walk_shared : kn_launch_walk)(graph, &launch, w->push.rows, w->push.columns, 1);
         launch.push = &w->push;
         launch.push_size = (uint32_t)(3 + w->extra_count) * sizeof(int32_t);
         launch.constants[4] = w->constant;
@@ -139,8 +140,8 @@ bool kn_op_concat(kn_graph *graph, kn_tensor *out, const kn_tensor *a, const kn_
 {
     *out = (kn_tensor){ 0 };
     if (!kn_op_check(a->n == b->n && a->h == b->h && a->w == b->w, error, "concat", "inputs of one size")) return false;
-    walk w = { .kernel = KN_KERNEL_NN_CONCAT, .label = "concat", .a = a, .b = b, .extra_count = 4,
-               .push.extra = { a->c, b->c, a->stride / 4, b->stride / 4 } };
+    walk w = { .kernel = KN_KERNEL_NN_CONCAT, .label = "concat", .a = a, .b = b, .shared = true, .extra_count = 12,
+               .push.extra = { a->c, b->c, a->stride / 4, b->stride / 4, /* digits */ 0, 1, 2, 3, 4, 5, 6, 7 } };
     return make(graph, out, a->n, a->h, a->w, a->c + b->c, &w, error);
 }
 

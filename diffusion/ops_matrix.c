@@ -6,10 +6,10 @@
 /* The push block of shaders/nn/conv_push.glsl. */
 typedef struct conv_push {
     int32_t rows, out_h, out_w, in_h, in_w, view_h, view_w, in_vectors, out_vectors, taps_y, taps_x, stride, pad;
-    int32_t first_member, gate_panels, flags;
+    int32_t first_member, gate_panels, flags, digits[8];
 } conv_push;
 
-enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, ROW_BLOCKS = 4, LOOP_LIMIT = 60000 };
+enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, ROW_BLOCKS = 4, LOOP_LIMIT = 60000, SHARED_VECTORS = 64 };
 
 /* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
@@ -44,6 +44,12 @@ static bool is_resized(const conv_push *p)
     return p->view_h != p->in_h || p->view_w != p->in_w;
 }
 
+/* Where the end of a tile takes a good part of its time. */
+static bool stores_shared(const conv_push *p)
+{
+    return p->taps_x * p->taps_y * p->in_vectors <= SHARED_VECTORS;
+}
+
 /* The subgroup kernel: tiles of row_blocks x lanes rows and one panel of channels, or a panel and its gate. */
 static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blocks)
 {
@@ -60,6 +66,7 @@ static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blo
     launch->constants[9] = l->gated;
     launch->constants[10] = pointwise;
     launch->constants[11] = is_resized(p);
+    launch->constants[12] = stores_shared(p);
     launch->groups[0] = (uint32_t)((p->rows + row_blocks * lanes - 1) / (row_blocks * lanes));
     launch->groups[1] = (uint32_t)(l->weight->panels / panels);
     launch->groups[2] = 1;
@@ -135,7 +142,7 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
 {
     int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
     bool fast = fast_fits(graph, l);
-    int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : l->gated ? 2 : ROW_BLOCKS;
+    int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : l->gated || stores_shared(&l->push) ? 2 : ROW_BLOCKS;
     kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_variant(graph), l->weight,
                                      (int64_t)l->out->n * pixels, l->gated);
     int tile_rows = fast ? row_blocks * lanes : plan.tile_rows;
@@ -203,7 +210,8 @@ static bool run_layer(kn_graph *graph, kn_tensor *out, const kn_tensor *in, cons
                   .in_vectors = in->stride / 4, .out_vectors = out->stride / 4, .taps_y = weight->kernel_h,
                   .taps_x = weight->kernel_w, .stride = params->stride, .pad = params->pad,
                   .gate_panels = weight->panels / 2,
-                  .flags = (params->broadcast ? FLAG_BROADCAST : 0) | (params->residual ? FLAG_RESIDUAL : 0) },
+                  .flags = (params->broadcast ? FLAG_BROADCAST : 0) | (params->residual ? FLAG_RESIDUAL : 0),
+                  .digits = KN_DIGITS },
     };
     const kn_winograd winograd = { in, out, l.residual, l.broadcast, weight, l.activation, view_h, view_w };
     bool square = weight->kernel_h == 3 && weight->kernel_w == 3 && params->stride == 1 && params->pad == 1 && params->pad_end == 1 && !gated;

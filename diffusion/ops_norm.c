@@ -7,6 +7,10 @@ typedef struct group_push {
     float epsilon;
 } group_push;
 
+typedef struct apply_push {
+    int32_t columns, rows, rows_per_group, digits[8];
+} apply_push;
+
 typedef struct row_push {
     int32_t rows, columns, channels;
     float epsilon;
@@ -42,10 +46,9 @@ static bool record_stats(kn_graph *graph, const kn_tensor *in, int first, group_
 static bool record_apply(kn_graph *graph, kn_gpu_slice out, kn_gpu_slice in, const group_push *push, int pixels, const kn_tensor *factors,
                          kn_activation activation, kn_error *error)
 {
-    group_push p = *push;
-    kn_launch apply = { .kernel = KN_KERNEL_NN_GROUP_NORM_APPLY, .label = "group norm", .push = &p, .push_size = 3 * sizeof(int32_t) };
-    p.pixels = pixels;
-    p.pixels_per_group = kn_launch_walk(graph, &apply, p.pixels, p.columns, p.members);
+    apply_push p = { push->columns, pixels, 0, KN_DIGITS };
+    kn_launch apply = { .kernel = KN_KERNEL_NN_GROUP_NORM_APPLY, .label = "group norm", .push = &p, .push_size = sizeof p };
+    p.rows_per_group = kn_launch_walk_shared(graph, &apply, pixels, p.columns, push->members);
     apply.constants[4] = activation;
     kn_launch_input(graph, &apply, 0, in);
     kn_launch_input(graph, &apply, 1, factors->memory);

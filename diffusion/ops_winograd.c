@@ -6,7 +6,7 @@
 /* The push block of shaders/nn/winograd.glsl. */
 typedef struct winograd_push {
     int32_t tiles, first_tile, tiles_y, tiles_x, in_h, in_w, view_h, view_w, in_vectors, out_vectors, panels, first_panel;
-    int32_t tiles_per_group, out_base, v_plane, u_plane, m_plane;
+    int32_t out_base, v_plane, u_plane, m_plane, digits[8];
 } winograd_push;
 
 enum { PLACES = 36, ROW_BLOCKS = 4, SCRATCH_BYTES = 40 << 20, BAND_ROWS = 4, PLANE_PADDING = 20 /* vec4: an odd number of cache lines */ };
@@ -54,14 +54,14 @@ static plan make_plan(const kn_graph *graph, const kn_winograd *c)
     return p;
 }
 
-/* Seconds by what was measured on two cores of llvmpipe: products, and elements that a transform stores. */
+/* Seconds by what was measured on two cores of llvmpipe: products, which are slower with few inputs, and elements that a transform stores. */
 static bool is_faster(const plan *p, const kn_winograd *c)
 {
-    const double products = 90e9, stores = 0.5e9;
-    double in = c->in->stride, out = c->out->stride, pixels = (double)c->out->n * c->out->h * c->out->w;
+    const double products = 90e9, stores = 3e9, few = 64;
+    double in = c->in->stride, out = (double)c->weight->panels * 4 * p->lanes, pixels = (double)c->out->n * c->out->h * c->out->w;
     double direct = 18.0 * in * out * pixels / products;
     double rows = p->tiles < ROW_BLOCKS * p->lanes ? (double)(p->tiles + p->lanes - 1) / p->lanes * p->lanes : p->tiles;
-    double winograd = 2.0 * PLACES * in * out * rows / products + (PLACES * (in * out + (in + out) * p->tiles) + out * pixels) / stores;
+    double winograd = 2.0 * PLACES * (in + few) * out * rows / products + (PLACES * (in * out + (in + out) * p->tiles) + out * pixels) / stores;
     return winograd < 0.9 * direct;
 }
 
@@ -97,11 +97,10 @@ static bool record_weights(kn_graph *graph, const kn_winograd *c, const winograd
 
 static bool record_input(kn_graph *graph, const kn_winograd *c, const winograd_push *push, const kn_tensor *v, kn_error *error)
 {
-    winograd_push own = *push;
-    kn_launch launch = { .kernel = KN_KERNEL_NN_WINOGRAD_INPUT, .label = "winograd input", .push = &own, .push_size = sizeof own };
-    own.tiles_per_group = kn_launch_walk(graph, &launch, own.tiles, own.in_vectors, 1);
+    int lanes = kn_graph_lanes(graph);
+    kn_launch launch = { .kernel = KN_KERNEL_NN_WINOGRAD_INPUT, .label = "winograd input", .push = push, .push_size = sizeof *push, .local_size = (uint32_t)lanes,
+                         .groups = { (uint32_t)((push->tiles + lanes - 1) / lanes), (uint32_t)push->in_vectors, 1 } };
     launch.constants[4] = c->view_h != c->in->h || c->view_w != c->in->w;
-    launch.constants[5] = (uint32_t)kn_graph_lanes(graph);
     kn_launch_input(graph, &launch, 0, c->in->memory);
     kn_launch_output(&launch, 1, v->memory);
     return kn_launch_record(graph, &launch, error);
@@ -125,14 +124,12 @@ static bool record_products(kn_graph *graph, const kn_winograd *c, const winogra
 
 static bool record_output(kn_graph *graph, const kn_winograd *c, const winograd_push *push, const kn_tensor *m, kn_gpu_slice out, int lanes, kn_error *error)
 {
-    winograd_push own = *push;
-    kn_launch launch = { .kernel = KN_KERNEL_NN_WINOGRAD_OUTPUT, .label = "winograd output", .push = &own, .push_size = sizeof own };
-    own.tiles_per_group = kn_launch_walk(graph, &launch, own.tiles, own.panels * lanes, 1);
+    kn_launch launch = { .kernel = KN_KERNEL_NN_WINOGRAD_OUTPUT, .label = "winograd output", .push = push, .push_size = sizeof *push,
+                         .local_size = (uint32_t)lanes, .groups = { (uint32_t)push->tiles, (uint32_t)push->panels, 1 } };
     kn_gpu_slice nothing = kn_graph_nothing(graph, KN_GPU_FORMAT_RGBA32F);
     launch.constants[4] = c->activation;
     launch.constants[5] = c->broadcast != NULL;
     launch.constants[6] = c->residual != NULL;
-    launch.constants[7] = (uint32_t)lanes;
     kn_launch_input(graph, &launch, 0, m->memory);
     kn_launch_input(graph, &launch, 1, whole(c->weight->bias, KN_GPU_FORMAT_RGBA32F));
     kn_launch_input(graph, &launch, 2, c->broadcast ? c->broadcast->memory : nothing);
@@ -164,7 +161,7 @@ static bool record_all(kn_graph *graph, const kn_winograd *c, const plan *p, con
 {
     winograd_push push = { .tiles_y = p->tiles_y, .tiles_x = p->tiles_x, .in_h = c->in->h, .in_w = c->in->w, .view_h = c->view_h, .view_w = c->view_w,
                            .in_vectors = c->in->stride / 4, .out_vectors = c->out->stride / 4, .v_plane = (int32_t)p->v_plane, .u_plane = (int32_t)p->u_plane,
-                           .m_plane = (int32_t)p->m_plane };
+                           .m_plane = (int32_t)p->m_plane, .digits = KN_DIGITS };
     for (push.first_panel = 0; push.first_panel < c->weight->panels; push.first_panel += p->chunk_panels) {
         int rest = c->weight->panels - push.first_panel;
         push.panels = rest < p->chunk_panels ? rest : p->chunk_panels;

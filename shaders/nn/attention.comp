@@ -9,15 +9,16 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#include "store.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 4) const uint head_vectors = 10; // d / 4
 layout(constant_id = 5) const uint query_blocks = 2;
 layout(constant_id = 6) const bool causal = false;
 layout(constant_id = 7) const bool accumulate = false;
+layout(constant_id = 8) const bool shared_stores = false; // store_shared.glsl, not with accumulate
 
 #include "attention_push.glsl"
+#include "store_shared.glsl"
 
 layout(set = 0, binding = 0) uniform samplerBuffer queries;
 layout(set = 0, binding = 1) uniform samplerBuffer keys;
@@ -102,15 +103,27 @@ void main() {
         }
     }
 
-    EACH_QUERY_BLOCK {
-        int query = query0 + int(b * lanes);
-        int at = (member * p.query_tokens + query) * p.out_row_vectors + head_at;
-        float scale = 1.0 / sum[b];
-        if (query < p.query_tokens) {
-            [[unroll]] for (uint d = 0; d < head_vectors; d++) {
-                vec4 v = acc[b][d] * scale;
-                if (accumulate) v += before[at + int(d)];
-                outputs(at + int(d), v);
+    if (shared_stores) {
+        int block0 = query0 - lane, left = shared_int(min(p.query_tokens - block0, int(query_blocks * lanes)), 9);
+        int first = shared_int((member * p.query_tokens + block0) * p.out_row_vectors + head_at, 27);
+        [[unroll]] for (uint i = 0; i < query_blocks; i++) { // blocks past the end go where block 0 follows
+            int b = int(query_blocks - 1 - i), start = b * int(lanes) < left ? b * int(lanes) : 0;
+            int used = clamp(left - b * int(lanes), 1, int(lanes));
+            float scale = 1.0 / sum[b];
+            [[unroll]] for (uint d = 0; d < head_vectors; d++)
+                KN_STORE_LANES(outputs, first + start * p.out_row_vectors + int(d), p.out_row_vectors, used, acc[b][d] * scale)
+        }
+    } else {
+        EACH_QUERY_BLOCK {
+            int query = query0 + int(b * lanes);
+            int at = (member * p.query_tokens + query) * p.out_row_vectors + head_at;
+            float scale = 1.0 / sum[b];
+            if (query < p.query_tokens) {
+                [[unroll]] for (uint d = 0; d < head_vectors; d++) {
+                    vec4 v = acc[b][d] * scale;
+                    if (accumulate) v += before[at + int(d)];
+                    outputs(at + int(d), v);
+                }
             }
         }
     }

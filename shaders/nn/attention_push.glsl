@@ -5,4 +5,5 @@ layout(push_constant) uniform Push {
     int row_vectors, out_row_vectors;
     int first_member;  // batch member of gl_WorkGroupID.z == 0, into `members`
     float scale;       // of the scores, times log2(e)
+    int digits[8];     // store_shared.glsl, kernels of software devices only
 } p;

@@ -9,7 +9,6 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "activation.glsl"
-#include "store.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 4) const uint row_blocks = 2;
@@ -20,8 +19,10 @@ layout(constant_id = 8) const bool has_residual = false;
 layout(constant_id = 9) const bool gated = false; // panel 1 is the gate of panel 0: out = panel0 * gelu(panel1)
 layout(constant_id = 10) const bool pointwise = false; // 1 x 1, stride 1, no padding: row i of the output is row i of the input
 layout(constant_id = 11) const bool resized = false;
+layout(constant_id = 12) const bool shared_stores = false; // store_shared.glsl: worth its longer compilation where inputs are few
 
 #include "conv_push.glsl"
+#include "store_shared.glsl"
 
 layout(set = 0, binding = 0) uniform samplerBuffer inputs;
 layout(set = 0, binding = 1) uniform samplerBuffer weights;
@@ -87,8 +88,11 @@ void main() {
         }
     }
 
+    int rows_left = shared_int(min(p.rows - row0, int(tile_rows)), 9);
     [[unroll]] for (uint j = 0; j < (gated ? 1 : panels); j++) {
         int column = (panel0 + int(j)) * int(lanes) + lane;
+        int first = shared_int(row0 * p.out_vectors + column - lane, 27);
+        int columns_left = shared_int(clamp(p.out_vectors - column + lane, 1, int(lanes)), 6);
         int safe = min(column, p.out_vectors - 1);
         vec4 bias = texelFetch(biases, column);
         vec4 gate_bias = gated ? texelFetch(biases, column + p.gate_panels * int(lanes)) : vec4(0.0);
@@ -102,7 +106,8 @@ void main() {
             if (gated) v *= gelu_of(acc[i][panels - 1] + gate_bias);
             else v = activate(v, activation);
             if (has_residual) v += texelFetch(residuals, min(row, p.rows - 1) * p.out_vectors + safe);
-            if (row < p.rows && column < p.out_vectors) outputs(row * p.out_vectors + column, v);
+            if (shared_stores) KN_STORE_LANES(outputs, first + min(int(i), rows_left - 1) * p.out_vectors, 1, columns_left, v)
+            else if (row < p.rows && column < p.out_vectors) outputs(row * p.out_vectors + column, v);
         }
     }
 }

@@ -12,6 +12,7 @@ layout(push_constant) uniform Push {
     int first_member;         // batch member of row 0, for the broadcast
     int gate_panels;          // gated: panels from a value to its gate
     int flags;                // portable kernel only: 1 broadcast, 2 residual, 4 fp16 weights
+    int digits[8];            // store_shared.glsl
 } p;
 
 struct ConvRow {

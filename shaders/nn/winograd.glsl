@@ -30,7 +30,7 @@ layout(push_constant) uniform Push {
     int view_h, view_w;        // input as the taps see it, and the output's size
     int in_vectors, out_vectors;
     int panels, first_panel;   // of weights in this launch, and before it
-    int tiles_per_group;       // transforms: tiles that one workgroup walks
     int out_base;              // vec4 of the output before the bound part
     int v_plane, u_plane, m_plane; // vec4 from one of the 36 matrices to the next: padded, so that they do not fall on the same cache sets
+    int digits[8];             // store_shared.glsl
 } p;

@@ -5,8 +5,8 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#include "store.glsl"
 #include "winograd.glsl"
+#include "store_shared.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 4) const uint row_blocks = 4;
@@ -41,9 +41,9 @@ void main() {
         }
         weight += 4 * int(lanes);
     }
-    int columns = p.panels * int(lanes), column = panel * int(lanes) + lane;
-    [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++) {
-        int row = row0 + int(i);
-        if (row < p.tiles) m(place * p.m_plane + row * columns + column, acc[i]);
-    }
+    int columns = p.panels * int(lanes);
+    int first = place * p.m_plane + row0 * columns + panel * int(lanes), rows = min(p.tiles - row0, int(row_blocks * lanes));
+    first = shared_int(first, 27);
+    rows = shared_int(rows, 9);
+    [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++) KN_STORE_LANES(m, first + min(int(i), rows - 1) * columns, 1, int(lanes), acc[i])
 }

@@ -3,8 +3,8 @@
 // gl_WorkGroupID: input channel, panel. One invocation a lane.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#include "store.glsl"
 #include "winograd.glsl"
+#include "store_shared.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(set = 0, binding = 0) uniform samplerBuffer weights;
@@ -19,9 +19,10 @@ void main() {
         [[unroll]] for (int j = 0; j < 3; j++) g[j] = texelFetch(weights, base + (i * 3 + j) * channels * lanes);
         winograd_weight(g[0], g[1], g[2], rows[i]);
     }
+    int at = shared_int((panel * channels + k) * lanes, 24);
     [[unroll]] for (int j = 0; j < 6; j++) {
         vec4 column[6];
         winograd_weight(rows[0][j], rows[1][j], rows[2][j], column);
-        [[unroll]] for (int i = 0; i < 6; i++) u((i * 6 + j) * p.u_plane + (panel * channels + k) * lanes + lane, column[i]);
+        [[unroll]] for (int i = 0; i < 6; i++) KN_STORE_LANES(u, (i * 6 + j) * p.u_plane + at, 1, lanes, column[i])
     }
 }
