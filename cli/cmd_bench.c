@@ -57,7 +57,7 @@ static void print_network(const kn_bench_network_params *p, const kn_bench_netwo
     getrusage(RUSAGE_SELF, &use);
     printf("%-8s %dx%d, batch %d%s\n", p->network, p->width, p->height, p->batch,
            strcmp(p->network, "unet") ? "" : p->batch == 2 ? " (one picture with guidance: cond and uncond)" : "");
-    printf("load            %8.2f s   the whole model\nfirst run       %8.2f s\n", r->load, r->first);
+    printf("load            %8.2f s   %s\nfirst run       %8.2f s\n", r->load, strcmp(p->network, "unet") ? "this network" : "the whole model, one network after the other", r->first);
     printf("run             %8.2f s   %.3f TFLOP, %.1f GFLOP/s\n", r->wall, r->flops * 1e-12, r->flops / r->wall * 1e-9);
     printf("processor time  %8.2f s   %.1f GFLOP/s per CPU s\n", r->cpu, r->flops / r->cpu * 1e-9);
     printf("peak memory     %8.1f MB of the process, %.1f MB on the device, %.1f MB of them activations\n", (double)use.ru_maxrss * 1024e-6,

@@ -35,7 +35,7 @@ typedef struct kn_bench_network_params {
 } kn_bench_network_params;
 
 typedef struct kn_bench_network {
-    double load;            /* seconds to bring all networks to the device, one after the other; only the measured one stays there */
+    double load;            /* seconds to read the model and bring the measured network to the device; with "unet" all of them, one after the other */
     double first;           /* seconds of the first run, with compilation of kernels */
     double wall, cpu;       /* seconds of the fastest run; processor seconds of that run over all threads */
     double flops;           /* of one run, by definition of the network: what clever kernels save is not taken off */
