@@ -47,7 +47,8 @@ static bool check_params(const char *path, const kn_video_params *params, kn_err
     return true;
 }
 
-/* One thread each, so that the same frames give the same bytes on every machine. */
+/* One thread each, so that the same frames give the same bytes on every machine; looking only a few frames ahead, so that a long clip
+ * takes no more memory than a short one. */
 static void set_codec_options(AVCodecContext *codec, const kn_video_params *params) {
     char quality[16];
     switch (params->codec) {
@@ -56,14 +57,15 @@ static void set_codec_options(AVCodecContext *codec, const kn_video_params *para
         av_opt_set(codec->priv_data, "crf", quality, 0);
         av_opt_set(codec->priv_data, "preset", "medium", 0);
         /* x264 164 reads memory that it did not write in its AVX-512 code, so that runs differ. */
-        av_opt_set(codec->priv_data, "x264-params",
-                   av_get_cpu_flags() & AV_CPU_FLAG_AVX512 ? "threads=1:lookahead-threads=1:asm=avx2" : "threads=1:lookahead-threads=1", 0);
+        av_opt_set(codec->priv_data, "x264-params", "threads=1:lookahead-threads=1:rc-lookahead=8", 0);
+        if (av_get_cpu_flags() & AV_CPU_FLAG_AVX512)
+            av_opt_set(codec->priv_data, "x264-params", "threads=1:lookahead-threads=1:rc-lookahead=8:asm=avx2", 0);
         break;
     case KN_CODEC_HEVC:
         snprintf(quality, sizeof quality, "%g", params->quality > 0 ? params->quality : 20);
         av_opt_set(codec->priv_data, "crf", quality, 0);
         av_opt_set(codec->priv_data, "preset", "medium", 0);
-        av_opt_set(codec->priv_data, "x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0", 0);
+        av_opt_set(codec->priv_data, "x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0:rc-lookahead=8", 0);
         codec->codec_tag = MKTAG('h', 'v', 'c', '1');
         break;
     case KN_CODEC_PRORES:
