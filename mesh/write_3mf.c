@@ -29,7 +29,10 @@ static void describe(kn_bytes *out, const kn_surface *s, const uint32_t *number)
         for (int k = 0; k < 3; k++) p[k] = number[color_index(s->colors + 3 * (size_t)i[k])] - 1;
         kn_bytes_print(out, "<triangle v1=\"%u\" v2=\"%u\" v3=\"%u\" pid=\"1\" p1=\"%u\" p2=\"%u\" p3=\"%u\"/>\n", i[0], i[1], i[2], p[0], p[1], p[2]);
     }
-    kn_bytes_print(out, "</triangles>\n</mesh>\n</object>\n</resources>\n<build><item objectid=\"2\"/></build>\n</model>\n");
+    float low[2] = {0, 0}; /* the tray's corner is the origin (section 3.3) */
+    for (size_t v = 0; v < s->vertex_count; v++)
+        for (size_t i = 0; i < 2; i++) low[i] = fminf(low[i], 1000 * s->positions[3 * v + i]);
+    kn_bytes_print(out, "</triangles>\n</mesh>\n</object>\n</resources>\n<build><item objectid=\"2\" transform=\"1 0 0 0 1 0 0 0 1 %.9g %.9g 0\"/></build>\n</model>\n", -low[0], -low[1]);
 }
 
 bool kn_write_3mf(const kn_surface *s, const char *path, kn_error *error) {

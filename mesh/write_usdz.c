@@ -10,9 +10,17 @@ static void list(kn_bytes *out, const char *name, const float *values, size_t co
     kn_bytes_print(out, "]");
 }
 
+/* The box around the points, which viewers need before they read them. */
+static void extent(kn_bytes *out, const kn_surface *s) {
+    float low[3] = {1e30f, 1e30f, 1e30f}, high[3] = {-1e30f, -1e30f, -1e30f};
+    for (size_t v = 0; v < 3 * s->vertex_count; v++) low[v % 3] = fminf(low[v % 3], s->positions[v]), high[v % 3] = fmaxf(high[v % 3], s->positions[v]);
+    kn_bytes_print(out, "        float3[] extent = [(%.7g, %.7g, %.7g), (%.7g, %.7g, %.7g)]\n", low[1], low[2], low[0], high[1], high[2], high[0]);
+}
+
 static void describe(kn_bytes *out, const kn_surface *s, const kn_split *split) {
     kn_bytes_print(out, "#usda 1.0\n(\n    defaultPrim = \"Object\"\n    metersPerUnit = 1\n    upAxis = \"Y\"\n)\n\ndef Xform \"Object\" (\n    kind = \"component\"\n)\n{\n"
                         "    def Mesh \"Surface\" (\n        prepend apiSchemas = [\"MaterialBindingAPI\"]\n    )\n    {\n");
+    extent(out, s);
     kn_bytes_print(out, "        uniform token subdivisionScheme = \"none\"\n        rel material:binding = </Object/Material>\n        int[] faceVertexCounts = [");
     for (size_t t = 0; t < s->triangle_count; t++) kn_bytes_print(out, t ? ", 3" : "3");
     kn_bytes_print(out, "]\n        int[] faceVertexIndices = [");

@@ -1,12 +1,25 @@
-// Outside oracles for written meshes: npm install gltf-validator manifold-3d, then node mesh_oracles.mjs object.glb object.stl
-// Exit code 1 when the GLB has errors or warnings, or the STL is no manifold.
+// Outside oracles for written meshes: node mesh_oracles.mjs object.glb object.stl
+// npm install gltf-validator manifold-3d in a folder, and NODE_PATH=folder/node_modules. Exit code 1 when the GLB has errors, warnings or
+// infos, or the STL is no manifold; 77 when a module is not installed.
 import fs from 'fs';
-import validator from 'gltf-validator';
-import Module from 'manifold-3d';
+import path from 'path';
+import { pathToFileURL } from 'url';
+
+const folders = [path.resolve('node_modules'), '/usr/local/lib/node_modules', '/usr/lib/node_modules', ...(process.env.NODE_PATH || '').split(path.delimiter)];
+async function load(name) {
+  const folder = folders.map((f) => path.join(f, name)).find((f) => fs.existsSync(path.join(f, 'package.json')));
+  if (!folder) {
+    console.log(`${name} is not installed`);
+    process.exit(77);
+  }
+  const { main } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json')));
+  return (await import(pathToFileURL(path.join(folder, main)))).default;
+}
+const validator = await load('gltf-validator'), Module = await load('manifold-3d');
 
 const [glb, stl] = process.argv.slice(2);
 const { issues } = await validator.validateBytes(new Uint8Array(fs.readFileSync(glb)));
-console.log(`${glb}: ${issues.numErrors} errors, ${issues.numWarnings} warnings`);
+console.log(`${glb}: ${issues.numErrors} errors, ${issues.numWarnings} warnings, ${issues.numInfos} infos`);
 
 const data = fs.readFileSync(stl), index = new Map(), positions = [], triangles = [];
 for (let i = 0; i < data.readUInt32LE(80); i++)
@@ -27,4 +40,4 @@ try {
   status = error.message;
 }
 console.log(`${stl}: ${status}`);
-process.exit(issues.numErrors || issues.numWarnings || status !== 'NoError' ? 1 : 0);
+process.exit(issues.numErrors || issues.numWarnings || issues.numInfos || status !== 'NoError' ? 1 : 0);
