@@ -8,7 +8,7 @@ typedef struct builder {
     const kn_surface_params *params;
     kn_eyes eyes;
     kn_grid grid;
-    float *hull, *field;
+    float *hull, *field, *weight;
     kn_stereo *stereo;
     kn_depth *depths;
     kn_tris mesh;
@@ -47,11 +47,8 @@ static bool carve(builder *b, kn_error *error) {
 
 /* The depths' surface: fused, made symmetric when wanted. */
 static bool fuse(builder *b, kn_error *error) {
-    size_t count = kn_grid_count(&b->grid);
-    float *weight = b->params->symmetric ? kn_alloc(count, sizeof *weight, error) : NULL;
-    bool ok = (weight || !b->params->symmetric) && kn_fuse(b->field, weight, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
-    if (ok && weight) ok = kn_symmetrize(b->field, weight, &b->grid, &b->mesh, &b->params->log, error) && extract(b, b->field, error);
-    kn_free(weight);
+    bool ok = kn_fuse(b->field, b->weight, &b->grid, b->hull, b->gpu, &b->eyes, b->depths, error) && extract(b, b->field, error);
+    if (ok && b->params->symmetric) ok = kn_symmetrize(b->field, b->weight, &b->grid, &b->mesh, &b->params->log, error) && extract(b, b->field, error);
     return ok;
 }
 
@@ -78,18 +75,25 @@ static bool search(builder *b, int rounds, kn_error *error) {
     return ok;
 }
 
+/* Waves and bumps of what is smooth or flat. */
+static bool even_out(builder *b, kn_error *error) {
+    if (b->eyes.no_mask && !b->params->planar) return true; /* a scene has no hull to bound it */
+    return kn_relief(b->field, b->weight, b->hull, &b->grid, b->params->planar, &b->params->log, error) && extract(b, b->field, error);
+}
+
 /* From the hull to the surface that depths show, given or searched. */
 static bool refine(builder *b, kn_error *error) {
     bool all;
     b->field = kn_alloc(kn_grid_count(&b->grid), sizeof *b->field, error);
-    if (!b->field) return false;
+    b->weight = kn_alloc(kn_grid_count(&b->grid), sizeof *b->weight, error);
+    if (!b->field || !b->weight) return false;
     memcpy(b->field, b->hull, kn_grid_count(&b->grid) * sizeof *b->field);
     return use_given(b, &all, error) && (all || b->params->rounds == 0 || search(b, b->params->rounds, error));
 }
 
 /* Simplified, placed and painted. */
 static bool finish(builder *b, kn_surface **surface, kn_error *error) {
-    if (!step(b, "texture", 82, error) || (b->params->planar && !kn_flatten(&b->mesh, b->grid.step, error)) || !kn_simplify(&b->mesh, b->params->triangles, error)) return false;
+    if (!step(b, "texture", 82, error) || !kn_simplify(&b->mesh, b->params->triangles, error)) return false;
     kn_surface *s = *surface = kn_alloc(1, sizeof *s, error);
     const float *field = b->field ? b->field : b->hull;
     float *normals = s ? kn_field_normals(&b->mesh, &b->grid, field, error) : NULL;
@@ -116,9 +120,9 @@ bool kn_surface_build(kn_surface **surface, kn_gpu *gpu, const kn_surface_view *
     builder b = {.gpu = gpu, .params = params};
     bool ok = step(&b, "masks", 0, error) && kn_eyes_init(&b.eyes, views, count, params, error);
     b.depths = ok ? kn_alloc(count, sizeof *b.depths, error) : NULL;
-    ok = b.depths && carve(&b, error) && refine(&b, error) && finish(&b, surface, error);
+    ok = b.depths && carve(&b, error) && refine(&b, error) && even_out(&b, error) && finish(&b, surface, error);
     for (size_t i = 0; b.depths && i < count; i++) kn_free(b.depths[i].planes);
-    kn_free(b.depths), kn_free(b.hull), kn_free(b.field);
+    kn_free(b.depths), kn_free(b.hull), kn_free(b.field), kn_free(b.weight);
     kn_tris_finish(&b.mesh);
     kn_eyes_finish(&b.eyes);
     return ok;

@@ -141,8 +141,10 @@ bool kn_fuse(float *values, float *weight, const kn_grid *grid, const float *hul
 
 /* Averages the field with its mirror image by weight, when the surface (mesh) has an upright mirror plane; else warns. */
 bool kn_symmetrize(float *field, float *weight, const kn_grid *grid, const kn_tris *mesh, const kn_log *log, kn_error *error);
-/* Moves vertices that lie within about `step` of the largest planes and face alike onto them. */
-bool kn_flatten(kn_tris *mesh, double step, kn_error *error);
+
+/* Smooths waves of a few voxels and flattens large planes of a fused field (distances within three voxels of the surface; weight[]: how
+ * well each voxel was measured, hull: the field's lower bound) without rounding edges. planar: also what bends a little. */
+bool kn_relief(float *field, const float *weight, const float *hull, const kn_grid *grid, bool planar, const kn_log *log, kn_error *error);
 
 /* --- finish ------------------------------------------------------------------------------------------------------------ */
 

@@ -150,26 +150,67 @@ Test(mesh_priors, a_mirror_image_fills_what_was_not_measured) {
     kn_free(field), kn_free(weight), kn_tris_finish(&mesh);
 }
 
-Test(mesh_priors, walls_become_flat_and_stay_closed) {
+/* How far the surface's vertices near the wall at +x lie from it: standard deviation, and mean. */
+static double wall(const kn_tris *mesh, double *mean) {
+    double sum = 0, squares = 0, count = 0;
+    for (size_t v = 0; v < mesh->vertex_count; v++) {
+        const float *p = mesh->positions + 3 * v;
+        if (fabsf(p[1]) > 0.24f || fabsf(p[2]) > 0.14f || p[0] < 0) continue; /* away from its edges */
+        sum += p[0], squares += p[0] * p[0], count++;
+    }
+    cr_assert_gt(count, 100);
+    *mean = sum / count;
+    return sqrt(fmax(squares / count - *mean * *mean, 0));
+}
+
+Test(mesh_priors, walls_become_flat_and_keep_their_edges) {
     const double a[3] = {0.4, 0.3, 0.2};
-    float *field;
-    kn_tris mesh;
+    float *field, *hull;
+    kn_tris rough, mesh;
     kn_rng rng;
     kn_topology topology;
+    kn_log log = {0};
     kn_grid grid = fill(&field, a, 0);
     kn_rng_init(&rng, 9);
-    for (size_t i = 0; i < kn_grid_count(&grid); i++) field[i] += (float)(0.002 * kn_rng_normal(&rng));
-    double worst = 0, count = 0;
-    cr_assert(kn_tets_extract(&mesh, &grid, field, NULL) && kn_flatten(&mesh, grid.step, NULL) && kn_topology_check(&mesh, &topology, NULL));
+    size_t count = kn_grid_count(&grid);
+    float *weight = kn_alloc(count, 4, NULL), *copy = kn_alloc(count, 4, NULL);
+    fill(&hull, (const double[]){0.41, 0.31, 0.21}, 0);
+    for (size_t i = 0; i < count; i++) field[i] += (float)(0.003 * kn_rng_normal(&rng)), copy[i] = field[i], weight[i] = 2;
+    cr_assert(kn_tets_extract(&rough, &grid, copy, NULL) && kn_relief(field, weight, hull, &grid, false, &log, NULL));
+    cr_assert(kn_tets_extract(&mesh, &grid, field, NULL) && kn_topology_keep_large(&mesh, 0.02, NULL) && kn_topology_check(&mesh, &topology, NULL));
     cr_assert(topology.open_edges == 0 && topology.bad_vertices == 0 && topology.outward);
-    double mean = 0, squares = 0;
+    double before, after, noise = wall(&rough, &before), left = wall(&mesh, &after), far = 0;
+    cr_assert(noise > 0.0015 && left < 0.0002, "deviation %g, before %g", left, noise);
+    cr_assert_float_eq(after, 0.4, 0.002);
+    for (size_t v = 0; v < mesh.vertex_count; v++) far = fmax(far, mesh.positions[3 * v]);
+    cr_assert_float_eq(far, 0.4, 0.003, "the box ends at %g", far);
+    const double corner[3] = {0.385, 0.285, 0.185};
+    cr_assert_lt(kn_grid_sample(&grid, field, corner), 0.002, "the corner is cut off");
+    kn_free(field), kn_free(hull), kn_free(weight), kn_free(copy), kn_tris_finish(&mesh), kn_tris_finish(&rough);
+}
+
+Test(mesh_priors, a_ball_loses_its_waves_but_stays_round) {
+    kn_grid grid = {.size = {60, 60, 60}, .origin = {-0.59, -0.59, -0.59}, .step = 0.02};
+    size_t count = kn_grid_count(&grid);
+    float *field = kn_alloc(count, 4, NULL), *hull = kn_alloc(count, 4, NULL), *weight = kn_alloc(count, 4, NULL);
+    kn_log log = {0};
+    for (size_t i = 0; i < count; i++) { /* a waffle of four voxels, where nothing was measured */
+        double p[3] = {-0.59 + 0.02 * (double)(i % 60), -0.59 + 0.02 * (double)(i / 60 % 60), -0.59 + 0.02 * (double)(i / 3600)};
+        double r = sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]);
+        hull[i] = (float)(r - 0.41);
+        field[i] = (float)(r - 0.4 + 0.004 * sin(p[0] * 78) * sin(p[1] * 78) * sin(p[2] * 78));
+    }
+    cr_assert(kn_relief(field, weight, hull, &grid, false, &log, NULL));
+    kn_tris mesh;
+    cr_assert(kn_tets_extract(&mesh, &grid, field, NULL));
+    double sum = 0, squares = 0;
     for (size_t v = 0; v < mesh.vertex_count; v++) {
         const float *p = mesh.positions + 3 * v;
-        if (fabsf(p[1]) > 0.24f || fabsf(p[2]) > 0.14f || p[0] < 0) continue; /* the wall at +x, away from its edges */
-        mean += p[0], squares += p[0] * p[0], count++;
+        double r = sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]);
+        sum += r, squares += r * r;
     }
-    worst = sqrt(fmax(squares / count - mean * mean / (count * count), 0));
-    cr_assert(count > 100 && worst < 0.001, "deviation %g of %g vertices", worst, count);
-    cr_assert_float_eq(mean / count, 0.4, 0.004);
-    kn_free(field), kn_tris_finish(&mesh);
+    double mean = sum / (double)mesh.vertex_count, deviation = sqrt(fmax(squares / (double)mesh.vertex_count - mean * mean, 0));
+    cr_assert_float_eq(mean, 0.4, 0.002, "%g", mean);
+    cr_assert_lt(deviation, 0.0006, "%g", deviation);
+    kn_free(field), kn_free(hull), kn_free(weight), kn_tris_finish(&mesh);
 }
