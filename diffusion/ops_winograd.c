@@ -58,6 +58,7 @@ static plan make_plan(const kn_graph *graph, const kn_winograd *c)
 static bool is_faster(const plan *p, const kn_winograd *c)
 {
     const double products = 90e9, stores = 3e9, few = 64;
+    if (c->out->stride / 4 <= p->lanes / 2) return false; /* conv_narrow.comp wastes no lanes */
     double in = c->in->stride, out = (double)c->weight->panels * 4 * p->lanes, pixels = (double)c->out->n * c->out->h * c->out->w;
     double direct = 18.0 * in * out * pixels / products;
     double rows = p->tiles < ROW_BLOCKS * p->lanes ? (double)(p->tiles + p->lanes - 1) / p->lanes * p->lanes : p->tiles;
