@@ -1,9 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 /* The control maps and labels of one camera (include/kinora/render.h): planes 0..15 the control channels, then depth,
- * semantic class, instance, motion (2), and a key of material and instance. Everything is exact at the pixel's centre; a
- * second ray looks for something else in the pixel and leaves 1 in the edge plane if it finds it. edge.comp then fills that
- * plane and lists the pixels for antialias.comp. */
+ * semantic class, instance, motion (2), and a key of material and instance. Everything is exact at the pixel's centre; the same
+ * walk finds what the pixel's four spots show and leaves 1 in the edge plane if that is not all one thing. edge.comp then fills
+ * that plane and lists the pixels for antialias.comp. */
 #include "scene/shade.glsl"
 
 layout(set = 0, binding = 5) buffer writeonly planes_out { float planes[]; };
@@ -14,19 +14,17 @@ void main() {
     vec3 eye = frame_texel(FRAME_CAMERA).xyz;
     vec2 center = vec2(pixel) + 0.5;
     vec3 ray = camera_ray(center);
-    hit h;
-    bool found = trace(eye, ray, 0.02, 1e9, h);
+    pixel_hits met = trace_pixel(eye, ray);
+    bool found = met.center >= 0;
+    hit h = surface_at(max(met.center, 0), met.barycentric, eye, ray, met.t);
     surface_material m = fetch_material(h.material);
     float scale = length(ray), angle = 0.75 * length(frame_texel(FRAME_RAY_U).xyz);
     vec3 color = display(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0));
     vec3 lamps = found ? srgb(emitted(h, m)) : vec3(0.0);
     vec4 code = found ? class_code(m.semantic) : vec4(0.0);
 
-    float t = 1e9;
-    vec2 unused;
-    int other = nearest(eye, camera_ray(vec2(pixel) + vec2(0.875, 0.375)), 0.02, t, unused);
-    bool mixed = other < 0 ? found : !found || texelFetch(triangles, other * 3 + 1).w != float(h.material) ||
-                                     texelFetch(triangles, other * 3 + 2).w != float(h.instance);
+    uint key = pixel_key(met.center);
+    bool mixed = any(notEqual(pixel_keys(met.spots), uvec4(key)));
     vec3 normal = vec3(dot(frame_texel(FRAME_VIEW).xyz, h.normal), dot(frame_texel(FRAME_VIEW + 1).xyz, h.normal),
                        dot(frame_texel(FRAME_VIEW + 2).xyz, h.normal));
     normal = found ? normal : vec3(0.0);
@@ -58,5 +56,5 @@ void main() {
     planes[at + 18u * plane] = found ? float(h.instance) : 0.0;
     planes[at + 19u * plane] = motion.x;
     planes[at + 20u * plane] = motion.y;
-    planes[at + 21u * plane] = uintBitsToFloat(found ? h.material | h.instance << 16u : 0xffffffffu);
+    planes[at + 21u * plane] = uintBitsToFloat(key);
 }

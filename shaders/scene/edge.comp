@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_ballot : require
 /* Edge channel: 1 where the instance or the material differs from the right or the lower neighbour's. Lists the pixels that
- * one ray does not do justice: those at such an edge, those in which a second ray met something else (control.comp left 1 in
- * the edge plane), and those whose shade differs from a neighbour's. The order of the list does not matter. */
+ * one ray does not do justice: those whose spots show more than one thing (control.comp left 1 in the edge plane), and those
+ * whose shade differs from that of a neighbour which is the same thing. The order of the list does not matter. */
 #include "scene/trace.glsl"
 
 layout(set = 0, binding = 5) buffer planes_inout { float planes[]; };
@@ -20,13 +20,11 @@ void main() {
     uint left = pixel.x > 0 ? 1u : 0u, above = pixel.y > 0 ? uint(size.x) : 0u;
     uint own = floatBitsToUint(planes[key]);
     bool edge = own != floatBitsToUint(planes[key + right]) || own != floatBitsToUint(planes[key + below]);
-    bool rough = edge || planes[at + 7u * plane] > 0.5 || own != floatBitsToUint(planes[key - left]) ||
-                 own != floatBitsToUint(planes[key - above]) || own != floatBitsToUint(planes[key - above - left]) ||
-                 own != floatBitsToUint(planes[key - above + right]) || own != floatBitsToUint(planes[key + below - left]) ||
-                 own != floatBitsToUint(planes[key + below + right]);
-    float shade = planes[green];
-    float most = max(max(abs(shade - planes[green + right]), abs(shade - planes[green - left])),
-                     max(abs(shade - planes[green + below]), abs(shade - planes[green - above])));
+    float shade = planes[green], most = 0.0; /* between neighbours that are one thing: shadows, texture */
+    uint beside[4] = uint[4](right, below, 0u - left, 0u - above);
+    for (int i = 0; i < 4; i++)
+        most = max(most, own == floatBitsToUint(planes[key + beside[i]]) ? abs(shade - planes[green + beside[i]]) : 0.0);
+    bool rough = planes[at + 7u * plane] > 0.5;
     rough = inside && (rough || most > SHADE);
     uvec4 vote = subgroupBallot(rough);
     uint first = 0u;

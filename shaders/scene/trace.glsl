@@ -105,6 +105,151 @@ bool occluded(vec3 origin, vec3 direction, float t_min, float t_max) {
     return blocked;
 }
 
+/* --- bundles: rays of one pixel that share their walk ------------------------------------------------------------------ */
+
+/* Four points on a rotated grid about a pixel's centre, in pixels. */
+const vec4 SPOT_U = vec4(-0.125, 0.375, -0.375, 0.125), SPOT_V = vec4(-0.375, -0.125, 0.125, 0.375);
+
+/* A walk for rays that lie about one: near and far planes of a box are met at q * scale + bias, widened so that every ray of
+ * the bundle meets a box that it hits. Along z the sign is not known, so that the widening (factor, offset) comes after. */
+struct beam {
+    vec3 near_scale, near_bias, far_scale, far_bias;
+    vec3 near_z, far_z; /* factor, offset of the smaller and of the larger one of both planes */
+    int node;
+};
+
+int walk_beam(inout beam b, float t_min, float t) {
+    uvec4 packed = texelFetch(nodes, b.node);
+    ivec3 lower = ivec3(packed.xyz & 0xffffu), upper = ivec3(packed.xyz >> 16u);
+    float x0 = float(lower.x) * b.near_scale.x + b.near_bias.x, y0 = float(upper.x) * b.near_scale.y + b.near_bias.y;
+    float x1 = float(upper.y) * b.far_scale.x + b.far_bias.x, y1 = float(lower.z) * b.far_scale.y + b.far_bias.y;
+    float z0 = float(lower.y) * b.near_scale.z + b.near_bias.z, z1 = float(upper.z) * b.near_scale.z + b.near_bias.z;
+    float enter = max(max(x0, y0), max(min(z0, z1) * b.near_z.x + b.near_z.y, t_min));
+    float leave = min(min(x1, y1), min(max(z0, z1) * b.far_z.x + b.far_z.y, t));
+    bool inside = enter <= leave;
+    int link = int(packed.w);
+    b.node = inside || link < 0 ? b.node + 1 : link;
+    return inside && link < 0 ? link & 0x7fffffff : -1;
+}
+
+/* From one eye: directions differ by up to `spread` along each axis. */
+beam start_cone(vec3 origin, vec3 direction, vec3 spread) {
+    walker w = start_walk(origin, direction);
+    vec3 k = spread / max(abs(direction), vec3(1e-20));
+    bvec3 open = greaterThan(k, vec3(0.99)); /* some ray may turn: no limit along this axis */
+    vec3 near = mix(1.0 / (1.0 + k), vec3(0.0), open), far = mix(1.0 / (1.0 - min(k, vec3(0.99))), vec3(0.0), open);
+    vec3 none = mix(vec3(0.0), vec3(1e30), open);
+    beam b;
+    b.node = w.node;
+    b.near_scale = vec3(w.scale.xy * near.xy, w.scale.z);
+    b.near_bias = vec3(w.bias.xy * near.xy - none.xy, w.bias.z);
+    b.far_scale = vec3(w.scale.xy * far.xy, 0.0);
+    b.far_bias = vec3(w.bias.xy * far.xy + none.xy, 0.0);
+    b.near_z = vec3(near.z, -none.z, 0.0);
+    b.far_z = vec3(far.z, none.z, 0.0);
+    return b;
+}
+
+/* Along one direction: origins differ by up to `radius` along each axis. */
+beam start_tube(vec3 origin, vec3 direction, vec3 radius) {
+    walker w = start_walk(origin, direction);
+    vec3 slack = radius / max(abs(direction), vec3(1e-20));
+    beam b;
+    b.node = w.node;
+    b.near_scale = w.scale;
+    b.far_scale = w.scale;
+    b.near_bias = vec3(w.bias.xy - slack.xy, w.bias.z);
+    b.far_bias = w.bias + slack;
+    b.near_z = vec3(1.0, -slack.z, 0.0);
+    b.far_z = vec3(1.0, slack.z, 0.0);
+    return b;
+}
+
+/* What the ray through a pixel's centre and those through its four spots meet first: triangles, or -1. */
+struct pixel_hits {
+    int center;
+    float t;
+    vec2 barycentric;
+    ivec4 spots;
+    vec4 spot_t, spot_u, spot_v;
+};
+
+pixel_hits trace_pixel(vec3 origin, vec3 direction) {
+    vec3 along_u = frame_texel(FRAME_RAY_U).xyz, along_v = frame_texel(FRAME_RAY_V).xyz;
+    beam b = start_cone(origin, direction, 0.376 * (abs(along_u) + abs(along_v)));
+    pixel_hits h = pixel_hits(-1, 1e9, vec2(0.0), ivec4(-1), vec4(1e9), vec4(0.0), vec4(0.0));
+    float t_min = 0.02, last, farthest = 1e9;
+    int leaf;
+    do {
+        leaf = -1;
+        while (leaf < 0 && b.node != TREE_END) leaf = walk_beam(b, t_min, farthest);
+        while (leaf >= 0) { /* as hit_triangle, with what rays from one point share */
+            vec4 corner = texelFetch(triangles, leaf * 3);
+            vec3 edge1 = texelFetch(triangles, leaf * 3 + 1).xyz, edge2 = texelFetch(triangles, leaf * 3 + 2).xyz;
+            vec3 s = origin - corner.xyz, q = cross(s, edge1), p = cross(edge2, s), n = cross(edge2, edge1);
+            float height = dot(edge2, q), d = dot(direction, n), u = dot(direction, p), v = dot(direction, q);
+            float inverse = 1.0 / (d == 0.0 ? 1e-30 : d), at = height * inverse;
+            bool inside = min(min(u * inverse, v * inverse), 1.0 - (u + v) * inverse) >= -1e-5 && at > t_min && at < h.t;
+            h.t = inside ? at : h.t;
+            h.barycentric = inside ? vec2(u, v) * inverse : h.barycentric;
+            h.center = inside ? leaf : h.center;
+            vec4 d4 = d + SPOT_U * dot(along_u, n) + SPOT_V * dot(along_v, n);
+            vec4 inverse4 = 1.0 / mix(d4, vec4(1e-30), equal(d4, vec4(0.0))), at4 = height * inverse4;
+            vec4 u4 = (u + SPOT_U * dot(along_u, p) + SPOT_V * dot(along_v, p)) * inverse4;
+            vec4 v4 = (v + SPOT_U * dot(along_u, q) + SPOT_V * dot(along_v, q)) * inverse4;
+            vec4 low = min(min(u4, v4), 1.0 - u4 - v4);
+            bvec4 hit4 = bvec4(uvec4(greaterThanEqual(low, vec4(-1e-5))) & uvec4(greaterThan(at4, vec4(t_min))) & uvec4(lessThan(at4, h.spot_t)));
+            h.spot_t = mix(h.spot_t, at4, hit4);
+            h.spot_u = mix(h.spot_u, u4, hit4);
+            h.spot_v = mix(h.spot_v, v4, hit4);
+            h.spots = mix(h.spots, ivec4(leaf), hit4);
+            leaf = corner.w > 0.0 ? -1 : leaf + 1;
+        }
+        farthest = max(max(h.t, max(h.spot_t.x, h.spot_t.y)), max(h.spot_t.z, h.spot_t.w));
+    } while (b.node != TREE_END);
+    return h;
+}
+
+/* Tells things apart that an edge separates: by material and instance. */
+const uint SKY_KEY = 0xffffffffu;
+uint pixel_key(int triangle) {
+    uint material = uint(texelFetch(triangles, max(triangle, 0) * 3 + 1).w), instance = uint(texelFetch(triangles, max(triangle, 0) * 3 + 2).w);
+    return triangle < 0 ? SKY_KEY : material | instance << 16u;
+}
+uvec4 pixel_keys(ivec4 spots) { return uvec4(pixel_key(spots.x), pixel_key(spots.y), pixel_key(spots.z), pixel_key(spots.w)); }
+
+/* Which of four parallel rays are blocked between t_min and t_max; they start at origin + (x, y, z)[i]. Only those in
+ * `wanted` are looked at. */
+bvec4 occluded_tube(vec3 origin, vec4 x, vec4 y, vec4 z, bvec4 wanted, vec3 direction, float t_min, float t_max) {
+    vec4 keep = vec4(wanted);
+    x *= keep, y *= keep, z *= keep;
+    vec3 radius = vec3(max(max(abs(x.x), abs(x.y)), max(abs(x.z), abs(x.w))), max(max(abs(y.x), abs(y.y)), max(abs(y.z), abs(y.w))),
+                       max(max(abs(z.x), abs(z.y)), max(abs(z.z), abs(z.w))));
+    beam b = start_tube(origin, direction, radius);
+    bvec4 blocked = not(wanted);
+    int leaf;
+    if (t_max <= t_min || all(blocked)) b.node = TREE_END;
+    do {
+        leaf = -1;
+        while (leaf < 0 && b.node != TREE_END) leaf = walk_beam(b, t_min, t_max);
+        while (leaf >= 0) {
+            vec4 corner = texelFetch(triangles, leaf * 3);
+            vec3 edge1 = texelFetch(triangles, leaf * 3 + 1).xyz, edge2 = texelFetch(triangles, leaf * 3 + 2).xyz;
+            vec3 s = origin - corner.xyz, p = cross(direction, edge2), q = cross(edge1, direction), n = cross(edge1, edge2);
+            float d = dot(edge1, p), inverse = 1.0 / (d == 0.0 ? 1e-30 : d);
+            vec4 u = (dot(s, p) + x * p.x + y * p.y + z * p.z) * inverse, v = (dot(s, q) + x * q.x + y * q.y + z * q.z) * inverse;
+            vec4 at = (dot(s, n) + x * n.x + y * n.y + z * n.z) * inverse, low = min(min(u, v), 1.0 - u - v);
+            uvec4 met = uvec4(greaterThanEqual(low, vec4(-1e-5))) & uvec4(greaterThan(at, vec4(t_min))) & uvec4(lessThan(at, vec4(t_max)));
+            blocked = bvec4(uvec4(blocked) | met);
+            leaf = corner.w > 0.0 || all(blocked) ? -1 : leaf + 1;
+        }
+        b.node = all(blocked) ? TREE_END : b.node;
+    } while (b.node != TREE_END);
+    return bvec4(uvec4(blocked) & uvec4(wanted));
+}
+
+/* --- surfaces ----------------------------------------------------------------------------------------------------------- */
+
 /* Everything about the point that `nearest` found. */
 hit surface_at(int triangle, vec2 barycentric, vec3 origin, vec3 direction, float t) {
     vec4 a = texelFetch(attributes, triangle * 4), b = texelFetch(attributes, triangle * 4 + 1);

@@ -65,6 +65,7 @@ static void drop(pictures *p) {
 /* Differences found in one picture, in pixels. */
 typedef struct tally {
     int depth, label, normal, motion, color, total;
+    double off; /* mean distance from four rays a pixel that share nothing */
 } tally;
 
 static void compare_center(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, double u, double v, tally *bad) {
@@ -104,10 +105,11 @@ static double distance_to(const pictures *p, size_t at, const double rgb[3]) {
     return difference;
 }
 
-/* A pixel is the mean over four rays; one that is alike all over may be its centre's ray alone. */
-static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y) {
+/* What a pixel may be: of its four spots, or, when it is alike all over, its centre's ray alone. `off` is how far it is from
+ * the mean over four rays that share nothing. */
+static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y, double *off) {
     static const double grid[5][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}, {.5, .5}};
-    double mean[3] = {0}, one[3];
+    double mean[3] = {0}, one[3], spots[3];
     for (int s = 0; s < 5; s++) {
         kn_vec3 origin, ray;
         oracle_ray(o, camera, x + grid[s][0], y + grid[s][1], &origin, &ray);
@@ -115,10 +117,12 @@ static bool color_differs(const oracle *o, const kn_camera *camera, const pictur
         for (int c = 0; c < 3 && s < 4; c++)
             mean[c] += fmin(one[c], 24) / 4;
     }
+    oracle_spots(o, camera, x, y, spots);
+    oracle_film(o, spots);
     oracle_film(o, mean);
     oracle_film(o, one);
-    double exact = distance_to(p, at, mean), center = distance_to(p, at, one);
-    return !(exact < .01 || (center < .01 && exact < .1));
+    *off = distance_to(p, at, mean);
+    return !(distance_to(p, at, spots) < .01 || (distance_to(p, at, one) < .01 && *off < .15));
 }
 
 static tally compare(const kn_scene *scene, const kn_camera *camera, size_t frame) {
@@ -131,8 +135,11 @@ static tally compare(const kn_scene *scene, const kn_camera *camera, size_t fram
         for (int x = 0; x < camera->width; x++, bad.total++) {
             size_t at = (size_t)y * (size_t)camera->width + (size_t)x;
             compare_center(&o, camera, &p, at, x + .5, y + .5, &bad);
-            bad.color += color_differs(&o, camera, &p, at, x, y);
+            double off;
+            bad.color += color_differs(&o, camera, &p, at, x, y, &off);
+            bad.off += off;
         }
+    bad.off /= bad.total;
     drop(&p);
     oracle_finish(&o);
     return bad;
@@ -144,6 +151,7 @@ static void expect_same(const char *what, tally bad) {
     cr_expect(bad.depth <= allowed && bad.label <= allowed && bad.normal <= allowed && bad.motion <= allowed && bad.color <= 3 * allowed,
               "%s: of %d pixels differ: depth %d, labels %d, normals %d, motion %d, colour %d", what, bad.total, bad.depth,
               bad.label, bad.normal, bad.motion, bad.color);
+    cr_expect_lt(bad.off, .008, "%s: %g from four rays a pixel", what, bad.off);
 }
 
 Test(control, street_by_day_and_night) {

@@ -222,7 +222,26 @@ static double emitter_state(const oracle *o, const oracle_triangle *t, kn_emitte
 
 /* --- together --------------------------------------------------------------------------------------------------------- */
 
-static rgb lit_surface(const oracle *o, const oracle_hit *h, const surface *s, kn_vec3 view, double metres) {
+/* Points of one surface that share a shade. */
+typedef struct point_set {
+    kn_vec3 at[4];
+    int count;
+} point_set;
+
+/* Share of the points within 2 m of the hit that the source does not reach. */
+static double blocked_share(const oracle *o, const oracle_hit *h, const point_set *points, kn_vec3 start, kn_vec3 towards, double reach) {
+    int near = 0, blocked = 0;
+    for (int i = 0; i < points->count; i++) {
+        kn_vec3 away = sub(points->at[i], h->position);
+        if (dot(away, away) >= 4)
+            continue;
+        near++;
+        blocked += oracle_trace(o, add(start, away), towards, .005, reach).triangle != NULL;
+    }
+    return near ? (double)blocked / near : 0;
+}
+
+static rgb lit_surface(const oracle *o, const oracle_hit *h, const surface *s, kn_vec3 view, double metres, const point_set *points) {
     const kn_light_setup *l = &o->light;
     lamps all = lamp_light(o, s, h->position, view);
     rgb sunny = reflected(s, view, l->sun_direction), out;
@@ -231,11 +250,11 @@ static rgb lit_surface(const oracle *o, const oracle_hit *h, const surface *s, k
     bool by_sun = l->sun_shadows && total(sunny) >= total(all.strongest);
     kn_vec3 start = add(h->position, scale(h->geometric_normal, 1e-3 + 2e-4 * metres)), towards = by_sun ? l->sun_direction : all.towards;
     bool wanted = dot(towards, h->geometric_normal) > 0 && total(by_sun ? sunny : all.strongest) > .004;
-    bool blocked = wanted && oracle_trace(o, start, towards, .005, by_sun ? 250 : all.away - .4).triangle;
+    double blocked = wanted ? blocked_share(o, h, points, start, towards, by_sun ? 250 : all.away - .4) : 0;
     kn_vec3 up = sub(view, scale(s->normal, 2 * dot(view, s->normal)));
     double cosine = fmax(-dot(s->normal, view), 0), rough = s->f0 + (fmax(1 - s->roughness, s->f0) - s->f0) * pow(1 - cosine, 5);
     for (int c = 0; c < 3; c++) {
-        out.c[c] = sunny.c[c] + all.sum.c[c] - (blocked ? (by_sun ? sunny.c[c] : all.strongest.c[c]) : 0);
+        out.c[c] = sunny.c[c] + all.sum.c[c] - blocked * (by_sun ? sunny.c[c] : all.strongest.c[c]);
         out.c[c] += s->albedo.c[c] * (1 - s->metallic) * ambient(o, s->normal, c);
         double covered = s->metallic > .5 ? 1 - .8 * s->mirror : 1;
         out.c[c] += mix(rough * (1 - s->mirror), s->albedo.c[c], s->metallic) * ambient(o, up, c) * covered;
@@ -268,27 +287,70 @@ static rgb mirror_image(const oracle *o, const oracle_hit *h, const surface *s, 
     return out;
 }
 
-void oracle_color(const oracle *o, kn_vec3 origin, kn_vec3 direction, double out[3]) {
-    double longer = kn_vec3_length(direction);
+static rgb shade(const oracle *o, const oracle_hit *h, kn_vec3 direction, const point_set *points) {
+    double longer = kn_vec3_length(direction), metres = h->t * longer, clear = exp(-o->light.fog_extinction * metres);
     kn_vec3 view = scale(direction, 1 / longer);
+    if (!h->triangle)
+        return sky_color(o, view, 1);
+    surface s = surface_of(o, h);
+    double cosine = clamp(1 - fmax(-dot(view, s.normal), 0)), mirror = s.mirror * mix(s.f0 + (1 - s.f0) * pow(cosine, 5), .75, s.metallic);
+    mirror = mirror < .012 ? 0 : mirror;
+    rgb glow = emission(o, h, 24), color = lit_surface(o, h, &s, view, metres, points), image = {{0}};
+    if (mirror > 0)
+        image = mirror_image(o, h, &s, view);
+    for (int c = 0; c < 3; c++)
+        color.c[c] = mix(o->light.fog_color[c], mix(color.c[c] + glow.c[c], image.c[c] * mix(1, s.albedo.c[c], s.metallic), mirror), clear);
+    return color;
+}
+
+void oracle_color(const oracle *o, kn_vec3 origin, kn_vec3 direction, double out[3]) {
     oracle_hit h = oracle_trace(o, origin, direction, .02, 1e9);
-    rgb color, image = {{0}};
-    if (h.triangle) {
-        double metres = h.t * longer, clear = exp(-o->light.fog_extinction * metres);
-        surface s = surface_of(o, &h);
-        double cosine = clamp(1 - fmax(-dot(view, s.normal), 0)), mirror = s.mirror * mix(s.f0 + (1 - s.f0) * pow(cosine, 5), .75, s.metallic);
-        mirror = mirror < .012 ? 0 : mirror;
-        rgb glow = emission(o, &h, 24);
-        color = lit_surface(o, &h, &s, view, metres);
-        if (mirror > 0)
-            image = mirror_image(o, &h, &s, view);
-        for (int c = 0; c < 3; c++)
-            color.c[c] = mix(o->light.fog_color[c], mix(color.c[c] + glow.c[c], image.c[c] * mix(1, s.albedo.c[c], s.metallic), mirror), clear);
-    } else {
-        color = sky_color(o, view, 1);
-    }
+    point_set own = {{h.position}, 1};
+    rgb color = shade(o, &h, direction, &own);
     for (int c = 0; c < 3; c++)
         out[c] = color.c[c];
+}
+
+/* Do two rays meet one surface, as antialias.comp has it? */
+static bool alike(const oracle_hit *a, const oracle_hit *b) {
+    if (!a->triangle || !b->triangle)
+        return !a->triangle && !b->triangle;
+    kn_vec3 n[2];
+    for (int k = 0; k < 2; k++) {
+        const kn_vec3 *p = (k ? b : a)->triangle->corner;
+        n[k] = kn_vec3_normalize(kn_vec3_cross(sub(p[1], p[0]), sub(p[2], p[0])));
+    }
+    return a->triangle->material == b->triangle->material && a->triangle->instance == b->triangle->instance && dot(n[0], n[1]) > .9;
+}
+
+void oracle_spots(const oracle *o, const kn_camera *camera, int x, int y, double out[3]) {
+    static const double grid[4][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}};
+    oracle_hit hits[4];
+    kn_vec3 origin, rays[4];
+    bool taken[4] = {false};
+    out[0] = out[1] = out[2] = 0;
+    for (int i = 0; i < 4; i++) {
+        oracle_ray(o, camera, x + grid[i][0], y + grid[i][1], &origin, &rays[i]);
+        hits[i] = oracle_trace(o, origin, rays[i], .02, 1e9);
+    }
+    bool all = alike(&hits[0], &hits[1]) && alike(&hits[0], &hits[2]) && alike(&hits[0], &hits[3]);
+    for (int i = 0; i < 4; i++) {
+        point_set points = {.count = 0};
+        int weight = 0;
+        for (int k = i; k < 4 && !taken[i]; k++) {
+            bool member = k == i || (!taken[k] && alike(&hits[i], &hits[k]) && (!all || i + k == 3));
+            if (!member)
+                continue;
+            points.at[points.count++] = hits[k].position;
+            weight++;
+            taken[k] = k != i;
+        }
+        if (taken[i])
+            continue;
+        rgb color = shade(o, &hits[i], rays[i], &points);
+        for (int c = 0; c < 3; c++)
+            out[c] += weight * fmin(color.c[c], 24) / 4;
+    }
 }
 
 void oracle_film(const oracle *o, double color[3]) {
