@@ -87,15 +87,20 @@ static bool raw_mask(const kn_surface_view *view, const kn_surface_params *param
     return inner.kind == KN_ERROR_NONE;
 }
 
-static bool static_masks(const kn_surface_view *views, uint8_t **masks, size_t count, kn_error *error) {
+/* Masks from a background that does not move in the pictures, or from colours that only the object has. */
+static bool static_masks(const kn_surface_view *views, uint8_t **masks, size_t count, const kn_surface_params *params, kn_error *error) {
     const kn_image **pictures = kn_alloc(count, sizeof *pictures, error);
     if (!pictures) return false;
     for (size_t i = 0; i < count; i++) pictures[i] = &views[i].picture;
     kn_error inner = {0};
     bool ok = kn_mask_static(pictures, masks, count, &inner);
     kn_free(pictures);
-    if (!ok && inner.kind == KN_ERROR_NONE)
+    if (!ok && inner.kind == KN_ERROR_NONE) {
+        bool found;
+        if (!kn_mask_colors(views, masks, count, &params->log, &found, error)) return false;
+        if (found) return kn_log_line(&params->log, KN_LOG_INFO, "the object is told from its surroundings by colour"), true;
         return kn_fail(error, KN_ERROR_INPUT, "the pictures have no alpha and neither a plain nor a still background: give masks, or say that there are none");
+    }
     if (!ok && error) *error = inner;
     return ok;
 }
@@ -108,7 +113,7 @@ static bool find_masks(const kn_surface_view *views, uint8_t **raw, size_t count
         if (!raw_mask(&views[i], params, raw[i], &found, error)) return false;
         missing += !found;
     }
-    if (missing * 3 > count) return static_masks(views, raw, count, error);
+    if (missing * 3 > count) return static_masks(views, raw, count, params, error);
     if (missing) kn_log_line(&params->log, KN_LOG_WARNING, "%zu of %zu pictures show no object before a plain background; they are used without a mask", missing, count);
     for (size_t i = 0; i < count && missing; i++) {
         bool found;

@@ -59,6 +59,13 @@ static bool tidy(uint8_t *map, const uint8_t *sure, int width, int height, kn_er
     return ok;
 }
 
+bool kn_mask_tidy(uint8_t *mask, int width, int height, kn_error *error) {
+    uint8_t *sure = kn_alloc((size_t)width * (size_t)height, 1, error);
+    bool ok = sure && tidy(mask, sure, width, height, error);
+    kn_free(sure);
+    return ok;
+}
+
 /* --- plain background ---------------------------------------------------------------------------------------------------- */
 
 static int median_of(const int histogram[256], int total) {
@@ -109,8 +116,6 @@ bool kn_mask_static(const kn_image *const *pictures, uint8_t *const *masks, size
     int w = pictures[0]->width, h = pictures[0]->height, n = pictures[0]->channels;
     size_t pixels = (size_t)w * (size_t)h, still = 0, moving = 0;
     if (n < 3 || count < 8) return false;
-    uint8_t *sure = kn_alloc(pixels, 1, error);
-    if (!sure) return false;
     for (size_t i = 0; i < pixels; i++) {
         int back[3];
         for (int c = 0; c < 3; c++) {
@@ -126,8 +131,7 @@ bool kn_mask_static(const kn_image *const *pictures, uint8_t *const *masks, size
         }
     }
     bool ok = still > 3 * moving && moving * 200 > still; /* a moving camera changes nearly everything, a still one nearly nothing */
-    for (size_t v = 0; ok && v < count; v++) ok = tidy(masks[v], sure, w, h, error);
-    kn_free(sure);
+    for (size_t v = 0; ok && v < count; v++) ok = kn_mask_tidy(masks[v], w, h, error);
     return ok;
 }
 

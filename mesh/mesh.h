@@ -51,6 +51,11 @@ bool kn_mask_alpha(const kn_image *picture, uint8_t *mask);
 bool kn_mask_plain(const kn_image *picture, uint8_t *mask, kn_error *error);
 /* Masks from the background that does not move: pictures[count] of one size, masks[count]. */
 bool kn_mask_static(const kn_image *const *pictures, uint8_t *const *masks, size_t count, kn_error *error);
+/* Masks of what the cameras go around, from colours that it has and its surroundings have not: masks[count] of the views' size. *found:
+ * the views agree about one object that no picture cuts off; needs 8 views. */
+bool kn_mask_colors(const kn_surface_view *views, uint8_t *const *masks, size_t count, const kn_log *log, bool *found, kn_error *error);
+/* A map of 0 and 1 becomes a mask: small pieces go, holes that the border does not reach are filled. */
+bool kn_mask_tidy(uint8_t *mask, int width, int height, kn_error *error);
 /* Signed distance in pixels to the border of a mask, negative inside (Felzenszwalb & Huttenlocher 2012). */
 bool kn_mask_distance(const uint8_t *mask, int width, int height, float *distance, kn_error *error);
 /* Binomial 5 x 5 mean of distances: the stairs of a silhouette's pixels would become grooves in the hull. */
