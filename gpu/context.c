@@ -83,7 +83,8 @@ static bool open_trusted(kn_gpu *gpu, const kn_gpu_params *params, kn_error *err
         return false;
     for (int attempt = 0; kn_vk_wide_needs_check(gpu); attempt++) {
         bool right = false;
-        if (attempt == 0 && !kn_vk_wide_check(gpu, &right, error)) {
+        bool tried = kn_vk_wide_is_tried(gpu);
+        if (attempt == 0 && tried && !kn_vk_wide_check(gpu, &right, error)) {
             close_gpu(gpu);
             return false;
         }
@@ -94,7 +95,8 @@ static bool open_trusted(kn_gpu *gpu, const kn_gpu_params *params, kn_error *err
             return kn_fail(error, KN_ERROR_DEVICE, "512-bit vectors compute wrongly with this driver and cannot be switched "
                                                    "off any more: set LP_NATIVE_VECTOR_WIDTH=256 before the start");
         }
-        kn_log_line(&params->log, KN_LOG_WARNING, "%s computes wrongly with 512-bit vectors; using 256", gpu->info.name);
+        if (tried)
+            kn_log_line(&params->log, KN_LOG_WARNING, "%s computes wrongly with 512-bit vectors; using 256", gpu->info.name);
         close_gpu(gpu);
         kn_vk_wide_refuse();
         if (!open_gpu(gpu, params, error))

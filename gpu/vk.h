@@ -34,6 +34,7 @@ bool kn_vk_instance_choose(const kn_vk_instance *instance, const char *name, siz
 void kn_vk_wide_request(void);
 /* True when this context's device runs on vectors that we asked for and that this process has not checked yet. */
 bool kn_vk_wide_needs_check(const kn_gpu *gpu);
+bool kn_vk_wide_is_tried(const kn_gpu *gpu);
 /* Runs the self-test on `gpu`; *good says whether results were right. False only when the test could not run. */
 bool kn_vk_wide_check(kn_gpu *gpu, bool *good, kn_error *error);
 /* After a failed check: later instances use 256-bit vectors. */
