@@ -223,4 +223,7 @@ Test(model, residuals_add_to_the_control_colours) {
     cr_assert_not(kn_sampler_create(&sampler, model, &params, &c.g.error), "the control is missing");
     kn_model_destroy(&model);
     clip_close(&c);
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
 }
