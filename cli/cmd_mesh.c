@@ -8,6 +8,7 @@
 typedef struct mesh_options {
     kn_mesh_job job;
     int progress, triangles, texture;
+    const char *box;
     bool quiet, verbose, help;
 } mesh_options;
 
@@ -21,6 +22,7 @@ static const kn_option *mesh_table(mesh_options *v, size_t *count) {
         {"--depth", KN_OPTION_TEXT, &v->job.depth, 0, 0, NULL, "DIR", "a depth map (PFM or 16-bit PNG, any scale and shift) for each frame", 0},
         {"--normals", KN_OPTION_TEXT, &v->job.normals, 0, 0, NULL, "DIR", "a normal map for each frame, in the camera; with --depth", 0},
         {"--no-mask", KN_OPTION_FLAG, &p->no_mask, 0, 0, NULL, NULL, "a scene: everything in the pictures is surface", 0},
+        {"--box", KN_OPTION_TEXT, &v->box, 0, 0, NULL, "X,Y,Z,X,Y,Z", "with --no-mask: low and high corner of what is kept, in the cameras' world (found)", 0},
         {"--length", KN_OPTION_NUMBER, &p->length, 1e-6, 1e6, NULL, "METRES", "true length of the longer horizontal side", 0},
         {"--width", KN_OPTION_NUMBER, &p->width, 1e-6, 1e6, NULL, "METRES", "true length of the shorter horizontal side", 0},
         {"--height", KN_OPTION_NUMBER, &p->height, 1e-6, 1e6, NULL, "METRES", "true height", 0},
@@ -73,6 +75,19 @@ static void set_up(kn_surface_params *params, int choice) {
     if (choice > 0) params->up[(choice - 1) % 3] = choice > 3 ? -1 : 1;
 }
 
+/* Six numbers with commas between them. */
+static bool read_box(const char *text, double box[6], kn_error *error) {
+    const char *at = text;
+    for (int i = 0; i < 6; i++) {
+        char *end;
+        box[i] = strtod(at, &end);
+        if (end == at || *end != (i < 5 ? ',' : '\0')) return kn_fail(error, KN_ERROR_INPUT, "--box %s: expected six numbers x0,y0,z0,x1,y1,z1", text);
+        at = end + 1;
+    }
+    if (box[3] > box[0] && box[4] > box[1] && box[5] > box[2]) return true;
+    return kn_fail(error, KN_ERROR_INPUT, "--box %s: expected x0,y0,z0,x1,y1,z1 with x0 < x1, y0 < y1 and z0 < z1", text);
+}
+
 static int run(mesh_options *v, const kn_option *table, size_t count) {
     kn_error error = {0};
     kn_progress progress;
@@ -121,6 +136,8 @@ int kn_cmd_mesh(int argc, char **argv) {
     if (!v.job.cameras && !v.job.input) kn_fail(&error, KN_ERROR_INPUT, "mesh needs a video, a folder of pictures or a camera file that names pictures; see kinora mesh --help");
     else if (v.job.normals && !v.job.depth) kn_fail(&error, KN_ERROR_INPUT, "--normals needs --depth: normals alone do not say where the surface is");
     else if (v.job.output_count == 0) kn_fail(&error, KN_ERROR_INPUT, "mesh needs an output file: -o object.glb");
+    else if (v.box && !v.job.params.no_mask) kn_fail(&error, KN_ERROR_INPUT, "--box needs --no-mask");
+    else if (v.box) read_box(v.box, v.job.params.box, &error);
     if (error.kind) return kn_cmd_fail(&error);
     return run(&v, table, count);
 }

@@ -1,5 +1,6 @@
 /* The whole way from views to a surface. */
 #include "mesh/mesh.h"
+#include "mesh/scene.h"
 
 #include <string.h>
 
@@ -27,7 +28,7 @@ static bool extract(builder *b, const float *values, kn_error *error) {
     bool ok = copy != NULL;
     if (ok) {
         memcpy(copy, values, count * sizeof *copy);
-        ok = kn_tets_extract(&b->mesh, &b->grid, copy, error) && kn_topology_keep_large(&b->mesh, b->params->keep_pieces ? 1e-4 : 0.02, error);
+        ok = kn_tets_extract(&b->mesh, &b->grid, copy, error) && kn_topology_keep_large(&b->mesh, b->params->keep_pieces ? 1e-4 : b->eyes.no_mask ? 1 : 0.02, error);
     }
     kn_free(copy);
     if (ok) kn_log_line(&b->params->log, KN_LOG_DEBUG, "grid %d x %d x %d, %zu triangles", b->grid.size[0], b->grid.size[1], b->grid.size[2], b->mesh.triangle_count);
@@ -91,6 +92,17 @@ static bool refine(builder *b, kn_error *error) {
     return use_given(b, &all, error) && (all || b->params->rounds == 0 || search(b, b->params->rounds, error));
 }
 
+/* Pictures without masks and without given depth. */
+static bool is_scene(const builder *b) {
+    bool given = false;
+    for (size_t e = 0; e < b->eyes.count; e++) given |= b->eyes.items[e].depth != NULL;
+    return b->eyes.no_mask && !given && b->params->rounds > 0;
+}
+
+static bool build_scene(builder *b, kn_error *error) {
+    return kn_scene_build(&b->grid, &b->hull, &b->field, &b->weight, b->gpu, &b->eyes, b->params, error) && extract(b, b->field, error);
+}
+
 /* Simplified, placed and painted. */
 static bool finish(builder *b, kn_surface **surface, kn_error *error) {
     if (!step(b, "texture", 82, error) || !kn_simplify(&b->mesh, b->params->triangles, error)) return false;
@@ -110,6 +122,10 @@ static bool check_params(const kn_surface_params *p, kn_error *error) {
     if (p->texture < 64 || p->texture > 8192 || (p->texture & (p->texture - 1)))
         return kn_fail(error, KN_ERROR_INPUT, "texture of %d pixels, expected a power of two from 64 to 8192", p->texture);
     if (p->triangles && p->triangles < 100) return kn_fail(error, KN_ERROR_INPUT, "%zu triangles, expected at least 100", p->triangles);
+    for (int i = 0; i < 3; i++)
+        if (!isfinite(p->box[i]) || !isfinite(p->box[3 + i]) || (p->box[3] != p->box[0] && !(p->box[3 + i] > p->box[i])))
+            return kn_fail(error, KN_ERROR_INPUT, "box: expected x0,y0,z0,x1,y1,z1 with x0 < x1, y0 < y1 and z0 < z1");
+    if (p->box[3] > p->box[0] && !p->no_mask) return kn_fail(error, KN_ERROR_INPUT, "a box is for scenes without masks");
     if ((p->length > 0) + (p->width > 0) + (p->height > 0) > 1) return kn_fail(error, KN_ERROR_INPUT, "give only one of length, width and height");
     return true;
 }
@@ -120,7 +136,7 @@ bool kn_surface_build(kn_surface **surface, kn_gpu *gpu, const kn_surface_view *
     builder b = {.gpu = gpu, .params = params};
     bool ok = step(&b, "masks", 0, error) && kn_eyes_init(&b.eyes, views, count, params, error);
     b.depths = ok ? kn_alloc(count, sizeof *b.depths, error) : NULL;
-    ok = b.depths && carve(&b, error) && refine(&b, error) && even_out(&b, error) && finish(&b, surface, error);
+    ok = b.depths && (is_scene(&b) ? build_scene(&b, error) : carve(&b, error) && refine(&b, error)) && even_out(&b, error) && finish(&b, surface, error);
     for (size_t i = 0; b.depths && i < count; i++) kn_free(b.depths[i].planes);
     kn_free(b.depths), kn_free(b.hull), kn_free(b.field), kn_free(b.weight);
     kn_tris_finish(&b.mesh);

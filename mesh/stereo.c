@@ -1,5 +1,6 @@
 /* PatchMatch stereo on the device, and the cross-check of its depth maps. */
 #include "mesh/device.h"
+#include "mesh/scene.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ typedef struct stereo_push {
     uint32_t seed;
     int32_t changes;
     float change, agreement;
-    int32_t stride, padding[1];
+    int32_t stride, scan;
     float ground[4];
 } stereo_push;
 _Static_assert(sizeof(stereo_push) == 80, "as in stereo.comp");
@@ -89,19 +90,27 @@ static bool upload_pairs(kn_stereo *s, kn_error *error) {
     return ok;
 }
 
-bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, kn_error *error) {
+/* `plan`: the sources of a scene; NULL: an orbit's. */
+static bool create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, const kn_scan_view *plan, kn_error *error) {
     kn_stereo *s = *stereo = kn_alloc(1, sizeof *s, error);
     if (!s) return false;
     s->gpu = gpu, s->eyes = eyes, s->glossy = glossy, s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
     s->stride = (s->pixels + 15) / 16 * 16;
     s->sources = kn_alloc(eyes->count, sizeof *s->sources, error), s->source_count = kn_alloc(eyes->count, sizeof(int), error);
     bool ok = s->sources && s->source_count;
-    for (size_t e = 0; ok && e < eyes->count; e++) s->source_count[e] = kn_eyes_neighbours(eyes, e, s->sources[e]);
+    for (size_t e = 0; ok && e < eyes->count; e++) {
+        if (plan) memcpy(s->sources[e], plan[e].sources, sizeof s->sources[e]);
+        s->source_count[e] = plan ? plan[e].count : kn_eyes_neighbours(eyes, e, s->sources[e]);
+    }
     ok = ok && upload_images(s, glossy, error) && upload_pairs(s, error) && kn_device_upload(&s->list, gpu, NULL, s->pixels * 4, error) &&
          kn_device_upload(&s->bounds, gpu, NULL, s->pixels * 8, error) && kn_device_upload(&s->planes, gpu, NULL, s->stride * eyes->count * 16, error) &&
          kn_device_upload(&s->costs, gpu, NULL, s->stride * 4, error);
     if (!ok) kn_stereo_destroy(stereo);
     return ok;
+}
+
+bool kn_stereo_create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, kn_error *error) {
+    return create(stereo, gpu, eyes, glossy, NULL, error);
 }
 
 void kn_stereo_destroy(kn_stereo **stereo) {
@@ -118,7 +127,8 @@ void kn_stereo_destroy(kn_stereo **stereo) {
 /* One eye's pixels on the start surface, its planes there and the depths to search. */
 typedef struct search {
     float *planes, *bounds, *costs; /* [pixels][4], [pixels][2], [pixels] */
-    double ground;                  /* height on which the object may stand */
+    double ground[4];               /* plane of the work frame on which the object may stand: normal, distance; zeros: none */
+    int scan;                       /* in scenes how many times as wide a patch is, and the search runs over inverse depth; 0: orbits */
     uint32_t *list;                 /* pixels with red ones first */
     uint32_t red, count;
     kn_raster front, back;
@@ -195,7 +205,7 @@ static void prepare(search *q, const kn_eye *eye, const kn_tris *start, const fl
             int x = (int)(i % (size_t)eye->width), y = (int)(i / (size_t)eye->width);
             if (((x + y) & 1) != color || !eye->mask[i] || !(q->front.depth[i] > 0)) continue;
             double n[3], u = (x + 0.5 - eye->cx) / eye->fx, v = (y + 0.5 - eye->cy) / eye->fy;
-            double front = q->front.depth[i], back = fmax(q->back.depth[i], front + 1e-4), floor = ground_depth(eye, q->ground, u, v);
+            double front = q->front.depth[i], back = fmax(q->back.depth[i], front + 1e-4), floor = ground_depth(eye, -q->ground[3], u, v);
             normal_at(&q->front, i, start, normals, eye, n);
             double along = -(n[0] * u + n[1] * v + n[2]), grazing = refine ? reach / fmax(along, 0.25) : reach;
             set_plane(q->planes + 4 * i, n, u, v, front);
@@ -218,8 +228,9 @@ static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, cons
     push.first = color ? (int32_t)q->red : 0, push.count = (int32_t)(color ? q->count - q->red : q->red);
     if (push.count == 0) return true;
     push.stride = (int32_t)s->stride;
-    for (int i = 0; i < 3; i++) push.ground[i] = (float)-eye->r[i][2]; /* down */
-    push.ground[3] = (float)(eye->center[2] - q->ground);
+    push.scan = q->scan;
+    push.ground[3] = (float)(q->ground[3] - q->ground[0] * eye->center[0] - q->ground[1] * eye->center[1] - q->ground[2] * eye->center[2]);
+    for (int i = 0; i < 3; i++) push.ground[i] = (float)(eye->r[i][0] * q->ground[0] + eye->r[i][1] * q->ground[1] + eye->r[i][2] * q->ground[2]);
     size_t begin = e * s->stride * 16;
     return kn_gpu_record(recorder, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_STEREO, .groups = {(uint32_t)(push.count + STEREO_LANES - 1) / STEREO_LANES, 1, 1},
         .slices = (kn_gpu_slice[]){{.buffer = s->images, .format = KN_GPU_FORMAT_RGBA8}, {.buffer = s->pairs, .format = KN_GPU_FORMAT_RGBA32F},
@@ -229,12 +240,12 @@ static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, cons
         .slice_count = 7, .constants = (uint32_t[]){STEREO_LANES}, .constant_count = 1, .push = &push, .push_size = sizeof push}, error);
 }
 
-/* Some iterations on one eye. */
-static bool improve(kn_stereo *s, size_t e, search *q, int iterations, float change, float agreement, kn_error *error) {
+/* Some iterations on one eye; random changes become smaller by `decay` from one to the next. */
+static bool improve(kn_stereo *s, size_t e, search *q, int iterations, float change, float decay, float agreement, kn_error *error) {
     kn_gpu_recorder *recorder = NULL;
     bool ok = kn_gpu_upload(s->list, 0, q->list, q->count * 4, error) && kn_gpu_upload(s->bounds, 0, q->bounds, s->pixels * 8, error) &&
               kn_gpu_recorder_create(&recorder, s->gpu, error);
-    for (int i = 0; ok && i < iterations; i++)
+    for (int i = 0; ok && i < iterations; i++, change *= decay)
         for (int color = 0; ok && color < 2; color++) {
             stereo_push push = {.seed = (uint32_t)(e * 64 + (size_t)i * 2 + (size_t)color + 1), .changes = 6, .change = change, .agreement = agreement};
             ok = record_color(s, recorder, e, q, &push, color, error);
@@ -291,15 +302,15 @@ static double texture_at(const kn_eye *eye, size_t at, bool glossy) {
     return variance / (variance + noise * noise);
 }
 
-/* raw[]: planes as searched (normal, depth), costs in cost[]; out: normal xy, depth, weight. */
-static void check(const kn_stereo *s, size_t e, const kn_depth *raw, const float *cost, float *out) {
+/* raw[]: planes as searched (normal, depth), costs in cost[]; out: normal xy, depth, weight. `alone`: what one witness counts. */
+static void check(const kn_stereo *s, size_t e, const kn_depth *raw, const float *cost, double alone, float *out) {
     const kn_eye *eye = &s->eyes->items[e];
     for (size_t i = 0; i < s->pixels; i++) {
         const float *plane = raw[e].planes + 4 * i;
         memset(out + 4 * i, 0, 16);
         if (!(plane[3] > 0)) continue;
         int agreeing = count_agreeing(s, e, raw, (int)(i % (size_t)eye->width), (int)(i / (size_t)eye->width), plane);
-        double correlation = 1 - cost[i], weight = (correlation - 0.45) / 0.45 * (agreeing >= 3 ? 1 : agreeing == 2 ? 0.6 : 0);
+        double correlation = 1 - cost[i], weight = (correlation - 0.45) / 0.45 * (agreeing >= 3 ? 1 : agreeing == 2 ? 0.6 : agreeing == 1 && correlation > 0.8 ? alone : 0);
         if (!(weight > 0)) continue;
         weight = fmin(weight, 1) * fmax(texture_at(eye, i, s->glossy), 0.05);
         out[4 * i] = plane[0], out[4 * i + 1] = plane[1], out[4 * i + 2] = plane[3], out[4 * i + 3] = (float)fmin(weight, 1);
@@ -320,7 +331,7 @@ static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool re
     float *normals = kn_tris_normals(start, error);
     bool ok = normals && search_init(&q, s, error);
     size_t n = s->eyes->count;
-    q.ground = ok ? find_ground(start, normals) : 0;
+    if (ok) q.ground[2] = -1, q.ground[3] = -find_ground(start, normals);
     for (size_t job = 0; ok && job < 2 * n; job++) {
         size_t e = job % n;
         bool second = job >= n;
@@ -328,7 +339,7 @@ static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool re
         ok = report(params, first_percent + (int)((size_t)(last_percent - first_percent) * job / (2 * n)), error);
         if (!second) ok = ok && kn_gpu_upload(s->planes, e * s->stride * 16, q.planes, s->pixels * 16, error);
         int iterations = second ? 2 : refine ? 2 : 4;
-        ok = ok && improve(s, e, &q, iterations, second ? 0.05f : refine ? 0.25f : 0.5f, second ? 0.1f : 0, error);
+        ok = ok && improve(s, e, &q, iterations, second ? 0.05f : refine ? 0.25f : 0.5f, 1, second ? 0.1f : 0, error);
         if (ok && second) ok = kn_gpu_download(s->costs, 0, costs + e * s->pixels, s->pixels * 4, error);
     }
     for (size_t e = 0; ok && e < n; e++) {
@@ -349,9 +360,87 @@ bool kn_stereo_run(kn_stereo *s, const kn_tris *start, double reach, bool refine
     for (size_t e = 0; ok && e < n; e++) {
         if (!depths[e].planes) depths[e].planes = kn_alloc(s->pixels, 16, error);
         ok = depths[e].planes != NULL;
-        if (ok) check(s, e, raw, costs + e * s->pixels, depths[e].planes);
+        if (ok) check(s, e, raw, costs + e * s->pixels, 0, depths[e].planes);
     }
     for (size_t e = 0; raw && e < n; e++) kn_free(raw[e].planes);
     kn_free(raw), kn_free(costs);
+    return ok;
+}
+
+/* --- scenes --------------------------------------------------------------------------------------------------------------------------- */
+
+static double random_at(uint64_t seed) { return (double)(kn_hash64(seed) >> 11) * 0x1p-53; }
+
+/* Planes to begin with: the coarser map's where there is one, else random ones anywhere in the range. */
+static void prepare_scan(search *q, const kn_eye *eye, const kn_scan_view *view, const kn_eye *coarse, const kn_depth *start) {
+    size_t pixels = (size_t)eye->width * (size_t)eye->height;
+    q->red = q->count = 0;
+    for (int color = 0; color < 2; color++) {
+        for (size_t i = 0; i < pixels; i++) {
+            int x = (int)(i % (size_t)eye->width), y = (int)(i / (size_t)eye->width);
+            if (((x + y) & 1) != color || !eye->mask[i]) continue;
+            double u = (x + 0.5 - eye->cx) / eye->fx, v = (y + 0.5 - eye->cy) / eye->fy, a = random_at(3 * i), b = 2 * M_PI * random_at(3 * i + 1);
+            double n[3] = {0.7 * sqrt(a) * cos(b), 0.7 * sqrt(a) * sin(b), -1};
+            double depth = 1 / (1 / view->far + random_at(3 * i + 2) * (1 / view->near - 1 / view->far));
+            if (start && start->planes) {
+                int cx = x * coarse->width / eye->width, cy = y * coarse->height / eye->height;
+                const float *p = start->planes + 4 * ((size_t)cy * (size_t)coarse->width + (size_t)cx);
+                double z = -sqrt(fmax(1 - p[0] * p[0] - p[1] * p[1], 0.01)), cu = (cx + 0.5 - coarse->cx) / coarse->fx, cv = (cy + 0.5 - coarse->cy) / coarse->fy;
+                double along = p[0] * u + p[1] * v + z, there = along < -0.05 ? p[2] * (p[0] * cu + p[1] * cv + z) / along : p[2];
+                if (p[2] > 0) n[0] = p[0], n[1] = p[1], n[2] = z, depth = there;
+            }
+            set_plane(q->planes + 4 * i, n, u, v, fmin(fmax(depth, view->near), view->far));
+            q->bounds[2 * i] = (float)view->near, q->bounds[2 * i + 1] = (float)view->far;
+            q->list[q->count++] = (uint32_t)i;
+        }
+        if (color == 0) q->red = q->count;
+    }
+}
+
+static bool scan_all(kn_stereo *s, const kn_scan_view *views, const kn_eyes *coarse, const kn_depth *start, const double ground[4], kn_depth *raw, float *costs,
+                     const kn_surface_params *params, int first_percent, int last_percent, kn_error *error) {
+    search q = {0};
+    size_t n = s->eyes->count;
+    bool ok = search_init(&q, s, error);
+    if (ground) memcpy(q.ground, ground, sizeof q.ground);
+    q.scan = 2;
+    for (size_t job = 0; ok && job < 2 * n; job++) {
+        size_t e = job % n;
+        bool second = job >= n;
+        if (views[e].count < 2) continue;
+        prepare_scan(&q, &s->eyes->items[e], &views[e], coarse ? &coarse->items[e] : NULL, start ? &start[e] : NULL);
+        ok = report(params, first_percent + (int)((size_t)(last_percent - first_percent) * job / (2 * n)), error);
+        if (!second) ok = ok && kn_gpu_upload(s->planes, e * s->stride * 16, q.planes, s->pixels * 16, error);
+        float change = start ? (second ? 0.004f : 0.03f) : second ? 0.02f : 0.5f;
+        ok = ok && improve(s, e, &q, second ? 2 : start ? 3 : 8, change, 0.6f, second ? 0.15f : 0, error);
+        if (ok && second) ok = kn_gpu_download(s->costs, 0, costs + e * s->pixels, s->pixels * 4, error);
+    }
+    for (size_t e = 0; ok && e < n; e++) {
+        raw[e].planes = kn_alloc(s->pixels, 16, error);
+        ok = raw[e].planes && kn_gpu_download(s->planes, e * s->stride * 16, raw[e].planes, s->pixels * 16, error);
+    }
+    search_finish(&q);
+    return ok;
+}
+
+bool kn_scan_run(kn_depth *depths, kn_gpu *gpu, const kn_eyes *eyes, const kn_scan_view *views, const kn_eyes *coarse, const kn_depth *start, const double ground[4],
+                 const kn_surface_params *params, int first_percent, int last_percent, kn_error *error) {
+    kn_stereo *s = NULL;
+    if (!create(&s, gpu, eyes, false, views, error)) return false;
+    kn_depth *raw = kn_alloc(eyes->count, sizeof *raw, error);
+    float *costs = raw ? kn_alloc(eyes->count * s->pixels, sizeof *costs, error) : NULL;
+    bool ok = costs && scan_all(s, views, coarse, start, ground, raw, costs, params, first_percent, last_percent, error);
+    for (size_t e = 0; ok && e < eyes->count; e++) {
+        if (!depths[e].planes) depths[e].planes = kn_alloc(s->pixels, 16, error);
+        if (!(ok = depths[e].planes != NULL) || views[e].count < 2) continue;
+        check(s, e, raw, costs + e * s->pixels, 0.2, depths[e].planes);
+        for (size_t i = 0; i < s->pixels; i++) { /* what is not confirmed keeps its plane, without weight */
+            float *to = depths[e].planes + 4 * i, *from = raw[e].planes + 4 * i;
+            if (!(to[3] > 0)) to[0] = from[0], to[1] = from[1], to[2] = from[3];
+        }
+    }
+    for (size_t e = 0; raw && e < eyes->count; e++) kn_free(raw[e].planes);
+    kn_free(raw), kn_free(costs);
+    kn_stereo_destroy(&s);
     return ok;
 }

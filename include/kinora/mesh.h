@@ -96,13 +96,14 @@ typedef struct kn_surface_view {
 } kn_surface_view;
 
 typedef struct kn_surface_params {
-    bool no_mask;            /* a scene: everything in the pictures is surface */
+    bool no_mask;            /* a scene: everything in the pictures is surface; what most of them look at is reconstructed */
     int resolution;          /* voxels along the longest side, 32..512; 0: as fine as the pictures */
     int rounds;              /* stereo rounds, 0..4; 0: the visual hull alone */
     size_t triangles;        /* wanted at most; 0: all */
     int texture;             /* texture size in pixels, a power of two 64..8192 */
     double length, width, height; /* metres; at most one above 0: the true size of the object's longer or shorter
                                      horizontal side or of its height. None: the cameras' units are metres */
+    double box[6];           /* no_mask: the region, low x, y, z and high x, y, z in the cameras' world; zeros: found */
     double up[3];            /* up in the cameras' world; zeros: found from the cameras */
     bool keep_pieces;        /* keep every component, not only the large ones */
     bool symmetric;          /* the object has two equal halves, as cars do: what one shows is used for the other */

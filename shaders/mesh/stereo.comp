@@ -14,6 +14,7 @@ layout(push_constant) uniform Push {
     float change;     /* size of the random changes, 1: the whole range */
     float agreement;  /* weight of the geometric term */
     int stride;       /* pixels from one eye to the next */
+    int scan;         /* scenes: how many times as wide a patch is; random changes are even in inverse depth. 0: orbits */
     vec4 ground;      /* plane in the camera that the object may stand on: normal, distance along it; 0: none */
 } push;
 layout(set = 0, binding = 0) uniform samplerBuffer images;    /* [eye][stride: height x width] grey at x, x + 1, y + 1, both; 0 outside */
@@ -30,7 +31,7 @@ float reference[SAMPLES], weight[SAMPLES], mean, variance, total;
 ivec2 pixel;
 
 vec3 ray_of(ivec2 p) { return vec3((vec2(p) + 0.5 - push.k.zw) / push.k.xy, 1.0); }
-ivec2 offset(int i) { return ivec2((2 * i) % 7 - 3, (2 * i) / 7 - 3); }
+ivec2 offset(int i) { return ivec2((2 * i) % 7 - 3, (2 * i) / 7 - 3) * max(push.scan, 1); }
 
 void load_reference() {
     float sum = 0.0, squares = 0.0, centre = 0.0;
@@ -40,6 +41,10 @@ void load_reference() {
         ivec2 o = offset(i), q = clamp(pixel + o, ivec2(0), push.image - 1);
         float v = texelFetch(images, base + q.y * push.image.x + q.x).x;
         float w = v > 0.01 && q == pixel + o ? exp(-float(o.x * o.x + o.y * o.y) / 12.0) : 0.0;
+        if (push.scan > 0) { /* what looks different may lie elsewhere (Yoon & Kweon 2006) */
+            float off = v - texelFetch(images, base + pixel.y * push.image.x + pixel.x).x, r = float(push.scan * push.scan);
+            w = w > 0.0 ? exp(-float(o.x * o.x + o.y * o.y) / (18.0 * r) - off * off / 0.08) : 0.0;
+        }
         reference[i] = v, weight[i] = w;
         total += w, sum += w * v, squares += w * v * v;
     }
@@ -84,7 +89,7 @@ float rate_source(int source, vec3 normal, float depth) {
     return cost;
 }
 
-/* Mean of the three lowest costs. */
+/* Mean of the three lowest costs; in scenes, whose pictures may be few and far apart, of two. */
 float rate(vec3 normal, float depth) {
     vec3 best = vec3(1.5);
     for (int s = 0; s < push.sources; s++) {
@@ -92,7 +97,7 @@ float rate(vec3 normal, float depth) {
         float middle = max(best.x, c), low = min(best.x, c);
         best = vec3(low, min(best.y, middle), min(best.z, max(best.y, middle)));
     }
-    return (best.x + best.y + best.z) / 3.0;
+    return push.scan == 0 ? (best.x + best.y + best.z) / 3.0 : (best.x + best.y) / 2.0;
 }
 
 uint state;
@@ -132,9 +137,10 @@ void main() {
             float size = push.change * exp2(-2.0 * float((i - 9) / 3)); /* fewer and fewer, finer and finer */
             int what = (i - 9) % 3;
             vec3 shake = vec3(random(), random(), random()) * 2.0 - 1.0;
-            float shift = (random() * 2.0 - 1.0) * size * (range.y - range.x);
-            if (what != 1) plane.w = clamp(plane.w + shift, range.x, range.y);
-            if (what != 0) plane.xyz = normalize(plane.xyz + shake * min(4.0 * size, 1.0));
+            float shift = (random() * 2.0 - 1.0) * size;
+            float moved = push.scan == 0 ? plane.w + shift * (range.y - range.x) : 1.0 / max(1.0 / plane.w + shift * (1.0 / range.x - 1.0 / range.y), 1e-6);
+            if (what != 1) plane.w = clamp(moved, range.x, range.y);
+            if (what != 0) plane.xyz = normalize(plane.xyz + shake * (push.scan == 0 ? min(4.0 * size, 1.0) : clamp(4.0 * size, 0.1, 1.0)));
         }
         bool possible = plane.w >= range.x && plane.w <= range.y && dot(plane.xyz, ray) < -0.1 * length(ray);
         float cost = possible ? rate(plane.xyz, plane.w) : 9.0;
