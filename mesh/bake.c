@@ -13,6 +13,7 @@ typedef struct bake {
     float **depth;    /* [eye] the surface's depth map */
     float *normals;   /* [vertex][3] in the work frame */
     uint8_t *seen;    /* [vertex] */
+    float *gains;     /* [eye][3] what its channels are multiplied with so that pictures of other exposures agree */
 } bake;
 
 typedef struct vote {
@@ -54,6 +55,7 @@ static vote ask(const bake *b, size_t e, const double p[3], const double n[3]) {
     float edge = b->eyes->no_mask ? -10 : eye->edge[(size_t)y * (size_t)eye->width + (size_t)x];
     if (edge > -0.8f || nearest_depth(b->depth[e], eye, x, y) < depth - 0.004 - 2 * depth / eye->fx / facing) return v;
     fetch(eye, pixel[0], pixel[1], v.rgb);
+    for (int c = 0; c < 3; c++) v.rgb[c] *= b->gains[3 * e + (size_t)c];
     v.luma = 0.299 * v.rgb[0] + 0.587 * v.rgb[1] + 0.114 * v.rgb[2];
     v.weight = facing * facing / (depth * depth) * fmin(1, -edge / 4.0);
     return v;
@@ -95,6 +97,89 @@ static double decide(const bake *b, const double p[3], const double n[3], double
     return total;
 }
 
+/* --- exposures ------------------------------------------------------------------------------------------------------------------- */
+
+#define LEVEL_POINTS 1200
+#define LEVEL_ROUNDS 12
+
+typedef struct sample {
+    uint32_t eye, point;
+    float weight, log[3]; /* logarithms of the channels */
+} sample;
+
+/* What the eyes say about points of the surface, apart from colours that are cut off. */
+static bool take_samples(const bake *b, sample **samples, size_t *count, kn_error *error) {
+    size_t capacity = 0, stride = b->work->vertex_count / LEVEL_POINTS + 1;
+    for (size_t v = 0; v < b->work->vertex_count; v += stride)
+        for (size_t e = 0; e < b->eyes->count; e++) {
+            double p[3], n[3];
+            for (size_t i = 0; i < 3; i++) p[i] = b->work->positions[3 * v + i], n[i] = b->normals[3 * v + i];
+            vote said = ask(b, e, p, n);
+            bool whole = said.weight > 0;
+            for (int c = 0; c < 3; c++) whole = whole && said.rgb[c] > 6 && said.rgb[c] < 249;
+            if (!whole) continue;
+            if (!kn_grow(samples, &capacity, *count + 1, sizeof **samples, error)) return false;
+            sample *s = &(*samples)[(*count)++];
+            *s = (sample){(uint32_t)e, (uint32_t)(v / stride), (float)said.weight, {0}};
+            for (int c = 0; c < 3; c++) s->log[c] = (float)log(said.rgb[c]);
+        }
+    return true;
+}
+
+/* Mean of how far the eyes are from the points' means. */
+static double disagreement(const sample *samples, size_t count, int channel, const double *gains, double *points) {
+    double *weights = points + LEVEL_POINTS + 1, sum = 0, total = 0;
+    memset(points, 0, 2 * (LEVEL_POINTS + 1) * sizeof *points);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < count; i++) {
+            const sample *s = &samples[i];
+            double here = s->log[channel] + gains[s->eye];
+            if (pass) sum += s->weight * fabs(here - points[s->point] / weights[s->point]), total += s->weight;
+            else points[s->point] += s->weight * here, weights[s->point] += s->weight;
+        }
+    return sum / fmax(total, 1e-12);
+}
+
+/* One channel: points become the mean of what the eyes say, eyes the robust mean of what the points miss, in turn. */
+static void level_channel(const bake *b, const sample *samples, size_t count, int channel, double *gains, double *points) {
+    size_t eyes = b->eyes->count, places = LEVEL_POINTS + 1;
+    memset(gains, 0, eyes * sizeof *gains);
+    for (int round = 0; round < LEVEL_ROUNDS; round++) {
+        double *weights = points + places, *sums = gains + eyes, *totals = gains + 2 * eyes, mean = 0;
+        memset(points, 0, 2 * places * sizeof *points), memset(sums, 0, 2 * eyes * sizeof *sums);
+        for (size_t i = 0; i < count; i++) {
+            points[samples[i].point] += samples[i].weight * (samples[i].log[channel] + gains[samples[i].eye]);
+            weights[samples[i].point] += samples[i].weight;
+        }
+        for (size_t i = 0; i < count; i++) {
+            const sample *s = &samples[i];
+            double missing = points[s->point] / weights[s->point] - s->log[channel], off = (missing - gains[s->eye]) / 0.1, w = s->weight / (1 + off * off);
+            sums[s->eye] += w * missing, totals[s->eye] += w;
+        }
+        for (size_t e = 0; e < eyes; e++) gains[e] = totals[e] > 0 ? fmin(fmax(sums[e] / totals[e], -0.5), 0.5) : 0, mean += gains[e] / (double)eyes;
+        for (size_t e = 0; e < eyes; e++) gains[e] -= mean;
+    }
+}
+
+/* Exposure and white balance of the pictures against each other, or their borders would show on the surface. Left alone where factors
+ * explain little of what differs, as on surfaces that shine. */
+static bool level(bake *b, kn_error *error) {
+    sample *samples = NULL;
+    size_t count = 0;
+    double *gains = kn_alloc(b->eyes->count, 3 * sizeof *gains, error), *points = kn_alloc(LEVEL_POINTS + 1, 2 * sizeof *points, error);
+    for (size_t i = 0; i < 3 * b->eyes->count; i++) b->gains[i] = 1;
+    bool ok = gains && points && take_samples(b, &samples, &count, error);
+    for (int c = 0; ok && count && c < 3; c++) {
+        memset(gains, 0, b->eyes->count * sizeof *gains);
+        double before = disagreement(samples, count, c, gains, points);
+        level_channel(b, samples, count, c, gains, points);
+        bool better = disagreement(samples, count, c, gains, points) < 0.6 * before;
+        for (size_t e = 0; better && e < b->eyes->count; e++) b->gains[3 * e + (size_t)c] = (float)exp(gains[e]);
+    }
+    kn_free(gains), kn_free(points), kn_free(samples);
+    return ok;
+}
+
 /* --- vertices ------------------------------------------------------------------------------------------------------------------ */
 
 static void color_vertices(bake *b) {
@@ -105,7 +190,7 @@ static void color_vertices(bake *b) {
         double total = decide(b, p, n, rgb);
         s->confidence[v] = (float)(1 - exp(-total));
         b->seen[v] = total > 0;
-        for (int i = 0; i < 3; i++) s->colors[3 * v + (size_t)i] = (uint8_t)lround(rgb[i]);
+        for (int i = 0; i < 3; i++) s->colors[3 * v + (size_t)i] = (uint8_t)lround(fmin(fmax(rgb[i], 0), 255));
     }
 }
 
@@ -219,15 +304,16 @@ static bool draw_depths(bake *b, kn_error *error) {
 }
 
 bool kn_bake(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, int texture, kn_error *error) {
-    bake b = {surface, work, eyes, kn_alloc(eyes->count, sizeof *b.depth, error), kn_tris_normals(work, error), kn_alloc(work->vertex_count, 1, error)};
+    bake b = {surface, work, eyes, kn_alloc(eyes->count, sizeof *b.depth, error), kn_tris_normals(work, error), kn_alloc(work->vertex_count, 1, error),
+              kn_alloc(eyes->count, 3 * sizeof(float), error)};
     uint8_t *done = kn_alloc((size_t)texture * (size_t)texture, 1, error);
     surface->colors = kn_alloc(work->vertex_count, 3, error), surface->confidence = kn_alloc(work->vertex_count, sizeof(float), error);
-    bool ok = b.depth && b.normals && b.seen && done && surface->colors && surface->confidence && kn_image_init(&surface->texture, texture, texture, 3, error) &&
-              draw_depths(&b, error);
+    bool ok = b.depth && b.normals && b.seen && b.gains && done && surface->colors && surface->confidence && kn_image_init(&surface->texture, texture, texture, 3, error) &&
+              draw_depths(&b, error) && level(&b, error);
     if (ok) color_vertices(&b);
     ok = ok && spread(&b, error);
     if (ok) kn_texels_visit(surface, texture, done, paint_texel, &b), kn_texels_pad(&surface->texture, done);
     for (size_t e = 0; b.depth && e < eyes->count; e++) kn_free(b.depth[e]);
-    kn_free(b.depth), kn_free(b.normals), kn_free(b.seen), kn_free(done);
+    kn_free(b.depth), kn_free(b.normals), kn_free(b.seen), kn_free(b.gains), kn_free(done);
     return ok;
 }
