@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Planes of the control pass behind the control channels. */
-enum { PLANE_DEPTH = KN_CONTROL_CHANNELS, PLANE_SEMANTIC, PLANE_INSTANCE, PLANE_MOTION, PLANE_KEY = PLANE_MOTION + 2, PLANES };
+enum { PLANE_DEPTH = KN_CONTROL_CHANNELS, PLANE_SEMANTIC, PLANE_INSTANCE, PLANE_MOTION, PLANE_KEY = PLANE_MOTION + 2, PLANE_TRIANGLE, PLANE_RADIANCE, PLANES = PLANE_RADIANCE + 3 };
 enum { MAX_SIZE = 16384 };
 
 void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5]) {
@@ -42,19 +42,21 @@ void kn_render_pass_finish(kn_render_pass *pass) {
     kn_gpu_recorder_destroy(&pass->recorder);
     kn_gpu_buffer_destroy(&pass->output);
     kn_gpu_buffer_destroy(&pass->list);
+    kn_gpu_buffer_destroy(&pass->spots);
     *pass = (kn_render_pass){0};
 }
 
 bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row, kn_error *error) {
-    kn_gpu_slice slices[7];
+    kn_gpu_slice slices[8];
     uint32_t lanes;
     int wide, high;
     kn_render_scene_slices(renderer, slices);
     kn_render_block(renderer, &lanes, &wide, &high);
     slices[5] = (kn_gpu_slice){.buffer = pass->output};
     slices[6] = (kn_gpu_slice){.buffer = pass->list};
+    slices[7] = (kn_gpu_slice){.buffer = pass->spots};
     uint32_t across = (uint32_t)((pass->width + wide - 1) / wide), down = (uint32_t)((pass->height + high - 1) / high);
-    kn_gpu_dispatch dispatch = {.kernel = kernel, .slices = slices, .slice_count = pass->list ? 7 : 6, .constants = &lanes,
+    kn_gpu_dispatch dispatch = {.kernel = kernel, .slices = slices, .slice_count = pass->list ? 8 : 6, .constants = &lanes,
                                 .constant_count = 1, .groups = {across, down, 1}};
     if (in_a_row) {
         dispatch.groups[0] = ((uint32_t)pass->width * (uint32_t)pass->height + lanes - 1) / lanes;
@@ -79,7 +81,8 @@ static bool drop_pass(kn_render_pass *pass) {
 static bool record_control(kn_renderer *renderer, kn_error *error) {
     kn_render_pass *pass = &renderer->control;
     size_t pixels = (size_t)pass->width * (size_t)pass->height;
-    if (!kn_gpu_buffer_create(&pass->list, renderer->gpu, KN_GPU_ALIGN + pixels * sizeof(uint32_t), KN_GPU_MEMORY_DEVICE, error))
+    if (!kn_gpu_buffer_create(&pass->list, renderer->gpu, KN_GPU_ALIGN + pixels * sizeof(uint32_t), KN_GPU_MEMORY_DEVICE, error) ||
+        !kn_gpu_buffer_create(&pass->spots, renderer->gpu, pixels * 4 * 4 * sizeof(float), KN_GPU_MEMORY_DEVICE, error))
         return false;
     kn_gpu_slice counter = {.buffer = pass->list, .size = KN_GPU_ALIGN};
     return kn_gpu_record_fill(pass->recorder, counter, 0, error) &&

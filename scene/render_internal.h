@@ -16,6 +16,7 @@ typedef struct kn_render_pass {
     kn_gpu_recorder *recorder;
     kn_gpu_buffer *output;  /* host-visible: [planes][height][width] fp32 */
     kn_gpu_buffer *list;    /* pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused */
+    kn_gpu_buffer *spots;   /* [pixels][4] vec4: what spots of mixed pixels show (control.comp); there when list is */
     int width, height, planes;
 } kn_render_pass;
 
@@ -66,7 +67,8 @@ void kn_render_block(const kn_renderer *renderer, uint32_t *lanes, int *wide, in
 bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int width, int height, int planes, bool *fresh, kn_error *error);
 void kn_render_pass_finish(kn_render_pass *pass);
 
-/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list if there is one.
+/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list and 7 pass->spots
+ * if there are.
  * Specialization constant 0 is the subgroup size. One workgroup a block, or in a row when they work on the list. */
 bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row, kn_error *error);
 

@@ -1,12 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 /* The control maps and labels of one camera (include/kinora/render.h): planes 0..15 the control channels, then depth,
- * semantic class, instance, motion (2), and a key of material and instance. Everything is exact at the pixel's centre; the same
- * walk finds what the pixel's four spots show and leaves 1 in the edge plane if that is not all one thing. edge.comp then fills
+ * semantic class, instance, motion (2), a key of material and instance, the triangle, and the radiance (3). Everything is exact at the pixel's centre; the same
+ * walk finds what the pixel's four spots show; if that is not all one surface it is kept for antialias.comp, with 1 in the edge
+ * plane. edge.comp then fills
  * that plane and lists the pixels for antialias.comp. */
 #include "scene/shade.glsl"
 
 layout(set = 0, binding = 5) buffer writeonly planes_out { float planes[]; };
+layout(set = 0, binding = 7) buffer writeonly spots_out { vec4 spots[]; };
 
 void main() {
     ivec2 pixel = block_pixel(), size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
@@ -19,12 +21,14 @@ void main() {
     hit h = surface_at(max(met.center, 0), met.barycentric, eye, ray, met.t);
     surface_material m = fetch_material(h.material);
     float scale = length(ray), angle = 0.75 * length(frame_texel(FRAME_RAY_U).xyz);
-    vec3 color = display(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0));
+    vec3 radiance = min(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0), vec3(24.0)), color = display(radiance);
     vec3 lamps = found ? srgb(emitted(h, m)) : vec3(0.0);
     vec4 code = found ? class_code(m.semantic) : vec4(0.0);
 
-    uint key = pixel_key(met.center);
-    bool mixed = any(notEqual(pixel_keys(met.spots), uvec4(key)));
+    facet own = facet_of(met.center);
+    uint key = own.key;
+    bool mixed = !(alike(own, facet_of(met.spots.x)) && alike(own, facet_of(met.spots.y)) && alike(own, facet_of(met.spots.z)) &&
+                   alike(own, facet_of(met.spots.w)));
     vec3 normal = vec3(dot(frame_texel(FRAME_VIEW).xyz, h.normal), dot(frame_texel(FRAME_VIEW + 1).xyz, h.normal),
                        dot(frame_texel(FRAME_VIEW + 2).xyz, h.normal));
     normal = found ? normal : vec3(0.0);
@@ -57,4 +61,14 @@ void main() {
     planes[at + 19u * plane] = motion.x;
     planes[at + 20u * plane] = motion.y;
     planes[at + 21u * plane] = uintBitsToFloat(key);
+    planes[at + 22u * plane] = intBitsToFloat(met.center);
+    planes[at + 23u * plane] = radiance.x;
+    planes[at + 24u * plane] = radiance.y;
+    planes[at + 25u * plane] = radiance.z;
+    if (mixed) {
+        spots[at * 4u] = intBitsToFloat(met.spots);
+        spots[at * 4u + 1u] = met.spot_t;
+        spots[at * 4u + 2u] = met.spot_u;
+        spots[at * 4u + 3u] = met.spot_v;
+    }
 }

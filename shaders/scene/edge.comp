@@ -3,7 +3,7 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* Edge channel: 1 where the instance or the material differs from the right or the lower neighbour's. Lists the pixels that
  * one ray does not do justice: those whose spots show more than one thing (control.comp left 1 in the edge plane), and those
- * whose shade differs from that of a neighbour which is the same thing. The order of the list does not matter. */
+ * whose shade differs from that of a neighbour which is the same thing. The order of the list does not matter; its upper bit tells mixed pixels. */
 #include "scene/trace.glsl"
 
 layout(set = 0, binding = 5) buffer planes_inout { float planes[]; };
@@ -25,11 +25,12 @@ void main() {
     for (int i = 0; i < 4; i++)
         most = max(most, own == floatBitsToUint(planes[key + beside[i]]) ? abs(shade - planes[green + beside[i]]) : 0.0);
     bool rough = planes[at + 7u * plane] > 0.5;
+    uint entry = at | (rough ? 0x80000000u : 0u);
     rough = inside && (rough || most > SHADE);
     uvec4 vote = subgroupBallot(rough);
     uint first = 0u;
     if (subgroupElect()) first = atomicAdd(listed, subgroupBallotBitCount(vote));
     first = subgroupBroadcastFirst(first);
-    if (rough) list[first + subgroupBallotExclusiveBitCount(vote)] = at;
+    if (rough) list[first + subgroupBallotExclusiveBitCount(vote)] = entry;
     if (inside) planes[at + 7u * plane] = edge ? 1.0 : 0.0;
 }

@@ -210,13 +210,47 @@ pixel_hits trace_pixel(vec3 origin, vec3 direction) {
     return h;
 }
 
+/* Where the spots' rays meet the plane of the triangle that the centre's ray met; the centre's own point where that is far off. */
+pixel_hits spread_pixel(int triangle, vec3 origin, vec3 direction) {
+    vec3 along_u = frame_texel(FRAME_RAY_U).xyz, along_v = frame_texel(FRAME_RAY_V).xyz;
+    vec4 corner = texelFetch(triangles, max(triangle, 0) * 3);
+    vec3 edge1 = texelFetch(triangles, max(triangle, 0) * 3 + 1).xyz, edge2 = texelFetch(triangles, max(triangle, 0) * 3 + 2).xyz;
+    vec3 s = origin - corner.xyz, q = cross(s, edge1), p = cross(edge2, s), n = cross(edge2, edge1);
+    float height = dot(edge2, q), d = dot(direction, n), inverse = 1.0 / (d == 0.0 ? 1e-30 : d);
+    vec4 d4 = d + SPOT_U * dot(along_u, n) + SPOT_V * dot(along_v, n);
+    bvec4 fits = bvec4(uvec4(greaterThan(d4 * sign(d), vec4(0.5 * abs(d)))) & uvec4(lessThan(d4 * sign(d), vec4(2.0 * abs(d)))));
+    vec4 keep = vec4(fits), inverse4 = mix(vec4(inverse), 1.0 / mix(vec4(1.0), d4, fits), fits);
+    pixel_hits h;
+    h.center = triangle;
+    h.t = height * inverse;
+    h.barycentric = vec2(dot(direction, p), dot(direction, q)) * inverse;
+    h.spots = ivec4(triangle);
+    h.spot_t = height * inverse4;
+    h.spot_u = (dot(direction, p) + keep * (SPOT_U * dot(along_u, p) + SPOT_V * dot(along_v, p))) * inverse4;
+    h.spot_v = (dot(direction, q) + keep * (SPOT_U * dot(along_u, q) + SPOT_V * dot(along_v, q))) * inverse4;
+    return h;
+}
+
 /* Tells things apart that an edge separates: by material and instance. */
 const uint SKY_KEY = 0xffffffffu;
 uint pixel_key(int triangle) {
     uint material = uint(texelFetch(triangles, max(triangle, 0) * 3 + 1).w), instance = uint(texelFetch(triangles, max(triangle, 0) * 3 + 2).w);
     return triangle < 0 ? SKY_KEY : material | instance << 16u;
 }
-uvec4 pixel_keys(ivec4 spots) { return uvec4(pixel_key(spots.x), pixel_key(spots.y), pixel_key(spots.z), pixel_key(spots.w)); }
+
+/* A triangle as a pixel's spots compare them: what it belongs to and where it faces. */
+struct facet {
+    uint key;
+    vec3 normal;
+};
+
+facet facet_of(int triangle) {
+    vec4 edge1 = texelFetch(triangles, max(triangle, 0) * 3 + 1), edge2 = texelFetch(triangles, max(triangle, 0) * 3 + 2);
+    return facet(triangle < 0 ? SKY_KEY : uint(edge1.w) | uint(edge2.w) << 16u, normalize(cross(edge1.xyz, edge2.xyz)));
+}
+
+/* One surface: the same thing, facing about the same way. */
+bool alike(facet a, facet b) { return a.key == b.key && (a.key == SKY_KEY || dot(a.normal, b.normal) > 0.9); }
 
 /* Which of four parallel rays are blocked between t_min and t_max; they start at origin + (x, y, z)[i]. Only those in
  * `wanted` are looked at. */

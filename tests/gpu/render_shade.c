@@ -324,32 +324,39 @@ static bool alike(const oracle_hit *a, const oracle_hit *b) {
 }
 
 void oracle_spots(const oracle *o, const kn_camera *camera, int x, int y, double out[3]) {
-    static const double grid[4][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}};
-    oracle_hit hits[4];
-    kn_vec3 origin, rays[4];
-    bool taken[4] = {false};
-    out[0] = out[1] = out[2] = 0;
-    for (int i = 0; i < 4; i++) {
+    static const double grid[5][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}, {.5, .5}};
+    enum { CENTER = 4 };
+    oracle_hit hits[5];
+    kn_vec3 origin, rays[5];
+    bool left[4];
+    int kept = 0;
+    for (int i = 0; i < 5; i++) {
         oracle_ray(o, camera, x + grid[i][0], y + grid[i][1], &origin, &rays[i]);
         hits[i] = oracle_trace(o, origin, rays[i], .02, 1e9);
     }
-    bool all = alike(&hits[0], &hits[1]) && alike(&hits[0], &hits[2]) && alike(&hits[0], &hits[3]);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
+        kept += !(left[i] = !alike(&hits[i], &hits[CENTER]));
+    bool pure = kept == 4;
+    double center = pure ? .5 : kept * .25, each = pure ? .125 : .25;
+    point_set own = {{hits[CENTER].position}, 1};
+    rgb color = shade(o, &hits[CENTER], rays[CENTER], &own);
+    for (int c = 0; c < 3; c++)
+        out[c] = center * fmin(color.c[c], 24);
+    for (int i = 0; i < 4; i++)
+        left[i] |= pure;
+    for (int n = 0; n < 4; n++) {
+        int i = pure && (x + y) % 2 ? 3 - n : n;
         point_set points = {.count = 0};
-        int weight = 0;
-        for (int k = i; k < 4 && !taken[i]; k++) {
-            bool member = k == i || (!taken[k] && alike(&hits[i], &hits[k]) && (!all || i + k == 3));
-            if (!member)
-                continue;
-            points.at[points.count++] = hits[k].position;
-            weight++;
-            taken[k] = k != i;
-        }
-        if (taken[i])
+        if (!left[i])
             continue;
-        rgb color = shade(o, &hits[i], rays[i], &points);
+        for (int k = 0; k < 4; k++)
+            if (left[k] && (k == i || alike(&hits[i], &hits[k]))) {
+                points.at[points.count++] = hits[k].position;
+                left[k] = false;
+            }
+        color = shade(o, &hits[i], rays[i], &points);
         for (int c = 0; c < 3; c++)
-            out[c] += weight * fmin(color.c[c], 24) / 4;
+            out[c] += each * points.count * fmin(color.c[c], 24);
     }
 }
 
