@@ -128,8 +128,18 @@ static void balcony(kn_build *b, const palette *p, double x0, double x1, double 
     }
 }
 
+static double half_door(const kn_building *s) { return s->storeys > 2 ? .72 : .52; }
+
+/* The base of a wall; it leaves a door's opening, about `door`, free. door < 0: none. */
+static void base(kn_build *b, const kn_building *s, const palette *p, double width, double door) {
+    double half = half_door(s) + .15, from = door < 0 ? width : kn_clamp(door - half, 0, width), to = door < 0 ? width : kn_clamp(door + half, 0, width);
+    kn_build_use(b, p->plinth);
+    if (from > .01) kn_build_box(b, kn_v3(0, -.03, -1.5), kn_v3(from, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_FRONT);
+    if (width - to > .01) kn_build_box(b, kn_v3(to, -.03, -1.5), kn_v3(width, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_BACK);
+}
+
 static void door_cell(kn_build *b, const kn_building *s, const palette *p, const double cell[4], kn_rng *rng) {
-    double mid = (cell[0] + cell[1]) / 2, w = s->storeys > 2 ? .72 : .52, z0 = .12, z1 = 2.35, x0 = mid - w, x1 = mid + w;
+    double mid = (cell[0] + cell[1]) / 2, w = half_door(s), z0 = .12, z1 = 2.35, x0 = mid - w, x1 = mid + w;
     kn_build_use(b, p->wall);
     pane(b, cell[0], x0, cell[2], cell[3], 0);
     pane(b, x1, cell[1], cell[2], cell[3], 0);
@@ -210,9 +220,8 @@ double kn_building_height(const kn_building *s) { return ground_height(s) + (s->
 /* One wall of `width` starting at x = 0 in the facade frame. */
 static void facade(kn_build *b, const kn_building *s, const palette *p, double width, bool open, bool street, kn_rng *rng) {
     double top = kn_building_height(s), ground = ground_height(s);
-    kn_build_use(b, p->plinth);
-    kn_build_box(b, kn_v3(0, -.03, -1.5), kn_v3(width, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP);
     if (!open) {
+        base(b, s, p, width, -1);
         kn_build_use(b, p->wall);
         pane(b, 0, width, -.1, top, 0);
         return;
@@ -225,6 +234,8 @@ static void facade(kn_build *b, const kn_building *s, const palette *p, double w
     double bay = width / columns, wide = s->style == 3 ? bay * .72 : kn_clamp(bay * .42, .8, 1.35),
            tall = s->style == 3 ? 1.75 : kn_clamp(s->storey * .5, 1.2, 1.75);
     int door = columns / 2, balcony_column = s->balconies ? kn_rng_int(rng, 0, columns - 1) : -1;
+    bool entered = street && s->detail >= .45 && !(s->shop && columns <= 3);
+    base(b, s, p, width, !entered ? -1 : s->shop ? width - bay / 2 : (door + .5) * bay);
     for (int f = 0; f < s->storeys; f++) {
         double z0 = f ? ground + (f - 1) * s->storey : 0, z1 = f ? z0 + s->storey : ground;
         if (f == 0 && street && s->shop && s->detail >= .45) {
