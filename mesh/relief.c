@@ -15,11 +15,13 @@
 #define FILTER_STEPS 12
 #define SOLVER_STEPS 60
 #define LIMIT 1.3f        /* voxels that the surface may move */
+#define SLACK 0.3f        /* voxels that the surface may lie outside the hull, */
+#define SLACK_ROUND 1.0f  /* and on objects that are not made of planes, or the hull's valleys would show */
 #define HOLD 0.02f        /* weight of old distances against the directions, */
-#define HOLD_TRUSTED 1.5f /* and where they were measured */
-#define ALIKE 0.3f        /* directions whose cosine is less than 1 minus this are another side of an edge, */
+#define HOLD_TRUSTED 4.0f /* and where they were measured */
+#define ALIKE 0.2f        /* directions whose cosine is less than 1 minus this are another side of an edge, */
 #define ALIKE_TRUSTED 0.16f /* and where they were measured */
-#define KEPT 0.8f         /* share of a measured direction that stays */
+#define KEPT 0.9f         /* share of a measured direction that stays */
 
 typedef struct voxel {
     uint32_t at;             /* in the grid */
@@ -58,7 +60,7 @@ static bool gather(relief *r, const float *field, const float *weight, const flo
                 if (length < 0.2) continue;
                 if (!kn_grow(&r->voxels, &r->capacity, r->count + 1, sizeof *r->voxels, error)) return false;
                 voxel *v = &r->voxels[r->count++];
-                *v = (voxel){.at = (uint32_t)at, .value = (float)(field[at] / g->step / fmax(length, 0.5)), .floor = hull[at] / (float)g->step - 0.3f,
+                *v = (voxel){.at = (uint32_t)at, .value = (float)(field[at] / g->step / fmax(length, 0.5)), .floor = hull[at] / (float)g->step - SLACK,
                              .trust = weight[at] / (weight[at] + 3)};
                 for (int a = 0; a < 3; a++) v->first[a] = v->normal[a] = (float)(slope[a] / length);
                 v->target = v->old = v->value;
@@ -270,16 +272,17 @@ static patch patch_of(const relief *r, size_t i) {
     return q;
 }
 
-/* Gives the voxels near a plane its direction and distances. */
+/* Gives the voxels near a plane its direction and distances; what sticks out a little at its edges is held back. */
 static void lay_flat(relief *r, const plane *p) {
     for (size_t i = 0; i < r->count; i++) {
         voxel *v = &r->voxels[i];
         patch q = patch_of(r, i);
-        float beyond = (float)(along(p->normal, q.p) + v->value * along(p->normal, q.n) - p->settled);
-        double facing = along(p->normal, q.n), x[2] = {along(p->u, q.p), along(p->v, q.p)};
+        double facing = along(p->normal, q.n), out = along(p->normal, q.p) - p->settled, x[2] = {along(p->u, q.p), along(p->v, q.p)};
+        float beyond = (float)(out + v->value * facing);
         bool over = x[0] > p->low[0] - 1 && x[1] > p->low[1] - 1 && x[0] < p->high[0] + 1 && x[1] < p->high[1] + 1;
-        if (!v->flat && over && facing > 0.3 && beyond - v->value * facing < 1 && beyond < 2) v->floor = fmaxf(v->floor, fminf(beyond, v->value + 0.7f)); /* what sticks out at its edges */
-        if (v->flat || !belongs(&q, p, 1.3 * NEAR)) continue;
+        if (v->flat) continue;
+        if (over && facing > 0.3 && out < 1 && beyond < 2) v->floor = fmaxf(v->floor, fminf(beyond, v->value + 0.7f));
+        if (!belongs(&q, p, 1.3 * NEAR)) continue;
         v->flat = 1;
         v->target = beyond;
         v->hold = 20;
@@ -321,6 +324,9 @@ bool kn_relief(float *field, const float *weight, const float *hull, const kn_gr
     bool ok = r.number && gather(&r, field, weight, hull, error);
     for (int i = 0; ok && i < FILTER_STEPS; i++) filter(&r);
     ok = ok && flatten(&r, planar, log, error);
+    size_t flat = 0;
+    for (size_t i = 0; i < r.count; i++) flat += r.voxels[i].flat;
+    for (size_t i = 0; i < r.count && 3 * flat < r.count; i++) r.voxels[i].floor -= SLACK_ROUND - SLACK;
     if (ok) integrate(&r);
     for (size_t i = 0; ok && i < r.count; i++) {
         const voxel *v = &r.voxels[i];
