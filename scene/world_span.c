@@ -78,6 +78,36 @@ static void occupy(kn_world_builder *w, const kn_road *road, double s, double le
     kn_space_occupy(&w->space, f.position.x, f.position.y, f.heading, length / 2 + .5, (e[0] - e[1]) / 2 + 1.6);
 }
 
+/* Edges of what is paved in a road's cross-section: left, right. */
+static void paved(const kn_road *road, double s, double out[2]) {
+    const kn_lane_section *section = kn_road_section(road, s);
+    out[0] = -INFINITY, out[1] = INFINITY;
+    for (size_t i = 0; section && i < section->lane_count; i++) {
+        const kn_lane *lane = &section->lanes[i];
+        if (!lane->id || !(kn_lane_is_driven(lane->type) || lane->type == KN_LANE_SIDEWALK || lane->type == KN_LANE_CURB)) continue;
+        kn_lane_span span = kn_lane_span_at(road, s, lane->id);
+        out[0] = fmax(out[0], fmax(span.inner, span.outer));
+        out[1] = fmin(out[1], fmin(span.inner, span.outer));
+    }
+}
+
+/* Raised walks instead of verges, from what is paved to the walls. */
+static void draw_walks(kn_world_builder *w, const kn_road *road, double s0, double s1) {
+    const double height = .16, last = s1 - 1e-6;
+    double wall[2][2], edge[2][2];
+    edges(road, s0, wall[0]), edges(road, last, wall[1]);
+    paved(road, s0, edge[0]), paved(road, last, edge[1]);
+    kn_build_use(&w->draw, concrete(.34));
+    for (int side = 0; side < 2; side++) {
+        double sign = side ? -1 : 1;
+        if (!((wall[0][side] - edge[0][side]) * sign > .2) || !((wall[1][side] - edge[1][side]) * sign > .2) || !isfinite(edge[0][side] + edge[1][side])) continue;
+        const double foot[2][2] = {{edge[0][side], -.1}, {edge[1][side], -.1}}, kerb[2][2] = {{edge[0][side], height}, {edge[1][side], height}},
+                     back[2][2] = {{wall[0][side], height}, {wall[1][side], height}};
+        strip(w, road, s0, last, side ? kerb : foot, side ? foot : kerb);
+        strip(w, road, s0, last, side ? back : kerb, side ? kerb : back);
+    }
+}
+
 static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, double s1, double next, double lighting, double *lamp) {
     double here[CORNERS][2], there[CORNERS][2];
     for (int shell = 0; shell < 2; shell++) { /* inside, then outside */
@@ -92,6 +122,7 @@ static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, dou
                 strip(w, road, s0, s1, a, b);
         }
     }
+    draw_walks(w, road, s0, s1);
     for (; *lamp < fmin(s1, next); *lamp += LAMP_PITCH)
         lamps(w, road, *lamp, lighting);
     occupy(w, road, (s0 + s1) / 2, s1 - s0);
