@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static _Thread_local uint64_t fail_after;
 
@@ -39,6 +42,12 @@ bool kn_grow(void *array_pointer, size_t *capacity, size_t needed, size_t size, 
 }
 
 void kn_free(void *memory) { free(memory); }
+
+void kn_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 
 char *kn_strdup(const char *text, kn_error *error) {
     size_t size = strlen(text) + 1;

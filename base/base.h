@@ -22,6 +22,9 @@ bool kn_grow(void *array_pointer, size_t *capacity, size_t needed, size_t size, 
 
 void kn_free(void *memory);
 
+/* Gives freed memory that lies between memory in use back to the system, where the C library can. For after much was freed. */
+void kn_trim(void);
+
 /* Copy of a string; NULL with KN_ERROR_MEMORY. */
 char *kn_strdup(const char *text, kn_error *error);
 

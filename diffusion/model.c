@@ -265,8 +265,11 @@ static bool fetch_all(kn_model *model, kn_error *error) {
 }
 
 void kn_model_leave(const kn_model *model, kn_layers *layers) {
-    if (model->params.residency == KN_RESIDENCY_ONE)
-        kn_layers_evict(layers);
+    if (model->params.residency != KN_RESIDENCY_ONE)
+        return;
+    kn_layers_evict(layers);
+    if (kn_gpu_get_info(model->gpu)->kind == KN_GPU_SOFTWARE)
+        kn_trim(); /* the device's memory is the process's */
 }
 
 bool kn_model_set_lora(kn_model *model, int index, float strength, kn_error *error) {

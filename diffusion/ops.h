@@ -59,7 +59,7 @@ size_t kn_weight_bytes(const kn_weight *weight);
 bool kn_vector_create(kn_gpu_buffer **vector, kn_gpu *gpu, const float *data, int count, kn_error *error);
 
 /* --- graph and memory --- */
-/* `arena_bytes` 0: the arena grows in blocks as needed. */
+/* `arena_bytes`: of the arena's first block, all that is needed when a dry graph's kn_graph_block_bytes say so; 0: it grows in blocks. */
 bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error *error);
 /* A graph that places tensors and checks operations but neither allocates their memory nor records: for planning. Its tensors must not
  * be uploaded to or downloaded from. */
@@ -74,7 +74,7 @@ bool kn_graph_tensor(kn_graph *graph, kn_tensor *tensor, int n, int h, int w, in
 void kn_graph_release(kn_graph *graph, kn_tensor *tensor); /* clears it; its memory may be reused by what follows */
 bool kn_graph_run(kn_graph *graph, kn_error *error);       /* submit and wait; may be repeated */
 uint64_t kn_graph_peak_bytes(const kn_graph *graph);
-uint64_t kn_graph_block_bytes(const kn_graph *graph);      /* device memory that its tensors take, blocks as a whole */
+uint64_t kn_graph_block_bytes(const kn_graph *graph);      /* device memory that its tensors take, blocks as a whole; of a dry graph: the arena that suffices */
 /* Bytes of weights that were not on the device when an operation asked for them: fetched, or of a dry graph those it would fetch. */
 uint64_t kn_graph_fetched_bytes(const kn_graph *graph);
 /* Who puts weights on the device for the operations of this graph; NULL: each comes from its origin and stays. `streamer` outlives

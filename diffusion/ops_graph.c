@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { FIRST_BLOCK_BYTES = 2 << 20, BLOCK_BYTES = 32 << 20 }; /* each block is twice as large as the one before, up to this */
+static const size_t MOST_AT_ONCE = (size_t)1 << 30;            /* what every Vulkan device allocates at once */
+static const size_t DRY_BYTES = (size_t)1 << 46;               /* the one block of a dry graph */
 
 /* A free or used range of a block; ranges of a block are kept in order and cover it. */
 typedef struct range {
@@ -29,6 +31,7 @@ struct kn_graph {
     size_t constant_count, constant_capacity;
     size_t first_block_bytes;
     uint64_t live, peak, binding_limit, fetched;
+    uint64_t extent; /* of a dry graph: end of the highest place that a tensor had */
     kn_streamer *streamer;
     kn_work work[KN_WORK_LABELS];
     size_t work_count;
@@ -59,7 +62,7 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     if (!g) return false;
     const kn_gpu_info *info = kn_gpu_get_info(gpu);
     g->gpu = gpu;
-    g->first_block_bytes = arena_bytes;
+    g->first_block_bytes = kn_min_size(arena_bytes, MOST_AT_ONCE);
     g->software = info->kind == KN_GPU_SOFTWARE;
     g->storage_inputs = info->max_texel_elements < (8u << 20);
     g->binding_limit = info->max_buffer_range;
@@ -80,6 +83,7 @@ bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error)
 {
     if (!kn_graph_create(graph, gpu, 0, error)) return false;
     (*graph)->dry = true;
+    (*graph)->first_block_bytes = DRY_BYTES;
     return true;
 }
 
@@ -88,6 +92,7 @@ bool kn_graph_is_dry(const kn_graph *graph) { return graph->dry; }
 uint64_t kn_graph_block_bytes(const kn_graph *graph)
 {
     uint64_t sum = 0;
+    if (graph->dry) return graph->extent;
     for (size_t i = 0; i < graph->block_count; i++)
         for (size_t j = 0; j < graph->blocks[i].count; j++) sum += graph->blocks[i].ranges[j].size;
     return sum;
@@ -229,15 +234,17 @@ static bool block_add(kn_graph *graph, size_t needed, kn_error *error)
     return true;
 }
 
-/* The smallest free range that holds `size` bytes. */
+/* The smallest free range that holds `size` bytes. The end of a block comes last, whatever its size: so places are the same in an arena
+ * of any size that suffices. */
 static bool find_range(const kn_graph *graph, size_t size, size_t *block_index, size_t *range_index)
 {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < graph->block_count; i++)
         for (size_t j = 0; j < graph->blocks[i].count; j++) {
             const range *r = &graph->blocks[i].ranges[j];
-            if (!r->used && r->size >= size && r->size < best) {
-                best = r->size;
+            size_t cost = j + 1 == graph->blocks[i].count ? SIZE_MAX - 1 : r->size;
+            if (!r->used && r->size >= size && cost < best) {
+                best = cost;
                 *block_index = i;
                 *range_index = j;
             }
@@ -281,6 +288,7 @@ bool kn_graph_tensor(kn_graph *graph, kn_tensor *tensor, int n, int h, int w, in
     *tensor = (kn_tensor){ .memory = { graph->blocks[i].buffer, graph->blocks[i].ranges[j].offset, bytes, KN_GPU_FORMAT_RGBA32F },
                            .n = n, .h = h, .w = w, .c = c, .stride = (int)stride };
     graph->live += size;
+    if (tensor->memory.offset + size > graph->extent) graph->extent = tensor->memory.offset + size;
     if (graph->live > graph->peak) graph->peak = graph->live;
     return true;
 }

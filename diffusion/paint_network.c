@@ -72,7 +72,7 @@ bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_
                                   .height = params->height / factor};
     if (!(network->context_index = kn_alloc((size_t)batch, sizeof *network->context_index, error)) ||
         !(network->time = kn_alloc((size_t)batch * (size_t)unet->channels[0], sizeof *network->time, error)) ||
-        !kn_graph_create(&network->state, model->gpu, 4096, error) || !set_context(network, error))
+        !kn_graph_create(&network->state, model->gpu, plan->state, error) || !set_context(network, error))
         return false;
     for (int i = 0; i < params->control_count; i++)
         if (!kn_paint_find_control(&network->controlnets[i], model, &params->controls[i], error) || !embed_control(network, i, error))
@@ -109,7 +109,7 @@ static bool record(kn_paint_network *network, unsigned controls, kn_error *error
     int count = 0;
     if (!network->plan.streams)
         kn_graph_destroy(&network->step);
-    if (network->step ? !kn_graph_restart(network->step, error) : !kn_graph_create(&network->step, network->model->gpu, 0, error))
+    if (network->step ? !kn_graph_restart(network->step, error) : !kn_graph_create(&network->step, network->model->gpu, network->plan.activations, error))
         return false;
     if (network->plan.streams)
         kn_graph_set_streamer(network->step, &network->streamer);

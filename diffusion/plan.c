@@ -61,7 +61,10 @@ static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gp
     kn_graph *graph = NULL;
     kn_tensor in = { 0 }, out = { 0 };
     bool ok = kn_graph_create_dry(&graph, gpu, error) && forward(graph, &in, &out, autoencoder, tiling, error);
-    if (ok) tiling->bytes = kn_graph_block_bytes(graph) + kn_graph_fetched_bytes(graph);
+    if (ok) {
+        tiling->arena = kn_graph_block_bytes(graph);
+        tiling->bytes = tiling->arena + kn_graph_fetched_bytes(graph);
+    }
     kn_graph_destroy(&graph);
     return ok;
 }
@@ -127,7 +130,7 @@ bool kn_tiler_create(kn_tiler **out, const kn_autoencoder *autoencoder, kn_gpu *
     tiler->tiling = *tiling;
     tiler->in_scale = tiling->decode ? 1 : autoencoder->factor;
     tiler->out_scale = tiling->decode ? autoencoder->factor : 1;
-    bool ok = kn_graph_create(&tiler->graph, gpu, 0, error) && forward(tiler->graph, &tiler->in, &tiler->out, autoencoder, tiling, error);
+    bool ok = kn_graph_create(&tiler->graph, gpu, tiling->arena, error) && forward(tiler->graph, &tiler->in, &tiler->out, autoencoder, tiling, error);
     if (ok && (tiling->columns > 1 || tiling->rows > 1)) {
         const kn_tensor *sizes[] = { &tiler->in, &tiler->out };
         float **tiles[] = { &tiler->in_tile, &tiler->out_tile };

@@ -15,6 +15,7 @@ typedef struct kn_tiling {
     int width, height;           /* of the latent */
     int tile_width, tile_height; /* all tiles are of this size; neighbours overlap */
     int columns, rows;
+    uint64_t arena;              /* bytes of its activations; 0: not known */
     uint64_t bytes;              /* device memory that it will take, with the weights that are not there yet */
 } kn_tiling;
 
