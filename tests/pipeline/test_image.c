@@ -127,6 +127,17 @@ Test(image, same_seed_same_bytes) {
     cr_assert(contains("d.png", "Clip skip: 2, RNG: NV"));
 }
 
+Test(image, plans_and_keeps_within_memory) {
+    char err[4000];
+    succeed(BASE "--prompt 'a wet road' --steps 2 --quiet -o @/a.png");
+    cr_assert_eq(run(BASE "--prompt 'a wet road' --steps 2 --verbose --max-memory 48 -o @/b.png", err, sizeof err), 0, "%s", err);
+    cr_assert(strstr(err, "plan: text encoder ") && strstr(err, "MiB of weights and ") && strstr(err, "plan: decoding ") && strstr(err, "MiB are free"), "%s", err);
+    cr_assert(same_bytes("a.png", "b.png"));
+    cr_assert_neq(run(BASE "--prompt 'a wet road' --steps 2 --quiet --max-memory 12 -o @/c.png", err, sizeof err), 0);
+    cr_assert(strstr(err, "MiB of device memory, but") && strchr(err, '\n') == err + strlen(err) - 1, "%s", err);
+    cr_assert_neq(access(at("c.png"), F_OK), 0);
+}
+
 Test(image, batches_are_numbered_by_seed) {
     succeed(BASE "--prompt 'a wet road' --guidance 1 --sampler euler-a --steps 4 --seed 3 --batch 2 --quiet -o @/x.png");
     expect_picture("x-0.png", "ancestral"); /* its first picture */
