@@ -197,6 +197,24 @@ Test(memory, each_device_allocation_fails) { fail_each(KN_RESIDENCY_ALL); }
 
 Test(memory, each_device_allocation_fails_with_one_network) { fail_each(KN_RESIDENCY_ONE); }
 
+/* Memory of the host: a sample of the thousands of allocations. */
+Test(memory, host_allocations_fail_with_one_network) {
+    scene s;
+    scene_open(&s, false);
+    uint64_t before = in_use(&s.g);
+    bool done = false;
+    for (uint64_t n = 1; !done; n += n < 20 ? 1 : n / 9) {
+        kn_error error = {0};
+        memset(s.rgb, 0, sizeof s.rgb);
+        kn_alloc_fail_after(n);
+        bool ok = run(&s, KN_RESIDENCY_ONE, &error);
+        done = kn_alloc_fail_after(0) > 0;
+        cr_assert_eq(in_use(&s.g), before, "allocation %d leaves something behind", (int)n);
+        cr_assert(ok ? difference(&s) < (done ? 1e-9 : 0.3) : error.kind == KN_ERROR_MEMORY && !strchr(error.message, '\n'), "allocation %d: %s", (int)n, error.message);
+    }
+    scene_close(&s);
+}
+
 /* The same while weights pass through. */
 Test(memory, each_device_allocation_fails_while_streaming) {
     scene s;
