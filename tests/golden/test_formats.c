@@ -165,6 +165,8 @@ static void check_checkpoint(const char *name, const char *path, const kn_model_
 Test(checkpoint, stable_diffusion_1, .init = make_folder, .fini = remove_folder) {
     make_file(FORMATS "sd1.txt", "sd1.safetensors");
     check_checkpoint("sd1", in_folder("sd1.safetensors").text, NULL, 1e-4);
+    kn_model_params one = {.residency = KN_RESIDENCY_ONE}; /* each weight comes when an operation needs it */
+    check_checkpoint("sd1", in_folder("sd1.safetensors").text, &one, 1e-4);
 }
 
 Test(checkpoint, stable_diffusion_2, .init = make_folder, .fini = remove_folder) {
