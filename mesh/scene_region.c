@@ -167,6 +167,46 @@ static bool find_support(finder *f, const kn_log *log) {
 
 /* --- the region ------------------------------------------------------------------------------------------------------------------ */
 
+enum { CELLS = 64 };
+
+/* Where a point lies on a map of the ground around the middle; false beyond it. */
+static bool cell_of(const kn_region *r, const finder *f, const double p[3], int *cell) {
+    int at[2];
+    for (int k = 0; k < 2; k++) at[k] = (int)floor((dot(r->axes[k], p) - dot(r->axes[k], f->middle)) / (0.2 * f->size)) + CELLS / 2;
+    *cell = at[1] * CELLS + at[0];
+    return at[0] >= 0 && at[1] >= 0 && at[0] < CELLS && at[1] < CELLS;
+}
+
+/* Of things that stand apart only the largest is kept, unless it is less than a third. */
+static void keep_one(const kn_region *r, const finder *f, bool *use) {
+    int map[CELLS * CELLS] = {0}, stack[CELLS * CELLS], cell;
+    uint8_t group[CELLS * CELLS] = {0};
+    size_t total = 0, best = 0;
+    int best_group = 0, groups = 0;
+    for (size_t i = 0; i < f->cloud->count; i++)
+        if (use[i]) total++, map[cell_of(r, f, f->cloud->points[i], &cell) ? cell : 0]++;
+    int least = 1 + (int)(total / 1500);
+    for (int seed = 0; seed < CELLS * CELLS && groups < 255; seed++) {
+        if (group[seed] || map[seed] < least) continue;
+        int top = 0;
+        size_t sum = 0;
+        stack[top++] = seed, group[seed] = (uint8_t)++groups;
+        while (top) {
+            int at = stack[--top];
+            sum += (size_t)map[at];
+            for (int k = 0; k < 9; k++) {
+                int x = at % CELLS + k % 3 - 1, y = at / CELLS + k / 3 - 1, next = y * CELLS + x;
+                if (x < 0 || y < 0 || x >= CELLS || y >= CELLS || group[next] || map[next] < least) continue;
+                group[next] = (uint8_t)groups, stack[top++] = next;
+            }
+        }
+        if (sum > best) best = sum, best_group = groups;
+    }
+    if (best * 3 < total) return;
+    for (size_t i = 0; i < f->cloud->count; i++)
+        if (use[i]) use[i] = cell_of(r, f, f->cloud->points[i], &cell) && group[cell] == best_group;
+}
+
 /* Turns axes 0 and 1 to the directions in which the points spread most and least. */
 static void turn_axes(kn_region *r, const finder *f, const bool *use) {
     double m[2] = {0}, c[3] = {0}, n = 0;
@@ -234,6 +274,7 @@ bool kn_region_find(kn_region *region, const kn_cloud *cloud, const kn_eyes *eye
             above += use[i];
         }
         if (region->has_ground && above < central / 8) memcpy(use, f.central, cloud->count * sizeof *use); /* a relief */
+        else if (region->has_ground) keep_one(region, &f, use);
         set_region(region, &f, use);
         kn_log_line(log, KN_LOG_DEBUG, "%zu points in the middle, %zu of them on the object; region %.3f x %.3f, from %.3f to %.3f", central, above, 2 * region->radius[0],
                     2 * region->radius[1], region->bottom, region->top);

@@ -403,7 +403,7 @@ static bool scan_all(kn_stereo *s, const kn_scan_view *views, const kn_eyes *coa
     size_t n = s->eyes->count;
     bool ok = search_init(&q, s, error);
     if (ground) memcpy(q.ground, ground, sizeof q.ground);
-    q.scan = 2;
+    q.scan = s->pixels > 20000 ? 2 : 1; /* in tiny pictures wide patches would reach over the whole object */
     for (size_t job = 0; ok && job < 2 * n; job++) {
         size_t e = job % n;
         bool second = job >= n;

@@ -42,7 +42,7 @@ void main() {
             sum += w * facing * min(d, push.reach);
             near += w * facing;
         } else if (w > 0.0 && before > -push.thick) behind += 1.0;
-        else if (w > 0.0) doubt -= 0.3, vague += 0.3;
+        else if (w > 0.0) doubt -= 1.0, vague += 1.0;
         if (inside && w == 0.0) doubt += 0.5, vague += 0.5;
     }
     bool empty = free > near;

@@ -3,7 +3,7 @@
 #include "mesh/scene.h"
 #include "tests/unit/mesh_still_life.h"
 
-enum { VIEWS = 10, WIDTH = 128, HEIGHT = 96 };
+enum { VIEWS = 12, WIDTH = 144, HEIGHT = 108 };
 
 static kn_surface_view views[VIEWS];
 
@@ -96,11 +96,11 @@ static void count_votes(const kn_grid *g, const kn_region *region, const kn_eyes
             double x = (pixel[0] - eye->cx) / eye->fx * depth, y = (pixel[1] - eye->cy) / eye->fy * depth;
             double d = t[0] * (x - u * t[2]) + t[1] * (y - v * t[2]) + n * (depth - t[2]), before = t[2] - depth;
             double facing = -(t[0] * u + t[1] * v + n) / sqrt(u * u + v * v + 1);
-            if (!(t[3] > 0)) sure += 0.01 * 0.5, guess += 0.01 * 0.5;
+            if (!(t[3] > 0)) sure += 0.0015 * 0.5, guess += 0.0015 * 0.5;
             else if (before > 4 * reach) empty += t[3];
             else if (d > -reach && before > -3 * reach) sum += t[3] * facing * fmin(d, reach), near += t[3] * facing;
-            else if (before > -0.1) sure += 1, guess -= 1;
-            else sure += 0.01, guess -= 0.01;
+            else if (before > -0.05) sure += 1, guess -= 1;
+            else sure += 0.0015, guess -= 0.0015;
         }
         if (region->has_ground && region->ground[0] * p[0] + region->ground[1] * p[1] + region->ground[2] * p[2] < region->ground[3]) sure += 4, guess -= 4;
         if (kn_region_distance_sides(region, p) > -reach) sure += 8, guess += 8;

@@ -26,6 +26,7 @@ static kn_cloud make_cloud(double tilt, bool table) {
         double u = random01(&state), v = random01(&state), w = random01(&state), p[3] = {0.6 * u - 0.3, 0.4 * v - 0.2, 0.5};
         if (i % 3 == 1) p[i & 4 ? 0 : 1] = (i & 4 ? 0.3 : 0.2) * (i & 8 ? 1 : -1), p[2] = 0.5 * w;
         if (i % 3 == 2 && table) p[0] = 2.4 * u - 1.2, p[1] = 2.4 * v - 1.2, p[2] = 0.004 * (w - 0.5);
+        if (i % 9 == 4 && table) p[0] = 0.9 + 0.1 * u, p[1] = 0.8 + 0.1 * v, p[2] = 0.2 * w; /* something else on it */
         if (i % 20 == 5) p[0] = 8 * u - 4, p[1] = 6 + w, p[2] = 3 * v;
         if (i % 50 == 11) p[0] = 3 * u - 1.5, p[1] = 3 * v - 1.5, p[2] = 3 * w - 1.5;
         const double turned[3] = {p[0], cos(tilt) * p[1] - sin(tilt) * (p[2] - 0.2), sin(tilt) * p[1] + cos(tilt) * (p[2] - 0.2)};
@@ -49,10 +50,12 @@ Test(mesh_scene, the_region_holds_what_stands_on_the_table_and_little_else) {
             const double p[3] = {q[0], cos(tilt) * q[1] - sin(tilt) * q[2], sin(tilt) * q[1] + cos(tilt) * q[2]};
             cr_assert_lt(kn_region_distance(&region, p), 0, "corner %d lies %.3f outside", c, kn_region_distance(&region, p));
         }
+        const double other[3] = {0.95, cos(tilt) * 0.85 + sin(tilt) * 0.1, sin(tilt) * 0.85 - cos(tilt) * 0.1};
+        cr_assert_gt(kn_region_distance(&region, other), 0, "another thing on the table is in it");
         double low[3], high[3];
         kn_region_bounds(&region, low, high);
-        cr_assert_lt(high[0] - low[0], 1.1);
-        cr_assert_lt(high[2] - low[2], 1.1);
+        cr_assert_lt(high[0] - low[0], 1.3);
+        cr_assert_lt(high[2] - low[2], 1.3);
         cr_assert_gt(region.bottom, region.ground[3] - 0.1);
         cr_assert_lt(region.bottom, region.ground[3]);
         kn_cloud_finish(&cloud);
