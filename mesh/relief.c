@@ -11,13 +11,12 @@
 
 #include "base/random.h"
 
-#define BAND 2.6          /* voxels on either side of the surface */
+#define BAND 3.5          /* voxels on either side of the surface: all that are not cut off */
 #define FILTER_STEPS 12
 #define SOLVER_STEPS 60
-#define LIMIT 1.3f        /* voxels that the surface may move */
-#define SLACK 0.3f        /* voxels that the surface may lie outside the hull, */
-#define SLACK_ROUND 1.0f  /* and on objects that are not made of planes, or the hull's valleys would show */
-#define HOLD 0.02f        /* weight of old distances against the directions, */
+#define LIMIT 2.5f        /* voxels that the surface may move */
+#define SLACK 0.3f        /* voxels that the surface may lie outside the hull */
+#define HOLD 0.1f         /* weight of old distances against the directions, */
 #define HOLD_TRUSTED 4.0f /* and where they were measured */
 #define ALIKE 0.2f        /* directions whose cosine is less than 1 minus this are another side of an edge, */
 #define ALIKE_TRUSTED 0.16f /* and where they were measured */
@@ -324,9 +323,6 @@ bool kn_relief(float *field, const float *weight, const float *hull, const kn_gr
     bool ok = r.number && gather(&r, field, weight, hull, error);
     for (int i = 0; ok && i < FILTER_STEPS; i++) filter(&r);
     ok = ok && flatten(&r, planar, log, error);
-    size_t flat = 0;
-    for (size_t i = 0; i < r.count; i++) flat += r.voxels[i].flat;
-    for (size_t i = 0; i < r.count && 3 * flat < r.count; i++) r.voxels[i].floor -= SLACK_ROUND - SLACK;
     if (ok) integrate(&r);
     for (size_t i = 0; ok && i < r.count; i++) {
         const voxel *v = &r.voxels[i];
