@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Planes of the control pass behind the control channels. */
-enum { PLANE_DEPTH = KN_CONTROL_CHANNELS, PLANE_SEMANTIC, PLANE_INSTANCE, PLANE_MOTION, PLANE_KEY = PLANE_MOTION + 2, PLANE_TRIANGLE, PLANE_RADIANCE, PLANES = PLANE_RADIANCE + 3 };
+enum { PLANE_DEPTH = KN_CONTROL_CHANNELS, PLANE_SEMANTIC, PLANE_INSTANCE, PLANE_MOTION, PLANE_KEY = PLANE_MOTION + 2, PLANES };
 enum { MAX_SIZE = 16384 };
 
 void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5]) {
@@ -82,7 +82,7 @@ static bool record_control(kn_renderer *renderer, kn_error *error) {
     kn_render_pass *pass = &renderer->control;
     size_t pixels = (size_t)pass->width * (size_t)pass->height;
     if (!kn_gpu_buffer_create(&pass->list, renderer->gpu, KN_GPU_ALIGN + pixels * sizeof(uint32_t), KN_GPU_MEMORY_DEVICE, error) ||
-        !kn_gpu_buffer_create(&pass->spots, renderer->gpu, pixels * 4 * 4 * sizeof(float), KN_GPU_MEMORY_DEVICE, error))
+        !kn_gpu_buffer_create(&pass->spots, renderer->gpu, pixels * 5 * 4 * sizeof(float), KN_GPU_MEMORY_DEVICE, error))
         return false;
     kn_gpu_slice counter = {.buffer = pass->list, .size = KN_GPU_ALIGN};
     return kn_gpu_record_fill(pass->recorder, counter, 0, error) &&

@@ -16,7 +16,7 @@ typedef struct kn_render_pass {
     kn_gpu_recorder *recorder;
     kn_gpu_buffer *output;  /* host-visible: [planes][height][width] fp32 */
     kn_gpu_buffer *list;    /* pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused */
-    kn_gpu_buffer *spots;   /* [pixels][4] vec4: what spots of mixed pixels show (control.comp); there when list is */
+    kn_gpu_buffer *spots;   /* [pixels][5] vec4: what the centre and the spots show (control.comp); there when list is */
     int width, height, planes;
 } kn_render_pass;
 

@@ -22,12 +22,13 @@ void main() {
     float angle = 0.6 * length(along_u);
 
     uint plane = uint(size.x * size.y);
-    pixel_hits met = spread_pixel(floatBitsToInt(planes[at + 22u * plane]), eye, middle);
+    vec4 kept = spots[at * 5u];
+    pixel_hits met = spread_pixel(floatBitsToInt(kept.w), eye, middle);
     if (mixed) {
-        met.spots = floatBitsToInt(spots[at * 4u]);
-        met.spot_t = spots[at * 4u + 1u];
-        met.spot_u = spots[at * 4u + 2u];
-        met.spot_v = spots[at * 4u + 3u];
+        met.spots = floatBitsToInt(spots[at * 5u + 1u]);
+        met.spot_t = spots[at * 5u + 2u];
+        met.spot_u = spots[at * 5u + 3u];
+        met.spot_v = spots[at * 5u + 4u];
     }
     facet a = facet_of(met.spots.x), b = facet_of(met.spots.y), c = facet_of(met.spots.z), d = facet_of(met.spots.w);
     /* what shows the centre's surface has its shade; a pixel of that alone is half that, half another of its spots */
@@ -35,7 +36,7 @@ void main() {
     uvec4 left = uvec4(!alike(a, own), !alike(b, own), !alike(c, own), !alike(d, own));
     bool pure = left == uvec4(0u), odd = ((pixel.x + pixel.y) & 1u) != 0u;
     float share = pure ? 0.5 : 1.0 - dot(vec4(left), vec4(0.25)), rest = pure ? 0.125 : 0.25;
-    vec3 color = share * vec3(planes[at + 23u * plane], planes[at + 24u * plane], planes[at + 25u * plane]);
+    vec3 color = share * kept.xyz;
     vec3 lamps = share * vec3(planes[at + 12u * plane], planes[at + 13u * plane], planes[at + 14u * plane]);
     vec4 code = share * vec4(planes[at + 8u * plane], planes[at + 9u * plane], planes[at + 10u * plane], planes[at + 11u * plane]);
     left = pure ? uvec4(1u) : left;

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 /* The control maps and labels of one camera (include/kinora/render.h): planes 0..15 the control channels, then depth,
- * semantic class, instance, motion (2), a key of material and instance, the triangle, and the radiance (3). Everything is exact at the pixel's centre; the same
+ * semantic class, instance, motion (2), a key of material and instance. Everything is exact at the pixel's centre; the same
  * walk finds what the pixel's four spots show; if that is not all one surface it is kept for antialias.comp, with 1 in the edge
  * plane. edge.comp then fills
  * that plane and lists the pixels for antialias.comp. */
@@ -61,14 +61,11 @@ void main() {
     planes[at + 19u * plane] = motion.x;
     planes[at + 20u * plane] = motion.y;
     planes[at + 21u * plane] = uintBitsToFloat(key);
-    planes[at + 22u * plane] = intBitsToFloat(met.center);
-    planes[at + 23u * plane] = radiance.x;
-    planes[at + 24u * plane] = radiance.y;
-    planes[at + 25u * plane] = radiance.z;
+    spots[at * 5u] = vec4(radiance, intBitsToFloat(met.center));
     if (mixed) {
-        spots[at * 4u] = intBitsToFloat(met.spots);
-        spots[at * 4u + 1u] = met.spot_t;
-        spots[at * 4u + 2u] = met.spot_u;
-        spots[at * 4u + 3u] = met.spot_v;
+        spots[at * 5u + 1u] = intBitsToFloat(met.spots);
+        spots[at * 5u + 2u] = met.spot_t;
+        spots[at * 5u + 3u] = met.spot_u;
+        spots[at * 5u + 4u] = met.spot_v;
     }
 }

@@ -71,6 +71,7 @@ bool hit_triangle(int triangle, vec3 origin, vec3 direction, float t_min, inout 
 int nearest(vec3 origin, vec3 direction, float t_min, inout float t, out vec2 barycentric) {
     walker w = start_walk(origin, direction);
     int found = -1, leaf;
+    if (t <= t_min) w.node = TREE_END;
     barycentric = vec2(0.0);
     do {
         leaf = -1;
@@ -111,10 +112,10 @@ bool occluded(vec3 origin, vec3 direction, float t_min, float t_max) {
 const vec4 SPOT_U = vec4(-0.125, 0.375, -0.375, 0.125), SPOT_V = vec4(-0.375, -0.125, 0.125, 0.375);
 
 /* A walk for rays that lie about one: near and far planes of a box are met at q * scale + bias, widened so that every ray of
- * the bundle meets a box that it hits. Along z the sign is not known, so that the widening (factor, offset) comes after. */
+ * the bundle meets a box that it hits. Along z the sign is not known, so that the widening comes after. */
 struct beam {
     vec3 near_scale, near_bias, far_scale, far_bias;
-    vec3 near_z, far_z; /* factor, offset of the smaller and of the larger one of both planes */
+    vec2 near_z, far_z; /* factor, offset of the smaller and of the larger one of both planes */
     int node;
 };
 
@@ -132,21 +133,18 @@ int walk_beam(inout beam b, float t_min, float t) {
     return inside && link < 0 ? link & 0x7fffffff : -1;
 }
 
-/* From one eye: directions differ by up to `spread` along each axis. */
+/* From one eye: directions differ by up to `spread` along each axis, less than the direction itself. */
 beam start_cone(vec3 origin, vec3 direction, vec3 spread) {
     walker w = start_walk(origin, direction);
-    vec3 k = spread / max(abs(direction), vec3(1e-20));
-    bvec3 open = greaterThan(k, vec3(0.99)); /* some ray may turn: no limit along this axis */
-    vec3 near = mix(1.0 / (1.0 + k), vec3(0.0), open), far = mix(1.0 / (1.0 - min(k, vec3(0.99))), vec3(0.0), open);
-    vec3 none = mix(vec3(0.0), vec3(1e30), open);
+    vec3 k = spread / max(abs(direction), vec3(1e-20)), near = 1.0 / (1.0 + k), far = 1.0 / (1.0 - k);
     beam b;
     b.node = w.node;
     b.near_scale = vec3(w.scale.xy * near.xy, w.scale.z);
-    b.near_bias = vec3(w.bias.xy * near.xy - none.xy, w.bias.z);
+    b.near_bias = vec3(w.bias.xy * near.xy, w.bias.z);
     b.far_scale = vec3(w.scale.xy * far.xy, 0.0);
-    b.far_bias = vec3(w.bias.xy * far.xy + none.xy, 0.0);
-    b.near_z = vec3(near.z, -none.z, 0.0);
-    b.far_z = vec3(far.z, none.z, 0.0);
+    b.far_bias = vec3(w.bias.xy * far.xy, 0.0);
+    b.near_z = vec2(near.z, 0.0);
+    b.far_z = vec2(far.z, 0.0);
     return b;
 }
 
@@ -160,8 +158,8 @@ beam start_tube(vec3 origin, vec3 direction, vec3 radius) {
     b.far_scale = w.scale;
     b.near_bias = vec3(w.bias.xy - slack.xy, w.bias.z);
     b.far_bias = w.bias + slack;
-    b.near_z = vec3(1.0, -slack.z, 0.0);
-    b.far_z = vec3(1.0, slack.z, 0.0);
+    b.near_z = vec2(1.0, -slack.z);
+    b.far_z = vec2(1.0, slack.z);
     return b;
 }
 
@@ -176,7 +174,11 @@ struct pixel_hits {
 
 pixel_hits trace_pixel(vec3 origin, vec3 direction) {
     vec3 along_u = frame_texel(FRAME_RAY_U).xyz, along_v = frame_texel(FRAME_RAY_V).xyz;
-    beam b = start_cone(origin, direction, 0.376 * (abs(along_u) + abs(along_v)));
+    /* Where rays of one pixel turn about an axis a beam would be open to that side and meet half the world (a software device
+     * ends loops after 65535 rounds). In that one row and one column of a picture each spot's ray walks alone. */
+    vec3 spread = 0.376 * (abs(along_u) + abs(along_v)), most = 0.9 * abs(direction);
+    bool turns = any(greaterThan(spread, most));
+    beam b = start_cone(origin, direction, min(spread, most));
     pixel_hits h = pixel_hits(-1, 1e9, vec2(0.0), ivec4(-1), vec4(1e9), vec4(0.0), vec4(0.0));
     float t_min = 0.02, last, farthest = 1e9;
     int leaf;
@@ -207,6 +209,18 @@ pixel_hits trace_pixel(vec3 origin, vec3 direction) {
         }
         farthest = max(max(h.t, max(h.spot_t.x, h.spot_t.y)), max(h.spot_t.z, h.spot_t.w));
     } while (b.node != TREE_END);
+    for (int s = 0; s < 4; s++) {
+        bvec4 own = equal(ivec4(s), ivec4(0, 1, 2, 3));
+        vec3 ray = direction + dot(vec4(own), SPOT_U) * along_u + dot(vec4(own), SPOT_V) * along_v;
+        float t = turns ? 1e9 : -1.0;
+        vec2 barycentric;
+        int met = nearest(origin, ray, t_min, t, barycentric);
+        own = bvec4(uvec4(own) & uvec4(turns));
+        h.spots = mix(h.spots, ivec4(met), own);
+        h.spot_t = mix(h.spot_t, vec4(t), own);
+        h.spot_u = mix(h.spot_u, vec4(barycentric.x), own);
+        h.spot_v = mix(h.spot_v, vec4(barycentric.y), own);
+    }
     return h;
 }
 
