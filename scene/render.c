@@ -59,8 +59,10 @@ bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kerne
     kn_gpu_dispatch dispatch = {.kernel = kernel, .slices = slices, .slice_count = pass->list ? 8 : 6, .constants = &lanes,
                                 .constant_count = 1, .groups = {across, down, 1}};
     if (in_a_row) {
-        dispatch.groups[0] = ((uint32_t)pass->width * (uint32_t)pass->height + lanes - 1) / lanes;
-        dispatch.groups[1] = 1;
+        const uint32_t row = 32768; /* devices allow 65535 along an axis */
+        uint32_t count = ((uint32_t)pass->width * (uint32_t)pass->height + lanes - 1) / lanes;
+        dispatch.groups[0] = count < row ? count : row;
+        dispatch.groups[1] = (count + row - 1) / row;
     }
     return kn_gpu_record(pass->recorder, &dispatch, error);
 }

@@ -10,7 +10,7 @@ layout(set = 0, binding = 6) buffer readonly list_in { uint listed, unused[63], 
 layout(set = 0, binding = 7) buffer readonly spots_in { vec4 spots[]; };
 
 void main() {
-    uint slot = gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+    uint slot = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
     uint count = listed;
     if (slot >= count) return;
     uint at = list[slot] & 0x7fffffffu;
