@@ -159,7 +159,7 @@ Test(mesh_surface, charts_lie_in_the_texture_and_do_not_overlap) {
     }
     cr_assert_eq(clashes, 0, "%zu of %zu cells, %u charts", clashes, covered, surface.chart_count);
     cr_assert_gt(covered, 1000);
-    kn_free(surface.normals), kn_free(surface.corners), kn_free(surface.charts);
+    kn_free(surface.normals), kn_free(surface.corners), kn_free(surface.charts), kn_free(surface.chart_axes);
     kn_tris_finish(&mesh);
 }
 
