@@ -36,6 +36,12 @@ static kn_surface *make_surface(void) {
     return s;
 }
 
+static void remove_folder(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    if (folder[0]) cr_assert_eq(system(command), 0);
+}
+
 /* Writes it as folder/object.<extension> and reads the bytes. */
 static uint8_t *written(const kn_surface *s, const char *extension, size_t *size, char path[128]) {
     kn_error error = {0};
@@ -64,7 +70,7 @@ static void output_of(const char *command, char *text, size_t size) {
 
 static uint32_t word(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
 
-Test(mesh_files, stl_is_closed_and_to_scale) {
+Test(mesh_files, stl_is_closed_and_to_scale, .fini = remove_folder) {
     kn_surface *s = make_surface();
     size_t size;
     char path[128], command[256], text[8192];
@@ -96,7 +102,7 @@ Test(mesh_files, stl_is_closed_and_to_scale) {
     kn_surface_destroy(&s);
 }
 
-Test(mesh_files, glb_is_what_the_specification_says) {
+Test(mesh_files, glb_is_what_the_specification_says, .fini = remove_folder) {
     kn_surface *s = make_surface();
     size_t size;
     char path[128];
@@ -136,7 +142,7 @@ Test(mesh_files, glb_is_what_the_specification_says) {
     kn_surface_destroy(&s);
 }
 
-Test(mesh_files, outside_programs_open_every_format) {
+Test(mesh_files, outside_programs_open_every_format, .fini = remove_folder) {
     if (!installed("assimp")) cr_skip_test("assimp is not installed");
     static const char *const formats[] = {"glb", "obj", "ply", "stl", "3mf"};
     kn_surface *s = make_surface();
@@ -154,7 +160,7 @@ Test(mesh_files, outside_programs_open_every_format) {
     kn_surface_destroy(&s);
 }
 
-Test(mesh_files, usdz_files_start_at_multiples_of_64_and_are_stored) {
+Test(mesh_files, usdz_files_start_at_multiples_of_64_and_are_stored, .fini = remove_folder) {
     kn_surface *s = make_surface();
     size_t size, files = 0;
     char path[128];
@@ -172,7 +178,7 @@ Test(mesh_files, usdz_files_start_at_multiples_of_64_and_are_stored) {
     kn_surface_destroy(&s);
 }
 
-Test(mesh_files, nothing_appears_under_a_bad_name_or_in_a_missing_folder) {
+Test(mesh_files, nothing_appears_under_a_bad_name_or_in_a_missing_folder, .fini = remove_folder) {
     kn_surface *s = make_surface();
     kn_error error = {0};
     cr_assert(!kn_surface_write(s, "/tmp/kinora.fbx", &error));
@@ -183,7 +189,7 @@ Test(mesh_files, nothing_appears_under_a_bad_name_or_in_a_missing_folder) {
     kn_surface_destroy(&s);
 }
 
-Test(mesh_files, pictures_survive_png) {
+Test(mesh_files, pictures_survive_png, .fini = remove_folder) {
     kn_image image, again;
     uint8_t *data;
     size_t size;
