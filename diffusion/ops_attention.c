@@ -16,7 +16,7 @@ typedef struct frames_push {
     float scale;
 } frames_push;
 
-enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_FRAMES = 16, MAX_KEYS = 500000, SHARED_CHANNELS = 128, SHARED_KEYS = 512, PLAIN_LOCAL_SIZE = 32 };
+enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_FRAMES = 16, MAX_KEYS = 500000, SHARED_CHANNELS = 128, PLAIN_LOCAL_SIZE = 32 };
 static const float LOG2E = 1.44269504088896341f;
 
 static float score_scale(float scale, int head)
@@ -69,9 +69,10 @@ static kn_gpu_buffer *member_table(kn_graph *graph, const int *kv_index, int cou
 }
 
 /* Blocks of lanes of queries that a workgroup takes: enough to use each broadcast key often, few enough for registers. */
-static int query_blocks(int head, int query_tokens, int lanes)
+static int query_blocks(const kn_graph *graph, int head, int query_tokens, int lanes)
 {
-    int most = head <= 80 ? 4 : 2;
+    int most = kn_graph_tuning(graph)->attention_blocks;
+    if (head > 80 && most > 2) most = 2;
     while (most > 1 && query_tokens <= (most / 2) * lanes) most /= 2;
     return most;
 }
@@ -95,12 +96,12 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
 {
     int lanes = kn_graph_lanes(graph), head = q->c / params->heads;
     bool wide = is_wide(graph, head);
-    int blocks = wide ? WIDE_BLOCKS : query_blocks(head, q->w, lanes);
+    int blocks = wide ? WIDE_BLOCKS : query_blocks(graph, head, q->w, lanes);
     attention_push push = { q->w, k->w, q->stride / 4, out->stride / 4, first, score_scale(params->scale, head), KN_DIGITS };
     kn_launch launch = { .kernel = wide ? KN_KERNEL_NN_ATTENTION_WIDE : lanes ? KN_KERNEL_NN_ATTENTION : KN_KERNEL_NN_ATTENTION_PLAIN,
                          .label = "attention", .push = &push, .push_size = sizeof push };
     const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
-    kn_attention_plan plan = kn_plan_attention(info, kn_graph_variant(graph), head, q->w, (int64_t)params->heads * count, kn_graph_half(graph));
+    kn_attention_plan plan = kn_plan_attention(info, kn_graph_tuning(graph), kn_graph_variant(graph), head, q->w, (int64_t)params->heads * count, kn_graph_half(graph));
     bool planned = plan.variant != KN_VARIANT_PLAIN;
     launch.local_size = lanes ? (uint32_t)lanes : PLAIN_LOCAL_SIZE;
     int tile = planned ? plan.queries : lanes ? blocks * lanes : PLAIN_LOCAL_SIZE;
@@ -111,7 +112,7 @@ static bool record(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, co
     launch.constants[5] = (uint32_t)blocks;
     launch.constants[6] = params->causal;
     launch.constants[7] = params->accumulate;
-    launch.constants[8] = !params->accumulate && blocks * head <= SHARED_CHANNELS && k->w <= SHARED_KEYS;
+    launch.constants[8] = !params->accumulate && blocks * head <= SHARED_CHANNELS && k->w <= kn_graph_tuning(graph)->attention_shared;
     if (wide) {
         launch.groups[1] = (uint32_t)(params->heads * head / wide_part(head));
         launch.constants[6] = (uint32_t)wide_part(head) / 4;

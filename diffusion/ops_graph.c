@@ -40,6 +40,7 @@ struct kn_graph {
     int winograd; /* kn_graph_choose_winograd */
     bool dry;     /* kn_graph_create_dry */
     kn_variant variant;
+    kn_tuning tuning;
 };
 
 static size_t align_up(size_t size)
@@ -69,7 +70,7 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     if (!g->storage_inputs && info->max_texel_elements * 16 < g->binding_limit) g->binding_limit = info->max_texel_elements * 16;
     if (g->software && !g->storage_inputs && (info->subgroup_size == 8 || info->subgroup_size == 16))
         g->lanes = (int)info->subgroup_size;
-    g->variant = kn_variant_of(info);
+    kn_graph_set_tuning(g, kn_gpu_get_tuning(gpu));
     if (!kn_gpu_recorder_create(&g->recorder, gpu, error) ||
         !kn_gpu_buffer_create(&g->nothing, gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_DEVICE, error)) {
         kn_graph_destroy(&g);
@@ -153,6 +154,14 @@ void kn_graph_force_variant(kn_graph *graph, kn_variant variant)
     if (variant == KN_VARIANT_SUBGROUP) return;
     graph->lanes = 0;
     graph->storage_inputs = true;
+}
+
+const kn_tuning *kn_graph_tuning(const kn_graph *graph) { return &graph->tuning; }
+
+void kn_graph_set_tuning(kn_graph *graph, const kn_tuning *tuning)
+{
+    graph->tuning = *tuning;
+    graph->variant = kn_variant_of(kn_gpu_get_info(graph->gpu), tuning);
 }
 
 void kn_graph_force_portable(kn_graph *graph) { kn_graph_force_variant(graph, KN_VARIANT_PLAIN); }

@@ -9,7 +9,7 @@ typedef struct conv_push {
     int32_t first_member, gate_panels, flags, digits[8];
 } conv_push;
 
-enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, ROW_BLOCKS = 4, LOOP_LIMIT = 60000, SHARED_VECTORS = 64 };
+enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, LOOP_LIMIT = 60000 };
 
 /* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
@@ -45,13 +45,13 @@ static bool is_resized(const conv_push *p)
 }
 
 /* Where the end of a tile takes a good part of its time. */
-static bool stores_shared(const conv_push *p)
+static bool stores_shared(const kn_graph *graph, const conv_push *p)
 {
-    return p->taps_x * p->taps_y * p->in_vectors <= SHARED_VECTORS;
+    return p->taps_x * p->taps_y * p->in_vectors <= kn_graph_tuning(graph)->conv_shared;
 }
 
 /* The subgroup kernel: tiles of row_blocks x lanes rows and one panel of channels, or a panel and its gate. */
-static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blocks)
+static void shape_fast(const kn_graph *graph, kn_launch *launch, const layer *l, int lanes, int row_blocks)
 {
     const conv_push *p = &l->push;
     int panels = l->gated ? 2 : 1;
@@ -66,7 +66,7 @@ static void shape_fast(kn_launch *launch, const layer *l, int lanes, int row_blo
     launch->constants[9] = l->gated;
     launch->constants[10] = pointwise;
     launch->constants[11] = is_resized(p);
-    launch->constants[12] = stores_shared(p);
+    launch->constants[12] = stores_shared(graph, p);
     launch->groups[0] = (uint32_t)((p->rows + row_blocks * lanes - 1) / (row_blocks * lanes));
     launch->groups[1] = (uint32_t)(l->weight->panels / panels);
     launch->groups[2] = 1;
@@ -138,12 +138,20 @@ static bool binds_whole(const kn_graph *graph, const layer *l)
     return members * kn_tensor_member_bytes(l->out) <= kn_graph_binding_limit(graph) && members * kn_tensor_member_bytes(l->in) / 16 <= texels;
 }
 
+/* Subgroups of rows in a tile: few where there are few rows, and where registers or code are needed for more than products. */
+static int row_blocks_of(const kn_graph *graph, const layer *l, int lanes, int64_t rows)
+{
+    int most = kn_graph_tuning(graph)->conv_blocks;
+    if (rows <= 8 * lanes) return 1;
+    return most > 2 && (l->gated || stores_shared(graph, &l->push)) ? 2 : most;
+}
+
 static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
 {
     int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
     bool fast = fast_fits(graph, l);
-    int row_blocks = (int64_t)l->out->n * pixels <= 8 * lanes ? 1 : l->gated || stores_shared(&l->push) ? 2 : ROW_BLOCKS;
-    kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_variant(graph), l->weight,
+    int row_blocks = row_blocks_of(graph, l, lanes, (int64_t)l->out->n * pixels);
+    kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_tuning(graph), kn_graph_variant(graph), l->weight,
                                      (int64_t)l->out->n * pixels, l->gated);
     int tile_rows = fast ? row_blocks * lanes : plan.tile_rows;
     if (l->weight->half) kn_graph_note_half(graph);
@@ -158,7 +166,7 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
         l->push.first_member = first;
         bind(graph, &launch, l, first, count);
         if (fast && !l->gated && l->push.out_vectors <= lanes / 2) shape_narrow(&launch, l, lanes, row_blocks);
-        else if (fast) shape_fast(&launch, l, lanes, row_blocks);
+        else if (fast) shape_fast(graph, &launch, l, lanes, row_blocks);
         else if (plan.variant != KN_VARIANT_PLAIN) shape_planned(graph, &launch, l, &plan);
         else shape_plain(&launch, l, kn_graph_local_size(graph));
         launch.push = &l->push;
@@ -241,7 +249,7 @@ bool kn_op_linear_geglu(kn_graph *graph, kn_tensor *out, const kn_tensor *in, co
     kn_conv_params params = { .stride = 1 };
     layer probe = { .weight = weight };
     if ((fast_fits(graph, &probe) && weight->out % (8 * weight->lanes) == 0) ||
-        kn_plan_gates(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_variant(graph), weight))
+        kn_plan_gates(kn_gpu_get_info(kn_graph_gpu(graph)), kn_graph_tuning(graph), kn_graph_variant(graph), weight))
         return run_layer(graph, out, in, weight, &params, true, "linear geglu", error);
     kn_tensor both;
     *out = (kn_tensor){ 0 };

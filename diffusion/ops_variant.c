@@ -1,5 +1,5 @@
-/* Variants and tiles: see ops_variant.h. The numbers are what the kernels were designed for; none has been tuned on hardware
- * yet (docs/gpu.md). */
+/* Variants and tiles: see ops_variant.h. The numbers are what the kernels were designed for; `kinora tune` measures which suit a
+ * device (gpu/tuning.h). */
 #include "diffusion/ops_variant.h"
 
 enum {
@@ -34,10 +34,10 @@ bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant)
     }
 }
 
-kn_variant kn_variant_of(const kn_gpu_info *info)
+kn_variant kn_variant_of(const kn_gpu_info *info, const kn_tuning *tuning)
 {
     if (info->kind == KN_GPU_SOFTWARE) return has_subgroups(info) ? KN_VARIANT_SUBGROUP : KN_VARIANT_PLAIN;
-    return kn_variant_runs(info, KN_VARIANT_COOPERATIVE) ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED;
+    return tuning->cooperative && kn_variant_runs(info, KN_VARIANT_COOPERATIVE) ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED;
 }
 
 const char *kn_variant_name(kn_variant variant)
@@ -46,8 +46,9 @@ const char *kn_variant_name(kn_variant variant)
     return names[variant];
 }
 
-static int64_t busy(const kn_gpu_info *info)
+static int64_t busy(const kn_gpu_info *info, const kn_tuning *tuning)
 {
+    if (tuning->busy_groups) return tuning->busy_groups;
     return info->kind == KN_GPU_DISCRETE ? BUSY_DISCRETE : BUSY_OTHER;
 }
 
@@ -74,7 +75,7 @@ static bool conv_fits(const kn_gpu_info *info, const kn_conv_plan *p, const kn_w
            conv_bytes(info, p, weight->lanes, gated) <= info->shared_memory;
 }
 
-kn_conv_plan kn_plan_conv(const kn_gpu_info *info, kn_variant variant, const kn_weight *weight, int64_t rows, bool gated)
+kn_conv_plan kn_plan_conv(const kn_gpu_info *info, const kn_tuning *tuning, kn_variant variant, const kn_weight *weight, int64_t rows, bool gated)
 {
     int lanes = (int)info->subgroup_size;
     const kn_conv_plan cooperative[] = { /* largest first */
@@ -92,16 +93,16 @@ kn_conv_plan kn_plan_conv(const kn_gpu_info *info, kn_variant variant, const kn_
     for (size_t i = 0; i < KN_COUNT(cooperative); i++) {
         if (!conv_fits(info, &plans[i], weight, gated)) continue;
         best = plans[i];
-        if (conv_groups(&best, weight, rows) >= busy(info)) break;
+        if (conv_groups(&best, weight, rows) >= busy(info, tuning)) break;
     }
     if (best.variant == KN_VARIANT_PLAIN && variant == KN_VARIANT_COOPERATIVE)
-        return kn_plan_conv(info, KN_VARIANT_TILED, weight, rows, gated);
+        return kn_plan_conv(info, tuning, KN_VARIANT_TILED, weight, rows, gated);
     return best;
 }
 
-bool kn_plan_gates(const kn_gpu_info *info, kn_variant variant, const kn_weight *weight)
+bool kn_plan_gates(const kn_gpu_info *info, const kn_tuning *tuning, kn_variant variant, const kn_weight *weight)
 {
-    return weight->out % (8 * weight->lanes) == 0 && kn_plan_conv(info, variant, weight, 1, true).variant != KN_VARIANT_PLAIN;
+    return weight->out % (8 * weight->lanes) == 0 && kn_plan_conv(info, tuning, variant, weight, 1, true).variant != KN_VARIANT_PLAIN;
 }
 
 /* --- attention ------------------------------------------------------------------------------------------------------ */
@@ -118,12 +119,13 @@ static int64_t tiled_attention_bytes(const kn_attention_plan *p)
     return 16 * (part > values ? part : values) + 4 * (p->queries * (KN_PLAN_KEYS + 1) + p->threads + p->queries);
 }
 
-static bool is_busy(const kn_gpu_info *info, const kn_attention_plan *p, int queries, int64_t groups)
+static bool is_busy(const kn_gpu_info *info, const kn_tuning *tuning, const kn_attention_plan *p, int queries, int64_t groups)
 {
-    return (queries + p->queries - 1) / p->queries * groups >= busy(info);
+    return (queries + p->queries - 1) / p->queries * groups >= busy(info, tuning);
 }
 
-kn_attention_plan kn_plan_attention(const kn_gpu_info *info, kn_variant variant, int head, int queries, int64_t groups, bool half)
+kn_attention_plan kn_plan_attention(const kn_gpu_info *info, const kn_tuning *tuning, kn_variant variant, int head, int queries, int64_t groups,
+                                    bool half)
 {
     kn_attention_plan best = { .variant = KN_VARIANT_PLAIN };
     if (variant == KN_VARIANT_COOPERATIVE && half && head <= FULL_HEAD) {
@@ -133,7 +135,7 @@ kn_attention_plan kn_plan_attention(const kn_gpu_info *info, kn_variant variant,
             kn_attention_plan p = { KN_VARIANT_COOPERATIVE, subgroups * m, subgroups * (int)info->subgroup_size, padded };
             if (cooperative_attention_bytes(info, &p) > info->shared_memory) continue;
             best = p;
-            if (is_busy(info, &p, queries, groups)) break;
+            if (is_busy(info, tuning, &p, queries, groups)) break;
         }
     }
     if (best.variant != KN_VARIANT_PLAIN || (variant != KN_VARIANT_COOPERATIVE && variant != KN_VARIANT_TILED)) return best;
@@ -141,7 +143,7 @@ kn_attention_plan kn_plan_attention(const kn_gpu_info *info, kn_variant variant,
         kn_attention_plan p = { .variant = KN_VARIANT_TILED, .queries = threads / 4, .threads = threads };
         if (tiled_attention_bytes(&p) > info->shared_memory) continue;
         best = p;
-        if (is_busy(info, &p, queries, groups)) break;
+        if (is_busy(info, tuning, &p, queries, groups)) break;
     }
     return best;
 }

@@ -8,6 +8,7 @@
 #define KN_DIFFUSION_OPS_VARIANT_H
 
 #include "diffusion/ops.h"
+#include "gpu/tuning.h"
 
 typedef enum kn_variant {
     KN_VARIANT_SUBGROUP,   /* software devices with texel buffers */
@@ -16,8 +17,8 @@ typedef enum kn_variant {
     KN_VARIANT_COOPERATIVE /* GPUs with matrix units */
 } kn_variant;
 
-/* The choice, from what the device reports. */
-kn_variant kn_variant_of(const kn_gpu_info *info);
+/* The choice, from what the device reports and its constants. */
+kn_variant kn_variant_of(const kn_gpu_info *info, const kn_tuning *tuning);
 /* Whether the device can run a variant at all. */
 bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant);
 /* "subgroup", "plain", "tiled", "cooperative". */
@@ -26,6 +27,9 @@ const char *kn_variant_name(kn_variant variant);
 /* The graph's variant: its device's, unless a test or benchmark forced another that the device can run. */
 kn_variant kn_graph_variant(const kn_graph *graph);
 void kn_graph_force_variant(kn_graph *graph, kn_variant variant);
+/* The constants by which it chooses: its device's, unless the tuner or a test tries others. Setting them forgets a forced variant. */
+const kn_tuning *kn_graph_tuning(const kn_graph *graph);
+void kn_graph_set_tuning(kn_graph *graph, const kn_tuning *tuning);
 /* Whether the graph has recorded a layer with fp16 weights: then its attention may compute in fp16, too. */
 bool kn_graph_half(const kn_graph *graph);
 void kn_graph_note_half(kn_graph *graph);
@@ -42,7 +46,7 @@ typedef struct kn_conv_plan {
 
 /* For `rows` output pixels. `variant` is what is wanted; the plan's may be a lesser one: fp32 weights are never multiplied as
  * fp16, and a tile must fit the device's shared memory. */
-kn_conv_plan kn_plan_conv(const kn_gpu_info *info, kn_variant variant, const kn_weight *weight, int64_t rows, bool gated);
+kn_conv_plan kn_plan_conv(const kn_gpu_info *info, const kn_tuning *tuning, kn_variant variant, const kn_weight *weight, int64_t rows, bool gated);
 
 enum { KN_PLAN_KEYS = 32 }; /* keys of a step of the planned attention kernels */
 
@@ -55,9 +59,10 @@ typedef struct kn_attention_plan {
 } kn_attention_plan;
 
 /* For heads of `head` channels and `queries` query tokens; `groups` is heads times batch members. `half` allows fp16. */
-kn_attention_plan kn_plan_attention(const kn_gpu_info *info, kn_variant variant, int head, int queries, int64_t groups, bool half);
+kn_attention_plan kn_plan_attention(const kn_gpu_info *info, const kn_tuning *tuning, kn_variant variant, int head, int queries,
+                                    int64_t groups, bool half);
 
 /* Whether a gated layer of this weight (kn_op_linear_geglu) runs as one kernel of the planned variants. */
-bool kn_plan_gates(const kn_gpu_info *info, kn_variant variant, const kn_weight *weight);
+bool kn_plan_gates(const kn_gpu_info *info, const kn_tuning *tuning, kn_variant variant, const kn_weight *weight);
 
 #endif

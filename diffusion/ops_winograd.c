@@ -54,16 +54,15 @@ static plan make_plan(const kn_graph *graph, const kn_winograd *c)
     return p;
 }
 
-/* Seconds by what was measured on two cores of llvmpipe: products, which are slower with few inputs, and elements that a transform stores. */
-static bool is_faster(const plan *p, const kn_winograd *c)
+/* Costs in floating-point operations of a product: products, which are slower with few inputs, and elements that a transform stores. */
+static bool is_faster(const plan *p, const kn_winograd *c, const kn_tuning *tuning)
 {
-    const double products = 90e9, stores = 3e9, few = 64;
     if (c->out->stride / 4 <= p->lanes / 2) return false; /* conv_narrow.comp wastes no lanes */
     double in = c->in->stride, out = (double)c->weight->panels * 4 * p->lanes, pixels = (double)c->out->n * c->out->h * c->out->w;
-    double direct = 18.0 * in * out * pixels / products;
+    double direct = 18.0 * in * out * pixels;
     double rows = p->tiles < ROW_BLOCKS * p->lanes ? (double)(p->tiles + p->lanes - 1) / p->lanes * p->lanes : p->tiles;
-    double winograd = 2.0 * PLACES * (in + few) * out * rows / products + (PLACES * (in * out + (in + out) * p->tiles) + out * pixels) / stores;
-    return winograd < 0.9 * direct;
+    double stored = PLACES * (in * out + (in + out) * p->tiles) + out * pixels;
+    return 2.0 * PLACES * (in + tuning->winograd_few) * out * rows + tuning->winograd_store * stored < 0.9 * direct;
 }
 
 bool kn_winograd_pays(const kn_graph *graph, const kn_winograd *c)
@@ -79,7 +78,7 @@ bool kn_winograd_pays(const kn_graph *graph, const kn_winograd *c)
                 kn_weight_matrix_bytes(c->weight) / (c->weight->half ? 8 : 16) <= (size_t)texels && c->in->stride <= KN_MAX_GROUPS;
     if (p.by_rows)
         fits = fits && kn_tensor_member_bytes(c->out) % KN_GPU_ALIGN == 0 && band_rows * 4 * c->view_w * c->out->stride * 4 <= limit;
-    return fits && (choice > 0 || is_faster(&p, c));
+    return fits && (choice > 0 || is_faster(&p, c, kn_graph_tuning(graph)));
 }
 
 static kn_gpu_slice whole(kn_gpu_buffer *buffer, kn_gpu_format format)

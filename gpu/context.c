@@ -105,6 +105,18 @@ static bool open_trusted(kn_gpu *gpu, const kn_gpu_params *params, kn_error *err
     return true;
 }
 
+/* What was measured on this device, when there is a usable file of it. */
+static void load_tuning(kn_gpu *gpu, const char *folder) {
+    kn_error error = {0};
+    gpu->tuning = KN_TUNING_DEFAULT;
+    char *path = folder ? kn_tuning_path(folder, &gpu->info, NULL) : NULL;
+    if (path && kn_file_exists(path) && !kn_tuning_read(&gpu->tuning, path, &gpu->info, &error))
+        kn_log_line(&gpu->log, KN_LOG_INFO, "%s; using the built-in constants", error.message);
+    kn_free(path);
+}
+
+const kn_tuning *kn_gpu_get_tuning(const kn_gpu *gpu) { return &gpu->tuning; }
+
 bool kn_gpu_create(kn_gpu **gpu, const kn_gpu_params *params, kn_error *error) {
     *gpu = NULL;
     kn_gpu *made = kn_alloc(1, sizeof(*made), error);
@@ -116,6 +128,7 @@ bool kn_gpu_create(kn_gpu **gpu, const kn_gpu_params *params, kn_error *error) {
     }
     kn_log_line(&made->log, KN_LOG_INFO, "device: %s, %s, subgroups of %u", made->info.name, made->info.driver,
                 made->info.subgroup_size);
+    load_tuning(made, params->tuning_folder);
     *gpu = made;
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "gpu/gpu.h"
+#include "gpu/tuning.h"
 #include "gpu/kernel_info.h"
 
 #include <vulkan/vulkan.h>
@@ -97,6 +98,7 @@ typedef struct kn_vk_kernel {
 struct kn_gpu {
     kn_log log;
     kn_gpu_info info;
+    kn_tuning tuning;
     kn_vk_instance instance;
     VkPhysicalDevice physical;
     VkDevice device;

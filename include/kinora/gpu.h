@@ -17,6 +17,8 @@ typedef struct kn_gpu_params {
     bool validation;        /* enable VK_LAYER_KHRONOS_validation; its messages go to the log as errors */
     bool profile;           /* take timestamps around every kernel */
     uint64_t memory_limit;  /* refuse to allocate more device memory than this, bytes; 0: no limit */
+    const char *tuning_folder; /* where `kinora tune` keeps what it measured, one file a device and driver; NULL, or no usable file
+                                  there: the built-in constants. It changes which kernels run, so results in the last digits */
     kn_log log;
 } kn_gpu_params;
 #define KN_GPU_PARAMS_DEFAULT ((kn_gpu_params){0})

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const kn_tuning defaults = KN_TUNING_DEFAULT;
+
 enum { BOTH = 2 };
 static const kn_variant both[BOTH] = { KN_VARIANT_TILED, KN_VARIANT_COOPERATIVE };
 
@@ -41,7 +43,7 @@ static void check_conv(fixture *f, kn_variant variant, oracle_conv s, extras e)
     float *b = e.broadcast ? fixture_tensor(f, &broadcast, s.n, 1, 1, s.out, 5) : NULL;
     kn_weight weight;
     REQUIRE(f, kn_weight_create(&weight, f->gpu, w, bias, s.out, s.in, s.kernel_h, s.kernel_w, e.half, &f->error));
-    kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(f->gpu), variant, &weight, (int64_t)s.n * oh * ow, false);
+    kn_conv_plan plan = kn_plan_conv(kn_gpu_get_info(f->gpu), &defaults, variant, &weight, (int64_t)s.n * oh * ow, false);
     cr_assert_eq(plan.variant, variant == KN_VARIANT_COOPERATIVE && weight.half ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED);
     kn_conv_params params = { .stride = s.stride, .pad = s.pad, .pad_end = s.pad_end, .activation = s.activation,
                               .residual = e.residual ? &residual : NULL, .broadcast = e.broadcast ? &broadcast : NULL,
@@ -95,7 +97,7 @@ static void check_geglu(fixture *f, kn_variant variant, int rows, int in_c, int 
     float *bias = fixture_random(2 * (size_t)out_c, 3), *wide = fixture_zeros((size_t)2 * rows * 2 * out_c);
     kn_weight weight;
     REQUIRE(f, kn_weight_create(&weight, f->gpu, w, bias, 2 * out_c, in_c, 1, 1, half, &f->error));
-    cr_assert(out_c % 64 != 0 || kn_plan_gates(kn_gpu_get_info(f->gpu), variant, &weight));
+    cr_assert(out_c % 64 != 0 || kn_plan_gates(kn_gpu_get_info(f->gpu), &defaults, variant, &weight));
     REQUIRE(f, kn_op_linear_geglu(f->graph, &out, &in, &weight, &f->error));
     oracle_conv s = { .n = 2, .in = in_c, .h = 1, .w = rows, .out = 2 * out_c, SQUARE(1), .stride = 1, .view_h = 1, .view_w = rows };
     oracle_conv_run(&s, x, w, bias, NULL, NULL, wide);
@@ -134,7 +136,7 @@ static void check_attention(fixture *f, kn_variant variant, oracle_attention s, 
     float *y = s.accumulate ? fixture_tensor(f, &out, s.n, 1, s.tq, c, 4) : fixture_zeros((size_t)s.n * s.tq * c);
     kn_attention_params params = { .heads = s.heads, .causal = s.causal, .accumulate = s.accumulate, .kv_index = s.kv_index, .scale = (float)s.scale };
     REQUIRE(f, kn_op_attention(f->graph, &out, &q, &k, &v, &params, &f->error));
-    kn_attention_plan plan = kn_plan_attention(kn_gpu_get_info(f->gpu), variant, s.d, s.tq, s.heads * s.n, kn_graph_half(f->graph));
+    kn_attention_plan plan = kn_plan_attention(kn_gpu_get_info(f->gpu), &defaults, variant, s.d, s.tq, s.heads * s.n, kn_graph_half(f->graph));
     cr_assert_eq(plan.variant, variant == KN_VARIANT_COOPERATIVE && s.d <= 160 ? KN_VARIANT_COOPERATIVE : KN_VARIANT_TILED);
     oracle_attention_run(&s, hq, hk, hv, y);
     char what[100];
@@ -178,27 +180,27 @@ static kn_gpu_info hardware(uint32_t subgroup, uint32_t m, uint32_t n, uint32_t 
 Test(nn_variants, choice_by_device)
 {
     kn_gpu_info nvidia = hardware(32, 16, 16, 16), wave64 = hardware(64, 16, 16, 16), intel = hardware(8, 8, 8, 16), old = hardware(32, 0, 0, 0);
-    cr_assert_eq(kn_variant_of(&nvidia), KN_VARIANT_COOPERATIVE);
-    cr_assert_eq(kn_variant_of(&wave64), KN_VARIANT_COOPERATIVE);
-    cr_assert_eq(kn_variant_of(&intel), KN_VARIANT_COOPERATIVE);
-    cr_assert_eq(kn_variant_of(&old), KN_VARIANT_TILED);
+    cr_assert_eq(kn_variant_of(&nvidia, &defaults), KN_VARIANT_COOPERATIVE);
+    cr_assert_eq(kn_variant_of(&wave64, &defaults), KN_VARIANT_COOPERATIVE);
+    cr_assert_eq(kn_variant_of(&intel, &defaults), KN_VARIANT_COOPERATIVE);
+    cr_assert_eq(kn_variant_of(&old, &defaults), KN_VARIANT_TILED);
     kn_gpu_info odd = hardware(32, 12, 16, 16), narrow = hardware(8, 16, 16, 16), single = nvidia;
     single.half_arithmetic = false;
-    cr_assert_eq(kn_variant_of(&odd), KN_VARIANT_TILED, "tiles are no multiples of 12");
-    cr_assert_eq(kn_variant_of(&narrow), KN_VARIANT_TILED, "rows without a lane");
-    cr_assert_eq(kn_variant_of(&single), KN_VARIANT_TILED);
+    cr_assert_eq(kn_variant_of(&odd, &defaults), KN_VARIANT_TILED, "tiles are no multiples of 12");
+    cr_assert_eq(kn_variant_of(&narrow, &defaults), KN_VARIANT_TILED, "rows without a lane");
+    cr_assert_eq(kn_variant_of(&single, &defaults), KN_VARIANT_TILED);
     kn_gpu_info software = hardware(8, 8, 8, 8);
     software.kind = KN_GPU_SOFTWARE;
-    cr_assert_eq(kn_variant_of(&software), KN_VARIANT_SUBGROUP, "whatever else a software device offers");
+    cr_assert_eq(kn_variant_of(&software, &defaults), KN_VARIANT_SUBGROUP, "whatever else a software device offers");
     cr_assert(kn_variant_runs(&software, KN_VARIANT_COOPERATIVE), "where a test asks for it");
     software.subgroup_size = 4;
-    cr_assert_eq(kn_variant_of(&software), KN_VARIANT_PLAIN);
+    cr_assert_eq(kn_variant_of(&software, &defaults), KN_VARIANT_PLAIN);
 }
 
 /* Tiles divide as the kernels assume, and fit. */
 static void check_plan(const kn_gpu_info *info, const kn_weight *w, int64_t rows, bool gated)
 {
-    kn_conv_plan p = kn_plan_conv(info, kn_variant_of(info), w, rows, gated);
+    kn_conv_plan p = kn_plan_conv(info, &defaults, kn_variant_of(info, &defaults), w, rows, gated);
     int sg = (int)info->subgroup_size, m = (int)info->matrix_m, n = (int)info->matrix_n, k = (int)info->matrix_k;
     cr_assert(p.threads <= 1024 && w->panels % p.panels == 0 && (!gated || p.panels == 2));
     if (p.variant == KN_VARIANT_TILED) {
@@ -226,12 +228,12 @@ Test(nn_variants, plans_divide)
     kn_gpu_info tiny = hardware(32, 16, 16, 16);
     tiny.shared_memory = 1024;
     kn_weight w = { .out = 64, .in = 64, .lanes = 16, .panels = 1, .half = true };
-    cr_assert_eq(kn_plan_conv(&tiny, KN_VARIANT_COOPERATIVE, &w, 100, false).variant, KN_VARIANT_PLAIN);
-    cr_assert_eq(kn_plan_attention(&tiny, KN_VARIANT_COOPERATIVE, 64, 100, 8, true).variant, KN_VARIANT_PLAIN);
+    cr_assert_eq(kn_plan_conv(&tiny, &defaults, KN_VARIANT_COOPERATIVE, &w, 100, false).variant, KN_VARIANT_PLAIN);
+    cr_assert_eq(kn_plan_attention(&tiny, &defaults, KN_VARIANT_COOPERATIVE, 64, 100, 8, true).variant, KN_VARIANT_PLAIN);
     kn_gpu_info gpu = hardware(32, 16, 16, 16);
-    kn_attention_plan wide = kn_plan_attention(&gpu, KN_VARIANT_COOPERATIVE, 512, 4096, 1, true);
-    kn_attention_plan exact = kn_plan_attention(&gpu, KN_VARIANT_COOPERATIVE, 40, 4096, 8, false);
-    kn_attention_plan half = kn_plan_attention(&gpu, KN_VARIANT_COOPERATIVE, 40, 4096, 8, true);
+    kn_attention_plan wide = kn_plan_attention(&gpu, &defaults, KN_VARIANT_COOPERATIVE, 512, 4096, 1, true);
+    kn_attention_plan exact = kn_plan_attention(&gpu, &defaults, KN_VARIANT_COOPERATIVE, 40, 4096, 8, false);
+    kn_attention_plan half = kn_plan_attention(&gpu, &defaults, KN_VARIANT_COOPERATIVE, 40, 4096, 8, true);
     cr_assert_eq(wide.variant, KN_VARIANT_TILED);
     cr_assert_eq(exact.variant, KN_VARIANT_TILED);
     cr_assert(half.variant == KN_VARIANT_COOPERATIVE && half.padded == 12 && half.queries % 16 == 0);
