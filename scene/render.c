@@ -90,13 +90,17 @@ static bool record_control(kn_renderer *renderer, kn_error *error) {
     return kn_gpu_record_fill(pass->recorder, counter, 0, error) &&
            kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_CONTROL, false, error) &&
            kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_EDGE, false, error) &&
-           kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_ANTIALIAS, true, error);
+           kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_ANTIALIAS, true, error) &&
+           (!pass->rain || kn_render_rain_record(renderer, pass, pass->output, PLANE_DEPTH * (uint32_t)pixels, 1, false, error));
 }
 
 static bool submit_control(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {
-    bool fresh;
+    bool fresh, rain = kn_render_rains(renderer);
+    if (renderer->control.rain != rain)
+        kn_render_pass_finish(&renderer->control);
     if (!kn_render_pass_prepare(renderer, &renderer->control, camera->width, camera->height, PLANES, &fresh, error))
         return false;
+    renderer->control.rain = rain;
     if (fresh && !record_control(renderer, error))
         return drop_pass(&renderer->control);
     return kn_gpu_submit(renderer->control.recorder, error);
@@ -160,7 +164,8 @@ bool kn_renderer_create(kn_renderer **out, kn_gpu *gpu, const kn_scene *scene, c
     renderer->weather = *kn_timeline_weather(&scene->timeline, 0);
     renderer->light = kn_light_setup_from_weather(&renderer->weather);
     bool good = kn_render_moving_init(renderer, error);
-    renderer->frame_texels = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS + 7 * renderer->part_count;
+    renderer->frame_texels = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS + 7 * renderer->part_count +
+                             KN_RENDER_SPRAY_TEXELS * KN_RENDER_MAX_SPRAYS;
     good = good && (renderer->frame_words = kn_alloc(renderer->frame_texels, sizeof *renderer->frame_words, error)) &&
            kn_gpu_buffer_create(&renderer->frame_data, gpu, renderer->frame_texels * sizeof *renderer->frame_words,
                                 KN_GPU_MEMORY_HOST, error) &&

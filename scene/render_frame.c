@@ -55,11 +55,14 @@ static bool view_at(const kn_renderer *renderer, const kn_camera *camera, size_t
 
 static void put_camera(kn_renderer *renderer, const kn_camera *camera, const view *now, const view *before, size_t frame) {
     const kn_vec3 *t = &now->pose.translation;
+    const kn_actor_state *ego = &renderer->scene->timeline.states[frame * renderer->scene->timeline.actor_count];
+    kn_vec3 velocity = kn_pose_direction(&ego->pose, (kn_vec3){ego->speed, 0, 0});
+    double speeds[3] = {velocity.x, velocity.y, velocity.z};
     double sizes[3] = {camera->width, camera->height, (double)frame / renderer->scene->timeline.frame_rate};
     put(renderer, 0, t->x, t->y, t->z, (double)frame);
     for (int c = 0; c < 3; c++) {
         put(renderer, 1 + (size_t)c, now->rays[0][c], now->rays[1][c], now->rays[2][c], sizes[c]);
-        put(renderer, 4 + (size_t)c, now->pose.rotation[0][c], now->pose.rotation[1][c], now->pose.rotation[2][c], 0);
+        put(renderer, 4 + (size_t)c, now->pose.rotation[0][c], now->pose.rotation[1][c], now->pose.rotation[2][c], speeds[c]);
     }
     const kn_vec3 *b = &before->pose.translation;
     for (int r = 0; r < 3; r++) { /* K R^T [1 | -t] */
@@ -257,7 +260,9 @@ bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size
     put(renderer, 22, grid->cell[0], grid->cell[1], grid->cell[2], 0);
     put_lights(renderer, camera, &now, frame);
     put(renderer, 19, (double)(seed & 0xffff), (double)(seed >> 16 & 0xffff), (double)(seed >> 32 & 0xffff), (double)(seed >> 48));
-    put(renderer, 20, renderer->params.beauty_samples, 0, 0, 0);
+    size_t first_spray = renderer->frame_texels - KN_RENDER_SPRAY_TEXELS * KN_RENDER_MAX_SPRAYS;
+    size_t sprays = kn_render_put_sprays(renderer, now.pose.translation, frame, first_spray);
+    put(renderer, 20, renderer->params.beauty_samples, (double)sprays, (double)first_spray, 0);
     put_parts(renderer, frame);
     return kn_gpu_upload(renderer->frame_data, 0, renderer->frame_words, renderer->frame_texels * sizeof *renderer->frame_words, error);
 }

@@ -9,7 +9,7 @@
 #include "scene/light.h"
 #include "scene/scene.h"
 
-enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 23 };
+enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 23, KN_RENDER_MAX_SPRAYS = 8, KN_RENDER_SPRAY_TEXELS = 3 };
 
 /* One picture kernel with its output buffer, recorded for one size. */
 typedef struct kn_render_pass {
@@ -18,6 +18,7 @@ typedef struct kn_render_pass {
     kn_gpu_buffer *list;    /* pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused */
     kn_gpu_buffer *spots;   /* [pixels][5] vec4: what the centre and the spots show (control.comp); there when list is */
     int width, height, planes;
+    bool rain;              /* recorded with kn_render_rain_record */
 } kn_render_pass;
 
 /* The actors' triangles of one frame, rebuilt on the host. */
@@ -92,6 +93,16 @@ kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel
 
 /* Brings the actors of `frame` and the camera's parameters onto the device. */
 bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error);
+
+/* render_rain.c: records falling rain and spray over planes 0..2 of pass->output, display values. The distance of what a pixel
+ * shows is the float `first` + `stride` x pixel of `away`: metres along the ray, or along the view axis. */
+bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, kn_gpu_buffer *away, uint32_t first, uint32_t stride, bool along_ray,
+                           kn_error *error);
+/* Whether this frame's pictures need that. */
+bool kn_render_rains(const kn_renderer *renderer);
+/* Puts what the wheels of the vehicles nearest to `eye` (relative to the renderer's origin) throw up into frame_words from
+ * texel `first` on, in rain; returns how many vehicles. */
+size_t kn_render_put_sprays(kn_renderer *renderer, kn_vec3 eye, size_t frame, size_t first);
 
 /* render_beauty.c: submits the beauty picture (recording it at its first use for this size) after
  * kn_render_upload_frame; kn_render waits for it and reads [3][height][width] from plane 0 of renderer->beauty. */

@@ -20,7 +20,7 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_RAY_U 1       /* world direction = u RAY_U + v RAY_V + RAY_0 (depth 1 along the view axis); w: width, pixels */
 #define FRAME_RAY_V 2       /*                                                                            w: height, pixels */
 #define FRAME_RAY_0 3       /*                                                                            w: seconds since frame 0 */
-#define FRAME_VIEW 4        /* 3 texels: world-to-camera rotation rows */
+#define FRAME_VIEW 4        /* 3 texels: world-to-camera rotation rows; w: the camera's velocity, m/s in the world */
 #define FRAME_PREVIOUS 7    /* 3 texels: rows of the previous frame's 3x4 projection K [R|t] (pixels) */
 #define FRAME_SUN 10        /* unit direction towards the sun or moon; w: 1 when it casts visible shadows */
 #define FRAME_SUN_COLOR 11  /* its irradiance / pi: a white surface facing it shows this; w: exposure of the film */
@@ -33,13 +33,14 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_ROOTS 17      /* root node for direction signs: (+x+y, -x+y, +x-y, -x-y); -1: nothing there */
 #define FRAME_COUNTS 18     /* lights, first light texel, parts, first part texel */
 #define FRAME_SEED 19       /* noise seed in four 16-bit numbers */
-#define FRAME_EXTRA 20      /* beauty samples, 0, 0, 0 */
+#define FRAME_EXTRA 20      /* beauty samples, sprays, first spray texel, 0 */
 #define FRAME_GRID_LOW 21   /* of the packed nodes: coordinate = low + q * cell */
 #define FRAME_GRID_CELL 22
 #define FRAME_HEADER 23
 
 #define LIGHT_TEXELS 3
 #define PART_TEXELS 7
+#define SPRAY_TEXELS 3
 
 vec4 frame_texel(int index) { return texelFetch(frame_data, index); }
 
