@@ -78,6 +78,12 @@ bool kn_image_write_png_text(const kn_image *image, const char *path, const char
 bool kn_file_exists(const char *path);
 bool kn_make_directories(const char *path, kn_error *error);
 
+/* The length of the longest leading part of `path` that exists, in whole names; 0 when not even its first one does. */
+size_t kn_path_existing(const char *path);
+/* Takes back kn_make_directories: removes the folder `path` and its parents from the innermost outwards, down to the leading
+ * part of `kept` bytes (from kn_path_existing before), as far as they are empty. */
+void kn_remove_made_directories(const char *path, size_t kept);
+
 /* "dir/of/base" joined with `path` unless that is absolute; new string. */
 char *kn_path_beside(const char *base_file, const char *path, kn_error *error);
 char *kn_path_join(const char *directory, const char *name, kn_error *error);

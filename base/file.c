@@ -128,6 +128,29 @@ bool kn_make_directories(const char *path, kn_error *error) {
     return ok;
 }
 
+size_t kn_path_existing(const char *path) {
+    char *copy = kn_strdup(path, NULL);
+    size_t length = copy ? strlen(copy) : 0;
+    while (length > 0 && access(copy, F_OK) != 0) {
+        while (length > 0 && copy[length - 1] == '/') length--;
+        while (length > 0 && copy[length - 1] != '/') length--;
+        copy[length] = 0;
+    }
+    kn_free(copy);
+    return length;
+}
+
+void kn_remove_made_directories(const char *path, size_t kept) {
+    char *copy = kn_strdup(path, NULL);
+    size_t length = copy ? strlen(copy) : 0;
+    while (length > kept && (rmdir(copy) == 0 || errno == ENOENT)) {
+        while (length > kept && copy[length - 1] == '/') length--;
+        while (length > kept && copy[length - 1] != '/') length--;
+        copy[length] = 0;
+    }
+    kn_free(copy);
+}
+
 char *kn_path_join(const char *directory, const char *name, kn_error *error) {
     size_t length = strlen(directory);
     if (name[0] == '/' || length == 0) return kn_strdup(name, error);

@@ -3,7 +3,9 @@
 #include "diffusion/component.h"
 #include "diffusion/gguf.h"
 #include "diffusion/quantise.h"
+#include "pipelines/journal.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +180,22 @@ static bool write_folder(const kn_checkpoint *checkpoint, const char *output, kn
     return ok && (parts == 1 || !kn_checkpoint_has(checkpoint, KN_PART_UNET) || write_schedule(checkpoint, output, error));
 }
 
+/* A folder that is not there yet appears only when it is complete: written to "<output>.part" and renamed. */
+static bool write_new_folder(const kn_checkpoint *checkpoint, const char *output, kn_dtype wanted, kn_convert_facts *facts, kn_error *error) {
+    size_t length = strlen(output), existed = kn_path_existing(output);
+    while (length > 1 && output[length - 1] == '/') length--;
+    char *final = kn_format(error, "%.*s", (int)length, output), *part = final ? kn_format(error, "%s.part", final) : NULL;
+    bool ok = part && kn_remove_tree(part, error) && write_folder(checkpoint, part, wanted, facts, error);
+    if (ok && rename(part, final) != 0) ok = kn_fail(error, KN_ERROR_IO, "%s: cannot rename into place: %s", final, strerror(errno));
+    if (!ok && part) {
+        kn_remove_tree(part, NULL);
+        kn_remove_made_directories(part, existed);
+    }
+    kn_free(part);
+    kn_free(final);
+    return ok;
+}
+
 static bool file_to_folder(const kn_convert_job *job, kn_dtype wanted, kn_convert_facts *facts, kn_error *error) {
     kn_checkpoint *checkpoint;
     if (wanted != KN_DTYPE_COUNT && wanted >= KN_DTYPE_PLAIN_COUNT)
@@ -188,7 +206,7 @@ static bool file_to_folder(const kn_convert_job *job, kn_dtype wanted, kn_conver
     if (checkpoint->unknown)
         kn_log_line(&job->log, KN_LOG_WARNING, "%s: %zu tensors belong to no network and are left out: %s%s", job->input, checkpoint->unknown, checkpoint->unknown_names,
                     checkpoint->unknown > 3 ? ", ..." : "");
-    bool ok = write_folder(checkpoint, job->output, wanted, facts, error);
+    bool ok = kn_file_exists(job->output) ? write_folder(checkpoint, job->output, wanted, facts, error) : write_new_folder(checkpoint, job->output, wanted, facts, error);
     kn_checkpoint_close(&checkpoint);
     return ok;
 }

@@ -37,6 +37,7 @@ bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, k
 
 /* Makes the work folder and opens its journal; with `overwrite`, another job's work is thrown away. */
 static bool open_journal(kn_drive_job *job, kn_error *error) {
+    job->work_existed = kn_path_existing(job->work);
     if (!kn_make_directories(job->work, error)) return false;
     kn_error first = {0};
     if (kn_journal_init(&job->journal, job->work, job->hash, &first)) return true;
@@ -131,10 +132,18 @@ static bool run_job(kn_drive_job *job, const kn_drive_params *params, kn_error *
     return kn_drive_write_record(job, error) && kn_remove_tree(job->work, error);
 }
 
+/* A job that failed before its first chunk was finished leaves no folder behind: there is nothing to go on with. */
+static void drop_empty_work(kn_drive_job *job) {
+    if (job->journal.lock >= 0 && job->journal.chunks_done == 0) kn_remove_tree(job->work, NULL);
+    kn_journal_finish(&job->journal);
+    kn_remove_made_directories(job->work, job->work_existed);
+}
+
 bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *error) {
     kn_drive_job *job = kn_alloc(1, sizeof *job, error);
     if (!job) return false;
     job->journal.lock = -1;
+    job->work_existed = SIZE_MAX;
     job->started = kn_now();
     pthread_mutex_init(&job->progress_lock, NULL);
     bool ok = run_job(job, params, error);
@@ -150,6 +159,7 @@ bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *
     kn_gpu_destroy(&job->sampler_gpu);
     kn_gpu_destroy(&job->gpu);
     kn_frame_facts_finish(&job->facts);
+    if (!ok && job->work) drop_empty_work(job);
     kn_journal_finish(&job->journal);
     kn_free(job->work);
     kn_free(job);

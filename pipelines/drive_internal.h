@@ -42,6 +42,7 @@ typedef struct kn_drive_job {
     char scene_name[80];           /* file name without folder and extension, safe for file names */
     char hash[65], scene_hash[65], model_hash[65];
     char *work;                    /* <output>/.work */
+    size_t work_existed;           /* the leading part of `work` that was there before this job; SIZE_MAX: nothing was made */
     kn_journal journal;
     kn_gpu *gpu;                   /* of the renderers */
     kn_gpu *sampler_gpu;           /* the same device again, for another thread; NULL without a sampler */

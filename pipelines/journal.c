@@ -98,7 +98,13 @@ bool kn_journal_init(kn_journal *journal, const char *folder, const char *job, k
     journal->folder = kn_strdup(folder, error);
     char *path = journal->folder ? kn_path_join(folder, "journal", error) : NULL;
     bool ok = path && take_lock(journal, error);
-    if (ok) ok = kn_file_exists(path) ? resume(journal, path, job, error) : begin(journal, path, job, error);
+    if (ok && kn_file_exists(path)) ok = resume(journal, path, job, error);
+    else if (ok && !begin(journal, path, job, error)) {
+        char *lock = kn_path_join(folder, "lock", NULL);
+        if (lock) unlink(lock); /* nothing is left of a journal that could not be begun */
+        kn_free(lock);
+        ok = false;
+    }
     kn_free(path);
     if (!ok) kn_journal_finish(journal);
     return ok;

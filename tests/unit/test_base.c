@@ -81,6 +81,16 @@ Test(base, files_appear_only_when_complete) {
     cr_assert_eq(error.kind, KN_ERROR_INPUT);
     cr_assert_not(kn_file_read(folder, 4, &data, &size, &error));
     cr_assert_not(kn_make_directories(path, &error), "a file is in the way");
+    char *new = kn_path_join(folder, "deep/er/still//deeper/", NULL);
+    size_t existing = kn_path_existing(new);
+    cr_assert_eq(existing, strlen(parent) + 1);
+    cr_assert(kn_make_directories(new, NULL) && kn_path_existing(new) == strlen(new));
+    kn_remove_made_directories(new, existing);
+    cr_assert_eq(kn_path_existing(new), existing);
+    kn_remove_made_directories(parent, 0); /* it is not empty */
+    cr_assert(kn_file_exists(path));
+    cr_assert_eq(kn_path_existing("absent/folder"), 0);
+    kn_free(new);
     kn_free(path);
     kn_free(parent);
 }

@@ -7,9 +7,11 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -477,4 +479,13 @@ Test(convert, says_what_is_wrong, .init = make_folder, .fini = remove_folder) {
     refuse_conversion("tests/golden/model", in_folder("a.safetensors"), NULL, "a single file cannot hold this network");
     refuse_conversion(TORCH "evil.pt", in_folder("a.safetensors"), NULL, "it asks for posix.system");
     cr_assert_not(kn_file_exists(in_folder("a.safetensors")));
+}
+
+Test(convert, a_new_folder_is_whole_or_absent, .init = make_folder, .fini = remove_folder) {
+    const char *input = "tests/golden/kl/diffusion_pytorch_model.safetensors";
+    struct rlimit limit = {4096, 4096};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* the disk is full */
+    refuse_conversion(input, in_folder("new/vae/"), NULL, "vae.part");
+    cr_expect_not(kn_file_exists(in_folder("new")));
 }
