@@ -11,8 +11,8 @@ static const char *const groups[] = {"gemm", "conv", "attention", "norm"};
 static const char *const networks[] = {"unet", "vae", "encode", "text"};
 
 static void print_help(void) {
-    puts("usage: kinora bench gemm conv attention norm [--device D]     network kernels on the networks' shapes\n"
-         "       kinora bench unet|vae|encode|text [--model M] [--size WxH] [--batch N] [--repeats N] [--device D]    a network of a model\n"
+    puts("usage: kinora bench gemm conv attention norm [--untuned] [--device D]     network kernels on the networks' shapes\n"
+         "       kinora bench unet|vae|encode|text [--model M] [--size WxH] [--batch N] [--repeats N] [--untuned] [--device D]    a network of a model\n"
          "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o is given\n"
          "       kinora bench mesh [VIDEO|FOLDER] [--cameras FILE] [--frames N] [--rounds N] [--texture N] [--triangles N] [--device D]");
 }
@@ -28,9 +28,11 @@ static void print_kernel(void *user, const kn_bench_result *r) {
 static int bench_kernels(int argc, char **argv) {
     kn_error error = {0};
     kn_gpu_params params = KN_GPU_PARAMS_DEFAULT;
+    bool untuned = false;
     const kn_option table[] = {
         {"--device", KN_OPTION_TEXT, &params.device, 0, 0, NULL, "D", "number or part of the name", 0},
         {"--validation", KN_OPTION_FLAG, &params.validation, 0, 0, NULL, NULL, "Vulkan validation layers", 0},
+        {"--untuned", KN_OPTION_FLAG, &untuned, 0, 0, NULL, NULL, "with the built-in constants", 0},
     };
     const char *names[8];
     int count = 0;
@@ -44,6 +46,7 @@ static int bench_kernels(int argc, char **argv) {
         }
     }
     kn_gpu *gpu = NULL;
+    params.tuning_folder = untuned ? NULL : kn_tuning_folder();
     params.log = (kn_log){kn_progress_log, NULL, KN_LOG_WARNING};
     bool ok = kn_gpu_create(&gpu, &params, &error);
     if (ok) printf("device: %s\n", kn_gpu_get_info(gpu)->name);
@@ -75,6 +78,7 @@ static int bench_network(const char *network, int argc, char **argv) {
     kn_gpu_params params = KN_GPU_PARAMS_DEFAULT;
     const char *model = NULL;
     char path[1024];
+    bool untuned = false;
     int size[2] = {256, 256}, batch = strcmp(network, "unet") == 0 || strcmp(network, "text") == 0 ? 2 : 1, repeats = 3;
     const kn_option table[] = {
         {"--device", KN_OPTION_TEXT, &params.device, 0, 0, NULL, "D", "number or part of the name", 0},
@@ -82,6 +86,7 @@ static int bench_network(const char *network, int argc, char **argv) {
         {"--size", KN_OPTION_SIZE, size, 8, 8192, NULL, "WxH", "pixels", 0},
         {"--batch", KN_OPTION_INT, &batch, 1, 64, NULL, "N", "pictures or prompts", 0},
         {"--repeats", KN_OPTION_INT, &repeats, 1, 100, NULL, "N", "timed runs", 0},
+        {"--untuned", KN_OPTION_FLAG, &untuned, 0, 0, NULL, NULL, "with the built-in constants", 0},
     };
     if (!kn_options_parse(table, KN_COUNT(table), argc, argv, NULL, 0, &(int){0}, &error)) return kn_cmd_fail(&error);
     if (model) snprintf(path, sizeof path, "%s", model);
@@ -89,6 +94,7 @@ static int bench_network(const char *network, int argc, char **argv) {
     kn_bench_network_params bench = {.network = network, .model = path, .width = size[0], .height = size[1], .batch = batch, .repeats = repeats};
     kn_bench_network result;
     kn_gpu *gpu = NULL;
+    params.tuning_folder = untuned ? NULL : kn_tuning_folder();
     params.log = (kn_log){kn_progress_log, NULL, KN_LOG_WARNING};
     bool ok = kn_gpu_create(&gpu, &params, &error);
     if (ok) printf("device: %s\n", kn_gpu_get_info(gpu)->name);

@@ -137,6 +137,7 @@ static int run(image_options *v) {
     kn_progress_init(&progress, (kn_progress_style)(v->quiet ? KN_PROGRESS_OFF : v->progress), 1);
     progress.noun = "steps";
     job->paint.max_memory = job->gpu.memory_limit = (uint64_t)v->max_memory << 20;
+    job->gpu.tuning_folder = kn_tuning_folder();
     job->load.log = job->gpu.log = (kn_log){kn_progress_log, &progress, v->quiet ? KN_LOG_ERROR : v->verbose ? KN_LOG_DEBUG : KN_LOG_WARNING};
     job->paint.progress = kn_progress_report;
     job->paint.progress_user = &progress;

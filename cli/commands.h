@@ -13,11 +13,15 @@ int kn_cmd_check(int argc, char **argv);
 int kn_cmd_eval(int argc, char **argv);
 int kn_cmd_convert(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);
+int kn_cmd_tune(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
 int kn_cmd_bench_mesh(int argc, char **argv); /* what follows "bench mesh" */
 
 /* Prints "kinora: message" and returns the exit code for the error. */
 int kn_cmd_fail(const kn_error *error);
+
+/* Where `kinora tune` keeps its files, for kn_gpu_params.tuning_folder; NULL where there is no place. Valid until the next call. */
+const char *kn_tuning_folder(void);
 
 /* The folder of a model that is shipped with Kinora, looked for beside the executable and above it; "" when absent. */
 void kn_find_model(const char *name, char *path, size_t size);

@@ -49,6 +49,7 @@ bool kn_drive_options_apply(kn_drive_options *v, kn_error *error) {
     p->width = v->size[0];
     p->height = v->size[1];
     p->codec = (kn_codec)v->codec;
+    p->gpu.tuning_folder = kn_tuning_folder();
     p->labels = v->labels;
     p->source = (kn_drive_source)v->source;
     p->overrides.weather = (kn_weather_override)(v->weather + 1);

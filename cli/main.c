@@ -18,6 +18,7 @@ static const struct {
     {"eval", kn_cmd_eval, "measures a drive job: steadiness, agreement of cameras, colour drift"},
     {"convert", kn_cmd_convert, "weight files: formats, quantisation, single files and folders"},
     {"info", kn_cmd_info, "devices, models, codecs"},
+    {"tune", kn_cmd_tune, "measures once which kernels suit this device"},
     {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
 };
 
