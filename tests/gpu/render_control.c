@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NOISE_SEED = 7 };
+
 static int validation_messages;
 
 static void count_message(void *user, kn_log_level level, const char *line) {
@@ -46,7 +48,7 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
     kn_renderer *renderer;
     size_t n = (size_t)camera->width * (size_t)camera->height;
     pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS), malloc(n * 4), malloc(n * 8), malloc(n * 12), malloc(n), malloc(n * 2), n, {0, 0, 0}};
-    kn_renderer_params params = {.noise_seed = 7};
+    kn_renderer_params params = {.noise_seed = NOISE_SEED};
     cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
     kn_render_target target = {.control = p.control, .depth = p.depth, .motion = p.motion, .noise = p.noise, .semantic = p.semantic, .instance = p.instance};
     cr_assert(kn_render(renderer, camera, frame, &target, &error), "%s", error.message);
@@ -108,6 +110,7 @@ static double distance_to(const pictures *p, size_t at, const double rgb[3]) {
 /* What a pixel may be: of its four spots, or, when it is alike all over, its centre's ray alone. `off` is how far it is from
  * the mean over four rays that share nothing. */
 static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y, double *off) {
+    oracle_veil veil = {0};
     static const double grid[5][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}, {.5, .5}};
     double mean[3] = {0}, one[3], spots[3];
     for (int s = 0; s < 5; s++) {
@@ -121,6 +124,14 @@ static bool color_differs(const oracle *o, const kn_camera *camera, const pictur
     oracle_film(o, spots);
     oracle_film(o, mean);
     oracle_film(o, one);
+    if (o->scene->timeline.weather.rain > 0) {
+        kn_vec3 origin, ray;
+        oracle_ray(o, camera, x + .5, y + .5, &origin, &ray);
+        veil = oracle_rain(o, camera, x + .5, y + .5, fmin(p->depth[at] * kn_vec3_length(ray), 4000), NOISE_SEED);
+    }
+    oracle_rain_over(&veil, spots);
+    oracle_rain_over(&veil, mean);
+    oracle_rain_over(&veil, one);
     *off = distance_to(p, at, mean);
     return !(distance_to(p, at, spots) < .01 || (distance_to(p, at, one) < .01 && *off < .15));
 }
@@ -155,12 +166,13 @@ static void expect_same(const char *what, tally bad) {
 }
 
 Test(control, street_by_day_and_night) {
-    static const struct { int width, height, frame; double yaw; bool night; } cases[] = {
-        {61, 37, 0, 0, false}, {45, 26, 3, .5, false}, {33, 19, 5, -.7, false}, {61, 37, 1, 0, true}, {39, 25, 6, 2.6, true}};
+    static const struct { int width, height, frame; double yaw; const kn_weather *weather; } cases[] = {
+        {61, 37, 0, 0, &render_scene_noon}, {45, 26, 3, .5, &render_scene_noon}, {33, 19, 5, -.7, &render_scene_noon},
+        {61, 37, 1, 0, &render_scene_night}, {39, 25, 6, 2.6, &render_scene_night}, {67, 41, 4, -.3, &render_scene_downpour}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_scene scene;
         char name[40];
-        cr_assert(render_scene_init(&scene, cases[i].night ? &render_scene_night : &render_scene_noon, -1, 0, NULL));
+        cr_assert(render_scene_init(&scene, cases[i].weather, -1, 0, NULL));
         kn_camera camera = render_scene_camera(cases[i].width, cases[i].height, cases[i].yaw);
         snprintf(name, sizeof name, "case %zu", i);
         expect_same(name, compare(&scene, &camera, (size_t)cases[i].frame));

@@ -43,6 +43,20 @@ void oracle_color(const oracle *o, kn_vec3 origin, kn_vec3 direction, double rgb
 void oracle_spots(const oracle *o, const kn_camera *camera, int x, int y, double rgb[3]);
 void oracle_film(const oracle *o, double rgb[3]);
 
+/* Every lamp that is on, in the world; room for ORACLE_LIGHTS. Returns how many. */
+enum { ORACLE_LIGHTS = 16 };
+size_t oracle_lights(const oracle *o, kn_light *out);
+/* Share of its colour that a light gives to a point facing it, its direction from there and its distance. */
+double oracle_light_share(const kn_light *light, kn_vec3 position, kn_vec3 *direction, double *metres);
+
+/* What rain.comp lays over a pixel's display values: first the mist of wheels, then drops. */
+typedef struct oracle_veil {
+    double mist_cover, mist[3], water_cover, water[3];
+} oracle_veil;
+/* `away`: metres to what the ray through (u, v) meets; `seed`: the renderer's noise seed. */
+oracle_veil oracle_rain(const oracle *o, const kn_camera *camera, double u, double v, double away, uint64_t seed);
+void oracle_rain_over(const oracle_veil *over, double rgb[3]);
+
 /* Movement in pixels of what is seen at a pixel's centre. */
 void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v, const oracle_hit *hit, kn_vec3 direction, double motion[2]);
 

@@ -6,6 +6,7 @@
 
 const kn_weather render_scene_noon = {.sun_azimuth = 2.4, .sun_elevation = .8, .cloud_cover = .1, .wetness = .3, .seconds_of_day = 43200};
 const kn_weather render_scene_night = {.sun_elevation = -.5, .rain = .4, .wetness = .8, .fog_range = 300};
+const kn_weather render_scene_downpour = {.sun_elevation = .1, .cloud_cover = 1, .rain = 1, .wetness = 1};
 
 enum { GROUND, MARK, HOUSE, GRASS, BODY, TYRE, TAIL, SIGNAL, LEFT, MATERIALS };
 

@@ -12,7 +12,7 @@ enum { RENDER_SCENE_FRAMES = 8 };
 bool render_scene_init(kn_scene *scene, const kn_weather *weather, int soup, uint64_t seed, kn_error *error);
 void render_scene_finish(kn_scene *scene);
 
-extern const kn_weather render_scene_noon, render_scene_night;
+extern const kn_weather render_scene_noon, render_scene_night, render_scene_downpour;
 
 /* A camera on the ego, 1.6 m high, turned left by `yaw` (radians). */
 kn_camera render_scene_camera(int width, int height, double yaw);

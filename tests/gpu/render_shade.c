@@ -145,8 +145,8 @@ typedef struct lamps {
     double away;
 } lamps;
 
-static void add_light(lamps *all, const kn_light *light, double share) {
-    kn_vec3 offset = sub(light->position, all->position);
+double oracle_light_share(const kn_light *light, kn_vec3 position, kn_vec3 *direction, double *metres) {
+    kn_vec3 offset = sub(light->position, position);
     double squared = fmax(dot(offset, offset), .01), away = sqrt(squared), q = squared / ((double)light->range * light->range);
     kn_vec3 towards = scale(offset, 1 / away), axis = kn_vec3_normalize(light->direction);
     double window = fmax(1 - q * q, 0), cone = smooth(light->cone_cos, mix(light->cone_cos, 1, .35), -dot(towards, axis));
@@ -158,9 +158,17 @@ static void add_light(lamps *all, const kn_light *light, double share) {
         double beam = exp(-across / .03 - up / .0022) * (1 - .96 * smooth(-.004, .012, aside.z));
         cone = .06 * cone + (dot(towards, axis) < 0 ? 7 * beam : 0);
     }
+    *direction = towards;
+    *metres = away;
+    return cone * window * window / fmax(squared, .25);
+}
+
+static void add_light(lamps *all, const kn_light *light) {
+    kn_vec3 towards;
+    double away, share = oracle_light_share(light, all->position, &towards, &away);
     rgb light_here = reflected(all->s, all->view, towards);
     for (int c = 0; c < 3; c++) {
-        light_here.c[c] *= share * light->color[c] * cone * window * window / fmax(squared, .25);
+        light_here.c[c] *= share * light->color[c];
         all->sum.c[c] += light_here.c[c];
     }
     if (total(light_here) > total(all->strongest)) {
@@ -170,7 +178,13 @@ static void add_light(lamps *all, const kn_light *light, double share) {
     }
 }
 
-static void add_head_lamps(const oracle *o, lamps *all) {
+size_t oracle_lights(const oracle *o, kn_light *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < o->scene->world.light_count; i++, count++) {
+        out[count] = o->scene->world.lights[i];
+        for (int c = 0; c < 3; c++)
+            out[count].color[c] *= o->light.lamps_on;
+    }
     for (int a = 0; a < (int)o->scene->timeline.actor_count; a++) {
         const kn_actor_state *state = &o->scene->timeline.states[o->frame * o->scene->timeline.actor_count + (size_t)a];
         const kn_actor *actor = &o->scene->timeline.actors[a];
@@ -179,24 +193,23 @@ static void add_head_lamps(const oracle *o, lamps *all) {
         double nose = actor->center[0] + actor->length / 2, side = .35 * actor->width;
         const kn_light own[2] = {{{nose, side, .65}, {1, 0, -.032}, {190, 185, 170}, .913f, 80},
                                  {{nose, -side, .65}, {1, 0, -.032}, {190, 185, 170}, .913f, 80}};
-        int count = actor->is_ego ? 2 : o->scene->world.models[a].lamp_count;
-        for (int i = 0; i < count; i++) {
-            kn_light light = actor->is_ego ? own[i] : o->scene->world.models[a].lamps[i];
-            light.position = kn_pose_point(&state->pose, light.position);
-            light.direction = kn_pose_direction(&state->pose, light.direction);
-            add_light(all, &light, 1);
+        int lamp_count = actor->is_ego ? 2 : o->scene->world.models[a].lamp_count;
+        for (int i = 0; i < lamp_count; i++, count++) {
+            out[count] = actor->is_ego ? own[i] : o->scene->world.models[a].lamps[i];
+            out[count].position = kn_pose_point(&state->pose, out[count].position);
+            out[count].direction = kn_pose_direction(&state->pose, out[count].direction);
         }
     }
+    return o->light.lamp_scale > 0 ? count : 0;
 }
 
 /* Every lamp of the scene; the renderer's list holds them all in these small scenes unless they are out of sight. */
 static lamps lamp_light(const oracle *o, const surface *s, kn_vec3 position, kn_vec3 view) {
     lamps all = {.s = s, .position = position, .view = view, .towards = {0, 0, 1}};
-    if (!(o->light.lamp_scale > 0))
-        return all;
-    for (size_t i = 0; i < o->scene->world.light_count; i++)
-        add_light(&all, &o->scene->world.lights[i], o->light.lamps_on);
-    add_head_lamps(o, &all);
+    kn_light lights[ORACLE_LIGHTS];
+    size_t count = oracle_lights(o, lights);
+    for (size_t i = 0; i < count; i++)
+        add_light(&all, &lights[i]);
     double peak = fmax(all.sum.c[0], fmax(all.sum.c[1], all.sum.c[2]));
     peak /= fmax(fmax(s->albedo.c[0], fmax(s->albedo.c[1], s->albedo.c[2])), .05);
     double adapted = o->light.lamp_scale / (1 + .8 * peak * o->light.lamp_scale);
