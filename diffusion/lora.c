@@ -41,6 +41,8 @@ static bool take_role(char *name, kn_lora_role *found) {
                 {"_lora.down.weight", KN_LORA_DOWN}, {"_lora.up.weight", KN_LORA_UP},
                 {".hada_w1_a", KN_LOHA_1A}, {".hada_w1_b", KN_LOHA_1B}, {".hada_w2_a", KN_LOHA_2A}, {".hada_w2_b", KN_LOHA_2B}, {".hada_t1", KN_LOHA_1T}, {".hada_t2", KN_LOHA_2T},
                 {".lokr_w1", KN_LOKR_1}, {".lokr_w1_a", KN_LOKR_1A}, {".lokr_w1_b", KN_LOKR_1B}, {".lokr_w2", KN_LOKR_2}, {".lokr_w2_a", KN_LOKR_2A}, {".lokr_w2_b", KN_LOKR_2B}, {".lokr_t2", KN_LOKR_2T},
+                {".oft_blocks", KN_OFT_BLOCKS}, {".oft_diag", KN_OFT_DIAGONAL}, {".rescale", KN_OFT_RESCALE},
+                {".a1.weight", KN_GLORA_A1}, {".a2.weight", KN_GLORA_A2}, {".b1.weight", KN_GLORA_B1}, {".b2.weight", KN_GLORA_B2}, {".bm.weight", KN_GLORA_BM},
                 {".dora_scale", KN_LORA_MAGNITUDE}, {".lora_magnitude_vector", KN_LORA_MAGNITUDE}, {".lora_magnitude_vector.weight", KN_LORA_MAGNITUDE},
                 {".lora_magnitude_vector.default.weight", KN_LORA_MAGNITUDE}};
     for (size_t i = 0; i < KN_COUNT(ends); i++) {
@@ -87,7 +89,7 @@ static bool make_key(const char *name, char key[KEY_SIZE]) {
     static const struct {
         const char *start;
         int target; /* -1: the rest tells */
-    } starts[] = {{"lora_unet_", KN_LORA_UNET}, {"lora_te_", KN_LORA_TEXT}, {"lora_te1_", KN_LORA_TEXT}, {"lycoris_unet_", KN_LORA_UNET}, {"unet.", KN_LORA_UNET},
+    } starts[] = {{"lora_unet_", KN_LORA_UNET}, {"lora_te_", KN_LORA_TEXT}, {"lora_te1_", KN_LORA_TEXT}, {"lycoris_unet_", KN_LORA_UNET}, {"lycoris_te_", KN_LORA_TEXT}, {"oft_unet_", KN_LORA_UNET}, {"oft_te_", KN_LORA_TEXT}, {"unet.", KN_LORA_UNET},
                   {"diffusion_model.", KN_LORA_UNET}, {"text_encoder.", KN_LORA_TEXT}, {"base_model.model.", -1}, {"", -1}};
     static const kn_layout layout = {.layers = 2};
     char flat[KEY_SIZE], dotted[KN_TENSOR_NAME_SIZE], translated[KN_TENSOR_NAME_SIZE];
@@ -135,7 +137,7 @@ static bool add_tensor(kn_lora_set *set, size_t first, const kn_archive *file, c
     kn_lora_role found = KN_LORA_ROLES;
     bool short_enough = snprintf(name, sizeof name, "%s", tensor->name) < (int)sizeof name;
     if (!short_enough || !take_role(name, &found) || !make_key(name, key))
-        return kn_archive_refuse(file, tensor->name, "it is no part of a LoRA that Kinora knows (lora_down, lora_up, lora_mid, alpha, lora_A, lora_B, diff, hada_*, lokr_*, dora_scale, lora_magnitude_vector)", error);
+        return kn_archive_refuse(file, tensor->name, "it is no part of a LoRA that Kinora knows (lora_down, lora_up, lora_mid, alpha, lora_A, lora_B, diff, hada_*, lokr_*, oft_blocks, oft_diag, a1 to b2 of GLoRA, dora_scale, lora_magnitude_vector)", error);
     adaptation *layer = find_or_add(set, first, file, key, strength, error);
     if (!layer)
         return false;

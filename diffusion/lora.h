@@ -1,5 +1,5 @@
 /* Adaptations that are added to weights when they go to the device: LoRA (arXiv 2106.09685; LoCon for convolutions), LoHa and LoKr (LyCORIS),
- * each also as DoRA. W += strength * difference; DoRA's difference is that to the weight with its learned lengths. Internal to diffusion/. */
+ * each also as DoRA, OFT and GLoRA. W += strength * difference; DoRA's difference is that to the weight with its learned lengths. Internal to diffusion/. */
 #ifndef KN_DIFFUSION_LORA_H
 #define KN_DIFFUSION_LORA_H
 

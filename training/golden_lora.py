@@ -1,9 +1,10 @@
-"""Writes tests/golden/lora/: LoHa, LoKr and DoRA files and what the network of tests/golden/unet_stable gives with them.
+"""Writes tests/golden/lora/: LoHa, LoKr, DoRA, OFT and GLoRA files and what the network of tests/golden/unet_stable gives with them.
 
     OMP_NUM_THREADS=1 python3 training/golden_lora.py tests/golden
 
-The differences are written from their papers: LoHa (arXiv 2108.06098), LoKr (arXiv 2309.14859, section 3.2), DoRA (arXiv 2402.09353), with the
-tensors' names and shapes as LyCORIS and PEFT store them; at a strength other than 1 the weight moves that share of the way to the
+The differences are written from their papers: LoHa (arXiv 2108.06098), LoKr (arXiv 2309.14859, section 3.2), DoRA (arXiv 2402.09353),
+OFT (arXiv 2306.07280, equation 4 and section 3.3), GLoRA (arXiv 2306.07967, section 3.2 without its C, D and E), with the
+tensors' names and shapes as LyCORIS, kohya and PEFT store them; at a strength other than 1 the weight moves that share of the way to the
 adapted one.
 """
 import os
@@ -78,6 +79,55 @@ def lora(shape, rank, alpha):
     return {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(alpha)}, (up.flatten(1) @ down.flatten(1)).reshape(shape) * alpha / rank
 
 
+def oft(shape, blocks, constraint, rescaled, diagonal):
+    """Orthogonal blocks by Cayley's transform turn the outputs: W' = diag(rescale) R^T W. The parts, and a function of the weight."""
+    out, size = shape[0], shape[0] // blocks
+    learned = random(blocks, size, size)
+    skew = learned - learned.transpose(1, 2)
+    norm = skew.norm()
+    if constraint and norm > constraint * out:
+        skew = skew * (constraint * out / norm)
+    eye = torch.eye(size, dtype=torch.double)
+    turn = (eye + skew) @ (eye - skew).inverse()
+    parts = {"oft_blocks": learned, "alpha": torch.tensor(constraint)}
+    if diagonal:
+        turn = turn.half().double()  # kept as it is
+        parts = {"oft_diag": turn}
+    rescale = torch.ones(out, *[1] * (len(shape) - 1), dtype=torch.double)
+    if rescaled:
+        rescale = parts["rescale"] = (1 + .2 * torch.randn(rescale.shape, generator=generator)).half().double()
+    return parts, lambda weight: rescale * (torch.block_diag(*turn).T @ weight.flatten(1)).reshape(shape) - weight
+
+
+def glora(shape, rank, alpha, tucker, old):
+    """W' = W + (W a1 a2 + b1 b2) alpha / rank, over the inputs. Until 2023 LyCORIS numbered the factors the other way."""
+    out, inputs, *k = shape
+    ones = [1] * len(k)
+    a1, a2, b1 = random(inputs, rank, *ones), random(rank, inputs, *ones), random(out, rank, *ones)
+    b2 = random(rank, inputs, *(ones if tucker else k))
+    parts = {"alpha": torch.tensor(alpha), "a1.weight": a1, "a2.weight": a2, "b1.weight": b1, "b2.weight": b2}
+    if tucker:
+        parts["bm.weight"] = random(rank, rank, *k)
+        b = torch.einsum("oi,ijkl,jn->onkl", b1.flatten(1), parts["bm.weight"], b2.flatten(1))
+    else:
+        b = (b1.flatten(1) @ b2.flatten(1)).reshape(shape)
+    if old:
+        parts |= {"a1.weight": a2, "a2.weight": a1, "b1.weight": b2, "b2.weight": b1}
+    a = a1.flatten(1) @ a2.flatten(1)
+    return parts, lambda weight: (torch.einsum("oi...,ij->oj...", weight, a) + b) * alpha / rank
+
+
+def build_late(model, case):
+    """As build, of the kinds whose difference is a function of the weight."""
+    layers = {}
+    for i, path in enumerate(LINEARS + CONVOLUTIONS):
+        shape = tuple(dict(model.named_parameters())[path + ".weight"].shape)
+        conv = len(shape) == 4 and shape[2] == 3
+        parts, difference = oft(shape, 1 + i % 2, (0., .02, 5.)[i % 3], i % 2 == 0, i == 3) if case == "oft" else glora(shape, 3, 1.5, conv and i % 2 == 0, i == 1)
+        layers[path] = (parts, difference, None)
+    return layers
+
+
 def magnitude(weight, by_output):
     """Learned lengths near those of the weight, of every output or of every input, with as many dimensions as the weight."""
     dims = [d for d in range(weight.dim()) if d != (0 if by_output else 1)]
@@ -134,23 +184,26 @@ def main():
     cases = {name: build(model, name) for name in ("loha", "lokr", "dora")}
     cases["peft"] = build_peft(model)
     os.makedirs(OUT, exist_ok=True)
+    x, context, t = torch.randn(2, 5, 13, 11, generator=generator).double(), torch.randn(2, 7, 12, generator=generator).double(), torch.full((2,), 741.)
+    cases |= {name: build_late(model, name) for name in ("oft", "glora")}
     for name, layers in cases.items():
         arrays = {}
         for path, (parts, _, _) in layers.items():
-            key = "unet." + path if name == "peft" else "lycoris_unet_" + path.replace(".", "_")
+            key = "unet." + path if name == "peft" else ("oft_unet_" if name == "oft" else "lycoris_unet_") + path.replace(".", "_")
             for part, value in parts.items():
                 arrays[f"{key}.{part}"] = value.numpy().astype(np.float32 if part == "alpha" else np.float16)
         safetensors_io.write(f"{OUT}/{name}.safetensors", arrays)
-    x, context, t = torch.randn(2, 5, 13, 11, generator=generator).double(), torch.randn(2, 7, 12, generator=generator).double(), torch.full((2,), 741.)
     outputs = {"x": x, "context": context, "t": t[:1], "unet_plain": fresh()(x, t, context)}
-    runs = {"loha": [("loha", .8)], "lokr": [("lokr", 1.)], "dora": [("dora", 1.)], "dora_part": [("dora", .6)], "dora_peft": [("peft", 1.)], "three": [("loha", .5), ("lokr", -.4), ("dora", .7)]}
+    runs = {"loha": [("loha", .8)], "lokr": [("lokr", 1.)], "dora": [("dora", 1.)], "dora_part": [("dora", .6)], "dora_peft": [("peft", 1.)], "three": [("loha", .5), ("lokr", -.4), ("dora", .7)],
+            "oft": [("oft", 1.)], "glora": [("glora", .8)], "late": [("oft", .6), ("glora", -.5)]}
     for run, uses in runs.items():
         network = fresh()
         parameters = dict(network.named_parameters())
         for name, strength in uses:
             for path, (_, difference, lengths) in cases[name].items():
                 weight = parameters[path + ".weight"]
-                weight.copy_(moved(weight, difference.reshape(weight.shape), lengths, strength))
+                difference = difference(weight) if callable(difference) else difference.reshape(weight.shape)
+                weight.copy_(moved(weight, difference, lengths, strength))
         outputs["unet_" + run] = network(x, t, context)
     save(f"{OUT}/tensors.safetensors", **outputs)
 

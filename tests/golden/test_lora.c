@@ -53,6 +53,10 @@ Test(lora, learned_lengths) { check("unet_dora", (kn_lora_use[]){{FILE_OF("dora"
 Test(lora, learned_lengths_half) { check("unet_dora", (kn_lora_use[]){{FILE_OF("dora"), 1}}, 1, KN_PRECISION_HALF, 2e-3); }
 Test(lora, learned_lengths_in_part) { check("unet_dora_part", (kn_lora_use[]){{FILE_OF("dora"), .6f}}, 1, KN_PRECISION_FULL, 1e-4); }
 Test(lora, learned_lengths_of_peft) { check("unet_dora_peft", (kn_lora_use[]){{FILE_OF("peft"), 1}}, 1, KN_PRECISION_FULL, 1e-4); }
+Test(lora, orthogonal_blocks) { check("unet_oft", (kn_lora_use[]){{FILE_OF("oft"), 1}}, 1, KN_PRECISION_FULL, 1e-4); }
+Test(lora, general_products) { check("unet_glora", (kn_lora_use[]){{FILE_OF("glora"), .8f}}, 1, KN_PRECISION_FULL, 1e-4); }
+Test(lora, differences_of_changed_weights) { check("unet_late", (kn_lora_use[]){{FILE_OF("oft"), .6f}, {FILE_OF("glora"), -.5f}}, 2, KN_PRECISION_FULL, 1e-4); }
+Test(lora, differences_of_changed_weights_half) { check("unet_late", (kn_lora_use[]){{FILE_OF("oft"), .6f}, {FILE_OF("glora"), -.5f}}, 2, KN_PRECISION_HALF, 2e-3); }
 Test(lora, three_at_once) {
     check("unet_three", (kn_lora_use[]){{FILE_OF("loha"), .5f}, {FILE_OF("lokr"), -.4f}, {FILE_OF("dora"), .7f}}, 3, KN_PRECISION_FULL, 1e-4);
 }
@@ -106,6 +110,10 @@ Test(lora, says_what_is_missing, .init = make_folder, .fini = remove_folder) {
     REFUSE("lacks a part of its LoKr", {"lokr_w1", 2, 2}, {"lokr_w1_a", 2, 2}, {"lokr_w1_b", 2, 2}, {"lokr_w2", 4, 4});
     REFUSE("parts of two kinds", {"lokr_w1", 2, 2}, {"lokr_w2", 4, 4}, {"lora_down.weight", 2, 8}, {"lora_up.weight", 8, 2});
     REFUSE("has no matrices", {"dora_scale", 8, 1});
+    REFUSE("lacks a part of its GLoRA", {"a1.weight", 8, 2}, {"a2.weight", 2, 8}, {"b1.weight", 8, 2});
+    REFUSE("has a rescale, but no oft_blocks", {"rescale", 8, 1}, {"diff", 8, 8});
+    REFUSE("parts of two kinds", {"oft_blocks", 2, 16}, {"oft_diag", 2, 16});
+    REFUSE("parts of two kinds", {"oft_blocks", 2, 16}, {"lokr_w1", 2, 2}, {"lokr_w2", 4, 4});
     REFUSE("expected one number", {"lokr_w1", 2, 2}, {"lokr_w2", 4, 4}, {"alpha", 2, 1});
 }
 
@@ -120,6 +128,11 @@ Test(lora, says_what_does_not_fit, .init = make_folder, .fini = remove_folder) {
     REFUSE("lora_down.weight' of shape [0, 8] does not fit", {"lora_down.weight", 0, 8}, {"lora_up.weight", 8, 0});
     REFUSE("dora_scale' of shape [7, 1] does not fit", {"lora_down.weight", 2, 8}, {"lora_up.weight", 8, 2}, {"dora_scale", 7, 1});
     REFUSE("diff' of shape [8, 7] does not fit", {"diff", 8, 7});
+    REFUSE("oft_blocks' of shape [8, 8] does not fit", {"oft_blocks", 8, 8}); /* no blocks */
+    REFUSE("oft_diag' of shape [0, 8] does not fit", {"oft_diag", 0, 8});
+    REFUSE("a1.weight' of shape [8, 3] does not fit", {"a1.weight", 8, 3}, {"a2.weight", 2, 8}, {"b1.weight", 8, 2}, {"b2.weight", 2, 8});
+    REFUSE("a2.weight' of shape [0, 8] does not fit", {"a1.weight", 8, 0}, {"a2.weight", 0, 8}, {"b1.weight", 8, 2}, {"b2.weight", 2, 8});
+    REFUSE("b2.weight' of shape [2, 7] does not fit", {"a1.weight", 8, 2}, {"a2.weight", 2, 8}, {"b1.weight", 8, 2}, {"b2.weight", 2, 7});
 }
 
 Test(lora, failing_allocations) {
@@ -128,22 +141,26 @@ Test(lora, failing_allocations) {
     bool done = false;
     for (uint64_t n = 1; !done && n < 1000; n++) {
         const char *const names[] = {"lora_unet_a_b.dora_scale", "lora_unet_a_b.hada_w1_a", "lora_unet_a_b.hada_w1_b", "lora_unet_a_b.hada_w2_a", "lora_unet_a_b.hada_w2_b", "lora_unet_a_c.lokr_w1_a",
-                                     "lora_unet_a_c.lokr_w1_b", "lora_unet_a_c.lokr_w2"};
-        const int64_t shapes[][2] = {{8, 1}, {8, 2}, {2, 8}, {8, 2}, {2, 8}, {2, 2}, {2, 2}, {4, 4}};
+                                     "lora_unet_a_c.lokr_w1_b", "lora_unet_a_c.lokr_w2", "lora_unet_a_d.oft_blocks", "lora_unet_a_d.rescale", "lora_unet_a_e.a1.weight",
+                                     "lora_unet_a_e.a2.weight", "lora_unet_a_e.b1.weight", "lora_unet_a_e.b2.weight"};
+        const int64_t shapes[][3] = {{8, 1}, {8, 2}, {2, 8}, {8, 2}, {2, 8}, {2, 2}, {2, 2}, {4, 4}, {2, 4, 4}, {8, 1}, {8, 2}, {2, 8}, {8, 2}, {2, 8}};
         kn_stored_tensor tensors[KN_COUNT(names)];
         for (size_t i = 0; i < KN_COUNT(names); i++)
-            tensors[i] = (kn_stored_tensor){.name = names[i], .dtype = KN_DTYPE_F32, .rank = 2, .shape = {shapes[i][0], shapes[i][1]}, .data = zeros};
+            tensors[i] = (kn_stored_tensor){.name = names[i], .dtype = KN_DTYPE_F32, .rank = shapes[i][2] ? 3 : 2, .shape = {shapes[i][0], shapes[i][1], shapes[i][2]}, .data = zeros};
         char own[] = "/tmp/kinora-lora-XXXXXX";
         cr_assert(mkdtemp(own));
         kn_name path = kn_name_of("%s/a.safetensors", own);
         cr_assert(kn_safetensors_write(path.text, tensors, KN_COUNT(names), &error));
         float values[64] = {0};
-        kn_stored_tensor first = {.name = "a.b.weight", .rank = 2, .shape = {8, 8}, .count = 64}, second = first;
-        second.name = "a.c.weight";
+        const char *const layers[] = {"a.b.weight", "a.c.weight", "a.d.weight", "a.e.weight"};
         kn_lora_use use = {path.text, 1};
         kn_lora_set *set = NULL;
         kn_alloc_fail_after(n);
-        bool ok = kn_lora_set_create(&set, &use, 1, &error) && kn_lora_apply(set, KN_LORA_UNET, &first, values, &error) && kn_lora_apply(set, KN_LORA_UNET, &second, values, &error);
+        bool ok = kn_lora_set_create(&set, &use, 1, &error);
+        for (size_t i = 0; ok && i < KN_COUNT(layers); i++) {
+            kn_stored_tensor tensor = {.name = layers[i], .rank = 2, .shape = {8, 8}, .count = 64};
+            ok = kn_lora_apply(set, KN_LORA_UNET, &tensor, values, &error);
+        }
         done = kn_alloc_fail_after(0) > 0;
         cr_assert(ok ? done : error.kind == KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
         kn_lora_set_destroy(&set);
