@@ -32,21 +32,23 @@ typedef struct tuner {
     uint64_t done, total;
 } tuner;
 
-static double now(void)
+static double now(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* --- timing -------------------------------------------------------------------------------------------------------- */
 
+/* Processor seconds of all threads on a software device, so that what else runs on the machine counts little; else seconds. */
 static bool time_once(const kn_bench_case *c, int repeats, double *seconds, kn_error *error)
 {
-    double start = now();
+    clockid_t clock = kn_gpu_get_info(c->gpu)->kind == KN_GPU_SOFTWARE ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+    double start = now(clock);
     for (int i = 0; i < repeats; i++)
         if (!kn_graph_run(c->graph, error)) return false;
-    *seconds = (now() - start) / repeats;
+    *seconds = (now(clock) - start) / repeats;
     return true;
 }
 
@@ -59,8 +61,8 @@ static bool time_cases(const kn_bench_case *cases, int count, double *seconds, k
         if (!time_once(&cases[i], 1, &sample, error) || !time_once(&cases[i], 1, &seconds[i], error)) return false;
         repeats[i] = seconds[i] > ROUND_SECONDS ? 1 : (int)fmin(MOST_REPEATS, ceil(ROUND_SECONDS / fmax(seconds[i], 1e-6)));
     }
-    start = now();
-    for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || now() - start < count * SHAPE_SECONDS); round++)
+    start = now(CLOCK_MONOTONIC);
+    for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || now(CLOCK_MONOTONIC) - start < count * SHAPE_SECONDS); round++)
         for (int i = 0; i < count; i++) {
             if (!time_once(&cases[i], repeats[i], &sample, error)) return false;
             if (sample < seconds[i]) seconds[i] = sample;

@@ -6,7 +6,7 @@
 
 enum { KN_TUNE_GROUPS = 4 };
 
-/* What a group of constants is worth: seconds of one run of all shapes that it concerns. */
+/* What a group of constants is worth: seconds (of a software device: processor seconds over all threads) of one run of all shapes that it concerns. */
 typedef struct kn_tune_gain {
     const char *group; /* "winograd", "layers", "attention" or "gpu" */
     double before, after;
