@@ -167,7 +167,7 @@ static bool record_sequences(kn_graph *graph, const kn_tensor *out, const kn_ten
     frames_push push = { s.places, s.place_step, s.token_step, s.places * s.tokens * (q->stride / 4), score_scale(scale, head) };
     kn_launch launch = { .kernel = KN_KERNEL_NN_ATTENTION_FRAMES, .label = "attention of short sequences", .push = &push,
                          .push_size = sizeof push, .local_size = lanes,
-                         .groups = { ((uint32_t)s.places + lanes - 1) / lanes, (uint32_t)heads, (uint32_t)s.groups } };
+                         .groups = { (uint32_t)heads, ((uint32_t)s.places + lanes - 1) / lanes, (uint32_t)s.groups } };
     launch.constants[4] = (uint32_t)head / 4;
     launch.constants[5] = (uint32_t)s.tokens;
     const kn_tensor *inputs[] = { q, k, v };

@@ -1,4 +1,4 @@
-/* Linear layers and convolutions: dispatch of nn/conv and nn/conv_plain. */
+/* Linear layers and convolutions: dispatch of the nn/conv kernels. */
 #include "diffusion/ops_internal.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@ typedef struct conv_push {
     int32_t first_member, gate_panels, flags, digits[8];
 } conv_push;
 
-enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, LOOP_LIMIT = 60000 };
+enum { FLAG_BROADCAST = 1, FLAG_RESIDUAL = 2, PLAIN_TILE_ROWS = 8, FEW_ROWS = 4, LOOP_LIMIT = 60000 };
 
 /* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
@@ -85,6 +85,27 @@ static void shape_narrow(kn_launch *launch, const layer *l, int lanes, int row_b
     launch->constants[11] = is_resized(&l->push);
     launch->groups[0] = (uint32_t)((l->push.rows + row_blocks * lanes - 1) / (row_blocks * lanes));
     launch->groups[1] = launch->groups[2] = 1;
+}
+
+/* Last layers of networks: 3x3 to at most four channels. nn/conv_few needs a lane for each tap. */
+static bool is_few(const layer *l, int lanes)
+{
+    const conv_push *p = &l->push;
+    int64_t pixels = (int64_t)p->out_w * ((p->out_h + FEW_ROWS - 1) / FEW_ROWS), tile = lanes - 2;
+    return lanes > 9 && !l->gated && !l->residual && !l->broadcast && p->out_vectors == 1 && p->taps_y == 3 && p->taps_x == 3 && p->stride == 1 &&
+           p->pad == 1 && p->out_h == p->in_h && p->out_w == p->in_w && !is_resized(p) && (pixels + tile - 1) / tile <= KN_MAX_GROUPS;
+}
+
+static void shape_few(kn_launch *launch, const layer *l, int lanes, int members)
+{
+    int pixels = l->push.out_w * ((l->push.out_h + FEW_ROWS - 1) / FEW_ROWS), tile = lanes - 2;
+    launch->kernel = KN_KERNEL_NN_CONV_FEW;
+    launch->local_size = (uint32_t)lanes;
+    launch->constants[4] = FEW_ROWS;
+    launch->constants[6] = l->activation;
+    launch->groups[0] = (uint32_t)((pixels + tile - 1) / tile);
+    launch->groups[1] = 1;
+    launch->groups[2] = (uint32_t)members;
 }
 
 static void shape_plain(kn_launch *launch, const layer *l, uint32_t local_size)
@@ -165,7 +186,8 @@ static bool dispatch(kn_graph *graph, layer *l, kn_error *error)
         l->push.rows = count * pixels;
         l->push.first_member = first;
         bind(graph, &launch, l, first, count);
-        if (fast && !l->gated && l->push.out_vectors <= lanes / 2) shape_narrow(&launch, l, lanes, row_blocks);
+        if (fast && is_few(l, lanes)) shape_few(&launch, l, lanes, count);
+        else if (fast && !l->gated && l->push.out_vectors <= lanes / 2) shape_narrow(&launch, l, lanes, row_blocks);
         else if (fast) shape_fast(graph, &launch, l, lanes, row_blocks);
         else if (plan.variant != KN_VARIANT_PLAIN) shape_planned(graph, &launch, l, &plan);
         else shape_plain(&launch, l, kn_graph_local_size(graph));

@@ -3,8 +3,8 @@
 // invocation. The score matrix of a place lives in registers.
 //
 // Rows of a group are [token][place] when places lie next to each other (frames, channels last) or [place][token] when the
-// tokens do: `place_step` and `token_step` say how many vec4 lie between neighbours. gl_WorkGroupID: block of places, head,
-// group.
+// tokens do: `place_step` and `token_step` say how many vec4 lie between neighbours. gl_WorkGroupID: head, block of places,
+// group; heads come first since those of a place share cache lines.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 
@@ -25,9 +25,9 @@ KN_STORE(outputs, 3)
 #define EACH_KEY [[unroll]] for (uint j = 0; j < tokens; j++)
 
 void main() {
-    int place = int(gl_GlobalInvocationID.x);
+    int place = int(gl_WorkGroupID.y * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (place >= p.places) return;
-    int base = int(gl_WorkGroupID.z) * p.group_step + place * p.place_step + int(gl_WorkGroupID.y * head_vectors);
+    int base = int(gl_WorkGroupID.z) * p.group_step + place * p.place_step + int(gl_WorkGroupID.x * head_vectors);
 
     float s[tokens][tokens];
     EACH_QUERY EACH_KEY s[i][j] = 0.0;

@@ -54,6 +54,12 @@ static void conv_cases(bool portable)
     check_conv(&f, (oracle_conv){ .n = 2, .in = 7, .h = 20, .w = 21, .out = 3, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_TANH }, all, 7);
     check_conv(&f, (oracle_conv){ .n = 1, .in = 64, .h = 1, .w = 1, .out = 256, .kernel_h = 1, .kernel_w = 1, .stride = 1, .activation = KN_ACTIVATION_RELU }, (extras){ true, false, false, true }, 8);
     check_conv(&f, (oracle_conv){ .n = 2, .in = 36, .h = 9, .w = 10, .out = 128, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_QUICK_GELU }, (extras){ true, true, true, true }, 9);
+    /* few channels: a picture narrower than a tile, one of a single line, lines that fill no block, half weights, the least inputs */
+    check_conv(&f, (oracle_conv){ .n = 3, .in = 9, .h = 6, .w = 5, .out = 4, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_SILU }, bias, 13);
+    check_conv(&f, (oracle_conv){ .n = 2, .in = 64, .h = 11, .w = 37, .out = 3, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 }, bias, 14);
+    check_conv(&f, (oracle_conv){ .n = 2, .in = 5, .h = 1, .w = 29, .out = 2, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 }, none, 15);
+    check_conv(&f, (oracle_conv){ .n = 2, .in = 2000, .h = 9, .w = 1, .out = 4, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_TANH }, (extras){ true, false, false, true }, 16);
+    check_conv(&f, (oracle_conv){ .n = 1, .in = 1, .h = 2, .w = 2, .out = 1, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_RELU }, bias, 17);
     /* large enough to stay fp16 on every device */
     check_conv(&f, (oracle_conv){ .n = 1, .in = 768, .h = 4, .w = 5, .out = 700, .kernel_h = 1, .kernel_w = 1, .stride = 1 }, (extras){ true, false, true, true }, 10);
     fixture_finish(&f);
@@ -90,6 +96,8 @@ static void split_cases(bool portable)
     kn_graph_set_binding_limit(f.graph, 90000); /* 16 and 48 members a launch */
     check_conv(&f, (oracle_conv){ .n = 37, .in = 5, .h = 7, .w = 9, .out = 20, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 },
                (extras){ true, true, true, false }, 11);
+    check_conv(&f, (oracle_conv){ .n = 37, .in = 5, .h = 7, .w = 9, .out = 4, .kernel_h = 3, .kernel_w = 3, .stride = 1, .pad = 1, .pad_end = 1 },
+               (extras){ .bias = true }, 18);
     check_conv(&f, (oracle_conv){ .n = 67, .in = 4, .h = 5, .w = 7, .out = 9, .kernel_h = 1, .kernel_w = 1, .stride = 1 }, (extras){ true, true, false, false }, 12);
     fixture_finish(&f);
 }
