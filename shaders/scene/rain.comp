@@ -34,8 +34,7 @@ void add_drop(inout veil v, inout float thickest, float cover, float metres) {
 /* What one column shows of its drop that is nearest to height `middle`. `eye` in metres of the grid, which moves with the
  * wind; `still` is how the air moves past the camera. */
 void look_at_column(inout veil v, inout float thickest, ivec2 cell, int layer, float size, vec3 eye, vec3 ray, vec3 still, float middle,
-                    float reach, float pixel, float amount) {
-    float time = frame_texel(FRAME_RAY_0).w;
+                    float time, float reach, float pixel, float amount) {
     uint column = hash_corner(ivec3(cell, layer));
     float fall = mix(6.0, 9.0, unit(column)), phase = PERIOD * unit(column >> 16) + fall * time;
     int which = int(floor((middle + phase) / PERIOD));
@@ -63,7 +62,8 @@ void look_at_layer(inout veil v, inout float thickest, int layer, float size, ve
                    float reach, float pixel, float amount) {
     vec3 still = vec3(WIND, 0.0) - vec3(frame_texel(FRAME_VIEW).w, frame_texel(FRAME_VIEW + 1).w, frame_texel(FRAME_VIEW + 2).w);
     mat2 rotate = mat2(turn.x, turn.y, -turn.y, turn.x);
-    eye.xy = rotate * (eye.xy - WIND * frame_texel(FRAME_RAY_0).w);
+    float time = frame_texel(FRAME_RAY_0).w;
+    eye.xy = rotate * (eye.xy - WIND * time);
     ray.xy = rotate * ray.xy;
     still.xy = rotate * still.xy;
     vec2 start = (eye.xy + from * ray.xy) / size, cell = floor(start);
@@ -72,7 +72,7 @@ void look_at_layer(inout veil v, inout float thickest, int layer, float size, ve
     float at = from, end = min(to, reach);
     for (int i = 0; i < 32 && at < end; i++) {
         float leave = min(min(next.x, next.y), to);
-        look_at_column(v, thickest, ivec2(cell), layer, size, eye, ray, still, eye.z + 0.5 * (at + leave) * ray.z, reach, pixel, amount);
+        look_at_column(v, thickest, ivec2(cell), layer, size, eye, ray, still, eye.z + 0.5 * (at + leave) * ray.z, time, reach, pixel, amount);
         bool by_x = next.x < next.y;
         at = leave;
         cell += by_x ? vec2(step.x, 0.0) : vec2(0.0, step.y);
@@ -116,12 +116,15 @@ void look_at_spray(inout veil v, inout float thickest, inout float red, inout ve
     vec3 forward = heading.xyz, left = normalize(vec3(-forward.y, forward.x, 0.0)), up = cross(forward, left);
     vec3 from = eye - rear.xyz;
     vec3 place = vec3(dot(from, forward), dot(from, left), dot(from, up));
-    vec3 way = vec3(dot(ray, forward), dot(ray, left), dot(ray, up));
+    vec3 way = vec3(dot(ray, forward), dot(ray, left), dot(ray, up)), middle = vec3(-1.9 * size.x, 0.0, 0.35 * size.y);
     vec3 narrow = 1.0 / vec3(size.x, 0.42, 0.36), wide = 1.0 / vec3(2.2 * size.x, heading.w * 0.95, size.y);
     float behind = 0.55 * size.x, aside = heading.w * 0.8;
+    vec3 far = (place - middle) * wide, along = way * wide;
+    far -= along * (dot(far, along) / dot(along, along));
+    if (dot(far, far) > 12.0) return; /* it passes all of it by */
     vec2 one = thickness((place - vec3(-behind, aside, 0.2)) * narrow, way * narrow, reach);
     vec2 other = thickness((place - vec3(-behind, -aside, 0.2)) * narrow, way * narrow, reach);
-    vec2 cloud = thickness((place - vec3(-1.9 * size.x, 0.0, 0.35 * size.y)) * wide, way * wide, reach);
+    vec2 cloud = thickness((place - middle) * wide, way * wide, reach);
     float sum = rear.w * (0.5 * (one.x + other.x) + 0.24 * cloud.x);
     vec3 share = vec3(2.0 * one.x, 2.0 * other.x, cloud.x) + 1e-6;
     float metres = dot(share, vec3(one.y, other.y, cloud.y)) / (share.x + share.y + share.z);
@@ -140,8 +143,7 @@ veil look_at_sprays(vec3 eye, vec3 ray, float reach, out float red) {
     float thickest = 0.0;
     red = 0.0;
     for (int i = 0; i < count; i++) look_at_spray(v, thickest, red, still, i, eye, ray, reach);
-    float lumpy = billows(eye + v.metres * ray - still, ray);
-    v.cover = 1.0 - pow(max(1.0 - v.cover, 1e-4), lumpy);
+    if (v.cover > 0.4 * DARKEST) v.cover = 1.0 - pow(max(1.0 - v.cover, 1e-4), billows(eye + v.metres * ray - still, ray));
     return v;
 }
 
