@@ -130,13 +130,20 @@ static void draw_leaf(land *l, double u, double v, double size) {
     for (int i = 0; i < count; i++) kn_build_triangle(&l->w->draw, middle, index[i], index[(i + 1) % count]);
 }
 
-/* Is the whole node under driven lanes, so that nobody sees it? */
+/* Is the whole node, and half a metre around it, under the driven lanes of one road, or all of it where roads lie over each other, so that nobody sees it? Between two
+ * roads there may be a gap that the raster is too coarse for. */
 static bool covered(const land *l, double u, double v, double size) {
+    const kn_space *space = &l->w->space;
+    uint16_t road = 0;
     if (size > smallest) return false;
-    for (int k = 0; k < 9; k++) {
+    for (int k = 0; k < 49; k++) {
         double x, y;
-        to_world(l, u + (k % 3) * size / 2, v + (k / 3) * size / 2, &x, &y);
-        if (!kn_space_driven(&l->w->space, x, y, -1)) return false;
+        to_world(l, u + (k % 7 - 1) * size / 4, v + (k / 7 - 1) * size / 4, &x, &y);
+        if (!kn_space_driven(space, x, y, -1)) return false;
+        long cell = kn_space_cell(space, x, y);
+        if (space->flags[cell] & KN_SPACE_FILL) continue;
+        if (road && space->road[cell] != road) return false;
+        road = space->road[cell];
     }
     return true;
 }
