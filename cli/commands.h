@@ -29,7 +29,7 @@ void kn_find_model(const char *name, char *path, size_t size);
 /* What `drive`, `check` and `bench drive` have in common. */
 typedef struct kn_drive_options {
     kn_drive_params params;
-    int size[2], weather, time, codec, source, progress;
+    int size[2], weather, time, codec, source, progress, max_memory;
     unsigned labels;
     double ego_speed_kmh;
     bool quiet, verbose, help, no_surroundings;

@@ -25,6 +25,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 2 for kinora-nano)", 0},
         {"--guidance", KN_OPTION_NUMBER, &p->guidance, 0, 100, NULL, "G", "classifier-free guidance (1: none)", 0},
         {"--chunk", KN_OPTION_INT, &p->chunk_frames, 1, 64, NULL, "N", "frames sampled together (8)", 0},
+        {"--max-memory", KN_OPTION_INT, &v->max_memory, 1, 1 << 24, NULL, "MIB", "device memory of sampling, and of rendering as much again", 0},
         {"--prompt", KN_OPTION_TEXT, &p->prompt, 0, 0, NULL, "TEXT", "instead of the scene's own caption", 0},
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "h264|hevc|prores|ffv1|png", "C", "of the videos", 0},
         {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance", "LIST", "images per frame, separated by commas", 0},
@@ -49,6 +50,7 @@ bool kn_drive_options_apply(kn_drive_options *v, kn_error *error) {
     p->width = v->size[0];
     p->height = v->size[1];
     p->codec = (kn_codec)v->codec;
+    p->gpu.memory_limit = (uint64_t)v->max_memory << 20;
     p->gpu.tuning_folder = kn_tuning_folder();
     p->labels = v->labels;
     p->source = (kn_drive_source)v->source;

@@ -85,7 +85,7 @@ static bool build_state(kn_sampler *sampler, kn_error *error) {
     const kn_unet_config *unet = &sampler->model->unet.trunk.config;
     int n = sampler->pictures, h = sampler->latent_height, w = sampler->latent_width, c = sampler->model->info.latent_channels;
     kn_sampler_tensors *tensors = &sampler->tensors;
-    if (!kn_graph_create(&sampler->state, sampler->model->gpu, 4096, error) || !kn_graph_tensor(sampler->state, &tensors->x, n, h, w, c, error) ||
+    if (!kn_sampler_make_graph(sampler, &sampler->state, sampler->arenas.state, error) || !kn_graph_tensor(sampler->state, &tensors->x, n, h, w, c, error) ||
         !kn_graph_tensor(sampler->state, &sampler->sinusoids, sampler->batch, 1, 1, unet->channels[0], error) ||
         !kn_gpu_buffer_create(&tensors->coefficients, sampler->model->gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_HOST, error))
         return false;
@@ -106,13 +106,13 @@ static bool build_stages(kn_sampler *sampler, kn_error *error) {
         kn_stage *embed = &sampler->embed[i];
         if (params->controls[i].scale == 0)
             continue;
-        if (!kn_graph_create(&embed->graph, sampler->model->gpu, 4096, error) ||
+        if (!kn_sampler_make_graph(sampler, &embed->graph, sampler->arenas.embed[i], error) ||
             !kn_graph_tensor(embed->graph, &embed->in, 1, params->height, params->width, sampler->controlnets[i]->condition_channels, error) ||
             !kn_controlnet_embed(embed->graph, &embed->out, sampler->controlnets[i], &embed->in, error))
             return false;
     }
     kn_stage *decode = &sampler->decode;
-    return kn_graph_create(&decode->graph, sampler->model->gpu, 4096, error) &&
+    return kn_sampler_make_graph(sampler, &decode->graph, sampler->arenas.decode, error) &&
            kn_graph_tensor(decode->graph, &decode->in, 1, sampler->latent_height, sampler->latent_width, sampler->model->info.latent_channels, error) &&
            kn_autoencoder_decode(decode->graph, &decode->out, &sampler->model->autoencoder, &decode->in, error);
 }
@@ -140,7 +140,7 @@ static bool build(kn_sampler *sampler, kn_error *error) {
     const kn_schedule *schedule = &sampler->model->schedule;
     if (sampler->model->info.inpaints)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: an inpainting model paints pictures, not clips", sampler->model->info.folder);
-    if (params->method == KN_METHOD_CONFIG && schedule->is_substitute)
+    if (!sampler->dry && params->method == KN_METHOD_CONFIG && schedule->is_substitute)
         kn_log_line(&sampler->model->params.log, KN_LOG_WARNING, "%s: sampling with DPM-Solver++ 2M in place of %s", sampler->model->info.folder, schedule->class_name);
     if (!check_params(sampler->model, params, error) || !find_controls(sampler, error) || !check_residual(sampler, error) ||
         !kn_schedule_steps(&sampler->model->schedule, params->method, params->steps, sampler->steps, &sampler->noise_scale, error))
@@ -155,6 +155,10 @@ static bool build(kn_sampler *sampler, kn_error *error) {
     return sampler->context_index && build_neighbours(sampler, error) && build_state(sampler, error) && build_stages(sampler, error);
 }
 
+bool kn_sampler_make_graph(const kn_sampler *sampler, kn_graph **graph, uint64_t arena, kn_error *error) {
+    return sampler->dry ? kn_graph_create_dry(graph, sampler->model->gpu, error) : kn_graph_create(graph, sampler->model->gpu, (size_t)arena, error);
+}
+
 bool kn_sampler_create(kn_sampler **out, kn_model *model, const kn_sampler_params *params, kn_error *error) {
     *out = NULL;
     kn_sampler *sampler = kn_alloc(1, sizeof *sampler, error);
@@ -162,7 +166,7 @@ bool kn_sampler_create(kn_sampler **out, kn_model *model, const kn_sampler_param
         return false;
     sampler->model = model;
     sampler->params = *params;
-    if (!build(sampler, error)) {
+    if (!kn_sampler_measure(model, params, &sampler->arenas, error) || !build(sampler, error)) {
         kn_sampler_destroy(&sampler);
         return false;
     }
@@ -211,28 +215,49 @@ static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tenso
     return kn_unet_forward(graph, output, &sampler->model->unet, &input, &sinusoids, &pass, uses, params->control_count, error);
 }
 
-/* How much memory the step will take at most: recorded for two frames, memory grows with the batch. One block of that size
- * instead of many small ones keeps the waste between tensors small. */
-static bool estimate_arena(const kn_sampler *sampler, size_t *bytes, kn_error *error) {
-    const size_t largest = (size_t)1 << 30; /* what every Vulkan device allocates at once */
-    int frames = sampler->params.frames < 2 ? 1 : 2;
-    kn_graph *graph = NULL;
-    kn_tensor output;
-    *bytes = 0;
-    if (sampler->batch <= 2 * sampler->params.views)
-        return true;
-    bool ok = kn_graph_create(&graph, sampler->model->gpu, 0, error) && record_networks(sampler, graph, &output, 1, frames, error);
-    if (ok)
-        *bytes = kn_min_size(largest, (size_t)((double)kn_graph_peak_bytes(graph) * sampler->batch / (frames * sampler->params.views) * 1.4));
-    kn_graph_destroy(&graph);
+bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error) {
+    return kn_sampler_make_graph(sampler, &sampler->step, sampler->arenas.step, error) &&
+           record_networks(sampler, sampler->step, &sampler->tensors.output, sampler->halves, sampler->params.frames, error) &&
+           kn_sampler_step_record(sampler->step, &sampler->tensors, error);
+}
+
+/* Adds what a dry graph would fetch, and returns its arena. */
+static uint64_t dry_bytes(const kn_graph *graph, kn_sampler_arenas *arenas) {
+    arenas->weights += graph ? kn_graph_fetched_bytes(graph) : 0;
+    return graph ? kn_graph_block_bytes(graph) : 0;
+}
+
+bool kn_sampler_measure(kn_model *model, const kn_sampler_params *params, kn_sampler_arenas *arenas, kn_error *error) {
+    *arenas = (kn_sampler_arenas){0};
+    kn_sampler *dry = kn_alloc(1, sizeof *dry, error);
+    if (!dry)
+        return false;
+    dry->dry = true;
+    dry->model = model;
+    dry->params = *params;
+    bool ok = build(dry, error) && kn_sampler_make_graph(dry, &dry->prompts, 0, error) &&
+              kn_graph_tensor(dry->prompts, &dry->context, dry->halves, 1, dry->tokens, model->unet.trunk.config.context_channels, error) && kn_sampler_record_step(dry, error);
+    if (ok) {
+        arenas->state = dry_bytes(dry->state, arenas);
+        arenas->prompts = dry_bytes(dry->prompts, arenas);
+        arenas->decode = dry_bytes(dry->decode.graph, arenas);
+        arenas->step = dry_bytes(dry->step, arenas);
+        for (int i = 0; i < KN_MAX_CONTROLS; i++)
+            arenas->embed[i] = dry_bytes(dry->embed[i].graph, arenas);
+    }
+    kn_sampler_destroy(&dry);
     return ok;
 }
 
-bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error) {
-    size_t arena;
-    return estimate_arena(sampler, &arena, error) && kn_graph_create(&sampler->step, sampler->model->gpu, arena, error) &&
-           record_networks(sampler, sampler->step, &sampler->tensors.output, sampler->halves, sampler->params.frames, error) &&
-           kn_sampler_step_record(sampler->step, &sampler->tensors, error);
+bool kn_sampler_bytes(kn_model *model, const kn_sampler_params *params, uint64_t *bytes, kn_error *error) {
+    kn_sampler_arenas arenas;
+    *bytes = 0;
+    if (!kn_sampler_measure(model, params, &arenas, error))
+        return false;
+    *bytes = arenas.state + arenas.prompts + arenas.decode + arenas.step + arenas.weights;
+    for (int i = 0; i < KN_MAX_CONTROLS; i++)
+        *bytes += arenas.embed[i];
+    return true;
 }
 
 /* --- inputs ---------------------------------------------------------------------------------------------------------------- */

@@ -11,9 +11,16 @@ typedef struct kn_stage {
     kn_tensor in, out;
 } kn_stage;
 
+/* Bytes of each graph's arena; `weights`: those that are not on the device yet. */
+typedef struct kn_sampler_arenas {
+    uint64_t state, prompts, embed[KN_MAX_CONTROLS], decode, step, weights;
+} kn_sampler_arenas;
+
 struct kn_sampler {
     kn_model *model;
     kn_sampler_params params;
+    bool dry;                            /* only measures: kn_sampler_measure */
+    kn_sampler_arenas arenas;
     int pictures, halves, batch;         /* frames * views; 1 or 2; their product */
     int latent_width, latent_height, tokens;
     const kn_controlnet *controlnets[KN_MAX_CONTROLS];
@@ -34,5 +41,9 @@ struct kn_sampler {
 /* Fills `context` and records `step` again when the number or place of distinct prompts changed. */
 bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error);
 bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error);
+/* A graph with this arena, or a dry one. */
+bool kn_sampler_make_graph(const kn_sampler *sampler, kn_graph **graph, uint64_t arena, kn_error *error);
+/* What a sampler of these params will take, by recording it without memory. */
+bool kn_sampler_measure(kn_model *model, const kn_sampler_params *params, kn_sampler_arenas *arenas, kn_error *error);
 
 #endif

@@ -90,7 +90,7 @@ static bool open_model(kn_drive_job *job, kn_error *error) {
     const kn_model_info *info = kn_model_get_info(job->model);
     if (!job->params.no_temporal && info->temporal && info->max_frames > 0 && job->chunk_frames > (size_t)info->max_frames)
         return kn_fail(error, KN_ERROR_INPUT, "%zu frames per chunk: this model takes at most %d together", job->chunk_frames, info->max_frames);
-    return true;
+    return kn_drive_check_memory(job, error);
 }
 
 static bool open_renderers(kn_drive_job *job, kn_error *error) {

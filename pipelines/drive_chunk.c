@@ -1,6 +1,7 @@
 #include "pipelines/drive_internal.h"
 
 #include "base/random.h"
+#include "diffusion/plan.h"
 
 #include <math.h>
 #include <string.h>
@@ -148,9 +149,7 @@ static bool render_chunk(void *user, kn_error *error) {
 
 /* --- sampling ------------------------------------------------------------------------------------------------------- */
 
-static bool make_sampler(kn_drive_job *job, int frames, kn_error *error) {
-    if (job->sampler && job->sampler_frames == frames) return true;
-    kn_sampler_destroy(&job->sampler);
+static kn_sampler_params sampler_params(const kn_drive_job *job, int frames) {
     kn_sampler_params params = KN_SAMPLER_PARAMS_DEFAULT;
     params.frames = frames;
     params.views = job->rig.camera_count;
@@ -164,6 +163,33 @@ static bool make_sampler(kn_drive_job *job, int frames, kn_error *error) {
     params.temporal = !job->params.no_temporal;
     for (int i = 0; i < KN_MAX_VIEWS; i++)
         for (int side = 0; side < 2; side++) params.neighbours[i][side] = i < job->rig.camera_count ? job->neighbours[i][side] : -1;
+    return params;
+}
+
+bool kn_drive_check_memory(kn_drive_job *job, kn_error *error) {
+    const uint64_t reserve = 24 << 20; /* prompts, staging, small buffers */
+    uint64_t bytes = 0, first = 0, free_bytes = kn_plan_free_bytes(job->sampler_gpu, job->params.gpu.memory_limit);
+    int wanted = (int)job->chunk_frames;
+    for (int frames = wanted; frames > 0; frames--) {
+        kn_sampler_params params = sampler_params(job, frames);
+        if (!kn_sampler_bytes(job->model, &params, &bytes, error)) return false;
+        if (frames == wanted) first = bytes;
+        if (bytes + reserve > free_bytes) continue;
+        if (frames < wanted)
+            return kn_fail(error, KN_ERROR_MEMORY, "sampling %d frames of %d cameras together needs %llu MiB of device memory, but %llu MiB are free: --chunk %d fits (in another rhythm, so with other pictures)",
+                           wanted, params.views, (unsigned long long)((first + reserve) >> 20), (unsigned long long)(free_bytes >> 20), frames);
+        kn_log_line(&job->params.log, KN_LOG_INFO, "plan: sampling %d frames of %d cameras takes %llu MiB beside the model, %llu MiB are free", frames, params.views,
+                    (unsigned long long)(bytes >> 20), (unsigned long long)(free_bytes >> 20));
+        return true;
+    }
+    return kn_fail(error, KN_ERROR_MEMORY, "sampling one frame of %d cameras needs %llu MiB of device memory, but %llu MiB are free: smaller pictures or a rig of fewer cameras need less",
+                   job->rig.camera_count, (unsigned long long)((bytes + reserve) >> 20), (unsigned long long)(free_bytes >> 20));
+}
+
+static bool make_sampler(kn_drive_job *job, int frames, kn_error *error) {
+    if (job->sampler && job->sampler_frames == frames) return true;
+    kn_sampler_destroy(&job->sampler);
+    kn_sampler_params params = sampler_params(job, frames);
     job->sampler_frames = frames;
     return kn_sampler_create(&job->sampler, job->model, &params, error);
 }

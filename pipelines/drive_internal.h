@@ -80,6 +80,8 @@ bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error);
 bool kn_drive_check_output(kn_drive_job *job, kn_error *error);
 
 /* --- drive_chunk.c --- */
+/* Before the first chunk: whether sampling fits the device's free memory; says which --chunk would. */
+bool kn_drive_check_memory(kn_drive_job *job, kn_error *error);
 /* Renders, samples, stores and encodes all chunks from `first` on; each stage works on another chunk. */
 bool kn_drive_chunks_run(kn_drive_job *job, size_t first, kn_error *error);
 /* Frees what chunks need; waits for their threads. */

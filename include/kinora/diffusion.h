@@ -138,6 +138,10 @@ typedef struct kn_sampler_params {
 /* Device memory and recorded work for clips of one shape. The model outlives it. Not thread-safe. */
 typedef struct kn_sampler kn_sampler;
 
+/* Device memory, bytes, that a sampler of these params will take beside the loaded model, up to a few MiB for prompts and small buffers:
+ * known before it is made. Fails as kn_sampler_create does. */
+bool kn_sampler_bytes(kn_model *model, const kn_sampler_params *params, uint64_t *bytes, kn_error *error);
+
 bool kn_sampler_create(kn_sampler **sampler, kn_model *model, const kn_sampler_params *params, kn_error *error);
 void kn_sampler_destroy(kn_sampler **sampler);
 

@@ -39,7 +39,8 @@ typedef struct kn_drive_params {
     bool no_anchored_noise, no_multi_view, no_temporal; /* switch off one of the means of consistency */
     bool overwrite;           /* replace another job's results in `output` */
     const char *command;      /* how the job was started, for job.json; NULL: unknown */
-    kn_gpu_params gpu;
+    kn_gpu_params gpu;        /* memory_limit: of sampling, and of rendering as much again; what does not fit is refused before the first
+                                 chunk, with the chunk that would */
     kn_log log;
     kn_progress_callback progress; /* done and total in thousandths of a frame over all stages; called from several threads, one
                                       at a time; NULL: none */
