@@ -8,8 +8,7 @@
 enum { SMALLEST_TILE = 8, LARGEST_TILE = 128, MOST_OVERLAP = 16, RESERVE_BYTES = 8 << 20 };
 
 /* What the machine can still give without swapping; 0 when it does not tell. */
-static uint64_t host_free_bytes(void)
-{
+static uint64_t host_free_bytes(void) {
     unsigned long long kib = 0;
     char line[128];
     FILE *file = fopen("/proc/meminfo", "r");
@@ -19,8 +18,7 @@ static uint64_t host_free_bytes(void)
     return (uint64_t)kib << 10;
 }
 
-uint64_t kn_plan_free_bytes(const kn_gpu *gpu, uint64_t max_memory)
-{
+uint64_t kn_plan_free_bytes(const kn_gpu *gpu, uint64_t max_memory) {
     const kn_gpu_info *info = kn_gpu_get_info(gpu);
     uint64_t now, peak, limit = info->memory, host = info->kind == KN_GPU_SOFTWARE ? host_free_bytes() : 0;
     kn_gpu_memory_use(gpu, &now, &peak);
@@ -34,20 +32,17 @@ uint64_t kn_plan_free_bytes(const kn_gpu *gpu, uint64_t max_memory)
 /* Cells that neighbouring tiles have at least in common: a quarter of a tile, since the networks look that far. */
 static int overlap_of(int tile) { return tile / 4 < MOST_OVERLAP ? tile / 4 : MOST_OVERLAP; }
 
-static int tile_count(int size, int tile)
-{
+static int tile_count(int size, int tile) {
     int step = tile - overlap_of(tile);
     return size <= tile ? 1 : (size - tile + step - 1) / step + 1;
 }
 
 /* First cell of tile `index`: evenly spread, the last one ends with the picture. */
-static int tile_start(int size, int tile, int count, int index)
-{
+static int tile_start(int size, int tile, int count, int index) {
     return count == 1 ? 0 : (int)((int64_t)(size - tile) * index / (count - 1));
 }
 
-static bool forward(kn_graph *graph, kn_tensor *in, kn_tensor *out, const kn_autoencoder *autoencoder, const kn_tiling *t, kn_error *error)
-{
+static bool forward(kn_graph *graph, kn_tensor *in, kn_tensor *out, const kn_autoencoder *autoencoder, const kn_tiling *t, kn_error *error) {
     if (t->decode)
         return kn_graph_tensor(graph, in, 1, t->tile_height, t->tile_width, autoencoder->latent_channels, error) &&
                kn_autoencoder_decode(graph, out, autoencoder, in, error);
@@ -56,8 +51,7 @@ static bool forward(kn_graph *graph, kn_tensor *in, kn_tensor *out, const kn_aut
 }
 
 /* Sets tiling->bytes by a dry run. False with KN_ERROR_UNSUPPORTED when the device cannot hold a tensor, as any other error. */
-static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, kn_error *error)
-{
+static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, kn_error *error) {
     kn_graph *graph = NULL;
     kn_tensor in = { 0 }, out = { 0 };
     bool ok = kn_graph_create_dry(&graph, gpu, error) && forward(graph, &in, &out, autoencoder, tiling, error);
@@ -69,8 +63,7 @@ static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gp
     return ok;
 }
 
-kn_tiling kn_tiling_of(bool decode, int width, int height, int tile)
-{
+kn_tiling kn_tiling_of(bool decode, int width, int height, int tile) {
     kn_tiling t = { .decode = decode, .width = width, .height = height };
     t.tile_width = tile < width ? tile : width;
     t.tile_height = tile < height ? tile : height;
@@ -81,8 +74,7 @@ kn_tiling kn_tiling_of(bool decode, int width, int height, int tile)
 
 static int next_tile(int tile) { return tile > LARGEST_TILE ? LARGEST_TILE : tile * 3 / 4 / 4 * 4; }
 
-bool kn_tiling_shrink(kn_tiling *tiling)
-{
+bool kn_tiling_shrink(kn_tiling *tiling) {
     int tile = next_tile(tiling->tile_width > tiling->tile_height ? tiling->tile_width : tiling->tile_height);
     uint64_t bytes = tiling->bytes;
     if (tile < SMALLEST_TILE) return false;
@@ -92,8 +84,7 @@ bool kn_tiling_shrink(kn_tiling *tiling)
 }
 
 bool kn_plan_tiling(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, bool decode, int width, int height, uint64_t max_memory,
-                    kn_error *error)
-{
+                    kn_error *error) {
     uint64_t free_bytes = kn_plan_free_bytes(gpu, max_memory), least = 0;
     int whole = width > height ? width : height;
     for (int tile = whole; ; tile = next_tile(tile)) {
@@ -122,8 +113,7 @@ struct kn_tiler {
     float *in_tile, *out_tile;    /* one tile on the host, planar; NULL when the picture goes in one piece */
 };
 
-bool kn_tiler_create(kn_tiler **out, const kn_autoencoder *autoencoder, kn_gpu *gpu, const kn_tiling *tiling, kn_error *error)
-{
+bool kn_tiler_create(kn_tiler **out, const kn_autoencoder *autoencoder, kn_gpu *gpu, const kn_tiling *tiling, kn_error *error) {
     *out = NULL;
     kn_tiler *tiler = kn_alloc(1, sizeof *tiler, error);
     if (!tiler) return false;
@@ -142,8 +132,7 @@ bool kn_tiler_create(kn_tiler **out, const kn_autoencoder *autoencoder, kn_gpu *
     return ok;
 }
 
-void kn_tiler_destroy(kn_tiler **tiler)
-{
+void kn_tiler_destroy(kn_tiler **tiler) {
     if (!tiler || !*tiler) return;
     kn_graph_destroy(&(*tiler)->graph);
     kn_free((*tiler)->in_tile);
@@ -161,15 +150,13 @@ typedef struct span {
     int start, size, shared;
 } span;
 
-static span span_of(int size, int tile, int count, int index, int scale)
-{
+static span span_of(int size, int tile, int count, int index, int scale) {
     int start = tile_start(size, tile, count, index), before = index ? tile_start(size, tile, count, index - 1) + tile : start;
     return (span){ start * scale, tile * scale, (before - start) * scale };
 }
 
 /* Blends a tile [channels][y.size][x.size] into planes of `target_plane` floats. */
-static void blend(float *target, size_t target_stride, size_t target_plane, const float *tile, span x, span y, int channels)
-{
+static void blend(float *target, size_t target_stride, size_t target_plane, const float *tile, span x, span y, int channels) {
     for (int c = 0; c < channels; c++)
         for (int row = 0; row < y.size; row++) {
             float *to = target + c * target_plane + (size_t)(y.start + row) * target_stride + x.start, vertical = ramp(row, y.shared);
@@ -181,16 +168,14 @@ static void blend(float *target, size_t target_stride, size_t target_plane, cons
         }
 }
 
-static void cut(float *tile, const float *picture, size_t stride, size_t plane, span x, span y, int channels)
-{
+static void cut(float *tile, const float *picture, size_t stride, size_t plane, span x, span y, int channels) {
     for (int c = 0; c < channels; c++)
         for (int row = 0; row < y.size; row++)
             memcpy(tile + ((size_t)c * y.size + row) * x.size, picture + c * plane + (size_t)(y.start + row) * stride + x.start, (size_t)x.size * sizeof *tile);
 }
 
 /* A row of tiles is joined in `band` first and then the bands, so that corners that four tiles share come out right. */
-static bool run_row(kn_tiler *tiler, const float *in, int row, float *band, kn_error *error)
-{
+static bool run_row(kn_tiler *tiler, const float *in, int row, float *band, kn_error *error) {
     const kn_tiling *t = &tiler->tiling;
     size_t in_stride = (size_t)t->width * tiler->in_scale, in_plane = in_stride * t->height * tiler->in_scale;
     size_t out_stride = (size_t)t->width * tiler->out_scale, out_plane = out_stride * t->tile_height * tiler->out_scale;
@@ -206,8 +191,7 @@ static bool run_row(kn_tiler *tiler, const float *in, int row, float *band, kn_e
     return true;
 }
 
-bool kn_tiler_run(kn_tiler *tiler, const float *in, float *out, kn_error *error)
-{
+bool kn_tiler_run(kn_tiler *tiler, const float *in, float *out, kn_error *error) {
     const kn_tiling *t = &tiler->tiling;
     if (!tiler->in_tile)
         return kn_tensor_upload(&tiler->in, in, error) && kn_graph_run(tiler->graph, error) && kn_tensor_download(&tiler->out, out, error);
