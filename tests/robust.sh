@@ -2,7 +2,7 @@
 # What takes too long for ./kinora test (docs/robustness.md):
 #   tests/robust.sh sanitize     every test, a drive job and an eval with AddressSanitizer, UBSan and LeakSanitizer
 #   tests/robust.sh validation   a drive job and an eval under the Vulkan validation layers
-#   tests/robust.sh valgrind     a tiny drive job under valgrind
+#   tests/robust.sh valgrind     the unit tests without a device and a tiny drive job under valgrind
 # Exit code 0 when nothing was found. Builds into build-sanitize/ and build/; BUILD and SANITIZE name other folders.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -40,6 +40,12 @@ validation)
     silent "$work/log" || fail "findings in a drive job"
     ;;
 valgrind)
+    # Criterion starts every test as a process of its own; KINORA_TEST_BRIEF: tests/unit/brief.h.
+    for test in test_base unit_diffusion unit_formats test_options test_pipelines test_spirv_matrix test_scene test_junction test_world mesh_surface mesh_cameras test_encoders; do
+        KINORA_TEST_BRIEF=1 valgrind --quiet --trace-children=yes --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp \
+            "$build/tests/unit/$test" -j1 >"$work/log" 2>&1 || { cat "$work/log"; fail "$test"; }
+        ! grep -n '^==' "$work/log" || fail "findings in $test"
+    done
     tiny_rig
     valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp --keep-debuginfo=yes \
         "$build/cli/kinora" drive tests/pipeline/data/follow.xosc -o "$work/a" --rig "$work/rig.json" --frames 2 --model models/kinora-nano --no-surroundings --progress off \
