@@ -126,6 +126,7 @@ static void find_sample(char *path, size_t size) {
 }
 
 static int bench_drive(int argc, char **argv) {
+    kn_drive_return_memory();
     kn_error error = {0};
     kn_drive_options values;
     kn_option table[KN_DRIVE_OPTION_CAPACITY];

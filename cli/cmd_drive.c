@@ -1,7 +1,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 
-#include <malloc.h>
 #include <string.h>
 
 static void print_help(const kn_option *table, size_t count) {
@@ -24,9 +23,7 @@ static char *command_line(int argc, char **argv, kn_error *error) {
 }
 
 int kn_cmd_drive(int argc, char **argv) {
-    /* Large blocks go back to the system when they are freed, whichever thread had them: glibc's own threshold rises with use, and
-     * what it then keeps grows with the length of the clip. */
-    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    kn_drive_return_memory();
     kn_error error = {0};
     kn_drive_options values;
     kn_option table[KN_DRIVE_OPTION_CAPACITY];

@@ -39,6 +39,9 @@ typedef struct kn_drive_options {
 #define KN_DRIVE_OPTION_CAPACITY 40
 /* Fills the option table; targets point into `values`, which is set to the defaults. Returns the number of options. */
 size_t kn_drive_option_table(kn_drive_options *values, kn_option table[KN_DRIVE_OPTION_CAPACITY]);
+/* Has glibc give large blocks back to the system when they are freed, whichever thread had them: its own threshold rises with
+ * use, and what it then keeps grows with the length of the clip. Called before any other thread starts. */
+void kn_drive_return_memory(void);
 /* Moves what was parsed into values->params. */
 bool kn_drive_options_apply(kn_drive_options *values, kn_error *error);
 

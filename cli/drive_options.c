@@ -2,7 +2,12 @@
 
 #include "cli/progress.h"
 
+#include <malloc.h>
 #include <string.h>
+
+void kn_drive_return_memory(void) {
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+}
 
 size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTION_CAPACITY]) {
     *v = (kn_drive_options){.params = KN_DRIVE_PARAMS_DEFAULT, .weather = -1, .time = -1, .ego_speed_kmh = -1};

@@ -7,7 +7,6 @@ double kn_bench_case_flops(const kn_bench_case *c, const kn_bench_shape *s)
     double pixels = (double)out->n * out->h * out->w;
     switch (s->kind) {
     case KN_SHAPE_ATTENTION: return 4.0 * s->n * s->w * s->h * s->in * s->out;
-    case KN_SHAPE_FRAMES: return 4.0 * s->n * s->h * s->w * s->kernel * s->kernel * s->in * s->out;
     case KN_SHAPE_LINEAR: case KN_SHAPE_GEGLU: case KN_SHAPE_CONV: return 2.0 * pixels * s->in * s->out * s->kernel * s->kernel;
     default: return pixels * out->c;
     }
@@ -52,9 +51,6 @@ static bool record(kn_bench_case *b, const kn_bench_shape *s, kn_error *error)
     case KN_SHAPE_ATTENTION:
         return filled(b, &b->in, s->n, 1, s->w, s->in * s->out, error) && filled(b, &b->other, s->n, 1, s->h, s->in * s->out, error) &&
                kn_op_attention(b->graph, &b->out, &b->in, &b->other, &b->other, &(kn_attention_params){ .heads = s->out }, error);
-    case KN_SHAPE_FRAMES:
-        return filled(b, &b->in, s->n * s->kernel, s->h, s->w, s->in * s->out, error) &&
-               kn_op_attention_frames(b->graph, &b->out, &b->in, &b->in, &b->in, s->out, s->kernel, 0, error);
     case KN_SHAPE_GROUP_NORM: case KN_SHAPE_LAYER_NORM:
         if (!filled(b, &b->in, s->n, s->h, s->w, s->in, error) || !kn_vector_create(&b->gamma, b->gpu, ones, s->in, error)) return false;
         if (s->kind == KN_SHAPE_LAYER_NORM) return kn_op_layer_norm(b->graph, &b->out, &b->in, b->gamma, b->gamma, 1e-5f, error);

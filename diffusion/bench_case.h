@@ -5,11 +5,11 @@
 #include "diffusion/ops_internal.h"
 
 typedef enum kn_shape_kind {
-    KN_SHAPE_LINEAR, KN_SHAPE_GEGLU, KN_SHAPE_CONV, KN_SHAPE_ATTENTION, KN_SHAPE_FRAMES, KN_SHAPE_GROUP_NORM, KN_SHAPE_LAYER_NORM, KN_SHAPE_ADD
+    KN_SHAPE_LINEAR, KN_SHAPE_GEGLU, KN_SHAPE_CONV, KN_SHAPE_ATTENTION, KN_SHAPE_GROUP_NORM, KN_SHAPE_LAYER_NORM, KN_SHAPE_ADD
 } kn_shape_kind;
 
 /* Linear: n x w rows, in -> out. Conv: n x h x w, in -> out, kernel, stride. Attention: n members, w queries, h keys, `out`
- * heads of `in` channels; along time: n clips of 8 frames. Norms: n x h x w x in. */
+ * heads of `in` channels. Norms: n x h x w x in. */
 typedef struct kn_bench_shape {
     const char *group, *name;
     kn_shape_kind kind;

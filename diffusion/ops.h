@@ -120,10 +120,6 @@ typedef struct kn_attention_params {
 } kn_attention_params;
 bool kn_op_attention(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
                      const kn_attention_params *params, kn_error *error);
-/* Attention along time: q, k, v [b*frames][h][w][heads*d] as the frames lie; every pixel attends to itself in the other frames of its
- * clip. Needs no transposes and is far faster than kn_op_attention on many short sequences. frames 1..16 and d <= 160. */
-bool kn_op_attention_frames(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v, int heads,
-                            int frames, float scale, kn_error *error);
 
 /* out[..., i] = in[..., i] * gelu(in[..., c/2 + i]) (exact gelu, erf), i < c/2. */
 bool kn_op_geglu(kn_graph *graph, kn_tensor *out, const kn_tensor *in, kn_error *error);

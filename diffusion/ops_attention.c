@@ -10,13 +10,13 @@ typedef struct attention_push {
     int32_t digits[8];
 } attention_push;
 
-/* The push block of shaders/nn/attention_frames.comp. */
-typedef struct frames_push {
-    int32_t places, place_step, token_step, group_step;
+/* The push block of shaders/nn/attention_short.comp. */
+typedef struct short_push {
+    int32_t places, row_vectors;
     float scale;
-} frames_push;
+} short_push;
 
-enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_FRAMES = 16, MAX_KEYS = 500000, SHARED_CHANNELS = 128, PLAIN_LOCAL_SIZE = 32 };
+enum { MAX_HEAD = 1024, FULL_HEAD = 160, WIDE_PART = 128, WIDE_BLOCKS = 2, MAX_SHORT = 16, MAX_KEYS = 500000, SHARED_CHANNELS = 160, PLAIN_LOCAL_SIZE = 32 };
 static const float LOG2E = 1.44269504088896341f;
 
 static float score_scale(float scale, int head)
@@ -153,49 +153,42 @@ static bool record_parts(kn_graph *graph, const kn_tensor *out, const kn_tensor 
     return true;
 }
 
-/* How the tokens of many short sequences lie: `groups` of `places`, each a sequence of `tokens`; distances in vec4. */
-typedef struct sequences {
-    int groups, places, tokens, place_step, token_step;
-} sequences;
-
-/* One launch over q, k, v and out, which have the same layout. */
-static bool record_sequences(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
-                             int heads, float scale, sequences s, kn_error *error)
-{
-    int head = q->c / heads;
-    uint32_t lanes = kn_graph_local_size(graph);
-    frames_push push = { s.places, s.place_step, s.token_step, s.places * s.tokens * (q->stride / 4), score_scale(scale, head) };
-    kn_launch launch = { .kernel = KN_KERNEL_NN_ATTENTION_FRAMES, .label = "attention of short sequences", .push = &push,
-                         .push_size = sizeof push, .local_size = lanes,
-                         .groups = { (uint32_t)heads, ((uint32_t)s.places + lanes - 1) / lanes, (uint32_t)s.groups } };
-    launch.constants[4] = (uint32_t)head / 4;
-    launch.constants[5] = (uint32_t)s.tokens;
-    const kn_tensor *inputs[] = { q, k, v };
-    for (int i = 0; i < 3; i++) kn_launch_input(graph, &launch, i, kn_tensor_members(inputs[i], 0, inputs[i]->n));
-    kn_launch_output(&launch, 3, kn_tensor_members(out, 0, out->n));
-    launch.flops = 4.0 * s.groups * s.places * s.tokens * s.tokens * q->c;
-    return kn_launch_record(graph, &launch, error);
-}
-
 /* Many members of a few tokens each: lanes along the members. */
 static bool is_short(const kn_graph *graph, const kn_tensor *q, const kn_tensor *k, const kn_attention_params *params)
 {
-    return q->w <= MAX_FRAMES && q->c / params->heads <= FULL_HEAD && k->w == q->w && q->n >= (int)kn_graph_local_size(graph) && !params->kv_index && !params->causal &&
+    return q->w <= MAX_SHORT && q->c / params->heads <= FULL_HEAD && k->w == q->w && q->n >= (int)kn_graph_local_size(graph) && !params->kv_index && !params->causal &&
            !params->accumulate;
+}
+
+static bool record_short_part(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
+                              const kn_attention_params *params, kn_error *error)
+{
+    int head = q->c / params->heads;
+    uint32_t lanes = kn_graph_local_size(graph);
+    short_push push = { q->n, q->stride / 4, score_scale(params->scale, head) };
+    kn_launch launch = { .kernel = KN_KERNEL_NN_ATTENTION_SHORT, .label = "attention of short sequences", .push = &push,
+                         .push_size = sizeof push, .local_size = lanes,
+                         .groups = { (uint32_t)params->heads, ((uint32_t)q->n + lanes - 1) / lanes, 1 } };
+    launch.constants[4] = (uint32_t)head / 4;
+    launch.constants[5] = (uint32_t)q->w;
+    const kn_tensor *inputs[] = { q, k, v };
+    for (int i = 0; i < 3; i++) kn_launch_input(graph, &launch, i, kn_tensor_members(inputs[i], 0, inputs[i]->n));
+    kn_launch_output(&launch, 3, kn_tensor_members(out, 0, out->n));
+    launch.flops = 4.0 * q->n * q->w * q->w * q->c;
+    return kn_launch_record(graph, &launch, error);
 }
 
 static bool record_short(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
                          const kn_attention_params *params, kn_error *error)
 {
-    int chunk, columns = q->stride / 4, lanes = (int)kn_graph_local_size(graph);
+    int chunk, lanes = (int)kn_graph_local_size(graph);
     const kn_tensor *tensors[] = { q };
     if (!kn_graph_chunk(graph, tensors, 1, KN_MAX_GROUPS * lanes, &chunk, error)) return false;
     for (int first = 0; first < q->n; first += chunk) {
         int count = q->n - first < chunk ? q->n - first : chunk;
         kn_tensor parts[] = { kn_tensor_part(out, first, count), kn_tensor_part(q, first, count), kn_tensor_part(k, first, count),
                               kn_tensor_part(v, first, count) };
-        sequences s = { 1, count, q->w, q->w * columns, columns };
-        if (!record_sequences(graph, &parts[0], &parts[1], &parts[2], &parts[3], params->heads, params->scale, s, error)) return false;
+        if (!record_short_part(graph, &parts[0], &parts[1], &parts[2], &parts[3], params, error)) return false;
     }
     return true;
 }
@@ -211,31 +204,4 @@ bool kn_op_attention(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const 
     if (ok) return true;
     if (!params->accumulate) kn_graph_release(graph, out);
     return false;
-}
-
-bool kn_op_attention_frames(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v, int heads,
-                            int frames, float scale, kn_error *error)
-{
-    *out = (kn_tensor){ 0 };
-    const char *name = "attention along time";
-    bool same = k->n == q->n && v->n == q->n && k->h == q->h && v->h == q->h && k->w == q->w && v->w == q->w && k->c == q->c && v->c == q->c;
-    int head = heads > 0 ? q->c / heads : 0;
-    if (!kn_op_check(same, error, name, "queries, keys and values of one shape") ||
-        !kn_op_check(heads > 0 && q->c % heads == 0 && head % 4 == 0 && head <= FULL_HEAD, error, name,
-                     "heads of a multiple of 4 channels, at most 160") ||
-        !kn_op_check(frames > 0 && frames <= MAX_FRAMES && q->n % frames == 0, error, name, "1 to 16 frames that divide the batch") ||
-        !kn_graph_tensor(graph, out, q->n, q->h, q->w, q->c, error)) return false;
-    int clips = q->n / frames, places = q->h * q->w, columns = q->stride / 4, chunk;
-    kn_tensor clip = kn_tensor_view(q, clips, frames, places);
-    const kn_tensor *tensors[] = { &clip };
-    bool ok = kn_graph_chunk(graph, tensors, 1, KN_MAX_GROUPS, &chunk, error);
-    for (int first = 0; ok && first < clips; first += chunk) {
-        int from = first * frames, count = (clips - first < chunk ? clips - first : chunk) * frames;
-        kn_tensor parts[] = { kn_tensor_part(out, from, count), kn_tensor_part(q, from, count), kn_tensor_part(k, from, count),
-                              kn_tensor_part(v, from, count) };
-        sequences s = { count / frames, places, frames, columns, places * columns };
-        ok = record_sequences(graph, &parts[0], &parts[1], &parts[2], &parts[3], heads, scale, s, error);
-    }
-    if (!ok) kn_graph_release(graph, out);
-    return ok;
 }

@@ -20,7 +20,7 @@ typedef struct kn_tuning {
     int cooperative;           /* 1: matrix units where the device has them; 0: never */
 } kn_tuning;
 
-/* Winograd, conv and attention: measured on two Zen 5 cores with Mesa 22.3.6 (docs/gpu.md); GPUs: from the kernels' design. */
+/* Winograd, conv and attention: measured on two Xeon cores (AVX-512) with Mesa 22.3.6 (docs/gpu.md); GPUs: from the kernels' design. */
 #define KN_TUNING_DEFAULT \
     ((kn_tuning){ .winograd_store = 30, .winograd_few = 64, .conv_shared = 64, .conv_blocks = 4, .attention_shared = 512, \
                   .attention_blocks = 4, .busy_groups = 0, .cooperative = 1 })

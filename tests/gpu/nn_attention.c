@@ -48,58 +48,6 @@ static void cases(bool portable)
 Test(nn_attention, tokens) { cases(false); }
 Test(nn_attention, tokens_portable) { cases(true); }
 
-/* [clip * frames][c][pixels] <-> [clip * pixels][c][frames]. */
-static float *pixels_first(const float *x, int clips, int frames, int pixels, int c, bool back)
-{
-    float *y = fixture_zeros((size_t)clips * frames * pixels * c);
-    for (int b = 0; b < clips; b++)
-        for (int t = 0; t < frames; t++)
-            for (int i = 0; i < c; i++)
-                for (int p = 0; p < pixels; p++) {
-                    size_t wide = (((size_t)b * frames + t) * c + i) * pixels + p, deep = (((size_t)b * pixels + p) * c + i) * frames + t;
-                    if (back) y[wide] = x[deep];
-                    else y[deep] = x[wide];
-                }
-    return y;
-}
-
-static void check_frames(fixture *f, int clips, int frames, int h, int w, int heads, int d)
-{
-    int pixels = h * w, c = heads * d;
-    kn_tensor q, k, v, out;
-    float *host[3], *tokens[3];
-    kn_tensor *tensors[] = { &q, &k, &v };
-    for (int i = 0; i < 3; i++) {
-        host[i] = fixture_tensor(f, tensors[i], clips * frames, h, w, c, 5 + (uint64_t)i);
-        tokens[i] = pixels_first(host[i], clips, frames, pixels, c, false);
-    }
-    REQUIRE(f, kn_op_attention_frames(f->graph, &out, &q, &k, &v, heads, frames, 0, &f->error));
-    oracle_attention s = { .n = clips * pixels, .tq = frames, .tk = frames, .heads = heads, .d = d };
-    float *y = fixture_zeros((size_t)s.n * frames * c);
-    oracle_attention_run(&s, tokens[0], tokens[1], tokens[2], y);
-    fixture_expect(f, &out, pixels_first(y, clips, frames, pixels, c, true), 1e-4, "attention along time");
-    for (int i = 0; i < 3; i++) {
-        kn_graph_release(f->graph, tensors[i]);
-        free(host[i]), free(tokens[i]);
-    }
-    kn_graph_release(f->graph, &out);
-    free(y);
-}
-
-static void frames_cases(bool portable)
-{
-    fixture f;
-    fixture_init(&f, portable);
-    check_frames(&f, 2, 8, 5, 7, 2, 16);
-    check_frames(&f, 3, 3, 3, 5, 1, 20);
-    kn_graph_set_binding_limit(f.graph, 4000);
-    check_frames(&f, 5, 2, 3, 5, 2, 8);
-    fixture_finish(&f);
-}
-
-Test(nn_attention, frames) { frames_cases(false); }
-Test(nn_attention, frames_portable) { frames_cases(true); }
-
 Test(nn_attention, wrong_shapes_are_refused)
 {
     fixture f;
@@ -110,7 +58,6 @@ Test(nn_attention, wrong_shapes_are_refused)
     cr_assert_not(kn_op_attention(f.graph, &out, &q, &q, &q, &(kn_attention_params){ .heads = 5 }, &f.error));
     cr_assert_not(kn_op_attention(f.graph, &out, &q, &q, &q, &(kn_attention_params){ .heads = 4 }, &f.error));
     cr_assert_not(kn_op_attention(f.graph, &out, &q, &q, &q, &(kn_attention_params){ .heads = 2, .kv_index = bad }, &f.error));
-    cr_assert_not(kn_op_attention_frames(f.graph, &out, &q, &q, &q, 2, 17, 0, &f.error));
     free(x);
     fixture_finish(&f);
 }

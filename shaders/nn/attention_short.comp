@@ -1,10 +1,7 @@
 #version 460
-// Attention within many short sequences: `tokens` tokens (frames) for each of many places, one place of one head an
-// invocation. The score matrix of a place lives in registers.
-//
-// Rows of a group are [token][place] when places lie next to each other (frames, channels last) or [place][token] when the
-// tokens do: `place_step` and `token_step` say how many vec4 lie between neighbours. gl_WorkGroupID: head, block of places,
-// group; heads come first since those of a place share cache lines.
+// Attention within many short sequences: `tokens` tokens (the frames of a clip, say) for each of many places, one place of
+// one head an invocation. The score matrix of a place lives in registers. Rows are [place][token]. gl_WorkGroupID: head,
+// block of places; heads come first since those of a place share cache lines.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 
@@ -12,7 +9,7 @@ layout(constant_id = 4) const uint head_vectors = 8;
 layout(constant_id = 5) const uint tokens = 8;
 
 layout(push_constant) uniform Push {
-    int places, place_step, token_step, group_step; // vec4
+    int places, row_vectors;
     float scale;
 } p;
 
@@ -27,14 +24,14 @@ KN_STORE(outputs, 3)
 void main() {
     int place = int(gl_WorkGroupID.y * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (place >= p.places) return;
-    int base = int(gl_WorkGroupID.z) * p.group_step + place * p.place_step + int(gl_WorkGroupID.x * head_vectors);
+    int base = place * int(tokens) * p.row_vectors + int(gl_WorkGroupID.x * head_vectors);
 
     float s[tokens][tokens];
     EACH_QUERY EACH_KEY s[i][j] = 0.0;
     for (int d = 0; d < int(head_vectors); d++) {
         vec4 q[tokens], k[tokens];
-        EACH_QUERY q[i] = queries(base + int(i) * p.token_step + d);
-        EACH_KEY k[j] = keys(base + int(j) * p.token_step + d);
+        EACH_QUERY q[i] = queries(base + int(i) * p.row_vectors + d);
+        EACH_KEY k[j] = keys(base + int(j) * p.row_vectors + d);
         EACH_QUERY EACH_KEY s[i][j] += q[i].x * k[j].x + q[i].y * k[j].y + (q[i].z * k[j].z + q[i].w * k[j].w);
     }
     EACH_QUERY {
@@ -49,11 +46,11 @@ void main() {
     }
     for (int d = 0; d < int(head_vectors); d++) {
         vec4 v[tokens];
-        EACH_KEY v[j] = values(base + int(j) * p.token_step + d);
+        EACH_KEY v[j] = values(base + int(j) * p.row_vectors + d);
         EACH_QUERY {
             vec4 r = vec4(0.0);
             EACH_KEY r += s[i][j] * v[j];
-            outputs(base + int(i) * p.token_step + d, r);
+            outputs(base + int(i) * p.row_vectors + d, r);
         }
     }
 }
