@@ -356,7 +356,8 @@ static void refuse_lora(const char *a, int64_t rows, const char *b, const char *
 }
 
 Test(lora, says_what_is_wrong, .init = make_folder, .fini = remove_folder) {
-    refuse_lora("lora_unet_a_b.oft_blocks", 2, NULL, "tensor 'lora_unet_a_b.oft_blocks': it is no part of a LoRA");
+    refuse_lora("lora_unet_a_b.oft_blocks", 2, NULL, "tensor 'lora_unet_a_b.oft_blocks' of shape [2, 8] does not fit");
+    refuse_lora("lora_unet_a_b.ia3_weight", 2, NULL, "tensor 'lora_unet_a_b.ia3_weight': it is no part of a LoRA");
     refuse_lora("lora_unet_a_b.lora_down.weight", 2, NULL, "layer 'a_b' has no up matrix");
     refuse_lora("lora_unet_a_b.lora_up.weight", 8, NULL, "layer 'a_b' has no down matrix");
     refuse_lora("lora_unet_a_b.lora_down.weight", 2, "unet.a.b.lora_A.weight", "mean the same");
