@@ -69,6 +69,9 @@ bool kn_file_writer_init(kn_file_writer *writer, const char *path, kn_error *err
 bool kn_file_writer_commit(kn_file_writer *writer, kn_error *error); /* also finishes, whatever the outcome */
 void kn_file_writer_finish(kn_file_writer *writer);                  /* drops an uncommitted file */
 
+/* Whether a file can be made at `path`, asked before minutes are spent on what goes into it; leaves nothing. KN_ERROR_IO. */
+bool kn_file_try(const char *path, kn_error *error);
+
 /* Writes a whole file through kn_file_writer. */
 bool kn_file_write(const char *path, const void *data, size_t size, kn_error *error);
 

@@ -65,9 +65,11 @@ bool kn_file_writer_init(kn_file_writer *writer, const char *path, kn_error *err
     if (writer->path) writer->part_path = kn_format(error, "%s.part", path);
     if (writer->part_path) {
         writer->stream = fopen(writer->part_path, "wb");
-        if (!writer->stream) fail_errno(error, writer->part_path, "cannot write");
+        if (writer->stream) return true;
+        fail_errno(error, path, "cannot write");
+        kn_free(writer->part_path);
+        writer->part_path = NULL; /* not ours to remove */
     }
-    if (writer->stream) return true;
     kn_file_writer_finish(writer);
     return false;
 }
@@ -92,6 +94,13 @@ void kn_file_writer_finish(kn_file_writer *writer) {
     kn_free(writer->path);
     kn_free(writer->part_path);
     *writer = (kn_file_writer){0};
+}
+
+bool kn_file_try(const char *path, kn_error *error) {
+    kn_file_writer writer;
+    if (!kn_file_writer_init(&writer, path, error)) return false;
+    kn_file_writer_finish(&writer);
+    return true;
 }
 
 bool kn_file_write(const char *path, const void *data, size_t size, kn_error *error) {

@@ -67,6 +67,7 @@ int kn_cmd_eval(int argc, char **argv) {
         kn_fail(&error, KN_ERROR_INPUT, "eval needs the output folder of a drive job; see kinora eval --help");
         return kn_cmd_fail(&error);
     }
+    if (json && !kn_file_try(json, &error)) return kn_cmd_fail(&error);
     char segmenter[1024];
     if (!params.segmenter) {
         kn_find_model("kinora-segmenter", segmenter, sizeof segmenter);

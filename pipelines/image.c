@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 typedef struct image_run {
@@ -28,15 +27,7 @@ static double now(void) {
 static bool check_output(const char *path, kn_error *error) {
     size_t length = strlen(path);
     if (length < 5 || strcmp(path + length - 4, ".png") != 0) return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name that ends in .png", path);
-    char *folder = kn_strdup(path, error);
-    if (!folder) return false;
-    char *slash = strrchr(folder, '/');
-    if (slash) slash[slash == folder] = 0;
-    struct stat info;
-    bool ok = stat(slash ? folder : ".", &info) == 0 && S_ISDIR(info.st_mode);
-    if (!ok) kn_fail(error, KN_ERROR_IO, "%s: there is no folder %s", path, folder);
-    kn_free(folder);
-    return ok;
+    return kn_file_try(path, error);
 }
 
 /* The name that kn_model_load gives to the ControlNet of a path: its last part without the ending. */

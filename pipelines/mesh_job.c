@@ -50,6 +50,16 @@ static bool write_all(const kn_mesh_job *job, const kn_surface *s, const kn_mesh
     return ok;
 }
 
+/* Every file must be possible before minutes are spent on it. */
+static bool try_outputs(const kn_mesh_job *job, kn_error *error) {
+    for (int i = 0; i < job->output_count; i++) {
+        if (!kn_surface_format_known(job->outputs[i]))
+            return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name ending in .glb, .obj, .ply, .stl, .3mf or .usdz", job->outputs[i]);
+        if (!kn_file_try(job->outputs[i], error)) return false;
+    }
+    return (!job->report || kn_file_try(job->report, error)) && (!job->turntable || kn_file_try(job->turntable, error));
+}
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -59,9 +69,7 @@ static double now(void) {
 bool kn_mesh_run(const kn_mesh_job *job, kn_mesh_result *result, kn_error *error) {
     *result = (kn_mesh_result){0};
     if (job->output_count < 1 || job->output_count > KN_MESH_MAX_OUTPUTS) return kn_fail(error, KN_ERROR_INPUT, "expected 1 to %d outputs", KN_MESH_MAX_OUTPUTS);
-    for (int i = 0; i < job->output_count; i++)
-        if (!kn_surface_format_known(job->outputs[i]))
-            return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name ending in .glb, .obj, .ply, .stl, .3mf or .usdz", job->outputs[i]);
+    if (!try_outputs(job, error)) return false;
     double started = now();
     kn_mesh_frames f = {0};
     kn_gpu *gpu = NULL;

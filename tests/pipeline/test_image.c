@@ -194,7 +194,7 @@ Test(image, every_sampler_and_schedule_runs) {
 Test(image, bad_input_is_one_line_and_2) {
     static const char *const cases[][2] = {
         {"image", "image needs a model"}, {"image --model " MODEL, "image needs an output file"}, {BASE "-o @/o.jpg", "o.jpg: expected a name that ends in .png"},
-        {BASE "-o @/absent/o.png", "there is no folder"}, {"image --model @/absent -o @/o.png", "absent"}, {"image --model README.md -o @/o.png", "README.md"},
+        {BASE "-o @/absent/o.png", "absent/o.png: cannot write"}, {"image --model @/absent -o @/o.png", "absent"}, {"image --model README.md -o @/o.png", "README.md"},
         {BASE "-o @/o.png extra", "unexpected argument extra"}, {BASE "-o @/o.png --size 41x24", "41 x 24 pixels: expected multiples of 8"},
         {BASE "-o @/o.png --sampler magic", "ddim|dpm++2m"}, {BASE "-o @/o.png --sampler flow", "does not fit"}, {BASE "-o @/o.png --schedule magic", "karras|exponential"},
         {BASE "-o @/o.png --steps 0", "--steps 0"}, {BASE "-o @/o.png --batch 65", "--batch 65"}, {BASE "-o @/o.png --guidance -1", "--guidance -1"},

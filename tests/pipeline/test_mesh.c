@@ -77,6 +77,7 @@ Test(mesh_job, the_sample_becomes_every_kind_of_file_to_scale) {
 Test(mesh_job, bad_input_is_one_line_and_2_and_writes_nothing) {
     static const char *const cases[][2] = {
         {"mesh " CAMERAS "-o %s/o.glb", "names no picture"}, {ORBIT CAMERAS SMALL, "needs an output"}, {ORBIT CAMERAS SMALL "-o %s/o.dwg", "o.dwg"},
+        {ORBIT CAMERAS SMALL "-o %s/absent/o.glb", "absent/o.glb: cannot write"}, {ORBIT CAMERAS SMALL "-o %s/o.glb --report %s/absent/r.json", "absent/r.json: cannot write"},
         {ORBIT "--cameras absent.json -o %s/o.glb", "absent.json"}, {"mesh absent.mp4 " CAMERAS "-o %s/o.glb", "absent.mp4"},
         {ORBIT CAMERAS "--masks absent -o %s/o.glb", "absent"}, {ORBIT CAMERAS "--depth absent -o %s/o.glb", "absent"},
         {ORBIT CAMERAS "--normals absent -o %s/o.glb", "--depth"}, {ORBIT CAMERAS "--length 2 --height 3 -o %s/o.glb", "only one"},
