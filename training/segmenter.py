@@ -1,7 +1,7 @@
 """Trains the segmenter that `kinora eval` measures semantic agreement with, on the renderer's beauty pictures.
 
     python3 training/segmenter.py train --data CLIPS --out RUN --minutes 15
-    python3 training/segmenter.py export --data CLIPS --out RUN models/kinora-segmenter
+    python3 training/segmenter.py export models/kinora-segmenter --data CLIPS --out RUN
     python3 training/segmenter.py golden tests/golden/segmenter
 
 Five classes, those of the control maps' soft class code: sky, road, nature, road users, built. A U-Net of 3x3 convolutions on

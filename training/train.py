@@ -67,12 +67,22 @@ def consistency_batch(args, clips, starts):
     return *clips.get(ids), {"frames": 2, "neighbours": nano.NEIGHBOURS}
 
 
+def read_clips(args):
+    clips = Clips(args.data)
+    clips.lit = [places for places in clips.lamps() if places] if args.lamps and args.stage == "base" else []
+    return clips
+
+
 def batch(args, clips, tokenizer, starts):
     if args.stage == "base":
         # Sometimes as many pixels in larger crops. Not wider: oneDNN's bf16 weight gradient of the 16-channel
         # convolution is NaN from about 256 columns on (PyTorch 1.13 with AMX).
         large = random.random() < .25
-        ids = random.sample(clips.index, args.batch // 2 if large else args.batch)
+        count = args.batch // 2 if large else args.batch
+        ids = random.sample(clips.index, count)
+        for k in range(count):
+            if random.random() < args.lamps:
+                ids[k] = random.choice(random.choice(clips.lit))
         control, target, captions = clips.get(ids, (2 * args.crop[0], args.crop[1]) if large else args.crop)
         extra = {}
     else:
@@ -144,6 +154,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--init", help="a checkpoint whose averaged weights to start from, as far as names and shapes fit")
+    parser.add_argument("--lamps", type=float, default=0, help="share of the crops that lie around a lit lamp of a road user, half of them white")
     parser.add_argument("--merges", type=int, default=400)
     return parser.parse_args()
 
@@ -154,7 +165,7 @@ def main():
     torch.set_num_threads(args.threads)
     random.seed(args.seed)
     torch.manual_seed(args.seed)
-    clips = Clips(args.data)
+    clips = read_clips(args)
     path = os.path.join(args.out, "last.pt")
     resumed = os.path.exists(path)
     known = path if resumed else args.init
@@ -202,7 +213,7 @@ def train(args, clips, tokenizer, model, chosen, optimizer, state, ema, path):
         if time.time() - saved > 180:
             save(path, model, ema, optimizer, state, tokenizer)
             saved = time.time()
-            clips = Clips(args.data)  # rendering may still add to them
+            clips = read_clips(args)  # rendering may still add to them
             starts = groups_of(clips, args.frames, 6)
     save(path, model, ema, optimizer, state, tokenizer)
 
