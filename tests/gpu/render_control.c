@@ -1,4 +1,5 @@
 /* Control maps and labels against the naive renderer. */
+#include "gpu_common.h"
 #include "render_oracle.h"
 #include "render_scene.h"
 
@@ -11,25 +12,14 @@
 
 enum { NOISE_SEED = 7 };
 
-static int validation_messages;
-
-static void count_message(void *user, kn_log_level level, const char *line) {
-    if (level == KN_LOG_ERROR)
-        fprintf(stderr, "%s\n", line), validation_messages++;
-}
-
 static kn_gpu *gpu;
 
 static void open_gpu(void) {
-    kn_error error;
-    kn_gpu_params params = {.validation = true, .log = {.callback = count_message, .level = KN_LOG_WARNING}};
-    cr_assert(kn_gpu_create(&gpu, &params, &error), "%s", error.message);
+    gpu = gpu_open(NULL);
 }
 
 static void close_gpu(void) {
-    kn_gpu_destroy(&gpu);
-    if (validation_messages > 0)
-        abort(); /* Criterion does not count assertions here */
+    gpu_close(gpu);
 }
 
 TestSuite(control, .init = open_gpu, .fini = close_gpu);

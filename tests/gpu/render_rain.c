@@ -1,5 +1,6 @@
 /* Falling rain and spray: repeatable, the same drops from camera to camera and in both pictures, nothing but colour, nothing
  * in dry air. Values are compared with the naive renderer in render_control.c. */
+#include "gpu_common.h"
 #include "render_scene.h"
 
 #include <criterion/criterion.h>
@@ -10,23 +11,12 @@
 enum { W = 181, H = 103, PIXELS = W * H };
 
 static kn_gpu *gpu;
-static int validation_messages;
-
-static void count_message(void *user, kn_log_level level, const char *line) {
-    if (level == KN_LOG_ERROR)
-        fprintf(stderr, "%s\n", line), validation_messages++;
-}
-
 static void open_gpu(void) {
-    kn_error error;
-    kn_gpu_params params = {.validation = true, .log = {.callback = count_message, .level = KN_LOG_WARNING}};
-    cr_assert(kn_gpu_create(&gpu, &params, &error), "%s", error.message);
+    gpu = gpu_open(NULL);
 }
 
 static void close_gpu(void) {
-    kn_gpu_destroy(&gpu);
-    if (validation_messages > 0)
-        abort(); /* Criterion does not count assertions here */
+    gpu_close(gpu);
 }
 
 TestSuite(rain, .init = open_gpu, .fini = close_gpu);
