@@ -3,7 +3,7 @@
 #define KN_TESTS_RENDER_NAIVE_H
 
 #include "kinora/camera.h"
-#include "scene/world.h"
+#include "scene/world/world.h"
 
 /* Caller-owned arrays; NULL ones are not wanted. A pixel's ray goes through its centre. */
 typedef struct kn_naive_target {

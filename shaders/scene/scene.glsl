@@ -1,6 +1,6 @@
 /* What every scene kernel reads: BVH nodes, triangles, their attributes, materials and the frame's parameters, all through
  * uniform texel buffers of vec4 (fast on software Vulkan). Included with GL_GOOGLE_include_directive. The host side of these
- * layouts is scene/render_pack.c; both change together.
+ * layouts is scene/render/render_pack.c; both change together.
  *
  * Bindings 0..4 are fixed; a kernel's own buffers start at 5. Specialization constant 0 is local_size_x = subgroup size.
  * World coordinates here are metres relative to the renderer's origin (a constant of the scene near its middle). */
@@ -9,7 +9,7 @@
 
 layout(local_size_x_id = 0) in;
 
-layout(set = 0, binding = 0) uniform usamplerBuffer nodes;     /* one texel each: kn_bvh_packed in scene/bvh.h */
+layout(set = 0, binding = 0) uniform usamplerBuffer nodes;     /* one texel each: kn_bvh_packed in scene/render/bvh.h */
 layout(set = 0, binding = 1) uniform samplerBuffer triangles;  /* 3 texels each: corner, last-of-leaf | edge 1, material | edge 2, instance */
 layout(set = 0, binding = 2) uniform samplerBuffer attributes; /* 4 texels each: n0 u0 | n1 v0 | n2 u1 | v1 u2 v2 part */
 layout(set = 0, binding = 3) uniform samplerBuffer materials;  /* 3 texels each */

@@ -1,7 +1,7 @@
 /* Reads any bytes as an OpenDRIVE file and looks at every road that was accepted. */
-#include "scene/road_read.h"
-#include "scene/road_walk.h"
-#include "scene/signals.h"
+#include "scene/road/road_read.h"
+#include "scene/road/road_walk.h"
+#include "scene/road/signals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 /* Reads any bytes as an OpenSCENARIO file on a fixed road network and plays a second of what was accepted. */
-#include "scene/scenario.h"
-#include "scene/scene_json.h"
+#include "scene/scenario/scenario.h"
+#include "scene/json/scene_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_BEAUTY_SCENE_H
 #define KN_TESTS_BEAUTY_SCENE_H
 
-#include "scene/scene.h"
+#include "scene/world/scene.h"
 
 /* Builds it with this weather; the ego stands at the origin and looks along +x. Freed with beauty_scene_finish. */
 bool beauty_scene_init(kn_scene *scene, const kn_weather *weather, kn_error *error);

@@ -1,6 +1,6 @@
 /* The tree on the host: every ray finds what brute force finds, in all four orders. */
 #include "base/random.h"
-#include "scene/bvh.h"
+#include "scene/render/bvh.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

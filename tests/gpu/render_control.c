@@ -3,7 +3,7 @@
 #include "render_oracle.h"
 #include "render_scene.h"
 
-#include "scene/render_internal.h"
+#include "scene/render/render_internal.h"
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>

@@ -3,8 +3,8 @@
 #define KN_TESTS_RENDER_ORACLE_H
 
 #include "kinora/render.h"
-#include "scene/light.h"
-#include "scene/scene.h"
+#include "scene/render/light.h"
+#include "scene/world/scene.h"
 
 typedef struct oracle_triangle {
     kn_vec3 corner[3], normal[3];

@@ -4,7 +4,7 @@
 #define KN_TESTS_RENDER_SCENE_H
 
 #include "kinora/render.h"
-#include "scene/scene.h"
+#include "scene/world/scene.h"
 
 enum { RENDER_SCENE_FRAMES = 8 };
 

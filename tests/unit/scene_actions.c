@@ -1,7 +1,7 @@
 /* Trailers, meeting at a place, distances beside, clearances, grounds without roads. */
-#include "scene/scenario.h"
-#include "scene/scene_load.h"
-#include "scene/scene_json.h"
+#include "scene/scenario/scenario.h"
+#include "scene/json/scene_load.h"
+#include "scene/json/scene_json.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

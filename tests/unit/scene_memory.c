@@ -1,5 +1,5 @@
 /* Every allocation fails in turn: each time there is a clear error or the result, and nothing leaks (sanitizers look). */
-#include "scene/scene_load.h"
+#include "scene/json/scene_load.h"
 
 #include <criterion/criterion.h>
 

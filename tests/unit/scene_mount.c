@@ -1,5 +1,5 @@
 /* The default rig on vehicles of other sizes: no camera inside the ego or what it tows, at any angle of the hitch. */
-#include "scene/scene.h"
+#include "scene/world/scene.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

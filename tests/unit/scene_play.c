@@ -1,6 +1,6 @@
 /* Actions and conditions, played on a straight road. */
-#include "scene/scenario.h"
-#include "scene/scene_json.h"
+#include "scene/scenario/scenario.h"
+#include "scene/json/scene_json.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

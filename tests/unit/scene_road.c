@@ -1,6 +1,6 @@
 /* Road networks: reading, geometry, lanes, walking. */
-#include "scene/road_read.h"
-#include "scene/road_walk.h"
+#include "scene/road/road_read.h"
+#include "scene/road/road_walk.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

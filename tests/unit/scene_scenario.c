@@ -1,6 +1,6 @@
 /* Expressions, parameters, and what is refused in scenarios. */
-#include "scene/scenario.h"
-#include "scene/scene_json.h"
+#include "scene/scenario/scenario.h"
+#include "scene/json/scene_json.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

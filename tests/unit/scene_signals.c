@@ -1,7 +1,7 @@
 /* Traffic lights of a road network: controllers switch their signals together, crossing approaches are never green at once. */
-#include "scene/check.h"
-#include "scene/road_read.h"
-#include "scene/signals.h"
+#include "scene/read/check.h"
+#include "scene/road/road_read.h"
+#include "scene/road/signals.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

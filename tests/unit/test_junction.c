@@ -1,6 +1,6 @@
 /* Junctions of generated towns: whoever looks down on them sees asphalt everywhere, no hole and no kerb in the way. */
-#include "scene/road_walk.h"
-#include "scene/scene.h"
+#include "scene/road/road_walk.h"
+#include "scene/world/scene.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

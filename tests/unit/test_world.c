@@ -1,5 +1,5 @@
 /* Worlds built from small networks made in memory: a town crossing and a motorway. */
-#include "scene/world.h"
+#include "scene/world/world.h"
 #include "tests/render_naive.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* Meshes and parametric actors. */
-#include "scene/models.h"
+#include "scene/world/models.h"
 #include "tests/render_naive.h"
 
 #include <criterion/criterion.h>
