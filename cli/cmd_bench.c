@@ -1,6 +1,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "diffusion/bench.h"
+#include "diffusion/bench/bench.h"
 #include "pipelines/journal.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "diffusion/tune.h"
+#include "diffusion/bench/tune.h"
 
 #include <stdlib.h>
 

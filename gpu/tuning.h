@@ -1,4 +1,4 @@
-/* Constants by which kernels and their tiles are chosen on a device. `kinora tune` measures them (diffusion/tune.h); they never change
+/* Constants by which kernels and their tiles are chosen on a device. `kinora tune` measures them (diffusion/bench/tune.h); they never change
  * what is computed, only how, so that results differ in rounding at most. Internal. */
 #ifndef KN_GPU_TUNING_H
 #define KN_GPU_TUNING_H

@@ -1,8 +1,8 @@
 #include "pipelines/convert.h"
 
-#include "diffusion/component.h"
-#include "diffusion/gguf.h"
-#include "diffusion/quantise.h"
+#include "diffusion/sampling/component.h"
+#include "diffusion/files/gguf.h"
+#include "diffusion/files/quantise.h"
 #include "pipelines/journal.h"
 
 #include <errno.h>

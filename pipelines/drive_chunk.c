@@ -1,7 +1,7 @@
 #include "pipelines/drive_internal.h"
 
 #include "base/random.h"
-#include "diffusion/plan.h"
+#include "diffusion/sampling/plan.h"
 
 #include <math.h>
 #include <string.h>

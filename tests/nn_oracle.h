@@ -3,7 +3,7 @@
 #ifndef KN_TESTS_NN_ORACLE_H
 #define KN_TESTS_NN_ORACLE_H
 
-#include "diffusion/ops.h"
+#include "diffusion/ops/ops.h"
 
 typedef struct oracle_conv {
     int n, in, h, w, out, kernel_h, kernel_w, stride, pad, pad_end, view_h, view_w; /* view: size after nearest resize */

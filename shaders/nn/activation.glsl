@@ -1,4 +1,4 @@
-// Activations by the numbers of kn_activation (diffusion/ops.h).
+// Activations by the numbers of kn_activation (diffusion/ops/ops.h).
 const int ACTIVATION_NONE = 0, ACTIVATION_SILU = 1, ACTIVATION_GELU = 2, ACTIVATION_QUICK_GELU = 3, ACTIVATION_RELU = 4,
           ACTIVATION_TANH = 5;
 

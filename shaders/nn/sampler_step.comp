@@ -1,5 +1,5 @@
 #version 460
-// One denoising step on flat tensors, by the coefficients of diffusion/schedule.h:
+// One denoising step on flat tensors, by the coefficients of diffusion/sampling/schedule.h:
 //   m = uncond + guidance (cond - uncond); x0 = clamp(x0_x x + x0_m m); x = x_x x + x_m m + x_0 x0 + x_p previous; previous = x0.
 // Also writes what the network sees next, input_scale * x, once or for both halves of a guided batch.
 #extension GL_GOOGLE_include_directive : require

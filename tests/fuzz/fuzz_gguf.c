@@ -1,5 +1,5 @@
 /* Reads any bytes as a GGUF file and touches everything that was accepted. */
-#include "diffusion/tensors.h"
+#include "diffusion/files/tensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* Any bytes as a pickle, as PyTorch's zip archive, and as the data.pkl of an archive whose storages are there. */
-#include "diffusion/pickle.h"
+#include "diffusion/files/pickle.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Input: a prompt with weights; its first byte chooses the number of tokens in a chunk. */
-#include "diffusion/prompt.h"
+#include "diffusion/text/prompt.h"
 
 #include <math.h>
 #include <string.h>

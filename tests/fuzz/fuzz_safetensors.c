@@ -1,5 +1,5 @@
 /* Reads any bytes as a safetensors file and touches everything that was accepted. */
-#include "diffusion/safetensors.h"
+#include "diffusion/files/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* Input: "<vocab.json>\0<merges.txt>\0<prompt>"; an empty vocabulary stands for a small good one. */
-#include "diffusion/tokenizer.h"
+#include "diffusion/text/tokenizer.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_GOLDEN_H
 #define KN_TESTS_GOLDEN_H
 
-#include "diffusion/model.h"
+#include "diffusion/sampling/model.h"
 
 #include <criterion/criterion.h>
 

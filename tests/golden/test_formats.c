@@ -1,6 +1,6 @@
 /* Single-file checkpoints in the original naming, LoRAs and block formats against training/golden_formats.py. */
-#include "diffusion/gguf.h"
-#include "diffusion/quantise.h"
+#include "diffusion/files/gguf.h"
+#include "diffusion/files/quantise.h"
 #include "tests/golden/golden.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Kinds of adaptations against training/golden_lora.py, and strengths that change while a model is loaded. */
-#include "diffusion/safetensors.h"
+#include "diffusion/files/safetensors.h"
 #include "kinora/paint.h"
 #include "tests/golden/golden.h"
 

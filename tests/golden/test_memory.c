@@ -1,5 +1,5 @@
 /* Networks that come and go: the same pictures whatever the budget, and every allocation of device memory failing in turn. */
-#include "diffusion/paint.h"
+#include "diffusion/sampling/paint.h"
 #include "tests/golden/golden.h"
 
 #include <math.h>

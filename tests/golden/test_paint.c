@@ -1,5 +1,5 @@
 /* Whole pictures by kn_paint with a tiny Stable Diffusion model, against training/golden_paint.py. */
-#include "diffusion/prompt.h"
+#include "diffusion/text/prompt.h"
 #include "kinora/paint.h"
 #include "tests/golden/golden.h"
 

@@ -1,5 +1,5 @@
 /* Memory plans, and autoencoders in tiles against the same in one piece. */
-#include "diffusion/plan.h"
+#include "diffusion/sampling/plan.h"
 #include "tests/golden/golden.h"
 
 #include <math.h>

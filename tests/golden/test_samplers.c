@@ -1,6 +1,6 @@
 /* Whole trajectories of every sampler on an analytic denoiser, run by the kernel, against training/golden_samplers.py. */
-#include "diffusion/ops_internal.h"
-#include "diffusion/sampler_step.h"
+#include "diffusion/ops/ops_internal.h"
+#include "diffusion/sampling/sampler_step.h"
 #include "tests/golden/golden.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* The segmenter against its PyTorch reference (training/segmenter.py golden), and on whole pictures. */
-#include "diffusion/segmenter.h"
+#include "diffusion/networks/segmenter.h"
 #include "kinora/segmenter.h"
 #include "tests/golden/golden.h"
 

@@ -1,5 +1,5 @@
 /* Whole trajectories of the picture samplers on an analytic denoiser, against training/golden_solvers.py. */
-#include "diffusion/solver.h"
+#include "diffusion/sampling/solver.h"
 #include "tests/golden/golden.h"
 
 #include <math.h>

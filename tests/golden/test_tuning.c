@@ -1,5 +1,5 @@
 /* Tuning constants never change what is computed: a UNet against its PyTorch reference under their extremes. */
-#include "diffusion/ops_internal.h"
+#include "diffusion/ops/ops_internal.h"
 #include "tests/golden/golden.h"
 
 static void check(const kn_tuning *tuning, kn_variant variant) {

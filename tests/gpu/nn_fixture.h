@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_NN_FIXTURE_H
 #define KN_TESTS_NN_FIXTURE_H
 
-#include "diffusion/ops_internal.h"
+#include "diffusion/ops/ops_internal.h"
 #include "tests/nn_oracle.h"
 
 #include <criterion/criterion.h>

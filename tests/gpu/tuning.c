@@ -1,5 +1,5 @@
 /* Constants of the kernels' choice: files of them, what they change, and how the tuner chooses. */
-#include "diffusion/tune.h"
+#include "diffusion/bench/tune.h"
 #include "tests/gpu/nn_fixture.h"
 
 #include <stdio.h>

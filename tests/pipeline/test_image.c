@@ -2,7 +2,7 @@
 /* kinora image as its user meets it, with the tiny model of training/golden_paint.py. */
 #include "tests/pipeline/folder.h"
 
-#include "diffusion/safetensors.h"
+#include "diffusion/files/safetensors.h"
 #include "pipelines/image_job.h"
 #include "pipelines/journal.h"
 

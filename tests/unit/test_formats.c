@@ -1,8 +1,8 @@
 /* Hostile and odd weight files: GGUF, PyTorch's archives, safetensors; names, block formats, conversion. */
-#include "diffusion/checkpoint.h"
-#include "diffusion/gguf.h"
-#include "diffusion/pickle.h"
-#include "diffusion/quantise.h"
+#include "diffusion/files/checkpoint.h"
+#include "diffusion/files/gguf.h"
+#include "diffusion/files/pickle.h"
+#include "diffusion/files/quantise.h"
 #include "pipelines/convert.h"
 
 #include <criterion/criterion.h>

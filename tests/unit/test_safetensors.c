@@ -1,4 +1,4 @@
-#include "diffusion/safetensors.h"
+#include "diffusion/files/safetensors.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "diffusion/model.h"
+#include "diffusion/sampling/model.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,0 +1,49 @@
+/* What the files of the sampler share. Internal to diffusion/sampler*.c. */
+#ifndef KN_DIFFUSION_SAMPLER_H
+#define KN_DIFFUSION_SAMPLER_H
+
+#include "diffusion/sampling/model.h"
+#include "diffusion/sampling/sampler_step.h"
+
+/* A small network that runs on one picture or prompt at a time. */
+typedef struct kn_stage {
+    kn_graph *graph;
+    kn_tensor in, out;
+} kn_stage;
+
+/* Bytes of each graph's arena; `weights`: those that are not on the device yet. */
+typedef struct kn_sampler_arenas {
+    uint64_t state, prompts, embed[KN_MAX_CONTROLS], decode, step, weights;
+} kn_sampler_arenas;
+
+struct kn_sampler {
+    kn_model *model;
+    kn_sampler_params params;
+    bool dry;                            /* only measures: kn_sampler_measure */
+    kn_sampler_arenas arenas;
+    int pictures, halves, batch;         /* frames * views; 1 or 2; their product */
+    int latent_width, latent_height, tokens;
+    const kn_controlnet *controlnets[KN_MAX_CONTROLS];
+    kn_step steps[KN_MAX_STEPS];
+    double noise_scale;
+
+    kn_graph *state;                     /* owns the tensors that outlive a run */
+    kn_sampler_tensors tensors;          /* output belongs to `step` */
+    kn_tensor sinusoids, context, conditions[KN_MAX_CONTROLS];
+    kn_stage embed[KN_MAX_CONTROLS], decode;
+
+    kn_graph *step;                      /* UNet, ControlNets and update: one recording, run once per step */
+    kn_graph *prompts;                   /* owns `context` */
+    int context_count, *context_index;   /* distinct prompts that `step` was recorded for; [batch] */
+    int *neighbours[2];                  /* [batch] */
+};
+
+/* Fills `context` and records `step` again when the number or place of distinct prompts changed. */
+bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error);
+bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error);
+/* A graph with this arena, or a dry one. */
+bool kn_sampler_make_graph(const kn_sampler *sampler, kn_graph **graph, uint64_t arena, kn_error *error);
+/* What a sampler of these params will take, by recording it without memory. */
+bool kn_sampler_measure(kn_model *model, const kn_sampler_params *params, kn_sampler_arenas *arenas, kn_error *error);
+
+#endif
