@@ -1,7 +1,7 @@
 /* The kernels over voxels against plain C. */
 #include "gpu_common.h"
 #include "base/random.h"
-#include "mesh/device.h"
+#include "mesh/surface/device.h"
 #include "tests/unit/mesh_shapes.h"
 
 /* The hull's field as shaders/mesh/hull.comp says it. */

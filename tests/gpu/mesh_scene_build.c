@@ -1,6 +1,6 @@
 /* A whole scene without masks: what is on the table comes out closed, in place and without the far background. */
 #include "gpu_common.h"
-#include "mesh/scene.h"
+#include "mesh/surface/scene.h"
 #include "tests/unit/mesh_still_life.h"
 
 enum { VIEWS = 12, WIDTH = 144, HEIGHT = 108 };

@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_MESH_READERS_H
 #define KN_TESTS_MESH_READERS_H
 
-#include "mesh/mesh.h"
+#include "mesh/views/mesh.h"
 
 /* Reads folder/<stem>.<extension> by its extension and asserts on what its specification asks for. Vertices that a format has to
  * repeat (STL, GLB) are joined where their bits are equal. Freed with kn_tris_finish. */

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mesh/mesh.h"
+#include "mesh/views/mesh.h"
 
 #define POSE "\"transform_matrix\": [[1,0,0,2],[0,1,0,3],[0,0,1,4],[0,0,0,1]]"
 

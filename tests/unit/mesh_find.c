@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "kinora/encoders.h"
-#include "mesh/sfm.h"
+#include "mesh/sfm/sfm.h"
 
 enum { MOST = 40 };
 

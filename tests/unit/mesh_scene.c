@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mesh/scene.h"
+#include "mesh/surface/scene.h"
 #include "tests/unit/mesh_still_life.h"
 
 static const kn_log quiet = {0};

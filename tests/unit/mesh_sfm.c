@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "mesh/sfm.h"
+#include "mesh/sfm/sfm.h"
 
 enum { VIEWS = 20, POINTS = 240 };
 

@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_MESH_SHAPES_H
 #define KN_TESTS_MESH_SHAPES_H
 
-#include "mesh/mesh.h"
+#include "mesh/views/mesh.h"
 
 typedef enum shape_kind { SHAPE_CAR, SHAPE_BUILDING } shape_kind;
 typedef enum shape_paint { PAINT_TEXTURED, PAINT_FLAT, PAINT_GLOSSY } shape_paint;

@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_MESH_STILL_LIFE_H
 #define KN_TESTS_MESH_STILL_LIFE_H
 
-#include "mesh/mesh.h"
+#include "mesh/views/mesh.h"
 
 /* An eye at distance about 2.4 in this direction (radians around z) and height, looking at (0, 0, 0.2). No pictures. */
 kn_eye still_life_eye(double turn, double height, int width, int height_pixels);
