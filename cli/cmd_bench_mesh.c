@@ -1,8 +1,8 @@
 /* kinora bench mesh: a whole reconstruction, timed by stage. */
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "pipelines/journal.h"
-#include "pipelines/mesh_job.h"
+#include "pipelines/common/journal.h"
+#include "pipelines/mesh/mesh_job.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "pipelines/image_job.h"
+#include "pipelines/image/image_job.h"
 
 #include <math.h>
 #include <stdlib.h>

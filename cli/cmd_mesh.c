@@ -1,6 +1,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "pipelines/mesh_job.h"
+#include "pipelines/mesh/mesh_job.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef KN_TESTS_FOLDER_H
 #define KN_TESTS_FOLDER_H
 
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

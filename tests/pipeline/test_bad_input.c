@@ -2,7 +2,7 @@
 /* Every bad input that a driving job can meet: exit code 2, exactly one clear line, nothing under a final name. */
 #include "tests/pipeline/folder.h"
 
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The command as its user meets it: exit codes, one clear line for what is wrong, progress, Ctrl-C. */
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>

@@ -3,7 +3,7 @@
 #include "kinora/drive.h"
 #include "kinora/eval.h"
 #include "kinora/render.h"
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -3,8 +3,8 @@
 #include "tests/pipeline/folder.h"
 
 #include "diffusion/files/safetensors.h"
-#include "pipelines/image_job.h"
-#include "pipelines/journal.h"
+#include "pipelines/image/image_job.h"
+#include "pipelines/common/journal.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -1,5 +1,5 @@
 /* kinora mesh as its user meets it, on the shipped orbit: the files, the report, and what is refused. */
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>

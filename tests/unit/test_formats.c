@@ -3,7 +3,7 @@
 #include "diffusion/files/gguf.h"
 #include "diffusion/files/pickle.h"
 #include "diffusion/files/quantise.h"
-#include "pipelines/convert.h"
+#include "pipelines/common/convert.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

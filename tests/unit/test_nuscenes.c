@@ -1,6 +1,6 @@
 /* The tables as nuscenes-devkit reads them: every check here mirrors what NuScenes.__init__ and its reverse indexing do. */
-#include "pipelines/journal.h"
-#include "pipelines/nuscenes.h"
+#include "pipelines/common/journal.h"
+#include "pipelines/drive/nuscenes.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>

@@ -1,10 +1,10 @@
 /* The parts of the driving pipeline that need no device: journal, mosaic, drawing, 2D boxes, map mask. */
-#include "pipelines/bev.h"
-#include "pipelines/canvas.h"
-#include "pipelines/facts.h"
-#include "pipelines/journal.h"
-#include "pipelines/map_mask.h"
-#include "pipelines/mosaic.h"
+#include "pipelines/drive/bev.h"
+#include "pipelines/common/canvas.h"
+#include "pipelines/drive/facts.h"
+#include "pipelines/common/journal.h"
+#include "pipelines/drive/map_mask.h"
+#include "pipelines/common/mosaic.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

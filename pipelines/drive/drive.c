@@ -1,0 +1,167 @@
+#include "kinora/drive.h"
+
+#include "pipelines/drive/drive_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+double kn_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The stage that progress names. */
+static const char *stage_name(const kn_drive_job *job) {
+    double all = (double)job->frame_count, first = (double)kn_min_size(job->chunk_frames, job->frame_count);
+    bool sampled = job->params.source == KN_DRIVE_SAMPLER;
+    if (job->done[KN_STAGE_RENDER] < (sampled ? first : all)) return "render";
+    return sampled && job->done[KN_STAGE_SAMPLE] < all ? "sample" : "encode";
+}
+
+bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, kn_error *error) {
+    /* Shares of the time on two cores (docs/benchmarks.md). */
+    static const double weights[2][KN_STAGE_COUNT] = {{.8, 0, .08, .12}, {.2, .72, .02, .06}};
+    if (!job->params.progress) return true;
+    pthread_mutex_lock(&job->progress_lock);
+    double sum = 0;
+    job->done[stage] = frames;
+    for (int i = 0; i < KN_STAGE_COUNT; i++) sum += weights[job->params.source == KN_DRIVE_SAMPLER][i] * job->done[i];
+    uint64_t total = (uint64_t)job->frame_count * 1000, done = (uint64_t)(sum * 1000 + .5);
+    if (!job->cancelled) job->cancelled = !job->params.progress(job->params.progress_user, stage_name(job), done < total ? done : total, total);
+    bool cancelled = job->cancelled;
+    pthread_mutex_unlock(&job->progress_lock);
+    return !cancelled || kn_fail(error, KN_ERROR_CANCELLED, "stopped; start it again with the same command to go on");
+}
+
+/* Makes the work folder and opens its journal; with `overwrite`, another job's work is thrown away. */
+static bool open_journal(kn_drive_job *job, kn_error *error) {
+    job->work_existed = kn_path_existing(job->work);
+    if (!kn_make_directories(job->work, error)) return false;
+    kn_error first = {0};
+    if (kn_journal_init(&job->journal, job->work, job->hash, &first)) return true;
+    if (first.kind == KN_ERROR_INPUT && job->params.overwrite)
+        return kn_remove_tree(job->work, error) && kn_make_directories(job->work, error) && kn_journal_init(&job->journal, job->work, job->hash, error);
+    if (error) *error = first;
+    return false;
+}
+
+static bool open_scene(kn_drive_job *job, kn_error *error) {
+    const kn_drive_params *p = &job->params;
+    kn_scene_params scene = p->overrides;
+    scene.frame_rate = (double)p->rate.num / p->rate.den;
+    scene.frame_count = p->frames;
+    scene.seed = p->seed;
+    if (!kn_scene_create(&job->scene, p->scene, &scene, &p->log, error)) return false;
+    if (!p->rig) kn_scene_mount_rig(job->scene, &job->rig);
+    job->frame_count = kn_scene_frame_count(job->scene);
+    if (p->frames > 0 && job->frame_count > p->frames) job->frame_count = p->frames;
+    if (job->frame_count == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before its first frame", p->scene);
+    job->chunk_frames = kn_min_size(job->chunk_frames, job->frame_count);
+    job->chunk_count = (job->frame_count + job->chunk_frames - 1) / job->chunk_frames;
+    if (p->prompt) snprintf(job->prompt, sizeof job->prompt, "%s", p->prompt);
+    else kn_scene_caption(job->scene, job->prompt, sizeof job->prompt);
+    return true;
+}
+
+/* The model must be able to make pictures of this size from our control maps. */
+static bool check_model(const kn_drive_job *job, kn_error *error) {
+    const kn_model_info *info = kn_model_get_info(job->model);
+    const kn_camera *view = &job->rig.cameras[0];
+    int drive = -1;
+    for (int i = 0; i < info->control_count; i++)
+        if (strcmp(info->control_names[i], "drive") == 0) drive = i;
+    if (drive < 0) return kn_fail(error, KN_ERROR_INPUT, "%s: the model has no driving capability: expected a folder controlnet-drive", job->params.model);
+    if (info->control_channels[drive] != KN_CONTROL_CHANNELS)
+        return kn_fail(error, KN_ERROR_INPUT, "%s/controlnet-drive: takes %d control channels, expected %d", job->params.model, info->control_channels[drive], KN_CONTROL_CHANNELS);
+    if (view->width % info->latent_factor || view->height % info->latent_factor)
+        return kn_fail(error, KN_ERROR_INPUT, "size %dx%d: this model needs multiples of %d", view->width, view->height, info->latent_factor);
+    if (!info->pixel_noise && info->latent_channels > 12)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %d latent channels, expected at most 12", job->params.model, info->latent_channels);
+    return true;
+}
+
+static bool open_model(kn_drive_job *job, kn_error *error) {
+    if (job->params.source != KN_DRIVE_SAMPLER) return true;
+    kn_model_params params = KN_MODEL_PARAMS_DEFAULT;
+    params.log = job->params.log;
+    if (!kn_gpu_create(&job->sampler_gpu, &job->params.gpu, error) || !kn_model_load(&job->model, job->sampler_gpu, job->params.model, &params, error) || !check_model(job, error)) return false;
+    const kn_model_info *info = kn_model_get_info(job->model);
+    if (!job->params.no_temporal && info->temporal && info->max_frames > 0 && job->chunk_frames > (size_t)info->max_frames)
+        return kn_fail(error, KN_ERROR_INPUT, "%zu frames per chunk: this model takes at most %d together", job->chunk_frames, info->max_frames);
+    return kn_drive_check_memory(job, error);
+}
+
+static bool open_renderers(kn_drive_job *job, kn_error *error) {
+    int count = 1;
+    if (job->model && !kn_model_get_info(job->model)->pixel_noise && !job->params.no_anchored_noise)
+        count = (kn_model_get_info(job->model)->latent_channels + 2) / 3;
+    for (int i = 0; i < count; i++) {
+        kn_renderer_params params = {.noise_seed = job->params.seed + (uint64_t)i, .beauty_samples = 4};
+        if (!kn_renderer_create(&job->renderers[i], job->gpu, job->scene, &params, error)) return false;
+    }
+    return true;
+}
+
+static bool run_chunks(kn_drive_job *job, kn_error *error) {
+    size_t done = kn_min_size(job->journal.chunks_done, job->chunk_count);
+    job->report.resumed_frames = kn_min_size(done * job->chunk_frames, job->frame_count);
+    for (int stage = KN_STAGE_RENDER; stage <= KN_STAGE_STORE; stage++) job->done[stage] = (double)job->report.resumed_frames;
+    if (done > 0) kn_log_line(&job->params.log, KN_LOG_INFO, "going on after frame %zu of %zu", job->report.resumed_frames, job->frame_count);
+    if (done == job->chunk_count) return kn_finisher_encode(job->finisher, done, error);
+    bool ok = open_model(job, error) && open_renderers(job, error) && kn_drive_make_label_folders(job, error);
+    job->report.setup = kn_now() - job->started;
+    ok = ok && kn_drive_chunks_run(job, done, error);
+    uint64_t now, sampler_peak = 0;
+    kn_gpu_memory_use(job->gpu, &now, &job->report.device_peak);
+    if (job->sampler_gpu) kn_gpu_memory_use(job->sampler_gpu, &now, &sampler_peak);
+    job->report.device_peak += sampler_peak;
+    return ok;
+}
+
+static bool run_job(kn_drive_job *job, const kn_drive_params *params, kn_error *error) {
+    if (!kn_drive_plan(job, params, error) || !kn_drive_check_output(job, error)) return false;
+    if (job->report.already_complete) return true;
+    if (!open_journal(job, error) || !kn_gpu_create(&job->gpu, &job->params.gpu, error)) return false;
+    snprintf(job->report.device, sizeof job->report.device, "%s", kn_gpu_get_info(job->gpu)->name);
+    if (!open_scene(job, error) || !kn_finisher_create(&job->finisher, job, error) || !run_chunks(job, error)) return false;
+    if (!kn_finisher_commit(job->finisher, error)) return false;
+    job->report.frames = job->frame_count;
+    job->report.cameras = (size_t)job->rig.camera_count;
+    return kn_drive_write_record(job, error) && kn_remove_tree(job->work, error);
+}
+
+/* A job that failed before its first chunk was finished leaves no folder behind: there is nothing to go on with. */
+static void drop_empty_work(kn_drive_job *job) {
+    if (job->journal.lock >= 0 && job->journal.chunks_done == 0) kn_remove_tree(job->work, NULL);
+    kn_journal_finish(&job->journal);
+    kn_remove_made_directories(job->work, job->work_existed);
+}
+
+bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *error) {
+    kn_drive_job *job = kn_alloc(1, sizeof *job, error);
+    if (!job) return false;
+    job->journal.lock = -1;
+    job->work_existed = SIZE_MAX;
+    job->started = kn_now();
+    pthread_mutex_init(&job->progress_lock, NULL);
+    bool ok = run_job(job, params, error);
+    job->report.total = kn_now() - job->started;
+    if (report) *report = job->report;
+    kn_drive_chunks_finish(job);
+    kn_finisher_destroy(&job->finisher);
+    pthread_mutex_destroy(&job->progress_lock);
+    kn_sampler_destroy(&job->sampler);
+    kn_model_destroy(&job->model);
+    for (size_t i = 0; i < KN_COUNT(job->renderers); i++) kn_renderer_destroy(&job->renderers[i]);
+    kn_scene_destroy(&job->scene);
+    kn_gpu_destroy(&job->sampler_gpu);
+    kn_gpu_destroy(&job->gpu);
+    kn_frame_facts_finish(&job->facts);
+    if (!ok && job->work) drop_empty_work(job);
+    kn_journal_finish(&job->journal);
+    kn_free(job->work);
+    kn_free(job);
+    return ok;
+}

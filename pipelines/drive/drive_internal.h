@@ -1,0 +1,130 @@
+/* What the files of the driving pipeline share. */
+#ifndef KN_PIPELINES_DRIVE_INTERNAL_H
+#define KN_PIPELINES_DRIVE_INTERNAL_H
+
+#include "kinora/diffusion.h"
+#include "kinora/drive.h"
+#include "kinora/render.h"
+#include "pipelines/drive/facts.h"
+#include "pipelines/common/journal.h"
+#include "pipelines/common/task.h"
+
+#define KN_DRIVE_REACH 120.0 /* metres around the ego within which road users are labelled */
+
+/* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
+typedef struct kn_drive_chunk {
+    size_t index, frames;
+    float *control;      /* [N][KN_CONTROL_CHANNELS][height][width] */
+    float *noise;        /* [N][noise channels][...] */
+    uint8_t *rgb;        /* [N][height][width][3] */
+    kn_box_2d *boxes;
+    size_t box_count, box_capacity;
+} kn_drive_chunk;
+
+/* What rendering draws into, one camera at a time, and what the sampler gives. */
+typedef struct kn_drive_scratch {
+    float *picture;      /* [3][height][width]: beauty pictures */
+    float *depth;        /* [height][width], like the next two */
+    uint8_t *semantic;
+    uint16_t *instance, *label;
+    uint8_t *planar;     /* [N][3][height][width] from the sampler */
+} kn_drive_scratch;
+
+/* A chunk goes through these; each is done in its own thread, so that three chunks are on their way at a time. */
+typedef enum kn_drive_stage { KN_STAGE_RENDER, KN_STAGE_SAMPLE, KN_STAGE_STORE, KN_STAGE_ENCODE, KN_STAGE_COUNT } kn_drive_stage;
+
+typedef struct kn_finisher kn_finisher;
+
+typedef struct kn_drive_job {
+    kn_drive_params params;
+    kn_rig rig;
+    int neighbours[KN_RIG_MAX_CAMERAS][2];
+    char scene_name[80];           /* file name without folder and extension, safe for file names */
+    char hash[65], scene_hash[65], model_hash[65];
+    char *work;                    /* <output>/.work */
+    size_t work_existed;           /* the leading part of `work` that was there before this job; SIZE_MAX: nothing was made */
+    kn_journal journal;
+    kn_gpu *gpu;                   /* of the renderers */
+    kn_gpu *sampler_gpu;           /* the same device again, for another thread; NULL without a sampler */
+    kn_scene *scene;
+    kn_renderer *renderers[4];     /* [0] draws; further ones give more noise channels to latent models */
+    kn_model *model;
+    kn_sampler *sampler;
+    int sampler_frames;            /* what the sampler was made for; 0: none yet */
+    char prompt[1000];
+    size_t frame_count, chunk_frames, chunk_count;
+    size_t pixels;                 /* of the largest camera */
+    kn_drive_chunk chunks[2];      /* one is sampled while the other is rendered */
+    kn_drive_chunk stored;         /* only rgb and boxes: what is being stored and encoded */
+    kn_drive_scratch scratch;
+    kn_frame_facts facts;          /* of the frame that is being rendered */
+    kn_finisher *finisher;
+    kn_task render_task, store_task;
+    pthread_mutex_t progress_lock; /* guards the next two */
+    double done[KN_STAGE_COUNT];   /* frames */
+    bool cancelled;
+    double origin[2], map_size[2]; /* of the nuScenes map, metres */
+    kn_drive_report report;
+    double started;
+} kn_drive_job;
+
+/* Seconds of a clock that never goes back. */
+double kn_now(void);
+
+/* --- drive_plan.c --- */
+/* Checks the parameters, reads the rig, fills names and hashes. */
+bool kn_drive_plan(kn_drive_job *job, const kn_drive_params *params, kn_error *error);
+/* SHA-256 over the scene file and the road network and catalogs that it names. */
+bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error);
+/* Is `output` free for this job? Sets report.already_complete when it holds this job's finished results. */
+bool kn_drive_check_output(kn_drive_job *job, kn_error *error);
+
+/* --- drive_chunk.c --- */
+/* Before the first chunk: whether sampling fits the device's free memory; says which --chunk would. */
+bool kn_drive_check_memory(kn_drive_job *job, kn_error *error);
+/* Renders, samples, stores and encodes all chunks from `first` on; each stage works on another chunk. */
+bool kn_drive_chunks_run(kn_drive_job *job, size_t first, kn_error *error);
+/* Frees what chunks need; waits for their threads. */
+void kn_drive_chunks_finish(kn_drive_job *job);
+size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index);
+/* Names inside the work folder. */
+void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size);
+void kn_drive_boxes_name(size_t chunk, char *name, size_t size);
+
+/* --- drive_labels.c --- */
+/* Writes the label images of one camera and frame into the work folder. */
+bool kn_drive_write_labels(kn_drive_job *job, size_t frame, int camera, kn_error *error);
+bool kn_drive_make_label_folders(kn_drive_job *job, kn_error *error);
+/* labels/boxes_2d.json, one record at a time. */
+typedef struct kn_boxes_file {
+    kn_file_writer file;
+    size_t count;
+} kn_boxes_file;
+bool kn_boxes_file_init(kn_boxes_file *file, const char *path, const kn_drive_job *job, kn_error *error);
+void kn_boxes_file_add(kn_boxes_file *file, const kn_drive_job *job, const kn_box_2d *box);
+bool kn_boxes_file_commit(kn_boxes_file *file, kn_error *error);
+
+/* --- drive_finish.c --- */
+/* Begins the outputs in the work folder. The job's scene must be open. One thread at a time. */
+bool kn_finisher_create(kn_finisher **finisher, kn_drive_job *job, kn_error *error);
+/* Turns the segments of all chunks below `end` that were not yet into frames of the outputs. */
+bool kn_finisher_encode(kn_finisher *finisher, size_t end, kn_error *error);
+/* Completes the outputs and puts them under their final names. */
+bool kn_finisher_commit(kn_finisher *finisher, kn_error *error);
+void kn_finisher_destroy(kn_finisher **finisher);
+
+/* --- drive_record.c --- */
+/* The names of the outputs in the output folder; returns how many there are (at most KN_RIG_MAX_CAMERAS + 4). */
+int kn_drive_outputs(const kn_drive_job *job, char names[][96]);
+bool kn_drive_write_record(kn_drive_job *job, kn_error *error);
+/* Reads "job" and "outputs" of an earlier job.json; outputs that are no plain names are skipped. False when it cannot
+ * be read. */
+bool kn_drive_read_record(const char *path, char hash[65], char names[][96], int capacity, int *count);
+/* The AIGC metadata of this job's videos. */
+void kn_drive_aigc(const kn_drive_job *job, char *text, size_t size);
+
+/* Reports how many frames a stage has finished, from any thread; false with KN_ERROR_CANCELLED when the caller wants to
+ * stop. */
+bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, kn_error *error);
+
+#endif

@@ -1,0 +1,34 @@
+/* What nuscenes.c and nuscenes_tables.c share. */
+#ifndef KN_PIPELINES_NUSCENES_INTERNAL_H
+#define KN_PIPELINES_NUSCENES_INTERNAL_H
+
+#include "pipelines/drive/nuscenes.h"
+
+typedef enum kn_table {
+    KN_TABLE_ATTRIBUTE, KN_TABLE_CALIBRATED_SENSOR, KN_TABLE_CATEGORY, KN_TABLE_EGO_POSE, KN_TABLE_INSTANCE, KN_TABLE_LOG,
+    KN_TABLE_MAP, KN_TABLE_SAMPLE, KN_TABLE_SAMPLE_ANNOTATION, KN_TABLE_SAMPLE_DATA, KN_TABLE_SCENE, KN_TABLE_SENSOR,
+    KN_TABLE_VISIBILITY, KN_TABLE_COUNT
+} kn_table;
+
+extern const char *const kn_table_names[KN_TABLE_COUNT];
+
+typedef struct kn_token {
+    char text[33];
+} kn_token;
+
+/* 32 hexadecimal digits from a hash of the job and what the token stands for. */
+kn_token kn_nuscenes_token(const char *job, const char *kind, uint64_t a, uint64_t b);
+
+/* The next record of a table: prints the separator and returns its stream. */
+FILE *kn_nuscenes_record(kn_nuscenes *writer, kn_table table);
+
+/* Writes a JSON string with its quotes; control characters and invalid UTF-8 are replaced. */
+void kn_json_string(FILE *stream, const char *text);
+
+/* The tables whose records do not depend on frames. */
+void kn_nuscenes_fixed_tables(kn_nuscenes *writer, const kn_nuscenes_params *params, size_t sample_count);
+
+/* Token of an attribute: of the box's kind and movement; false when the class has none. */
+bool kn_nuscenes_attribute(const char *job, const kn_box *box, kn_token *token);
+
+#endif
