@@ -25,7 +25,9 @@
 bool kn_image_init(kn_image *image, int width, int height, int channels, kn_error *error) {
     *image = (kn_image){0};
     if (width < 1 || height < 1 || width > 16384 || height > 16384 || (channels != 1 && channels != 3 && channels != 4))
-        return kn_fail(error, KN_ERROR_INPUT, "image of %d x %d with %d channels, expected 1..16384 and 1, 3 or 4 channels", width, height, channels);
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "image of %d x %d with %d channels, expected 1..16384 and 1, 3 or 4 channels", width, height,
+                       channels);
     uint8_t *data = kn_alloc((size_t)width * (size_t)height, (size_t)channels, error);
     if (!data) return false;
     *image = (kn_image){width, height, channels, data};
@@ -47,7 +49,9 @@ bool kn_image_read(kn_image *image, const char *path, int channels, kn_error *er
     int wanted = channels ? channels : stored == 2 ? 4 : stored;
     stbi_uc *pixels = header ? stbi_load_from_memory(file, (int)size, &width, &height, &stored, wanted) : NULL;
     kn_free(file);
-    if (!pixels) return kn_fail(error, KN_ERROR_INPUT, "%s: expected a PNG, JPEG, BMP or TGA picture: %s", path, stbi_failure_reason());
+    if (!pixels)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: expected a PNG, JPEG, BMP or TGA picture: %s", path,
+                       stbi_failure_reason());
     bool ok = kn_image_init(image, width, height, wanted, error);
     if (ok) memcpy(image->data, pixels, (size_t)width * (size_t)height * (size_t)wanted);
     stbi_image_free(pixels);
@@ -103,13 +107,17 @@ static void write_png(void *user, void *data, int size) {
     fwrite((const uint8_t *)data + head, 1, (size_t)size - head, sink->stream);
 }
 
-bool kn_image_write_png(const kn_image *image, const char *path, kn_error *error) { return kn_image_write_png_text(image, path, NULL, 0, error); }
+bool kn_image_write_png(const kn_image *image, const char *path, kn_error *error) {
+    return kn_image_write_png_text(image, path, NULL, 0, error);
+}
 
-bool kn_image_write_png_text(const kn_image *image, const char *path, const char *const (*texts)[2], int count, kn_error *error) {
+bool kn_image_write_png_text(const kn_image *image, const char *path, const char *const (*texts)[2], int count,
+                             kn_error *error) {
     kn_file_writer writer;
     if (!kn_file_writer_init(&writer, path, error)) return false;
     png_sink sink = {writer.stream, texts, count};
-    if (stbi_write_png_to_func(write_png, &sink, image->width, image->height, image->channels, image->data, image->width * image->channels))
+    if (stbi_write_png_to_func(write_png, &sink, image->width, image->height, image->channels, image->data,
+                               image->width * image->channels))
         return kn_file_writer_commit(&writer, error);
     kn_file_writer_finish(&writer);
     return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory while writing the picture", path);

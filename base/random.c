@@ -5,8 +5,7 @@
 
 void kn_mt19937_init(kn_mt19937 *rng, uint64_t seed) {
     rng->state[0] = (uint32_t)seed;
-    for (uint32_t i = 1; i < 624; i++)
-        rng->state[i] = 1812433253u * (rng->state[i - 1] ^ rng->state[i - 1] >> 30) + i;
+    for (uint32_t i = 1; i < 624; i++) rng->state[i] = 1812433253u * (rng->state[i - 1] ^ rng->state[i - 1] >> 30) + i;
     rng->index = 624;
 }
 
@@ -75,7 +74,8 @@ static void philox(uint32_t counter[4], uint64_t seed) {
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     for (int i = 0; i < 10; i++) {
         uint64_t a = (uint64_t)0xd2511f53u * counter[0], b = (uint64_t)0xcd9e8d57u * counter[2];
-        uint32_t next[4] = {(uint32_t)(b >> 32) ^ counter[1] ^ key[0], (uint32_t)b, (uint32_t)(a >> 32) ^ counter[3] ^ key[1], (uint32_t)a};
+        uint32_t next[4] = {(uint32_t)(b >> 32) ^ counter[1] ^ key[0], (uint32_t)b,
+                            (uint32_t)(a >> 32) ^ counter[3] ^ key[1], (uint32_t)a};
         for (int k = 0; k < 4; k++) counter[k] = next[k];
         key[0] += 0x9e3779b9u;
         key[1] += 0xbb67ae85u;

@@ -27,15 +27,16 @@ kn_pose kn_pose_from_quaternion(kn_vec3 translation, const double wxyz[4]) {
 /* Shepperd 1978: the largest of the four squared components decides the branch. */
 void kn_pose_quaternion(const kn_pose *pose, double wxyz[4]) {
     const double(*r)[3] = pose->rotation;
-    double square[4] = {1 + r[0][0] + r[1][1] + r[2][2], 1 + r[0][0] - r[1][1] - r[2][2], 1 - r[0][0] + r[1][1] - r[2][2],
-                        1 - r[0][0] - r[1][1] + r[2][2]};
+    double square[4] = {1 + r[0][0] + r[1][1] + r[2][2], 1 + r[0][0] - r[1][1] - r[2][2],
+                        1 - r[0][0] + r[1][1] - r[2][2], 1 - r[0][0] - r[1][1] + r[2][2]};
     int best = 0;
     for (int i = 1; i < 4; i++)
         if (square[i] > square[best]) best = i;
     double scale = .5 / sqrt(square[best]);
     double xy = r[0][1] + r[1][0], yz = r[1][2] + r[2][1], zx = r[2][0] + r[0][2];
     double wx = r[2][1] - r[1][2], wy = r[0][2] - r[2][0], wz = r[1][0] - r[0][1];
-    double rows[4][4] = {{square[0], wx, wy, wz}, {wx, square[1], xy, zx}, {wy, xy, square[2], yz}, {wz, zx, yz, square[3]}};
+    double rows[4][4] = {
+        {square[0], wx, wy, wz}, {wx, square[1], xy, zx}, {wy, xy, square[2], yz}, {wz, zx, yz, square[3]}};
     double sign = rows[best][0] < 0 ? -1 : 1;
     for (int i = 0; i < 4; i++) wxyz[i] = rows[best][i] * scale * sign;
 }

@@ -11,17 +11,21 @@ static const char *const groups[] = {"gemm", "conv", "attention", "norm"};
 static const char *const networks[] = {"unet", "vae", "encode", "text"};
 
 static void print_help(void) {
-    puts("usage: kinora bench gemm conv attention norm [--untuned] [--device D]     network kernels on the networks' shapes\n"
-         "       kinora bench unet|vae|encode|text [--model M] [--size WxH] [--batch N] [--repeats N] [--untuned] [--device D]    a network of a model\n"
-         "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o is given\n"
-         "       kinora bench mesh [VIDEO|FOLDER] [--cameras FILE] [--frames N] [--rounds N] [--texture N] [--triangles N] [--device D]");
+    puts("usage: kinora bench gemm conv attention norm [--untuned] [--device D]     network kernels on the networks' "
+         "shapes\n"
+         "       kinora bench unet|vae|encode|text [--model M] [--size WxH] [--batch N] [--repeats N] [--untuned] "
+         "[--device D]    a network of a model\n"
+         "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o "
+         "is given\n"
+         "       kinora bench mesh [VIDEO|FOLDER] [--cameras FILE] [--frames N] [--rounds N] [--texture N] "
+         "[--triangles N] [--device D]");
 }
 
 static void print_kernel(void *user, const kn_bench_result *r) {
     (void)user;
     double cpu = r->cpu > 0 ? r->flops / r->cpu * 1e-9 : 0;
-    printf("%-10s %-44s %8.2f ms %8.1f GFLOP/s %7.1f GB/s %8.1f GFLOP/s per CPU s  compile %.2f s\n", r->group, r->shape, r->wall * 1e3,
-           r->flops / r->wall * 1e-9, r->bytes / r->wall * 1e-9, cpu, r->compile);
+    printf("%-10s %-44s %8.2f ms %8.1f GFLOP/s %7.1f GB/s %8.1f GFLOP/s per CPU s  compile %.2f s\n", r->group,
+           r->shape, r->wall * 1e3, r->flops / r->wall * 1e-9, r->bytes / r->wall * 1e-9, cpu, r->compile);
     fflush(stdout);
 }
 
@@ -36,12 +40,14 @@ static int bench_kernels(int argc, char **argv) {
     };
     const char *names[8];
     int count = 0;
-    if (!kn_options_parse(table, KN_COUNT(table), argc, argv, names, (int)KN_COUNT(names), &count, &error)) return kn_cmd_fail(&error);
+    if (!kn_options_parse(table, KN_COUNT(table), argc, argv, names, (int)KN_COUNT(names), &count, &error))
+        return kn_cmd_fail(&error);
     for (int i = 0; i < count; i++) {
         bool known = false;
         for (size_t g = 0; g < KN_COUNT(groups); g++) known = known || strcmp(groups[g], names[i]) == 0;
         if (!known) {
-            kn_fail(&error, KN_ERROR_INPUT, "bench %s: expected drive, unet, vae, encode, text, gemm, conv, attention or norm", names[i]);
+            kn_fail(&error, KN_ERROR_INPUT,
+                    "bench %s: expected drive, unet, vae, encode, text, gemm, conv, attention or norm", names[i]);
             return kn_cmd_fail(&error);
         }
     }
@@ -59,12 +65,16 @@ static void print_network(const kn_bench_network_params *p, const kn_bench_netwo
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
     printf("%-8s %dx%d, batch %d%s\n", p->network, p->width, p->height, p->batch,
-           strcmp(p->network, "unet") ? "" : p->batch == 2 ? " (one picture with guidance: cond and uncond)" : "");
-    printf("load            %8.2f s   %s\nfirst run       %8.2f s\n", r->load, strcmp(p->network, "unet") ? "this network" : "the whole model, one network after the other", r->first);
-    printf("run             %8.2f s   %.3f TFLOP, %.1f GFLOP/s\n", r->wall, r->flops * 1e-12, r->flops / r->wall * 1e-9);
+           strcmp(p->network, "unet") ? ""
+           : p->batch == 2            ? " (one picture with guidance: cond and uncond)"
+                                      : "");
+    printf("load            %8.2f s   %s\nfirst run       %8.2f s\n", r->load,
+           strcmp(p->network, "unet") ? "this network" : "the whole model, one network after the other", r->first);
+    printf("run             %8.2f s   %.3f TFLOP, %.1f GFLOP/s\n", r->wall, r->flops * 1e-12,
+           r->flops / r->wall * 1e-9);
     printf("processor time  %8.2f s   %.1f GFLOP/s per CPU s\n", r->cpu, r->flops / r->cpu * 1e-9);
-    printf("peak memory     %8.1f MB of the process, %.1f MB on the device, %.1f MB of them activations\n", (double)use.ru_maxrss * 1024e-6,
-           (double)r->device * 1e-6, (double)r->arena * 1e-6);
+    printf("peak memory     %8.1f MB of the process, %.1f MB on the device, %.1f MB of them activations\n",
+           (double)use.ru_maxrss * 1024e-6, (double)r->device * 1e-6, (double)r->arena * 1e-6);
     for (size_t i = 0; i < r->kind_count; i++) {
         const kn_bench_kind *k = &r->kinds[i];
         printf("  %-32s %5llu launches %9.1f ms", k->label, (unsigned long long)k->launches, k->seconds * 1e3);
@@ -91,7 +101,8 @@ static int bench_network(const char *network, int argc, char **argv) {
     if (!kn_options_parse(table, KN_COUNT(table), argc, argv, NULL, 0, &(int){0}, &error)) return kn_cmd_fail(&error);
     if (model) snprintf(path, sizeof path, "%s", model);
     else kn_find_model("kinora-nano", path, sizeof path);
-    kn_bench_network_params bench = {.network = network, .model = path, .width = size[0], .height = size[1], .batch = batch, .repeats = repeats};
+    kn_bench_network_params bench = {
+        .network = network, .model = path, .width = size[0], .height = size[1], .batch = batch, .repeats = repeats};
     kn_bench_network result;
     kn_gpu *gpu = NULL;
     params.tuning_folder = untuned ? NULL : kn_tuning_folder();
@@ -111,11 +122,13 @@ static void print_report(const kn_drive_report *r) {
     getrusage(RUSAGE_SELF, &use);
     double cpu = seconds(use.ru_utime) + seconds(use.ru_stime), pictures = (double)(r->frames * r->cameras);
     printf("device          %s\nframes          %zu x %zu cameras\n", r->device, r->frames, r->cameras);
-    printf("setup           %8.2f s\nrender          %8.2f s\nsample          %8.2f s\nsegments        %8.2f s\nencode          %8.2f s\n", r->setup, r->render,
-           r->sample, r->segments, r->finish);
+    printf("setup           %8.2f s\nrender          %8.2f s\nsample          %8.2f s\nsegments        %8.2f s\nencode "
+           "         %8.2f s\n",
+           r->setup, r->render, r->sample, r->segments, r->finish);
     printf("total           %8.2f s   %.3f s per picture\n", r->total, pictures > 0 ? r->total / pictures : 0);
     printf("processor time  %8.2f s   %.2f cores busy\n", cpu, r->total > 0 ? cpu / r->total : 0);
-    printf("peak memory     %8.1f MB of the process, %.1f MB on the device\n", (double)use.ru_maxrss / 1024, (double)r->device_peak / 1e6);
+    printf("peak memory     %8.1f MB of the process, %.1f MB on the device\n", (double)use.ru_maxrss / 1024,
+           (double)r->device_peak / 1e6);
 }
 
 /* The shipped sample, looked for like the models. */
@@ -135,7 +148,9 @@ static int bench_drive(int argc, char **argv) {
     const char *scene = NULL;
     int scenes = 0;
     values.params.frames = 16;
-    if (!kn_options_parse(table, option_count, argc, argv, &scene, 1, &scenes, &error) || !kn_drive_options_apply(&values, &error)) return kn_cmd_fail(&error);
+    if (!kn_options_parse(table, option_count, argc, argv, &scene, 1, &scenes, &error) ||
+        !kn_drive_options_apply(&values, &error))
+        return kn_cmd_fail(&error);
     if (values.help) {
         print_help();
         return 0;
@@ -144,7 +159,8 @@ static int bench_drive(int argc, char **argv) {
     values.params.scene = scene ? scene : sample;
     if (!values.params.output) {
         const char *temporary = getenv("TMPDIR");
-        snprintf(folder, sizeof folder, "%.40s/kinora-bench-XXXXXX", temporary && strlen(temporary) <= 40 ? temporary : "/tmp");
+        snprintf(folder, sizeof folder, "%.40s/kinora-bench-XXXXXX",
+                 temporary && strlen(temporary) <= 40 ? temporary : "/tmp");
         if (!mkdtemp(folder)) {
             kn_fail(&error, KN_ERROR_IO, "%s: cannot make a temporary folder", folder);
             return kn_cmd_fail(&error);

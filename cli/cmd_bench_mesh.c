@@ -23,7 +23,8 @@ static double wall_now(void) {
 static double cpu_now(void) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + 1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
 /* Prints the stage that ends when another begins. */
@@ -58,8 +59,10 @@ static int run(kn_mesh_job *job, kn_error *error) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
     double total = wall_now() - wall, busy = cpu_now() - cpu;
-    printf("%-15s %8.2f s   %8.2f s of processors, %.2f cores busy\n", "total", total, busy, total > 0 ? busy / total : 0);
-    printf("peak memory     %8.1f MB\nframes          %8zu\ntriangles       %8zu\n", (double)use.ru_maxrss / 1024, result.frames, result.facts.triangles);
+    printf("%-15s %8.2f s   %8.2f s of processors, %.2f cores busy\n", "total", total, busy,
+           total > 0 ? busy / total : 0);
+    printf("peak memory     %8.1f MB\nframes          %8zu\ntriangles       %8zu\n", (double)use.ru_maxrss / 1024,
+           result.frames, result.facts.triangles);
     return 0;
 }
 
@@ -70,7 +73,8 @@ int kn_cmd_bench_mesh(int argc, char **argv) {
     int count = 0, texture = 1024, triangles = 60000;
     kn_mesh_job job = {.params = KN_SURFACE_PARAMS_DEFAULT};
     const kn_option table[] = {
-        {"--cameras", KN_OPTION_TEXT, &job.cameras, 0, 0, NULL, "FILE", "of the given video or folder (the shipped sample)", 0},
+        {"--cameras", KN_OPTION_TEXT, &job.cameras, 0, 0, NULL, "FILE",
+         "of the given video or folder (the shipped sample)", 0},
         {"--frames", KN_OPTION_INT, &job.frames, 3, 2000, NULL, "N", "use at most so many", 0},
         {"--rounds", KN_OPTION_INT, &job.params.rounds, 0, 4, NULL, "N", "of stereo (2)", 0},
         {"--texture", KN_OPTION_INT, &texture, 64, 8192, NULL, "PIXELS", "(1024)", 0},
@@ -79,7 +83,8 @@ int kn_cmd_bench_mesh(int argc, char **argv) {
     };
     if (!kn_options_parse(table, KN_COUNT(table), argc, argv, &input, 1, &count, &error)) return kn_cmd_fail(&error);
     const char *temporary = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%.40s/kinora-bench-XXXXXX", temporary && strlen(temporary) <= 40 ? temporary : "/tmp");
+    snprintf(folder, sizeof folder, "%.40s/kinora-bench-XXXXXX",
+             temporary && strlen(temporary) <= 40 ? temporary : "/tmp");
     if (!mkdtemp(folder)) {
         kn_fail(&error, KN_ERROR_IO, "%s: cannot make a temporary folder", folder);
         return kn_cmd_fail(&error);

@@ -8,8 +8,9 @@ static void print_json(const kn_finding *findings, size_t count) {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
         json_t *file = json_string(findings[i].file), *message = json_string(findings[i].message);
-        json_array_append_new(list, json_pack("{ss so si so}", "severity", findings[i].is_error ? "error" : "warning", "file", file ? file : json_null(),
-                                              "line", findings[i].line, "message", message ? message : json_null()));
+        json_array_append_new(list, json_pack("{ss so si so}", "severity", findings[i].is_error ? "error" : "warning",
+                                              "file", file ? file : json_null(), "line", findings[i].line, "message",
+                                              message ? message : json_null()));
     }
     json_dumpf(list, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     putchar('\n');
@@ -40,7 +41,8 @@ int kn_cmd_check(int argc, char **argv) {
     if (!kn_options_parse(table, count, argc, argv, &scene, 1, &scenes, &error)) return kn_cmd_fail(&error);
     if (values.help) {
         puts("usage: kinora check SCENE [--json] [OPTIONS OF drive]\n"
-             "Reads and plays a scenario and names what is unsupported or physically wrong. Exit code 2 when there are errors.");
+             "Reads and plays a scenario and names what is unsupported or physically wrong. Exit code 2 when there are "
+             "errors.");
         return 0;
     }
     if (scenes == 0) {

@@ -14,7 +14,9 @@ static void print_help(const kn_option *table, size_t count) {
 static char *command_line(int argc, char **argv, kn_error *error) {
     char *line = kn_strdup("kinora drive", error);
     for (int i = 0; line && i < argc; i++) {
-        bool plain = argv[i][0] && strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+") == strlen(argv[i]);
+        bool plain =
+            argv[i][0] && strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+") ==
+                              strlen(argv[i]);
         char *longer = kn_format(error, plain ? "%s %s" : "%s '%s'", line, argv[i]);
         kn_free(line);
         line = longer;
@@ -45,7 +47,10 @@ int kn_cmd_drive(int argc, char **argv) {
     kn_progress_init(&progress, (kn_progress_style)values.progress, 1000);
     params->scene = scene;
     params->command = command;
-    params->log = (kn_log){kn_progress_log, &progress, values.quiet ? KN_LOG_ERROR : values.verbose ? KN_LOG_DEBUG : KN_LOG_WARNING};
+    params->log = (kn_log){kn_progress_log, &progress,
+                           values.quiet     ? KN_LOG_ERROR
+                           : values.verbose ? KN_LOG_DEBUG
+                                            : KN_LOG_WARNING};
     params->gpu.log = params->log;
     params->progress = kn_progress_report;
     params->progress_user = &progress;
@@ -54,8 +59,10 @@ int kn_cmd_drive(int argc, char **argv) {
     kn_progress_finish(&progress);
     kn_free(command);
     if (!ok) return kn_cmd_fail(&error);
-    if (report.already_complete && !values.quiet) fprintf(stderr, "kinora: %s: this job is complete already; --overwrite makes it again\n", params->output);
+    if (report.already_complete && !values.quiet)
+        fprintf(stderr, "kinora: %s: this job is complete already; --overwrite makes it again\n", params->output);
     else if (!values.quiet)
-        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s\n", report.frames, report.cameras, params->output, report.total, report.device);
+        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s\n", report.frames, report.cameras,
+                params->output, report.total, report.device);
     return 0;
 }

@@ -7,10 +7,14 @@
 static void print_device(size_t index, const kn_gpu_info *info) {
     static const char *const kinds[] = {"discrete", "integrated", "virtual", "software", "other"};
     char matrices[64] = "no";
-    if (info->cooperative_matrix) snprintf(matrices, sizeof matrices, "%u x %u x %u", info->matrix_m, info->matrix_n, info->matrix_k);
-    printf("  %zu  %s (%s), %.1f GB, subgroups of %u, cooperative matrices %s, half precision %s\n     driver: %s\n", index, info->name,
-           kinds[info->kind], (double)info->memory / 1e9, info->subgroup_size, matrices,
-           info->half_arithmetic ? "yes" : info->half_storage ? "storage only" : "no", info->driver);
+    if (info->cooperative_matrix)
+        snprintf(matrices, sizeof matrices, "%u x %u x %u", info->matrix_m, info->matrix_n, info->matrix_k);
+    printf("  %zu  %s (%s), %.1f GB, subgroups of %u, cooperative matrices %s, half precision %s\n     driver: %s\n",
+           index, info->name, kinds[info->kind], (double)info->memory / 1e9, info->subgroup_size, matrices,
+           info->half_arithmetic ? "yes"
+           : info->half_storage  ? "storage only"
+                                 : "no",
+           info->driver);
 }
 
 static int compare_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -25,7 +29,9 @@ static void print_models(void) {
     size_t count = 0;
     for (struct dirent *entry; dir && count < KN_COUNT(names) && (entry = readdir(dir));) {
         char *index = kn_format(NULL, "%s/%s/model_index.json", folder, entry->d_name);
-        if (index && entry->d_name[0] != '.' && kn_file_exists(index) && (names[count] = kn_strdup(entry->d_name, NULL))) count++;
+        if (index && entry->d_name[0] != '.' && kn_file_exists(index) &&
+            (names[count] = kn_strdup(entry->d_name, NULL)))
+            count++;
         kn_free(index);
     }
     if (dir) closedir(dir);

@@ -20,7 +20,8 @@ int kn_cmd_bench_mesh(int argc, char **argv); /* what follows "bench mesh" */
 /* Prints "kinora: message" and returns the exit code for the error. */
 int kn_cmd_fail(const kn_error *error);
 
-/* Where `kinora tune` keeps its files, for kn_gpu_params.tuning_folder; NULL where there is no place. Valid until the next call. */
+/* Where `kinora tune` keeps its files, for kn_gpu_params.tuning_folder; NULL where there is no place. Valid until the
+ * next call. */
 const char *kn_tuning_folder(void);
 
 /* The folder of a model that is shipped with Kinora, looked for beside the executable and above it; "" when absent. */
@@ -39,8 +40,8 @@ typedef struct kn_drive_options {
 #define KN_DRIVE_OPTION_CAPACITY 40
 /* Fills the option table; targets point into `values`, which is set to the defaults. Returns the number of options. */
 size_t kn_drive_option_table(kn_drive_options *values, kn_option table[KN_DRIVE_OPTION_CAPACITY]);
-/* Has glibc give large blocks back to the system when they are freed, whichever thread had them: its own threshold rises with
- * use, and what it then keeps grows with the length of the clip. Called before any other thread starts. */
+/* Has glibc give large blocks back to the system when they are freed, whichever thread had them: its own threshold
+ * rises with use, and what it then keeps grows with the length of the clip. Called before any other thread starts. */
 void kn_drive_return_memory(void);
 /* Moves what was parsed into values->params. */
 bool kn_drive_options_apply(kn_drive_options *values, kn_error *error);

@@ -5,41 +5,52 @@
 #include <malloc.h>
 #include <string.h>
 
-void kn_drive_return_memory(void) {
-    mallopt(M_MMAP_THRESHOLD, 256 << 10);
-}
+void kn_drive_return_memory(void) { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
 
 size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTION_CAPACITY]) {
     *v = (kn_drive_options){.params = KN_DRIVE_PARAMS_DEFAULT, .weather = -1, .time = -1, .ego_speed_kmh = -1};
     kn_drive_params *p = &v->params;
     const kn_option options[] = {
         {"--output", KN_OPTION_TEXT, &p->output, 0, 0, NULL, "DIR", "folder for the results", 'o'},
-        {"--frames", KN_OPTION_COUNT, &p->frames, 1, 1000000, NULL, "N", "length of the clip (as long as the scenario)", 0},
+        {"--frames", KN_OPTION_COUNT, &p->frames, 1, 1000000, NULL, "N", "length of the clip (as long as the scenario)",
+         0},
         {"--fps", KN_OPTION_RATE, &p->rate, 0, 0, NULL, "R", "frames per second, also 24000/1001 (12)", 0},
         {"--size", KN_OPTION_SIZE, v->size, 16, 8192, NULL, "WxH", "pixels of each camera (400x224)", 0},
-        {"--start", KN_OPTION_NUMBER, &p->overrides.start, 0, 86400, NULL, "SECONDS", "scenario time of the first frame (0)", 0},
+        {"--start", KN_OPTION_NUMBER, &p->overrides.start, 0, 86400, NULL, "SECONDS",
+         "scenario time of the first frame (0)", 0},
         {"--seed", KN_OPTION_SEED, &p->seed, 0, 0, NULL, "N", "of surroundings, colours, traffic and noise (0)", 0},
-        {"--weather", KN_OPTION_CHOICE, &v->weather, 0, 0, "clear|overcast|rain|fog", "W", "instead of the scenario's", 0},
+        {"--weather", KN_OPTION_CHOICE, &v->weather, 0, 0, "clear|overcast|rain|fog", "W", "instead of the scenario's",
+         0},
         {"--time", KN_OPTION_CHOICE, &v->time, 0, 0, "day|dusk|night", "T", "instead of the scenario's", 0},
-        {"--traffic", KN_OPTION_INT, &p->overrides.traffic, 0, 200, NULL, "N", "0: the ego alone; N: N lawful vehicles", 0},
+        {"--traffic", KN_OPTION_INT, &p->overrides.traffic, 0, 200, NULL, "N", "0: the ego alone; N: N lawful vehicles",
+         0},
         {"--ego-speed", KN_OPTION_NUMBER, &v->ego_speed_kmh, 1, 300, NULL, "KMH", "instead of the scenario's, km/h", 0},
-        {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL, "grow no buildings, trees and parked cars", 0},
+        {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL,
+         "grow no buildings, trees and parked cars", 0},
         {"--rig", KN_OPTION_TEXT, &p->rig, 0, 0, NULL, "FILE", "cameras (nuScenes' six)", 0},
         {"--model", KN_OPTION_TEXT, &p->model, 0, 0, NULL, "DIR", "weights (the shipped kinora-nano)", 0},
-        {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D", "number or part of the name, see kinora info (the best)", 0},
-        {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 2 for kinora-nano)", 0},
+        {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D",
+         "number or part of the name, see kinora info (the best)", 0},
+        {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 2 for kinora-nano)",
+         0},
         {"--guidance", KN_OPTION_NUMBER, &p->guidance, 0, 100, NULL, "G", "classifier-free guidance (1: none)", 0},
         {"--chunk", KN_OPTION_INT, &p->chunk_frames, 1, 64, NULL, "N", "frames sampled together (8)", 0},
-        {"--max-memory", KN_OPTION_INT, &v->max_memory, 1, 1 << 24, NULL, "MIB", "device memory of sampling, and of rendering as much again", 0},
+        {"--max-memory", KN_OPTION_INT, &v->max_memory, 1, 1 << 24, NULL, "MIB",
+         "device memory of sampling, and of rendering as much again", 0},
         {"--prompt", KN_OPTION_TEXT, &p->prompt, 0, 0, NULL, "TEXT", "instead of the scene's own caption", 0},
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "h264|hevc|prores|ffv1|png", "C", "of the videos", 0},
-        {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance", "LIST", "images per frame, separated by commas", 0},
+        {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance", "LIST",
+         "images per frame, separated by commas", 0},
         {"--source", KN_OPTION_CHOICE, &v->source, 0, 0, "sampler|beauty|control", "S", "of the pictures", 0},
-        {"--no-anchored-noise", KN_OPTION_FLAG, &p->no_anchored_noise, 0, 0, NULL, NULL, "independent noise for every picture", 0},
-        {"--no-multi-view", KN_OPTION_FLAG, &p->no_multi_view, 0, 0, NULL, NULL, "without attention between cameras", 0},
+        {"--no-anchored-noise", KN_OPTION_FLAG, &p->no_anchored_noise, 0, 0, NULL, NULL,
+         "independent noise for every picture", 0},
+        {"--no-multi-view", KN_OPTION_FLAG, &p->no_multi_view, 0, 0, NULL, NULL, "without attention between cameras",
+         0},
         {"--no-temporal", KN_OPTION_FLAG, &p->no_temporal, 0, 0, NULL, NULL, "without attention between frames", 0},
-        {"--overwrite", KN_OPTION_FLAG, &p->overwrite, 0, 0, NULL, NULL, "replace another job's results in the folder", 0},
-        {"--progress", KN_OPTION_CHOICE, &v->progress, 0, 0, "auto|json|off", "P", "bar on stderr, or JSON lines on stdout", 0},
+        {"--overwrite", KN_OPTION_FLAG, &p->overwrite, 0, 0, NULL, NULL, "replace another job's results in the folder",
+         0},
+        {"--progress", KN_OPTION_CHOICE, &v->progress, 0, 0, "auto|json|off", "P",
+         "bar on stderr, or JSON lines on stdout", 0},
         {"--quiet", KN_OPTION_FLAG, &v->quiet, 0, 0, NULL, NULL, "errors only", 'q'},
         {"--verbose", KN_OPTION_FLAG, &v->verbose, 0, 0, NULL, NULL, "say more", 'v'},
         {"--validation", KN_OPTION_FLAG, &p->gpu.validation, 0, 0, NULL, NULL, "Vulkan validation layers", 0},
@@ -66,7 +77,9 @@ bool kn_drive_options_apply(kn_drive_options *v, kn_error *error) {
     if (v->quiet) v->progress = KN_PROGRESS_OFF;
     if (p->source == KN_DRIVE_SAMPLER && !p->model) {
         kn_find_model("kinora-nano", v->model, sizeof v->model);
-        if (!v->model[0]) return kn_fail(error, KN_ERROR_INPUT, "the shipped weights (models/kinora-nano) are missing; name a folder with --model");
+        if (!v->model[0])
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "the shipped weights (models/kinora-nano) are missing; name a folder with --model");
         p->model = v->model;
     }
     return true;

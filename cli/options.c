@@ -51,7 +51,8 @@ static bool set_seed(const kn_option *option, const char *text, kn_error *error)
 static bool set_size(const kn_option *option, const char *text, kn_error *error) {
     int size[2], used = 0;
     char expected[80];
-    bool ok = *text >= '0' && *text <= '9' && strlen(text) < 16 && sscanf(text, "%dx%d%n", &size[0], &size[1], &used) == 2 && text[used] == 0;
+    bool ok = *text >= '0' && *text <= '9' && strlen(text) < 16 &&
+              sscanf(text, "%dx%d%n", &size[0], &size[1], &used) == 2 && text[used] == 0;
     for (int i = 0; ok && i < 2; i++) ok = size[i] >= option->low && size[i] <= option->high;
     if (ok) {
         memcpy(option->target, size, sizeof size);
@@ -83,7 +84,9 @@ static bool set_set(const kn_option *option, const char *text, kn_error *error) 
     for (const char *p = text;;) {
         size_t n = strcspn(p, ",");
         int index = find_choice(option->choices, p, n);
-        if (index < 0) return kn_fail(error, KN_ERROR_INPUT, "%s %s: expected a comma-separated list of %s", option->name, text, option->choices);
+        if (index < 0)
+            return kn_fail(error, KN_ERROR_INPUT, "%s %s: expected a comma-separated list of %s", option->name, text,
+                           option->choices);
         bits |= 1u << index;
         if (!p[n]) break;
         p += n + 1;
@@ -104,7 +107,8 @@ static bool set_value(const kn_option *option, const char *text, kn_error *error
     case KN_OPTION_SEED: return set_seed(option, text, error);
     case KN_OPTION_NUMBER: return set_number(option, text, error);
     case KN_OPTION_RATE:
-        return kn_rational_parse(option->target, text) || bad_value(option, text, "a frame rate such as 12, 23.976 or 24000/1001", error);
+        return kn_rational_parse(option->target, text) ||
+               bad_value(option, text, "a frame rate such as 12, 23.976 or 24000/1001", error);
     case KN_OPTION_SIZE: return set_size(option, text, error);
     case KN_OPTION_CHOICE: return set_choice(option, text, error);
     case KN_OPTION_SET: return set_set(option, text, error);
@@ -131,7 +135,8 @@ bool kn_options_parse(const kn_option *options, size_t count, int argc, char **a
             continue;
         }
         if (ended || text[0] != '-' || !text[1]) {
-            if (*positional_count == positional_capacity) return kn_fail(error, KN_ERROR_INPUT, "unexpected argument %s", text);
+            if (*positional_count == positional_capacity)
+                return kn_fail(error, KN_ERROR_INPUT, "unexpected argument %s", text);
             positionals[(*positional_count)++] = text;
             continue;
         }
@@ -139,9 +144,11 @@ bool kn_options_parse(const kn_option *options, size_t count, int argc, char **a
         const kn_option *option = find_option(options, count, text, length);
         if (!option) return kn_fail(error, KN_ERROR_INPUT, "unknown option %.*s", (int)length, text);
         const char *value = text[length] ? text + length + 1 : NULL;
-        if (option->kind == KN_OPTION_FLAG && value) return kn_fail(error, KN_ERROR_INPUT, "%s takes no value", option->name);
+        if (option->kind == KN_OPTION_FLAG && value)
+            return kn_fail(error, KN_ERROR_INPUT, "%s takes no value", option->name);
         if (option->kind != KN_OPTION_FLAG && !value && ++i < argc) value = argv[i];
-        if (option->kind != KN_OPTION_FLAG && !value) return kn_fail(error, KN_ERROR_INPUT, "%s needs a value: %s", option->name, option->value);
+        if (option->kind != KN_OPTION_FLAG && !value)
+            return kn_fail(error, KN_ERROR_INPUT, "%s needs a value: %s", option->name, option->value);
         if (!set_value(option, value, error)) return false;
     }
     return true;

@@ -20,7 +20,12 @@ static double now(void) {
 }
 
 void kn_progress_init(kn_progress *progress, kn_progress_style style, double unit) {
-    *progress = (kn_progress){.style = style, .terminal = isatty(STDERR_FILENO) == 1, .unit = unit, .noun = "frames", .started = now(), .shown = -INFINITY};
+    *progress = (kn_progress){.style = style,
+                              .terminal = isatty(STDERR_FILENO) == 1,
+                              .unit = unit,
+                              .noun = "frames",
+                              .started = now(),
+                              .shown = -INFINITY};
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -42,7 +47,9 @@ static void show_bar(kn_progress *p, const char *stage, double share, double rat
     for (int i = 0; i < 24; i++) bar[i] = i < full ? '#' : '.';
     bar[24] = 0;
     format_time(left, time_left, sizeof time_left);
-    if (p->terminal) fprintf(stderr, "\r[%s] %3.0f %%  %-8s %6.2f %s/s  %s left \033[K", bar, 100 * share, stage, rate, p->noun, time_left);
+    if (p->terminal)
+        fprintf(stderr, "\r[%s] %3.0f %%  %-8s %6.2f %s/s  %s left \033[K", bar, 100 * share, stage, rate, p->noun,
+                time_left);
     else fprintf(stderr, "%3.0f %%  %s  %.2f %s/s  %s left\n", 100 * share, stage, rate, p->noun, time_left);
     p->line_open = p->terminal;
     fflush(stderr);
@@ -65,8 +72,8 @@ bool kn_progress_report(void *user, const char *stage, uint64_t done, uint64_t t
     double elapsed = time - p->started, made = (double)(done - p->first), rate = elapsed > 0 ? made / elapsed : 0;
     double left = rate > 0 ? (double)(total - done) / rate : NAN;
     if (p->style == KN_PROGRESS_JSON) {
-        printf("{\"stage\": \"%s\", \"done\": %.3f, \"total\": %.3f, \"unit\": \"%s\", \"elapsed\": %.2f, \"left\": ", stage,
-               (double)done / p->unit, (double)total / p->unit, p->noun, elapsed);
+        printf("{\"stage\": \"%s\", \"done\": %.3f, \"total\": %.3f, \"unit\": \"%s\", \"elapsed\": %.2f, \"left\": ",
+               stage, (double)done / p->unit, (double)total / p->unit, p->noun, elapsed);
         if (isfinite(left)) printf("%.1f}\n", left);
         else printf("null}\n");
         fflush(stdout);

@@ -8,11 +8,11 @@ typedef enum kn_progress_style { KN_PROGRESS_AUTO, KN_PROGRESS_JSON, KN_PROGRESS
 
 typedef struct kn_progress {
     kn_progress_style style;
-    bool terminal;          /* stderr is one */
-    double unit;            /* how many of the callback's units make one frame */
-    const char *noun;       /* what the unit is called: "frames" */
-    double started, shown;  /* seconds */
-    uint64_t first;         /* where this run began: what was resumed does not count for the rate */
+    bool terminal;         /* stderr is one */
+    double unit;           /* how many of the callback's units make one frame */
+    const char *noun;      /* what the unit is called: "frames" */
+    double started, shown; /* seconds */
+    uint64_t first;        /* where this run began: what was resumed does not count for the rate */
     bool begun, line_open;
 } kn_progress;
 

@@ -25,6 +25,7 @@ struct SwsContext *kn_sws_create(int width, int height, enum AVPixelFormat from,
 bool kn_encode_still(enum AVCodecID id, AVFrame *frame, int quality, uint8_t **data, size_t *size, kn_error *error);
 
 /* Encodes and writes a picture whose rows are `stride` bytes; `format` is AV_PIX_FMT_*. */
-bool kn_png_write(const char *path, const void *pixels, int width, int height, int stride, enum AVPixelFormat format, kn_error *error);
+bool kn_png_write(const char *path, const void *pixels, int width, int height, int stride, enum AVPixelFormat format,
+                  kn_error *error);
 
 #endif

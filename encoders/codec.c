@@ -50,7 +50,7 @@ bool kn_rational_parse(kn_rational *rate, const char *text) {
     if (!(value >= .001 && value <= 1000)) return false;
     if (!fraction && ntsc_rate(rate, value)) return true;
     if (!fraction)
-        for (den = 1; den < 1e6 && fabs(num * den - round(num * den)) > 1e-6; ) den *= 10;
+        for (den = 1; den < 1e6 && fabs(num * den - round(num * den)) > 1e-6;) den *= 10;
     int reduced_num, reduced_den;
     av_reduce(&reduced_num, &reduced_den, llround(fraction ? num : num * den), llround(den), 1000000000);
     *rate = (kn_rational){reduced_num, reduced_den};

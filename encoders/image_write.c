@@ -48,7 +48,8 @@ static bool valid_size(const char *path, int width, int height, kn_error *error)
     return kn_fail(error, KN_ERROR_INPUT, "%s: image size %dx%d is outside 1..%d", path, width, height, KN_MAX_SIDE);
 }
 
-bool kn_png_write(const char *path, const void *pixels, int width, int height, int stride, enum AVPixelFormat format, kn_error *error) {
+bool kn_png_write(const char *path, const void *pixels, int width, int height, int stride, enum AVPixelFormat format,
+                  kn_error *error) {
     if (!valid_size(path, width, height, error)) return false;
     AVFrame *frame = av_frame_alloc();
     if (!frame) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
@@ -99,17 +100,21 @@ bool kn_jpeg_write(const char *path, const uint8_t *rgb, int width, int height, 
     bool ok = false;
     uint8_t *data = NULL;
     size_t size = 0, row = 3 * (size_t)width;
-    AVFrame *source = make_frame(width, height, AV_PIX_FMT_RGB24), *frame = make_frame(width, height, AV_PIX_FMT_YUVJ420P);
+    AVFrame *source = make_frame(width, height, AV_PIX_FMT_RGB24),
+            *frame = make_frame(width, height, AV_PIX_FMT_YUVJ420P);
     struct SwsContext *sws = NULL;
     if (!source || !frame) {
         kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
         goto done;
     }
-    if (!(sws = kn_sws_create(width, height, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUVJ420P, SWS_CS_ITU601, 1, 1, error))) goto done;
+    if (!(sws = kn_sws_create(width, height, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUVJ420P, SWS_CS_ITU601, 1, 1, error)))
+        goto done;
     frame->color_range = AVCOL_RANGE_JPEG;
-    for (int y = 0; y < height; y++) memcpy(source->data[0] + (ptrdiff_t)y * source->linesize[0], rgb + row * (size_t)y, row);
+    for (int y = 0; y < height; y++)
+        memcpy(source->data[0] + (ptrdiff_t)y * source->linesize[0], rgb + row * (size_t)y, row);
     sws_scale(sws, (const uint8_t *const *)source->data, source->linesize, 0, height, frame->data, frame->linesize);
-    ok = kn_encode_still(AV_CODEC_ID_MJPEG, frame, quality, &data, &size, error) && kn_file_write(path, data, size, error);
+    ok = kn_encode_still(AV_CODEC_ID_MJPEG, frame, quality, &data, &size, error) &&
+         kn_file_write(path, data, size, error);
 done:
     kn_free(data);
     av_frame_free(&source);
@@ -120,7 +125,8 @@ done:
 
 void kn_pixels_free(uint16_t *pixels) { kn_free(pixels); }
 
-static bool gray_from_frame(const AVFrame *frame, const char *path, uint16_t **pixels, int *width, int *height, kn_error *error) {
+static bool gray_from_frame(const AVFrame *frame, const char *path, uint16_t **pixels, int *width, int *height,
+                            kn_error *error) {
     bool wide = frame->format == AV_PIX_FMT_GRAY16BE;
     if (!wide && frame->format != AV_PIX_FMT_GRAY8) return kn_fail(error, KN_ERROR_INPUT, "%s: not a grey PNG", path);
     if (!valid_size(path, frame->width, frame->height, error)) return false;
@@ -129,7 +135,8 @@ static bool gray_from_frame(const AVFrame *frame, const char *path, uint16_t **p
     for (int y = 0; y < frame->height; y++) {
         const uint8_t *row = frame->data[0] + (ptrdiff_t)y * frame->linesize[0];
         for (int x = 0; x < frame->width; x++)
-            out[(size_t)y * (size_t)frame->width + (size_t)x] = wide ? (uint16_t)(row[2 * x] << 8 | row[2 * x + 1]) : row[x];
+            out[(size_t)y * (size_t)frame->width + (size_t)x] =
+                wide ? (uint16_t)(row[2 * x] << 8 | row[2 * x + 1]) : row[x];
     }
     *pixels = out;
     *width = frame->width;
@@ -149,7 +156,8 @@ bool kn_png_read_gray(const char *path, uint16_t **pixels, int *width, int *heig
     int code = AVERROR(ENOMEM);
     if (!codec || !packet || !frame || (code = av_new_packet(packet, (int)size)) < 0) goto failed;
     memcpy(packet->data, data, size);
-    if ((code = avcodec_open2(codec, decoder, NULL)) < 0 || (code = avcodec_send_packet(codec, packet)) < 0) goto failed;
+    if ((code = avcodec_open2(codec, decoder, NULL)) < 0 || (code = avcodec_send_packet(codec, packet)) < 0)
+        goto failed;
     avcodec_send_packet(codec, NULL);
     if ((code = avcodec_receive_frame(codec, frame)) < 0) goto failed;
     ok = gray_from_frame(frame, path, pixels, width, height, error);

@@ -21,7 +21,8 @@ void kn_sequence_remove(const char *folder) {
 
 bool kn_sequence_prepare(const char *folder, kn_error *error) {
     kn_sequence_remove(folder);
-    if (mkdir(folder, 0777) != 0) return kn_fail(error, KN_ERROR_IO, "%s: cannot make the folder: %s", folder, strerror(errno));
+    if (mkdir(folder, 0777) != 0)
+        return kn_fail(error, KN_ERROR_IO, "%s: cannot make the folder: %s", folder, strerror(errno));
     return true;
 }
 
@@ -38,7 +39,8 @@ bool kn_sequence_commit(const char *folder, const char *path, kn_error *error) {
         if (S_ISDIR(info.st_mode)) kn_sequence_remove(path);
         else unlink(path);
     }
-    if (rename(folder, path) != 0) return kn_fail(error, KN_ERROR_IO, "%s: cannot rename into place: %s", path, strerror(errno));
+    if (rename(folder, path) != 0)
+        return kn_fail(error, KN_ERROR_IO, "%s: cannot rename into place: %s", path, strerror(errno));
     return true;
 }
 
@@ -61,11 +63,13 @@ bool kn_sequence_list(const char *folder, char ***names, size_t *count, kn_error
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(dir));) {
         if (!is_image(entry->d_name)) continue;
-        ok = kn_grow(&list, &capacity, used + 1, sizeof *list, error) && (list[used] = kn_strdup(entry->d_name, error)) != NULL;
+        ok = kn_grow(&list, &capacity, used + 1, sizeof *list, error) &&
+             (list[used] = kn_strdup(entry->d_name, error)) != NULL;
         used += ok;
     }
     closedir(dir);
-    if (ok && used == 0) ok = kn_fail(error, KN_ERROR_INPUT, "%s: the folder holds no PNG, JPEG, BMP or TGA files", folder);
+    if (ok && used == 0)
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: the folder holds no PNG, JPEG, BMP or TGA files", folder);
     if (!ok) {
         for (size_t i = 0; i < used; i++) kn_free(list[i]);
         kn_free(list);

@@ -21,7 +21,9 @@ struct kn_video_reader {
     size_t name_count, next_name;
 };
 
-static void copy_name(char *target, size_t size, const char *name) { snprintf(target, size, "%s", name ? name : "unknown"); }
+static void copy_name(char *target, size_t size, const char *name) {
+    snprintf(target, size, "%s", name ? name : "unknown");
+}
 
 static bool open_folder(kn_video_reader *r, kn_rational rate, kn_error *error) {
     if (!kn_sequence_list(r->path, &r->names, &r->name_count, error)) return false;
@@ -84,7 +86,8 @@ static bool open_file(kn_video_reader *r, kn_error *error) {
     if (code == AVERROR_STREAM_NOT_FOUND) return kn_fail(error, KN_ERROR_INPUT, "%s: holds no video", r->path);
     if (code < 0) return kn_av_fail(error, code, r->path, "cannot open the video");
     if (r->codec->width < 1 || r->codec->height < 1 || r->codec->width > KN_MAX_SIDE || r->codec->height > KN_MAX_SIDE)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: video size %dx%d is outside 1..%d", r->path, r->codec->width, r->codec->height, KN_MAX_SIDE);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: video size %dx%d is outside 1..%d", r->path, r->codec->width,
+                       r->codec->height, KN_MAX_SIDE);
     r->frame = av_frame_alloc();
     r->packet = av_packet_alloc();
     if (!r->frame || !r->packet) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->path);
@@ -122,7 +125,8 @@ static bool next_image(kn_video_reader *r, uint8_t *rgb, double *seconds, bool *
     kn_image image = {0};
     bool ok = path && kn_image_read(&image, path, 3, error);
     if (ok && (image.width != r->info.width || image.height != r->info.height))
-        ok = kn_fail(error, KN_ERROR_INPUT, "%s: %dx%d differs from the first image's %dx%d", path, image.width, image.height, r->info.width, r->info.height);
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: %dx%d differs from the first image's %dx%d", path, image.width,
+                     image.height, r->info.width, r->info.height);
     if (ok) {
         memcpy(rgb, image.data, 3 * (size_t)image.width * (size_t)image.height);
         if (seconds) *seconds = (double)r->next_name * r->info.rate.den / r->info.rate.num;
@@ -180,7 +184,8 @@ static bool make_picture(kn_video_reader *r, kn_error *error) {
 static bool convert(kn_video_reader *r, uint8_t *rgb, kn_error *error) {
     AVFrame *frame = r->frame;
     if (frame->width != r->info.width || frame->height != r->info.height)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: the picture size changes from %dx%d to %dx%d", r->path, r->info.width, r->info.height, frame->width, frame->height);
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: the picture size changes from %dx%d to %dx%d", r->path,
+                       r->info.width, r->info.height, frame->width, frame->height);
     const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
     bool is_rgb = format && (format->flags & AV_PIX_FMT_FLAG_RGB);
     int matrix = frame_matrix(frame), range = is_rgb || frame->color_range == AVCOL_RANGE_JPEG;
@@ -193,9 +198,11 @@ static bool convert(kn_video_reader *r, uint8_t *rgb, kn_error *error) {
         r->sws_range = range;
     }
     if (!r->picture && !make_picture(r, error)) return false;
-    sws_scale(r->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, r->picture->data, r->picture->linesize);
+    sws_scale(r->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, r->picture->data,
+              r->picture->linesize);
     size_t row = 3 * (size_t)frame->width;
-    for (int y = 0; y < frame->height; y++) memcpy(rgb + row * (size_t)y, r->picture->data[0] + (ptrdiff_t)y * r->picture->linesize[0], row);
+    for (int y = 0; y < frame->height; y++)
+        memcpy(rgb + row * (size_t)y, r->picture->data[0] + (ptrdiff_t)y * r->picture->linesize[0], row);
     return true;
 }
 

@@ -36,19 +36,23 @@ static const struct {
 static bool check_params(const char *path, const kn_video_params *params, kn_error *error) {
     if (params->codec >= KN_CODEC_COUNT) return kn_fail(error, KN_ERROR_INPUT, "%s: unknown codec", path);
     if (params->width < 1 || params->height < 1 || params->width > KN_MAX_SIDE || params->height > KN_MAX_SIDE)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: video size %dx%d is outside 1..%d", path, params->width, params->height, KN_MAX_SIDE);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: video size %dx%d is outside 1..%d", path, params->width,
+                       params->height, KN_MAX_SIDE);
     /* libx265 199 writes outside its memory when a side is shorter (seen with valgrind at 48x48). */
     if (params->codec == KN_CODEC_HEVC && (params->width < 64 || params->height < 48))
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: HEVC needs at least 64x48 pixels, got %dx%d", path, params->width, params->height);
-    if (params->rate.num < 1 || params->rate.den < 1 || params->rate.num / 1000 > params->rate.den || params->rate.den / 1000 > params->rate.num)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: frame rate %d/%d is outside 1/1000..1000", path, params->rate.num, params->rate.den);
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: HEVC needs at least 64x48 pixels, got %dx%d", path,
+                       params->width, params->height);
+    if (params->rate.num < 1 || params->rate.den < 1 || params->rate.num / 1000 > params->rate.den ||
+        params->rate.den / 1000 > params->rate.num)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: frame rate %d/%d is outside 1/1000..1000", path, params->rate.num,
+                       params->rate.den);
     if (params->quality != 0 && !(params->quality >= 1 && params->quality <= 51))
         return kn_fail(error, KN_ERROR_INPUT, "%s: quality %g is outside 1..51", path, params->quality);
     return true;
 }
 
-/* One thread each, so that the same frames give the same bytes on every machine; looking only a few frames ahead, so that a long clip
- * takes no more memory than a short one. */
+/* One thread each, so that the same frames give the same bytes on every machine; looking only a few frames ahead, so
+ * that a long clip takes no more memory than a short one. */
 static void set_codec_options(AVCodecContext *codec, const kn_video_params *params) {
     char quality[16];
     switch (params->codec) {
@@ -65,7 +69,8 @@ static void set_codec_options(AVCodecContext *codec, const kn_video_params *para
         snprintf(quality, sizeof quality, "%g", params->quality > 0 ? params->quality : 20);
         av_opt_set(codec->priv_data, "crf", quality, 0);
         av_opt_set(codec->priv_data, "preset", "medium", 0);
-        av_opt_set(codec->priv_data, "x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0:rc-lookahead=8", 0);
+        av_opt_set(codec->priv_data, "x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0:rc-lookahead=8",
+                   0);
         codec->codec_tag = MKTAG('h', 'v', 'c', '1');
         break;
     case KN_CODEC_PRORES:
@@ -131,7 +136,8 @@ static int open_format(kn_video_writer *w) {
 }
 
 static int make_frames(kn_video_writer *w) {
-    if (!(w->frame = av_frame_alloc()) || !(w->source = av_frame_alloc()) || !(w->packet = av_packet_alloc())) return AVERROR(ENOMEM);
+    if (!(w->frame = av_frame_alloc()) || !(w->source = av_frame_alloc()) || !(w->packet = av_packet_alloc()))
+        return AVERROR(ENOMEM);
     AVFrame *frame = w->frame;
     frame->width = w->source->width = w->coded_width;
     frame->height = w->source->height = w->coded_height;
@@ -155,11 +161,13 @@ static bool open_video(kn_video_writer *w, kn_error *error) {
     int code = open_format(w);
     if (code >= 0) code = make_frames(w);
     if (code < 0) return kn_av_fail(error, code, w->path, "cannot begin the video");
-    w->sws = kn_sws_create(w->coded_width, w->coded_height, AV_PIX_FMT_RGB24, setups[params->codec].format, SWS_CS_ITU709, 1, !even, error);
+    w->sws = kn_sws_create(w->coded_width, w->coded_height, AV_PIX_FMT_RGB24, setups[params->codec].format,
+                           SWS_CS_ITU709, 1, !even, error);
     return w->sws != NULL;
 }
 
-bool kn_video_writer_create(kn_video_writer **writer, const char *path, const kn_video_params *params, kn_error *error) {
+bool kn_video_writer_create(kn_video_writer **writer, const char *path, const kn_video_params *params,
+                            kn_error *error) {
     *writer = NULL;
     if (!check_params(path, params, error)) return false;
     kn_video_writer *w = kn_alloc(1, sizeof *w, error);
@@ -205,14 +213,16 @@ static void fill_source(kn_video_writer *w, const uint8_t *rgb) {
 
 bool kn_video_writer_add(kn_video_writer *w, const uint8_t *rgb, kn_error *error) {
     if (w->params.codec == KN_CODEC_PNG) {
-        if (!kn_sequence_write(w->part_path, w->frame_count, rgb, w->params.width, w->params.height, error)) return false;
+        if (!kn_sequence_write(w->part_path, w->frame_count, rgb, w->params.width, w->params.height, error))
+            return false;
         w->frame_count++;
         return true;
     }
     int code = av_frame_make_writable(w->frame);
     if (code < 0) return kn_av_fail(error, code, w->path, "picture memory");
     fill_source(w, rgb);
-    sws_scale(w->sws, (const uint8_t *const *)w->source->data, w->source->linesize, 0, w->coded_height, w->frame->data, w->frame->linesize);
+    sws_scale(w->sws, (const uint8_t *const *)w->source->data, w->source->linesize, 0, w->coded_height, w->frame->data,
+              w->frame->linesize);
     w->frame->pts = w->frame_count;
     code = avcodec_send_frame(w->codec, w->frame);
     if (code >= 0) code = drain(w);

@@ -28,21 +28,19 @@ uint32_t kn_vk_format_size(kn_gpu_format format) {
     }
 }
 
-/* --- lifetime ------------------------------------------------------------------------------------------------------ */
+/* --- lifetime --------------------------------------------------------------------------------- */
 
 void kn_vk_buffer_reference(kn_gpu_buffer *buffer) { buffer->references++; }
 
 void kn_vk_buffer_release(kn_gpu_buffer *buffer) {
-    if (--buffer->references == 0)
-        kn_free(buffer);
+    if (--buffer->references == 0) kn_free(buffer);
 }
 
 /* Frees what the device holds; the struct stays while recorders list it. */
 static void free_handles(kn_gpu_buffer *buffer) {
     kn_gpu *gpu = buffer->gpu;
     for (size_t i = 0; i < buffer->view_capacity; i++)
-        if (buffer->views[i].handle)
-            vkDestroyBufferView(gpu->device, buffer->views[i].handle, NULL);
+        if (buffer->views[i].handle) vkDestroyBufferView(gpu->device, buffer->views[i].handle, NULL);
     kn_free(buffer->views);
     buffer->views = NULL;
     buffer->view_capacity = buffer->view_count = 0;
@@ -52,8 +50,7 @@ static void free_handles(kn_gpu_buffer *buffer) {
 }
 
 void kn_vk_buffer_collect(kn_gpu *gpu) {
-    if (!gpu->dead)
-        return;
+    if (!gpu->dead) return;
     uint64_t completed = kn_vk_completed(gpu);
     for (kn_gpu_buffer **link = &gpu->dead; *link;) {
         kn_gpu_buffer *buffer = *link;
@@ -81,37 +78,33 @@ static bool zero(kn_gpu_buffer *buffer, kn_error *error) {
 
 static bool make_handles(kn_gpu_buffer *buffer, kn_gpu_memory memory, kn_error *error) {
     kn_gpu *gpu = buffer->gpu;
-    VkBufferCreateInfo create = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = buffer->padded,
-                                 .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
-                                          VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    VkBufferCreateInfo create = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                 .size = buffer->padded,
+                                 .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                          VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                          VK_BUFFER_USAGE_TRANSFER_DST_BIT};
     VkResult result = vkCreateBuffer(gpu->device, &create, NULL, &buffer->handle);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(gpu, result, "creating a buffer", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "creating a buffer", error);
     return kn_vk_memory_init(&buffer->memory, gpu, buffer->handle, memory, error);
 }
 
 bool kn_gpu_buffer_create(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_gpu_memory memory, kn_error *error) {
-    if (!kn_gpu_buffer_create_raw(buffer, gpu, size, memory, error))
-        return false;
-    if (zero(*buffer, error))
-        return true;
+    if (!kn_gpu_buffer_create_raw(buffer, gpu, size, memory, error)) return false;
+    if (zero(*buffer, error)) return true;
     kn_gpu_buffer_destroy(buffer);
     return false;
 }
 
 bool kn_gpu_buffer_create_raw(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, kn_gpu_memory memory, kn_error *error) {
     *buffer = NULL;
-    if (!kn_vk_alive(gpu, error))
-        return false;
-    if (size == 0)
-        return kn_fail(error, KN_ERROR_INTERNAL, "a buffer of 0 bytes was asked for");
+    if (!kn_vk_alive(gpu, error)) return false;
+    if (size == 0) return kn_fail(error, KN_ERROR_INTERNAL, "a buffer of 0 bytes was asked for");
     if (size > gpu->max_allocation)
-        return kn_fail(error, KN_ERROR_MEMORY, "%s: a buffer of %zu MiB is larger than the device allows", gpu->info.name,
-                       size >> 20);
+        return kn_fail(error, KN_ERROR_MEMORY, "%s: a buffer of %zu MiB is larger than the device allows",
+                       gpu->info.name, size >> 20);
     kn_vk_buffer_collect(gpu);
     kn_gpu_buffer *made = kn_alloc(1, sizeof(*made), error);
-    if (!made)
-        return false;
+    if (!made) return false;
     made->gpu = gpu;
     made->size = size;
     made->padded = (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN;
@@ -125,8 +118,7 @@ bool kn_gpu_buffer_create_raw(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, 
 }
 
 void kn_gpu_buffer_destroy(kn_gpu_buffer **pointer) {
-    if (!pointer || !*pointer)
-        return;
+    if (!pointer || !*pointer) return;
     kn_gpu_buffer *buffer = *pointer;
     kn_gpu *gpu = buffer->gpu;
     *pointer = NULL;
@@ -144,22 +136,20 @@ size_t kn_gpu_buffer_size(const kn_gpu_buffer *buffer) { return buffer->size; }
 
 void *kn_gpu_buffer_map(kn_gpu_buffer *buffer) { return buffer->memory.mapped; }
 
-/* --- copies -------------------------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 /* Moves one piece of at most STAGING bytes through the staging buffer; `up`: towards the device. */
 static bool copy_piece(kn_gpu_buffer *buffer, size_t offset, void *data, size_t size, bool up, kn_error *error) {
     kn_gpu *gpu = buffer->gpu;
-    if (!gpu->staging && !kn_gpu_buffer_create(&gpu->staging, gpu, STAGING, KN_GPU_MEMORY_HOST, error))
-        return false;
-    kn_gpu_slice near = {.buffer = gpu->staging, .size = size}, far = {.buffer = buffer, .offset = offset, .size = size};
-    if (up)
-        memcpy(gpu->staging->memory.mapped, data, size);
+    if (!gpu->staging && !kn_gpu_buffer_create(&gpu->staging, gpu, STAGING, KN_GPU_MEMORY_HOST, error)) return false;
+    kn_gpu_slice near = {.buffer = gpu->staging, .size = size},
+                 far = {.buffer = buffer, .offset = offset, .size = size};
+    if (up) memcpy(gpu->staging->memory.mapped, data, size);
     bool good = (gpu->transfer || kn_gpu_recorder_create(&gpu->transfer, gpu, error)) &&
                 kn_gpu_recorder_reset(gpu->transfer, error) &&
                 kn_gpu_record_copy(gpu->transfer, up ? near : far, up ? far : near, size, error) &&
                 kn_gpu_submit(gpu->transfer, error) && kn_gpu_wait(gpu->transfer, error);
-    if (good && !up)
-        memcpy(data, gpu->staging->memory.mapped, size);
+    if (good && !up) memcpy(data, gpu->staging->memory.mapped, size);
     return good;
 }
 
@@ -167,19 +157,15 @@ static bool copy(kn_gpu_buffer *buffer, size_t offset, void *data, size_t size, 
     if (offset > buffer->size || size > buffer->size - offset)
         return kn_fail(error, KN_ERROR_INTERNAL, "%s of %zu bytes at %zu goes beyond a buffer of %zu bytes",
                        up ? "an upload" : "a download", size, offset, buffer->size);
-    if (!kn_vk_wait_value(buffer->gpu, buffer->last_use, error))
-        return false;
+    if (!kn_vk_wait_value(buffer->gpu, buffer->last_use, error)) return false;
     if (buffer->memory.mapped) {
-        if (up && size)
-            memcpy(buffer->memory.mapped + offset, data, size);
-        else if (size)
-            memcpy(data, buffer->memory.mapped + offset, size);
+        if (up && size) memcpy(buffer->memory.mapped + offset, data, size);
+        else if (size) memcpy(data, buffer->memory.mapped + offset, size);
         return true;
     }
     for (size_t done = 0; done < size;) {
         size_t piece = kn_min_size(size - done, STAGING);
-        if (!copy_piece(buffer, offset + done, (uint8_t *)data + done, piece, up, error))
-            return false;
+        if (!copy_piece(buffer, offset + done, (uint8_t *)data + done, piece, up, error)) return false;
         done += piece;
     }
     return true;
@@ -193,12 +179,11 @@ bool kn_gpu_download(kn_gpu_buffer *buffer, size_t offset, void *data, size_t si
     return copy(buffer, offset, data, size, false, error);
 }
 
-/* --- slices and views ---------------------------------------------------------------------------------------------- */
+/* --- slices and views ------------------------------------------------------------------------- */
 
 bool kn_vk_slice(const kn_gpu_slice *slice, VkDeviceSize *offset, VkDeviceSize *size, kn_error *error) {
     const kn_gpu_buffer *buffer = slice->buffer;
-    if (buffer->destroyed)
-        return kn_fail(error, KN_ERROR_INTERNAL, "the buffer was destroyed");
+    if (buffer->destroyed) return kn_fail(error, KN_ERROR_INTERNAL, "the buffer was destroyed");
     size_t limit = slice->size == buffer->padded ? buffer->padded : buffer->size;
     if (slice->offset >= buffer->size || slice->size > limit - slice->offset)
         return kn_fail(error, KN_ERROR_INTERNAL, "bytes %zu to %zu lie outside a buffer of %zu bytes", slice->offset,
@@ -208,7 +193,8 @@ bool kn_vk_slice(const kn_gpu_slice *slice, VkDeviceSize *offset, VkDeviceSize *
     return true;
 }
 
-static size_t view_slot(const kn_vk_view *views, size_t capacity, kn_gpu_format format, VkDeviceSize offset, VkDeviceSize size) {
+static size_t view_slot(const kn_vk_view *views, size_t capacity, kn_gpu_format format, VkDeviceSize offset,
+                        VkDeviceSize size) {
     size_t at = kn_hash64(offset ^ kn_hash64(size + (uint64_t)format)) & (capacity - 1);
     while (views[at].handle && (views[at].format != format || views[at].offset != offset || views[at].size != size))
         at = (at + 1) & (capacity - 1);
@@ -217,16 +203,13 @@ static size_t view_slot(const kn_vk_view *views, size_t capacity, kn_gpu_format 
 
 /* Keeps the table at most three quarters full. */
 static bool grow_views(kn_gpu_buffer *buffer, kn_error *error) {
-    if (4 * (buffer->view_count + 1) <= 3 * buffer->view_capacity)
-        return true;
+    if (4 * (buffer->view_count + 1) <= 3 * buffer->view_capacity) return true;
     size_t capacity = buffer->view_capacity ? 2 * buffer->view_capacity : 4;
     kn_vk_view *views = kn_alloc(capacity, sizeof(*views), error);
-    if (!views)
-        return false;
+    if (!views) return false;
     for (size_t i = 0; i < buffer->view_capacity; i++) {
         const kn_vk_view *v = &buffer->views[i];
-        if (v->handle)
-            views[view_slot(views, capacity, v->format, v->offset, v->size)] = *v;
+        if (v->handle) views[view_slot(views, capacity, v->format, v->offset, v->size)] = *v;
     }
     kn_free(buffer->views);
     buffer->views = views;
@@ -238,22 +221,22 @@ bool kn_vk_view_get(kn_gpu_buffer *buffer, kn_gpu_format format, VkDeviceSize of
                     VkBufferView *view, kn_error *error) {
     kn_gpu *gpu = buffer->gpu;
     uint32_t texel = kn_vk_format_size(format);
-    if (texel == 0)
-        return kn_fail(error, KN_ERROR_INTERNAL, "a texel binding needs a format");
+    if (texel == 0) return kn_fail(error, KN_ERROR_INTERNAL, "a texel binding needs a format");
     size = (size + texel - 1) / texel * texel; /* stays inside the padding */
     if (size / texel > gpu->limits.maxTexelBufferElements)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%llu texels are more than the device's limit of %u",
                        (unsigned long long)(size / texel), gpu->limits.maxTexelBufferElements);
-    if (!grow_views(buffer, error))
-        return false;
+    if (!grow_views(buffer, error)) return false;
     kn_vk_view *slot = &buffer->views[view_slot(buffer->views, buffer->view_capacity, format, offset, size)];
     if (!slot->handle) {
-        VkBufferViewCreateInfo create = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, .buffer = buffer->handle,
-                                         .format = vk_format(format), .offset = offset, .range = size};
+        VkBufferViewCreateInfo create = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                         .buffer = buffer->handle,
+                                         .format = vk_format(format),
+                                         .offset = offset,
+                                         .range = size};
         VkBufferView handle;
         VkResult result = vkCreateBufferView(gpu->device, &create, NULL, &handle);
-        if (result != VK_SUCCESS)
-            return kn_vk_fail(gpu, result, "creating a texel view", error);
+        if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "creating a texel view", error);
         *slot = (kn_vk_view){.handle = handle, .offset = offset, .size = size, .format = format};
         buffer->view_count++;
     }

@@ -12,7 +12,8 @@ bool kn_vk_fail(kn_gpu *gpu, VkResult result, const char *what, kn_error *error)
     case VK_ERROR_OUT_OF_HOST_MEMORY:
         return kn_fail(error, KN_ERROR_MEMORY, "%s: host memory ran out while %s", gpu->info.name, what);
     default:
-        return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver failed while %s (VkResult %d)", gpu->info.name, what, (int)result);
+        return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver failed while %s (VkResult %d)", gpu->info.name, what,
+                       (int)result);
     }
 }
 
@@ -21,23 +22,21 @@ bool kn_vk_alive(kn_gpu *gpu, kn_error *error) {
 }
 
 bool kn_vk_wait_value(kn_gpu *gpu, uint64_t value, kn_error *error) {
-    if (value == 0)
-        return true;
-    if (!kn_vk_alive(gpu, error))
-        return false;
-    VkSemaphoreWaitInfo wait = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1,
-                                .pSemaphores = &gpu->timeline, .pValues = &value};
+    if (value == 0) return true;
+    if (!kn_vk_alive(gpu, error)) return false;
+    VkSemaphoreWaitInfo wait = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                .semaphoreCount = 1,
+                                .pSemaphores = &gpu->timeline,
+                                .pValues = &value};
     VkResult result = vkWaitSemaphores(gpu->device, &wait, UINT64_MAX);
     return result == VK_SUCCESS || kn_vk_fail(gpu, result, "waiting for work", error);
 }
 
 uint64_t kn_vk_completed(kn_gpu *gpu) {
     uint64_t value = 0;
-    if (gpu->lost)
-        return UINT64_MAX;
+    if (gpu->lost) return UINT64_MAX;
     VkResult result = vkGetSemaphoreCounterValue(gpu->device, gpu->timeline, &value);
-    if (result == VK_ERROR_DEVICE_LOST)
-        gpu->lost = true;
+    if (result == VK_ERROR_DEVICE_LOST) gpu->lost = true;
     return gpu->lost ? UINT64_MAX : value;
 }
 
@@ -60,11 +59,13 @@ static void close_gpu(kn_gpu *gpu) {
 
 /* Opens the device that params name. On failure everything is closed again and *gpu is zeroed. */
 static bool open_gpu(kn_gpu *gpu, const kn_gpu_params *params, kn_error *error) {
-    *gpu = (kn_gpu){.log = params->log, .memory_limit = params->memory_limit, .profile = params->profile, .next_serial = 1};
+    *gpu = (kn_gpu){
+        .log = params->log, .memory_limit = params->memory_limit, .profile = params->profile, .next_serial = 1};
     size_t index = 0;
     bool good = (gpu->kernels = kn_alloc(KN_KERNEL_COUNT, sizeof(*gpu->kernels), error)) &&
                 kn_vk_instance_init(&gpu->instance, params->validation, &gpu->log, error) &&
-                kn_vk_instance_choose(&gpu->instance, params->device, &index, error) && kn_vk_device_init(gpu, index, error);
+                kn_vk_instance_choose(&gpu->instance, params->device, &index, error) &&
+                kn_vk_device_init(gpu, index, error);
     if (good && gpu->profile && gpu->timestamp_bits == 0) {
         kn_log_line(&gpu->log, KN_LOG_WARNING, "%s takes no timestamps; the profile stays empty", gpu->info.name);
         gpu->profile = false;
@@ -79,8 +80,7 @@ static bool open_gpu(kn_gpu *gpu, const kn_gpu_params *params, kn_error *error) 
 /* Opens, and opens again with narrower vectors when the self-test says that wide ones compute wrongly. */
 static bool open_trusted(kn_gpu *gpu, const kn_gpu_params *params, kn_error *error) {
     kn_vk_wide_request();
-    if (!open_gpu(gpu, params, error))
-        return false;
+    if (!open_gpu(gpu, params, error)) return false;
     for (int attempt = 0; kn_vk_wide_needs_check(gpu); attempt++) {
         bool right = false;
         bool tried = kn_vk_wide_is_tried(gpu);
@@ -88,19 +88,19 @@ static bool open_trusted(kn_gpu *gpu, const kn_gpu_params *params, kn_error *err
             close_gpu(gpu);
             return false;
         }
-        if (right)
-            return true;
+        if (right) return true;
         if (attempt > 0) {
             close_gpu(gpu);
-            return kn_fail(error, KN_ERROR_DEVICE, "512-bit vectors compute wrongly with this driver and cannot be switched "
-                                                   "off any more: set LP_NATIVE_VECTOR_WIDTH=256 before the start");
+            return kn_fail(error, KN_ERROR_DEVICE,
+                           "512-bit vectors compute wrongly with this driver and cannot be switched "
+                           "off any more: set LP_NATIVE_VECTOR_WIDTH=256 before the start");
         }
         if (tried)
-            kn_log_line(&params->log, KN_LOG_WARNING, "%s computes wrongly with 512-bit vectors; using 256", gpu->info.name);
+            kn_log_line(&params->log, KN_LOG_WARNING, "%s computes wrongly with 512-bit vectors; using 256",
+                        gpu->info.name);
         close_gpu(gpu);
         kn_vk_wide_refuse();
-        if (!open_gpu(gpu, params, error))
-            return false;
+        if (!open_gpu(gpu, params, error)) return false;
     }
     return true;
 }
@@ -120,8 +120,7 @@ const kn_tuning *kn_gpu_get_tuning(const kn_gpu *gpu) { return &gpu->tuning; }
 bool kn_gpu_create(kn_gpu **gpu, const kn_gpu_params *params, kn_error *error) {
     *gpu = NULL;
     kn_gpu *made = kn_alloc(1, sizeof(*made), error);
-    if (!made)
-        return false;
+    if (!made) return false;
     if (!open_trusted(made, params, error)) {
         kn_free(made);
         return false;
@@ -134,8 +133,7 @@ bool kn_gpu_create(kn_gpu **gpu, const kn_gpu_params *params, kn_error *error) {
 }
 
 void kn_gpu_destroy(kn_gpu **gpu) {
-    if (!gpu || !*gpu)
-        return;
+    if (!gpu || !*gpu) return;
     close_gpu(*gpu);
     kn_free(*gpu);
     *gpu = NULL;

@@ -26,8 +26,7 @@ static void chain(features *f, uint32_t extensions) {
         *next = &f->subgroups;
         next = &f->subgroups.pNext;
     }
-    if (extensions >> OPTIONAL_MATRICES & 1)
-        *next = &f->matrices;
+    if (extensions >> OPTIONAL_MATRICES & 1) *next = &f->matrices;
     f->matrices.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
     f->subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT;
 }
@@ -51,27 +50,25 @@ static void select_features(const features *has, features *want, uint32_t extens
     want->vulkan12.subgroupBroadcastDynamicId = has->vulkan12.subgroupBroadcastDynamicId;
     want->vulkan12.timelineSemaphore = has->vulkan12.timelineSemaphore;
     want->vulkan12.vulkanMemoryModel = has->vulkan12.vulkanMemoryModel;
-    want->vulkan12.vulkanMemoryModelDeviceScope = has->vulkan12.vulkanMemoryModelDeviceScope; /* atomics of scene/edge.comp */
+    want->vulkan12.vulkanMemoryModelDeviceScope =
+        has->vulkan12.vulkanMemoryModelDeviceScope; /* atomics of scene/edge.comp */
     want->subgroups.subgroupSizeControl = has->subgroups.subgroupSizeControl;
     want->subgroups.computeFullSubgroups = has->subgroups.computeFullSubgroups; /* kernels with matrices ask for them */
     want->matrices.cooperativeMatrix = has->matrices.cooperativeMatrix;
 }
 
 /* Which of `names` the device offers, as a bit mask. */
-static bool find_extensions(VkPhysicalDevice device, const char *const *names, size_t count, uint32_t *mask, kn_error *error) {
+static bool find_extensions(VkPhysicalDevice device, const char *const *names, size_t count, uint32_t *mask,
+                            kn_error *error) {
     uint32_t total = 0;
     *mask = 0;
-    if (vkEnumerateDeviceExtensionProperties(device, NULL, &total, NULL) != VK_SUCCESS)
-        total = 0;
+    if (vkEnumerateDeviceExtensionProperties(device, NULL, &total, NULL) != VK_SUCCESS) total = 0;
     VkExtensionProperties *extensions = kn_alloc(total, sizeof(*extensions), error);
-    if (!extensions)
-        return false;
-    if (total && vkEnumerateDeviceExtensionProperties(device, NULL, &total, extensions) < 0)
-        total = 0;
+    if (!extensions) return false;
+    if (total && vkEnumerateDeviceExtensionProperties(device, NULL, &total, extensions) < 0) total = 0;
     for (uint32_t i = 0; i < total; i++)
         for (size_t j = 0; j < count; j++)
-            if (strcmp(extensions[i].extensionName, names[j]) == 0)
-                *mask |= 1u << j;
+            if (strcmp(extensions[i].extensionName, names[j]) == 0) *mask |= 1u << j;
     kn_free(extensions);
     return true;
 }
@@ -89,8 +86,7 @@ static bool find_family(kn_gpu *gpu, kn_error *error) {
             gpu->family = i;
             gpu->timestamp_bits = families[i].timestampValidBits;
             found = true;
-            if (!graphics)
-                break;
+            if (!graphics) break;
         }
     }
     return found || kn_fail(error, KN_ERROR_DEVICE, "%s: the device has no compute queue", gpu->info.name);
@@ -104,7 +100,8 @@ static void read_limits(kn_gpu *gpu, bool subgroup_control) {
         .pNext = subgroup_control ? &subgroups : NULL};
     VkPhysicalDeviceVulkan11Properties vulkan11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
                                                    .pNext = &push};
-    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &vulkan11};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = &vulkan11};
     vkGetPhysicalDeviceProperties2(gpu->physical, &properties);
     vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory_types);
     gpu->limits = properties.properties.limits;
@@ -120,49 +117,50 @@ static bool create_device(kn_gpu *gpu, kn_error *error) {
                                         [OPTIONAL_MATRICES] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
     const char *used[KN_COUNT(names)];
     uint32_t mask, used_count = 0;
-    if (!find_extensions(gpu->physical, names, KN_COUNT(names), &mask, error))
-        return false;
+    if (!find_extensions(gpu->physical, names, KN_COUNT(names), &mask, error)) return false;
     if (!(mask >> NEEDED_PUSH & 1))
         return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver lacks %s", gpu->info.name, names[NEEDED_PUSH]);
-    if (!gpu->info.cooperative_matrix)
-        mask &= ~(1u << OPTIONAL_MATRICES);
+    if (!gpu->info.cooperative_matrix) mask &= ~(1u << OPTIONAL_MATRICES);
     for (uint32_t i = 0; i < KN_COUNT(names); i++)
-        if (mask >> i & 1)
-            used[used_count++] = names[i];
+        if (mask >> i & 1) used[used_count++] = names[i];
     bool subgroup_control = mask >> OPTIONAL_SUBGROUPS & 1;
     features has = {0}, want;
     chain(&has, mask);
     vkGetPhysicalDeviceFeatures2(gpu->physical, &has.base);
     select_features(&has, &want, mask);
     if (!want.base.features.robustBufferAccess || !want.vulkan12.timelineSemaphore)
-        return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver lacks robust buffer access or timeline semaphores", gpu->info.name);
+        return kn_fail(error, KN_ERROR_DEVICE, "%s: the driver lacks robust buffer access or timeline semaphores",
+                       gpu->info.name);
     read_limits(gpu, subgroup_control && want.subgroups.subgroupSizeControl);
 
     float priority = 1;
-    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = gpu->family,
-                                     .queueCount = 1, .pQueuePriorities = &priority};
-    VkDeviceCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &want.base,
-                                 .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
-                                 .enabledExtensionCount = used_count, .ppEnabledExtensionNames = used};
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                     .queueFamilyIndex = gpu->family,
+                                     .queueCount = 1,
+                                     .pQueuePriorities = &priority};
+    VkDeviceCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                 .pNext = &want.base,
+                                 .queueCreateInfoCount = 1,
+                                 .pQueueCreateInfos = &queue,
+                                 .enabledExtensionCount = used_count,
+                                 .ppEnabledExtensionNames = used};
     VkResult result = vkCreateDevice(gpu->physical, &create, NULL, &gpu->device);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(gpu, result, "opening the device", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "opening the device", error);
     vkGetDeviceQueue(gpu->device, gpu->family, 0, &gpu->queue);
-    gpu->push_descriptors = (PFN_vkCmdPushDescriptorSetKHR)vkGetDeviceProcAddr(gpu->device, "vkCmdPushDescriptorSetKHR");
+    gpu->push_descriptors =
+        (PFN_vkCmdPushDescriptorSetKHR)vkGetDeviceProcAddr(gpu->device, "vkCmdPushDescriptorSetKHR");
     return true;
 }
 
 bool kn_vk_device_init(kn_gpu *gpu, size_t index, kn_error *error) {
     gpu->physical = gpu->instance.devices[index].handle;
     gpu->info = gpu->instance.devices[index].info;
-    if (!find_family(gpu, error) || !create_device(gpu, error))
-        return false;
+    if (!find_family(gpu, error) || !create_device(gpu, error)) return false;
     VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
                                       .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
     VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
     VkResult result = vkCreateSemaphore(gpu->device, &semaphore, NULL, &gpu->timeline);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(gpu, result, "creating a semaphore", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "creating a semaphore", error);
     VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
     result = vkCreatePipelineCache(gpu->device, &cache, NULL, &gpu->pipeline_cache);
     return result == VK_SUCCESS || kn_vk_fail(gpu, result, "creating a pipeline cache", error);

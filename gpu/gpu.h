@@ -6,13 +6,13 @@
 #include "kinora/gpu.h"
 #include "kernels.h" /* generated: enum kn_kernel { KN_KERNEL_<FOLDER>_<FILE>, ..., KN_KERNEL_COUNT } */
 
-/* --- buffers ----------------------------------------------------------------------------------------------------- */
+/* --- buffers ---------------------------------------------------------------------------------- */
 
 typedef struct kn_gpu_buffer kn_gpu_buffer;
 
 typedef enum kn_gpu_memory {
-    KN_GPU_MEMORY_DEVICE,  /* device-local; reached by upload, download and kernels */
-    KN_GPU_MEMORY_HOST     /* host-visible and persistently mapped; on software devices every buffer is mapped */
+    KN_GPU_MEMORY_DEVICE, /* device-local; reached by upload, download and kernels */
+    KN_GPU_MEMORY_HOST    /* host-visible and persistently mapped; on software devices every buffer is mapped */
 } kn_gpu_memory;
 
 /* Zero-filled buffer of `size` bytes (storage, uniform-texel and transfer use). */
@@ -22,8 +22,8 @@ bool kn_gpu_buffer_create_raw(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t size, 
 /* Frees at once when idle; a buffer that a submitted recorder still uses is freed when that work completes. */
 void kn_gpu_buffer_destroy(kn_gpu_buffer **buffer);
 size_t kn_gpu_buffer_size(const kn_gpu_buffer *buffer);
-/* Tests only: the n-th allocation of device memory for a buffer from now fails (1 = the next one); 0 switches it off. Returns how many
- * were left to go: 0 when the failure has happened. */
+/* Tests only: the n-th allocation of device memory for a buffer from now fails (1 = the next one); 0 switches it off.
+ * Returns how many were left to go: 0 when the failure has happened. */
 uint64_t kn_gpu_alloc_fail_after(kn_gpu *gpu, uint64_t n);
 void *kn_gpu_buffer_map(kn_gpu_buffer *buffer); /* NULL when the memory is not host-visible */
 
@@ -31,7 +31,7 @@ void *kn_gpu_buffer_map(kn_gpu_buffer *buffer); /* NULL when the memory is not h
 bool kn_gpu_upload(kn_gpu_buffer *buffer, size_t offset, const void *data, size_t size, kn_error *error);
 bool kn_gpu_download(kn_gpu_buffer *buffer, size_t offset, void *data, size_t size, kn_error *error);
 
-/* --- a part of a buffer as a kernel sees it ----------------------------------------------------------------------- */
+/* --- a part of a buffer as a kernel sees it --------------------------------------------------- */
 
 /* How a uniform texel buffer binding reads memory; storage bindings ignore it. */
 typedef enum kn_gpu_format {
@@ -41,7 +41,7 @@ typedef enum kn_gpu_format {
     KN_GPU_FORMAT_R32F,
     KN_GPU_FORMAT_RGBA32U, /* usamplerBuffer */
     KN_GPU_FORMAT_R32U,
-    KN_GPU_FORMAT_RGBA8    /* samplerBuffer, unorm */
+    KN_GPU_FORMAT_RGBA8 /* samplerBuffer, unorm */
 } kn_gpu_format;
 
 /* Offsets must be multiples of 256 bytes for both binding kinds. size 0: up to the end of the buffer. */
@@ -52,7 +52,7 @@ typedef struct kn_gpu_slice {
 } kn_gpu_slice;
 #define KN_GPU_ALIGN 256
 
-/* --- recording ----------------------------------------------------------------------------------------------------- */
+/* --- recording -------------------------------------------------------------------------------- */
 
 /* A list of dispatches and copies that is recorded once and submitted any number of times. Barriers are derived from
  * use: the build reads from each kernel's SPIR-V which bindings it reads and writes. */
@@ -77,7 +77,8 @@ typedef struct kn_gpu_dispatch {
 } kn_gpu_dispatch;
 
 bool kn_gpu_record(kn_gpu_recorder *recorder, const kn_gpu_dispatch *dispatch, kn_error *error);
-bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_slice target, size_t size, kn_error *error);
+bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_slice target, size_t size,
+                        kn_error *error);
 bool kn_gpu_record_fill(kn_gpu_recorder *recorder, kn_gpu_slice target, uint32_t value, kn_error *error);
 /* Forgets what was recorded, so that the recorder can be filled again (waits for submitted work). */
 bool kn_gpu_recorder_reset(kn_gpu_recorder *recorder, kn_error *error);
@@ -87,7 +88,7 @@ bool kn_gpu_recorder_reset(kn_gpu_recorder *recorder, kn_error *error);
 bool kn_gpu_submit(kn_gpu_recorder *recorder, kn_error *error);
 bool kn_gpu_wait(kn_gpu_recorder *recorder, kn_error *error);
 
-/* --- profile --------------------------------------------------------------------------------------------------------- */
+/* --- profile ---------------------------------------------------------------------------------- */
 
 typedef struct kn_gpu_timing {
     kn_kernel kernel;

@@ -17,13 +17,11 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
 
 static bool has_layer(const char *name) {
     uint32_t count = 0;
-    if (vkEnumerateInstanceLayerProperties(&count, NULL) != VK_SUCCESS || count == 0)
-        return false;
+    if (vkEnumerateInstanceLayerProperties(&count, NULL) != VK_SUCCESS || count == 0) return false;
     VkLayerProperties *layers = kn_alloc(count, sizeof(*layers), NULL);
     bool found = false;
     if (layers && vkEnumerateInstanceLayerProperties(&count, layers) >= 0)
-        for (uint32_t i = 0; i < count; i++)
-            found |= strcmp(layers[i].layerName, name) == 0;
+        for (uint32_t i = 0; i < count; i++) found |= strcmp(layers[i].layerName, name) == 0;
     kn_free(layers);
     return found;
 }
@@ -31,16 +29,21 @@ static bool has_layer(const char *name) {
 static bool create_handle(kn_vk_instance *instance, bool validation, const kn_log *log, kn_error *error) {
     static const VkValidationFeatureEnableEXT extra[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     VkValidationFeaturesEXT checks = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
-                                      .enabledValidationFeatureCount = 1, .pEnabledValidationFeatures = extra};
-    VkDebugUtilsMessengerCreateInfoEXT messages = {
-        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT, .pNext = &checks,
-        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
-        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
-        .pfnUserCallback = on_message, .pUserData = (void *)log};
-    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "kinora",
-                                     .pEngineName = "kinora", .apiVersion = VK_API_VERSION_1_2};
-    const char *layer = VALIDATION_LAYER, *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME,
-                                                           VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
+                                      .enabledValidationFeatureCount = 1,
+                                      .pEnabledValidationFeatures = extra};
+    VkDebugUtilsMessengerCreateInfoEXT messages = {.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+                                                   .pNext = &checks,
+                                                   .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT |
+                                                                      VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
+                                                   .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
+                                                   .pfnUserCallback = on_message,
+                                                   .pUserData = (void *)log};
+    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                     .pApplicationName = "kinora",
+                                     .pEngineName = "kinora",
+                                     .apiVersion = VK_API_VERSION_1_2};
+    const char *layer = VALIDATION_LAYER,
+               *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
     VkInstanceCreateInfo create = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
     if (validation) {
         create.pNext = &messages;
@@ -55,11 +58,10 @@ static bool create_handle(kn_vk_instance *instance, bool validation, const kn_lo
     if (result != VK_SUCCESS)
         return kn_fail(error, KN_ERROR_DEVICE, "Vulkan cannot be started (VkResult %d)", (int)result);
     if (validation) {
-        PFN_vkCreateDebugUtilsMessengerEXT create_messenger =
-            (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(instance->handle, "vkCreateDebugUtilsMessengerEXT");
+        PFN_vkCreateDebugUtilsMessengerEXT create_messenger = (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
+            instance->handle, "vkCreateDebugUtilsMessengerEXT");
         messages.pNext = NULL;
-        if (create_messenger)
-            create_messenger(instance->handle, &messages, NULL, &instance->messenger);
+        if (create_messenger) create_messenger(instance->handle, &messages, NULL, &instance->messenger);
     }
     return true;
 }
@@ -77,14 +79,11 @@ static kn_gpu_kind kind_of(VkPhysicalDeviceType type) {
 static bool has_extension(VkPhysicalDevice device, const char *name, bool *found, kn_error *error) {
     uint32_t count = 0;
     *found = false;
-    if (vkEnumerateDeviceExtensionProperties(device, NULL, &count, NULL) != VK_SUCCESS)
-        count = 0;
+    if (vkEnumerateDeviceExtensionProperties(device, NULL, &count, NULL) != VK_SUCCESS) count = 0;
     VkExtensionProperties *extensions = kn_alloc(count, sizeof(*extensions), error);
-    if (!extensions)
-        return false;
+    if (!extensions) return false;
     if (count && vkEnumerateDeviceExtensionProperties(device, NULL, &count, extensions) >= 0)
-        for (uint32_t i = 0; i < count; i++)
-            *found |= strcmp(extensions[i].extensionName, name) == 0;
+        for (uint32_t i = 0; i < count; i++) *found |= strcmp(extensions[i].extensionName, name) == 0;
     kn_free(extensions);
     return true;
 }
@@ -93,7 +92,8 @@ static bool describe(VkInstance instance, kn_vk_device *device, kn_error *error)
     VkPhysicalDeviceVulkan12Properties vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES};
     VkPhysicalDeviceVulkan11Properties vulkan11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
                                                    .pNext = &vulkan12};
-    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &vulkan11};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = &vulkan11};
     VkPhysicalDeviceVulkan12Features features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
     VkPhysicalDeviceVulkan11Features features11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
                                                    .pNext = &features12};
@@ -139,8 +139,7 @@ static bool list_devices(kn_vk_instance *instance, kn_error *error) {
     for (uint32_t i = 0; i < count && good; i++) {
         VkPhysicalDeviceProperties properties;
         vkGetPhysicalDeviceProperties(handles[i], &properties);
-        if (properties.apiVersion < VK_API_VERSION_1_2)
-            continue;
+        if (properties.apiVersion < VK_API_VERSION_1_2) continue;
         kn_vk_device device = {.handle = handles[i]};
         good = describe(instance->handle, &device, error);
         size_t at = instance->device_count++;
@@ -159,19 +158,17 @@ bool kn_vk_instance_init(kn_vk_instance *instance, bool validation, const kn_log
         validation = false;
     }
     bool good = create_handle(instance, validation, log, error) && list_devices(instance, error);
-    if (!good)
-        kn_vk_instance_finish(instance);
+    if (!good) kn_vk_instance_finish(instance);
     return good;
 }
 
 void kn_vk_instance_finish(kn_vk_instance *instance) {
     if (instance->messenger) {
-        PFN_vkDestroyDebugUtilsMessengerEXT destroy =
-            (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(instance->handle, "vkDestroyDebugUtilsMessengerEXT");
+        PFN_vkDestroyDebugUtilsMessengerEXT destroy = (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
+            instance->handle, "vkDestroyDebugUtilsMessengerEXT");
         destroy(instance->handle, instance->messenger, NULL);
     }
-    if (instance->handle)
-        vkDestroyInstance(instance->handle, NULL);
+    if (instance->handle) vkDestroyInstance(instance->handle, NULL);
     kn_free(instance->devices);
     *instance = (kn_vk_instance){0};
 }
@@ -179,17 +176,14 @@ void kn_vk_instance_finish(kn_vk_instance *instance) {
 static bool contains(const char *text, const char *part) {
     size_t size = strlen(part);
     for (; *text; text++)
-        if (strncasecmp(text, part, size) == 0)
-            return true;
+        if (strncasecmp(text, part, size) == 0) return true;
     return size == 0;
 }
 
 bool kn_vk_instance_choose(const kn_vk_instance *instance, const char *name, size_t *index, kn_error *error) {
-    if (instance->device_count == 0)
-        return kn_fail(error, KN_ERROR_DEVICE, "no device with Vulkan 1.2 was found");
+    if (instance->device_count == 0) return kn_fail(error, KN_ERROR_DEVICE, "no device with Vulkan 1.2 was found");
     *index = 0;
-    if (!name)
-        return true;
+    if (!name) return true;
     char *end = NULL;
     unsigned long number = isdigit((unsigned char)name[0]) ? strtoul(name, &end, 10) : 0;
     if (end && *end == 0) {
@@ -213,11 +207,9 @@ bool kn_gpu_list(kn_gpu_info *infos, size_t capacity, size_t *count, kn_error *e
     kn_log silent = {0};
     kn_vk_instance instance;
     kn_vk_wide_request();
-    if (!kn_vk_instance_init(&instance, false, &silent, error))
-        return false;
+    if (!kn_vk_instance_init(&instance, false, &silent, error)) return false;
     *count = instance.device_count;
-    for (size_t i = 0; i < instance.device_count && i < capacity; i++)
-        infos[i] = instance.devices[i].info;
+    for (size_t i = 0; i < instance.device_count && i < capacity; i++) infos[i] = instance.devices[i].info;
     kn_vk_instance_finish(&instance);
     return true;
 }

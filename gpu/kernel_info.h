@@ -17,16 +17,16 @@ typedef struct kn_kernel_binding {
 } kn_kernel_binding;
 
 typedef struct kn_kernel_info {
-    const char *name;                  /* "nn/gemm" */
-    const uint32_t *words;             /* SPIR-V, [word_count] */
+    const char *name;      /* "nn/gemm" */
+    const uint32_t *words; /* SPIR-V, [word_count] */
     uint32_t word_count;
     const kn_kernel_binding *bindings; /* set 0, [binding_count] */
     uint32_t binding_count;
-    uint32_t push_size;                /* bytes of the push-constant block, 0 without one */
-    uint64_t constants;                /* bit i: specialization constant id i exists (id < 64) */
-    uint32_t local_size[3];            /* invocations per group unless a constant replaces them */
-    int local_size_id[3];              /* that constant's id, or -1 */
-    bool matrices;                     /* multiplies cooperative matrices, and so needs full subgroups */
+    uint32_t push_size;     /* bytes of the push-constant block, 0 without one */
+    uint64_t constants;     /* bit i: specialization constant id i exists (id < 64) */
+    uint32_t local_size[3]; /* invocations per group unless a constant replaces them */
+    int local_size_id[3];   /* that constant's id, or -1 */
+    bool matrices;          /* multiplies cooperative matrices, and so needs full subgroups */
 } kn_kernel_info;
 
 /* [KN_KERNEL_COUNT], in the order of enum kn_kernel. */

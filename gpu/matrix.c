@@ -25,17 +25,20 @@ static bool is_usable(VkPhysicalDevice device) {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroups = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT, .pNext = &matrix};
-    VkPhysicalDeviceVulkan12Features vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &subgroups};
+    VkPhysicalDeviceVulkan12Features vulkan12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                                 .pNext = &subgroups};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &vulkan12};
     vkGetPhysicalDeviceFeatures2(device, &features);
     VkPhysicalDeviceCooperativeMatrixPropertiesKHR stages = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
-    VkPhysicalDeviceVulkan11Properties vulkan11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES, .pNext = &stages};
-    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &vulkan11};
+    VkPhysicalDeviceVulkan11Properties vulkan11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
+                                                   .pNext = &stages};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = &vulkan11};
     vkGetPhysicalDeviceProperties2(device, &properties);
     const VkSubgroupFeatureFlags needed = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
-    return matrix.cooperativeMatrix && subgroups.computeFullSubgroups && vulkan12.vulkanMemoryModel && vulkan12.shaderFloat16 &&
-           stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+    return matrix.cooperativeMatrix && subgroups.computeFullSubgroups && vulkan12.vulkanMemoryModel &&
+           vulkan12.shaderFloat16 && stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
            vulkan11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
            (vulkan11.subgroupSupportedOperations & needed) == needed;
 }
@@ -45,15 +48,11 @@ bool kn_vk_matrix_describe(VkInstance instance, VkPhysicalDevice device, kn_gpu_
         (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
             instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     uint32_t count = 0;
-    if (!list || !is_usable(device) || list(device, &count, NULL) != VK_SUCCESS)
-        return true;
+    if (!list || !is_usable(device) || list(device, &count, NULL) != VK_SUCCESS) return true;
     VkCooperativeMatrixPropertiesKHR *offers = kn_alloc(count, sizeof(*offers), error);
-    if (!offers)
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        offers[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
-    if (list(device, &count, offers) < 0)
-        count = 0;
+    if (!offers) return false;
+    for (uint32_t i = 0; i < count; i++) offers[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+    if (list(device, &count, offers) < 0) count = 0;
     kn_vk_matrix_choose(offers, count, info);
     info->cooperative_matrix = info->matrix_m > 0;
     kn_free(offers);

@@ -20,10 +20,8 @@ struct kn_vk_block {
 static int score(VkMemoryPropertyFlags flags, bool host, bool unified) {
     bool local = flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, cached = flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
     bool visible = (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) && (flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT);
-    if (flags & (VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT))
-        return -1;
-    if (host)
-        return visible ? 1 + 2 * cached + (unified && local) : -1;
+    if (flags & (VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT)) return -1;
+    if (host) return visible ? 1 + 2 * cached + (unified && local) : -1;
     return 1 + 8 * local + (visible == unified ? 4 : 0) + (unified && cached ? 2 : 0);
 }
 
@@ -45,30 +43,34 @@ static bool is_mapped(const kn_gpu *gpu, uint32_t type) {
     return (gpu->memory_types.memoryTypes[type].propertyFlags & both) == both;
 }
 
-/* The memory of a software device is the process's own: large pages cost fewer faults while it is filled and fewer misses when
- * it is read. Only a hint. */
+/* The memory of a software device is the process's own: large pages cost fewer faults while it is filled and fewer
+ * misses when it is read. Only a hint. */
 static void ask_for_large_pages(const kn_gpu *gpu, uint8_t *mapped, VkDeviceSize size) {
-    uintptr_t large = (uintptr_t)2 << 20, begin = ((uintptr_t)mapped + 4095) & ~(uintptr_t)4095, end = ((uintptr_t)mapped + size) & ~(uintptr_t)4095;
+    uintptr_t large = (uintptr_t)2 << 20, begin = ((uintptr_t)mapped + 4095) & ~(uintptr_t)4095,
+              end = ((uintptr_t)mapped + size) & ~(uintptr_t)4095;
     if (gpu->info.kind == KN_GPU_SOFTWARE && size >= 2 * large && begin < end)
         madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 }
 
 /* One VkDeviceMemory within the limits, mapped where its type allows. */
-static bool allocate(kn_gpu *gpu, VkDeviceSize size, uint32_t type, VkDeviceMemory *memory, uint8_t **mapped, kn_error *error) {
+static bool allocate(kn_gpu *gpu, VkDeviceSize size, uint32_t type, VkDeviceMemory *memory, uint8_t **mapped,
+                     kn_error *error) {
     VkDeviceSize heap = gpu->memory_types.memoryHeaps[gpu->memory_types.memoryTypes[type].heapIndex].size;
     if (size > gpu->max_allocation || size > heap)
-        return kn_fail(error, KN_ERROR_MEMORY, "%s: a buffer of %llu MiB is larger than the device allows", gpu->info.name,
-                       (unsigned long long)(size >> 20));
+        return kn_fail(error, KN_ERROR_MEMORY, "%s: a buffer of %llu MiB is larger than the device allows",
+                       gpu->info.name, (unsigned long long)(size >> 20));
     if (gpu->memory_limit && (size > gpu->memory_limit || gpu->memory_now > gpu->memory_limit - size))
-        return kn_fail(error, KN_ERROR_MEMORY, "%s: %llu KiB more device memory would pass the limit of %llu KiB (%llu in use)",
-                       gpu->info.name, (unsigned long long)(size >> 10), (unsigned long long)(gpu->memory_limit >> 10),
+        return kn_fail(error, KN_ERROR_MEMORY,
+                       "%s: %llu KiB more device memory would pass the limit of %llu KiB (%llu in use)", gpu->info.name,
+                       (unsigned long long)(size >> 10), (unsigned long long)(gpu->memory_limit >> 10),
                        (unsigned long long)(gpu->memory_now >> 10));
     if (gpu->allocations >= gpu->limits.maxMemoryAllocationCount)
-        return kn_fail(error, KN_ERROR_MEMORY, "%s: more than %u allocations of device memory", gpu->info.name, gpu->allocations);
-    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = size, .memoryTypeIndex = type};
+        return kn_fail(error, KN_ERROR_MEMORY, "%s: more than %u allocations of device memory", gpu->info.name,
+                       gpu->allocations);
+    VkMemoryAllocateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = size, .memoryTypeIndex = type};
     VkResult result = vkAllocateMemory(gpu->device, &info, NULL, memory);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(gpu, result, "allocating a buffer", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "allocating a buffer", error);
     *mapped = NULL;
     if (is_mapped(gpu, type)) {
         result = vkMapMemory(gpu->device, *memory, 0, VK_WHOLE_SIZE, 0, (void **)mapped);
@@ -98,8 +100,7 @@ static bool place(kn_vk_block *block, kn_vk_memory *memory) {
         at = (*link)->offset + (*link)->size;
         link = &(*link)->next;
     }
-    if (!*link && block->size - at < memory->size)
-        return false;
+    if (!*link && block->size - at < memory->size) return false;
     memory->next = *link;
     memory->offset = at;
     memory->memory = block->memory;
@@ -111,11 +112,9 @@ static bool place(kn_vk_block *block, kn_vk_memory *memory) {
 
 static bool place_small(kn_gpu *gpu, kn_vk_memory *memory, kn_error *error) {
     for (kn_vk_block *block = gpu->blocks; block; block = block->next)
-        if (block->type == memory->type && place(block, memory))
-            return true;
+        if (block->type == memory->type && place(block, memory)) return true;
     kn_vk_block *block = kn_alloc(1, sizeof(*block), error);
-    if (!block)
-        return false;
+    if (!block) return false;
     *block = (kn_vk_block){.size = BLOCK, .type = memory->type, .next = gpu->blocks};
     if (!allocate(gpu, BLOCK, memory->type, &block->memory, &block->mapped, error)) {
         kn_free(block);
@@ -129,11 +128,11 @@ bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gp
     *memory = (kn_vk_memory){0};
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(gpu->device, buffer, &needs);
-    if (!choose_type(gpu, needs.memoryTypeBits, kind, &memory->type, error))
-        return false;
+    if (!choose_type(gpu, needs.memoryTypeBits, kind, &memory->type, error)) return false;
     if (gpu->fail_after && --gpu->fail_after == 0)
         return kn_vk_fail(gpu, VK_ERROR_OUT_OF_DEVICE_MEMORY, "allocating a buffer", error);
-    /* Every part of a block is a multiple of its alignment; a driver that wants more than 4 KiB gets memory of its own. */
+    /* Every part of a block is a multiple of its alignment; a driver that wants more than 4 KiB gets memory of its
+     * own. */
     VkDeviceSize alignment = needs.alignment > KN_GPU_ALIGN ? needs.alignment : KN_GPU_ALIGN;
     bool small = needs.size <= SMALL && alignment <= 4096;
     memory->size = small ? (needs.size + alignment - 1) / alignment * alignment : needs.size;
@@ -142,10 +141,8 @@ bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gp
     bool good = small && place_small(gpu, memory, limited ? &block_error : error);
     if (!good && (!small || limited))
         good = allocate(gpu, memory->size, memory->type, &memory->memory, &memory->mapped, error);
-    if (!good)
-        return false;
-    if (gpu->hide_mapping && kind == KN_GPU_MEMORY_DEVICE)
-        memory->mapped = NULL;
+    if (!good) return false;
+    if (gpu->hide_mapping && kind == KN_GPU_MEMORY_DEVICE) memory->mapped = NULL;
     VkResult result = vkBindBufferMemory(gpu->device, buffer, memory->memory, memory->offset);
     if (result != VK_SUCCESS) {
         kn_vk_memory_finish(memory, gpu);
@@ -177,8 +174,7 @@ void kn_vk_memory_finish(kn_vk_memory *memory, kn_gpu *gpu) {
                 *link = memory->next;
                 break;
             }
-        if (!memory->block->first)
-            free_block(gpu, memory->block);
+        if (!memory->block->first) free_block(gpu, memory->block);
     } else if (memory->memory) {
         release(gpu, memory->memory, memory->size);
     }
@@ -186,6 +182,5 @@ void kn_vk_memory_finish(kn_vk_memory *memory, kn_gpu *gpu) {
 }
 
 void kn_vk_blocks_finish(kn_gpu *gpu) {
-    while (gpu->blocks)
-        free_block(gpu, gpu->blocks);
+    while (gpu->blocks) free_block(gpu, gpu->blocks);
 }

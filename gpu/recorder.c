@@ -28,22 +28,22 @@ struct kn_gpu_recorder {
     kn_vk_timer timer;
 };
 
-/* --- lifetime ------------------------------------------------------------------------------------------------------ */
+/* --- lifetime --------------------------------------------------------------------------------- */
 
 bool kn_gpu_recorder_create(kn_gpu_recorder **recorder, kn_gpu *gpu, kn_error *error) {
     *recorder = NULL;
-    if (!kn_vk_alive(gpu, error))
-        return false;
+    if (!kn_vk_alive(gpu, error)) return false;
     kn_gpu_recorder *made = kn_alloc(1, sizeof(*made), error);
-    if (!made)
-        return false;
+    if (!made) return false;
     made->gpu = gpu;
     made->serial = gpu->next_serial++;
-    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .queueFamilyIndex = gpu->family};
+    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                    .queueFamilyIndex = gpu->family};
     VkResult result = vkCreateCommandPool(gpu->device, &pool, NULL, &made->pool);
     if (result == VK_SUCCESS) {
         VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                                .commandPool = made->pool, .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                                .commandPool = made->pool,
+                                                .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                                 .commandBufferCount = 1};
         result = vkAllocateCommandBuffers(gpu->device, &allocate, &made->commands);
     }
@@ -56,14 +56,12 @@ bool kn_gpu_recorder_create(kn_gpu_recorder **recorder, kn_gpu *gpu, kn_error *e
 }
 
 static void release_buffers(kn_gpu_recorder *recorder) {
-    for (size_t i = 0; i < recorder->buffer_count; i++)
-        kn_vk_buffer_release(recorder->buffers[i]);
+    for (size_t i = 0; i < recorder->buffer_count; i++) kn_vk_buffer_release(recorder->buffers[i]);
     recorder->buffer_count = 0;
 }
 
 void kn_gpu_recorder_destroy(kn_gpu_recorder **pointer) {
-    if (!pointer || !*pointer)
-        return;
+    if (!pointer || !*pointer) return;
     kn_gpu_recorder *recorder = *pointer;
     kn_gpu *gpu = recorder->gpu;
     *pointer = NULL;
@@ -78,11 +76,9 @@ void kn_gpu_recorder_destroy(kn_gpu_recorder **pointer) {
 
 bool kn_gpu_recorder_reset(kn_gpu_recorder *recorder, kn_error *error) {
     kn_gpu *gpu = recorder->gpu;
-    if (!kn_gpu_wait(recorder, error))
-        return false;
+    if (!kn_gpu_wait(recorder, error)) return false;
     VkResult result = vkResetCommandPool(gpu->device, recorder->pool, 0);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(gpu, result, "resetting a recorder", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "resetting a recorder", error);
     release_buffers(recorder);
     kn_vk_timer_clear(&recorder->timer);
     recorder->state = EMPTY;
@@ -92,7 +88,7 @@ bool kn_gpu_recorder_reset(kn_gpu_recorder *recorder, kn_error *error) {
     return true;
 }
 
-/* --- barriers ------------------------------------------------------------------------------------------------------ */
+/* --- barriers --------------------------------------------------------------------------------- */
 
 static void barrier(kn_gpu_recorder *recorder, VkPipelineStageFlags from, VkPipelineStageFlags to, VkAccessFlags read) {
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
@@ -104,40 +100,38 @@ static void barrier(kn_gpu_recorder *recorder, VkPipelineStageFlags from, VkPipe
 
 static void work_barrier(kn_gpu_recorder *recorder) {
     VkPipelineStageFlags work = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-    barrier(recorder, work, work, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
-                                      VK_ACCESS_TRANSFER_WRITE_BIT);
+    barrier(recorder, work, work,
+            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
+                VK_ACCESS_TRANSFER_WRITE_BIT);
 }
 
 static bool conflicts(const kn_gpu_recorder *recorder, const access_range *uses, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
         for (size_t j = 0; j < recorder->access_count; j++) {
             const access_range *a = &uses[i], *b = &recorder->accesses[j];
-            if ((a->write || b->write) && a->buffer == b->buffer && a->begin < b->end && b->begin < a->end)
-                return true;
+            if ((a->write || b->write) && a->buffer == b->buffer && a->begin < b->end && b->begin < a->end) return true;
         }
     return false;
 }
 
 /* Puts a barrier before these uses if they conflict with what is remembered, and remembers them. */
 static void order(kn_gpu_recorder *recorder, const access_range *uses, uint32_t count) {
-    if (recorder->access_count && (recorder->gpu->profile || recorder->access_count + count > ACCESS_LIMIT ||
-                                   conflicts(recorder, uses, count)))
+    if (recorder->access_count &&
+        (recorder->gpu->profile || recorder->access_count + count > ACCESS_LIMIT || conflicts(recorder, uses, count)))
         work_barrier(recorder);
     memcpy(recorder->accesses + recorder->access_count, uses, count * sizeof(*uses));
     recorder->access_count += count;
 }
 
-/* --- recording ----------------------------------------------------------------------------------------------------- */
+/* --- recording -------------------------------------------------------------------------------- */
 
 static bool begin(kn_gpu_recorder *recorder, kn_error *error) {
-    if (recorder->state == RECORDING)
-        return true;
+    if (recorder->state == RECORDING) return true;
     if (recorder->state == ENDED)
         return kn_fail(error, KN_ERROR_INTERNAL, "a submitted recorder must be reset before more is recorded");
     VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkResult result = vkBeginCommandBuffer(recorder->commands, &info);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(recorder->gpu, result, "recording", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(recorder->gpu, result, "recording", error);
     recorder->state = RECORDING;
     work_barrier(recorder); /* against earlier submissions */
     return true;
@@ -152,9 +146,9 @@ static bool reserve(kn_gpu_recorder *recorder, uint32_t count, kn_error *error) 
 static void list(kn_gpu_recorder *recorder, const access_range *uses, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         kn_gpu_buffer *buffer = (kn_gpu_buffer *)uses[i].buffer;
-        if (buffer->recorder == recorder->serial)
-            continue;
-        buffer->recorder = recorder->serial; /* two recorders filled in turns may list a buffer twice, which is harmless */
+        if (buffer->recorder == recorder->serial) continue;
+        buffer->recorder =
+            recorder->serial; /* two recorders filled in turns may list a buffer twice, which is harmless */
         kn_vk_buffer_reference(buffer);
         recorder->buffers[recorder->buffer_count++] = buffer;
     }
@@ -176,19 +170,20 @@ static bool resolve_one(kn_gpu *gpu, bindings *b, uint32_t index, kn_kernel_bind
         return kn_fail(error, KN_ERROR_INTERNAL, "the buffer belongs to another device context");
     if (slice->offset % KN_GPU_ALIGN)
         return kn_fail(error, KN_ERROR_INTERNAL, "offset %zu is not a multiple of %d", slice->offset, KN_GPU_ALIGN);
-    if (!kn_vk_slice(slice, &offset, &size, error))
-        return false;
-    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstBinding = index, .descriptorCount = 1};
+    if (!kn_vk_slice(slice, &offset, &size, error)) return false;
+    VkWriteDescriptorSet write = {
+        .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstBinding = index, .descriptorCount = 1};
     uint32_t at = b->count++;
     if (kind.kind == KN_BINDING_TEXEL) {
         write.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
         write.pTexelBufferView = &b->views[at];
-        if (!kn_vk_view_get(slice->buffer, slice->format, offset, size, &b->views[at], error))
-            return false;
+        if (!kn_vk_view_get(slice->buffer, slice->format, offset, size, &b->views[at], error)) return false;
     } else {
-        size = (size + 15) / 16 * 16; /* a last element may be narrower than what the kernel loads; the padding is there */
+        size =
+            (size + 15) / 16 * 16; /* a last element may be narrower than what the kernel loads; the padding is there */
         if (size > gpu->limits.maxStorageBufferRange)
-            return kn_fail(error, KN_ERROR_UNSUPPORTED, "%llu bytes are more than the device's limit of %u for one binding",
+            return kn_fail(error, KN_ERROR_UNSUPPORTED,
+                           "%llu bytes are more than the device's limit of %u for one binding",
                            (unsigned long long)size, gpu->limits.maxStorageBufferRange);
         b->ranges[at] = (VkDescriptorBufferInfo){.buffer = slice->buffer->handle, .offset = offset, .range = size};
         write.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
@@ -203,8 +198,7 @@ static bool resolve(kn_gpu *gpu, bindings *b, const kn_gpu_dispatch *dispatch, k
     const kn_kernel_info *info = &kn_kernel_infos[dispatch->kernel];
     b->count = 0;
     for (uint32_t i = 0; i < info->binding_count; i++) {
-        if (info->bindings[i].kind == KN_BINDING_NONE)
-            continue;
+        if (info->bindings[i].kind == KN_BINDING_NONE) continue;
         if (i >= dispatch->slice_count || !dispatch->slices[i].buffer)
             return kn_fail(error, KN_ERROR_INTERNAL, "kernel %s: binding %u has no buffer", info->name, i);
         if (!resolve_one(gpu, b, i, info->bindings[i], &dispatch->slices[i], error))
@@ -219,8 +213,8 @@ static bool check_dispatch(const kn_gpu *gpu, const kn_gpu_dispatch *dispatch, k
     const kn_kernel_info *info = &kn_kernel_infos[dispatch->kernel];
     for (int i = 0; i < 3; i++)
         if (dispatch->groups[i] == 0 || dispatch->groups[i] > gpu->limits.maxComputeWorkGroupCount[i])
-            return kn_fail(error, KN_ERROR_UNSUPPORTED, "kernel %s: %u groups along axis %d; the device allows 1 to %u", info->name,
-                           dispatch->groups[i], i, gpu->limits.maxComputeWorkGroupCount[i]);
+            return kn_fail(error, KN_ERROR_UNSUPPORTED, "kernel %s: %u groups along axis %d; the device allows 1 to %u",
+                           info->name, dispatch->groups[i], i, gpu->limits.maxComputeWorkGroupCount[i]);
     uint32_t most = (info->push_size + 15) / 16 * 16; /* a C struct may end in padding */
     if (dispatch->push_size < info->push_size || dispatch->push_size > most || dispatch->push_size > 128)
         return kn_fail(error, KN_ERROR_INTERNAL, "kernel %s: %u bytes of push constants, expected %u", info->name,
@@ -233,15 +227,14 @@ bool kn_gpu_record(kn_gpu_recorder *recorder, const kn_gpu_dispatch *dispatch, k
     bindings b;
     VkPipeline pipeline;
     if (!kn_vk_alive(gpu, error) || !check_dispatch(gpu, dispatch, error) || !resolve(gpu, &b, dispatch, error) ||
-        !kn_vk_pipeline_get(gpu, dispatch, &pipeline, error) || !reserve(recorder, b.count, error) || !begin(recorder, error) ||
-        !kn_vk_timer_reserve(&recorder->timer, gpu, recorder->commands, dispatch, error))
+        !kn_vk_pipeline_get(gpu, dispatch, &pipeline, error) || !reserve(recorder, b.count, error) ||
+        !begin(recorder, error) || !kn_vk_timer_reserve(&recorder->timer, gpu, recorder->commands, dispatch, error))
         return false;
     order(recorder, b.uses, b.count);
     list(recorder, b.uses, b.count);
     const kn_kernel_info *info = &kn_kernel_infos[dispatch->kernel];
     VkPipelineLayout layout = gpu->kernels[dispatch->kernel].layout;
-    if (recorder->bound != pipeline)
-        vkCmdBindPipeline(recorder->commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+    if (recorder->bound != pipeline) vkCmdBindPipeline(recorder->commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     recorder->bound = pipeline;
     if (b.count)
         gpu->push_descriptors(recorder->commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, b.count, b.writes);
@@ -253,13 +246,13 @@ bool kn_gpu_record(kn_gpu_recorder *recorder, const kn_gpu_dispatch *dispatch, k
     return true;
 }
 
-bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_slice target, size_t size, kn_error *error) {
+bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_slice target, size_t size,
+                        kn_error *error) {
     VkDeviceSize from, to, from_size, to_size;
     if (!kn_vk_alive(recorder->gpu, error) || !kn_vk_slice(&source, &from, &from_size, error) ||
         !kn_vk_slice(&target, &to, &to_size, error))
         return false;
-    if (size == 0)
-        return true;
+    if (size == 0) return true;
     if (size > from_size || size > to_size)
         return kn_fail(error, KN_ERROR_INTERNAL, "a copy of %zu bytes from a slice of %llu to a slice of %llu", size,
                        (unsigned long long)from_size, (unsigned long long)to_size);
@@ -267,8 +260,7 @@ bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_s
         return kn_fail(error, KN_ERROR_INTERNAL, "a copy within a buffer whose ranges overlap");
     if (source.buffer->gpu != recorder->gpu || target.buffer->gpu != recorder->gpu)
         return kn_fail(error, KN_ERROR_INTERNAL, "a copy between device contexts");
-    if (!reserve(recorder, 2, error) || !begin(recorder, error))
-        return false;
+    if (!reserve(recorder, 2, error) || !begin(recorder, error)) return false;
     access_range uses[] = {{source.buffer, from, from + size, false}, {target.buffer, to, to + size, true}};
     order(recorder, uses, 2);
     list(recorder, uses, 2);
@@ -279,15 +271,13 @@ bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_s
 
 bool kn_gpu_record_fill(kn_gpu_recorder *recorder, kn_gpu_slice target, uint32_t value, kn_error *error) {
     VkDeviceSize offset, size;
-    if (!kn_vk_alive(recorder->gpu, error) || !kn_vk_slice(&target, &offset, &size, error))
-        return false;
+    if (!kn_vk_alive(recorder->gpu, error) || !kn_vk_slice(&target, &offset, &size, error)) return false;
     if (offset % 4 || size % 4)
         return kn_fail(error, KN_ERROR_INTERNAL, "a fill of %llu bytes at %llu; both must be multiples of 4",
                        (unsigned long long)size, (unsigned long long)offset);
     if (target.buffer->gpu != recorder->gpu)
         return kn_fail(error, KN_ERROR_INTERNAL, "a fill in another device context");
-    if (!reserve(recorder, 1, error) || !begin(recorder, error))
-        return false;
+    if (!reserve(recorder, 1, error) || !begin(recorder, error)) return false;
     access_range use = {target.buffer, offset, offset + size, true};
     order(recorder, &use, 1);
     list(recorder, &use, 1);
@@ -295,49 +285,46 @@ bool kn_gpu_record_fill(kn_gpu_recorder *recorder, kn_gpu_slice target, uint32_t
     return true;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static bool end(kn_gpu_recorder *recorder, kn_error *error) {
-    if (recorder->state == ENDED)
-        return true;
-    if (!begin(recorder, error))
-        return false;
+    if (recorder->state == ENDED) return true;
+    if (!begin(recorder, error)) return false;
     barrier(recorder, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT,
             VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
     VkResult result = vkEndCommandBuffer(recorder->commands);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(recorder->gpu, result, "recording", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(recorder->gpu, result, "recording", error);
     recorder->state = ENDED;
     return true;
 }
 
 bool kn_gpu_submit(kn_gpu_recorder *recorder, kn_error *error) {
     kn_gpu *gpu = recorder->gpu;
-    if (!kn_vk_alive(gpu, error) || !kn_gpu_wait(recorder, error) || !end(recorder, error))
-        return false;
+    if (!kn_vk_alive(gpu, error) || !kn_gpu_wait(recorder, error) || !end(recorder, error)) return false;
     for (size_t i = 0; i < recorder->buffer_count; i++)
         if (recorder->buffers[i]->destroyed)
             return kn_fail(error, KN_ERROR_INTERNAL, "a recorder was submitted after one of its buffers was destroyed");
     uint64_t value = gpu->submitted + 1;
     VkTimelineSemaphoreSubmitInfo timeline = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-                                              .signalSemaphoreValueCount = 1, .pSignalSemaphoreValues = &value};
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .pNext = &timeline, .commandBufferCount = 1,
-                           .pCommandBuffers = &recorder->commands, .signalSemaphoreCount = 1, .pSignalSemaphores = &gpu->timeline};
+                                              .signalSemaphoreValueCount = 1,
+                                              .pSignalSemaphoreValues = &value};
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                           .pNext = &timeline,
+                           .commandBufferCount = 1,
+                           .pCommandBuffers = &recorder->commands,
+                           .signalSemaphoreCount = 1,
+                           .pSignalSemaphores = &gpu->timeline};
     VkResult result = vkQueueSubmit(gpu->queue, 1, &submit, VK_NULL_HANDLE);
-    if (result != VK_SUCCESS)
-        return kn_vk_fail(gpu, result, "submitting work", error);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "submitting work", error);
     gpu->submitted = recorder->submitted = value;
     recorder->pending = true;
-    for (size_t i = 0; i < recorder->buffer_count; i++)
-        recorder->buffers[i]->last_use = value;
+    for (size_t i = 0; i < recorder->buffer_count; i++) recorder->buffers[i]->last_use = value;
     return true;
 }
 
 bool kn_gpu_wait(kn_gpu_recorder *recorder, kn_error *error) {
-    if (!recorder->pending)
-        return true;
-    if (!kn_vk_wait_value(recorder->gpu, recorder->submitted, error))
-        return false;
+    if (!recorder->pending) return true;
+    if (!kn_vk_wait_value(recorder->gpu, recorder->submitted, error)) return false;
     recorder->pending = false;
     kn_vk_timer_collect(&recorder->timer, recorder->gpu);
     kn_vk_buffer_collect(recorder->gpu);

@@ -63,7 +63,7 @@ char *kn_tuning_path(const char *folder, const kn_gpu_info *info, kn_error *erro
     return kn_format(error, "%s/%s-%.*s.json", folder, name, DIGEST_CHARACTERS, digest);
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static bool same_text(const json_t *object, const char *key, const char *expected) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -76,9 +76,13 @@ static bool read_constants(kn_tuning *tuning, const json_t *object, const char *
         const json_t *value = json_object_get(object, c->name);
         double number = json_number_value(value);
         bool whole = number == floor(number), power = number == 1 || number == 2 || number == 4;
-        if (!json_is_number(value) || !(number >= c->low && number <= c->high) || (!c->real && !whole) || (c->powers && !power))
+        if (!json_is_number(value) || !(number >= c->low && number <= c->high) || (!c->real && !whole) ||
+            (c->powers && !power))
             return kn_fail(error, KN_ERROR_INPUT, "%s: constant %s: expected %s from %g to %g", path, c->name,
-                           c->real ? "a number" : c->powers ? "a power of two" : "a whole number", c->low, c->high);
+                           c->real     ? "a number"
+                           : c->powers ? "a power of two"
+                                       : "a whole number",
+                           c->low, c->high);
         set(tuning, c, number);
     }
     return true;
@@ -89,7 +93,8 @@ static bool parse(kn_tuning *tuning, const json_t *root, const char *path, const
         return kn_fail(error, KN_ERROR_INPUT, "%s: expected an object with \"kinora_tuning\": %d", path, VERSION);
     if (!same_text(root, "device", info->name) || !same_text(root, "driver", info->driver) ||
         json_integer_value(json_object_get(root, "subgroup_size")) != (json_int_t)info->subgroup_size)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: made for another device or driver than %s, %s", path, info->name, info->driver);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: made for another device or driver than %s, %s", path, info->name,
+                       info->driver);
     kn_tuning made = KN_TUNING_DEFAULT;
     if (!read_constants(&made, json_object_get(root, "constants"), path, error)) return false;
     *tuning = made;
@@ -102,25 +107,28 @@ bool kn_tuning_read(kn_tuning *tuning, const char *path, const kn_gpu_info *info
     json_error_t place;
     if (!kn_file_read(path, FILE_LIMIT, &data, &size, error)) return false;
     json_t *root = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &place);
-    bool ok = root ? parse(tuning, root, path, info, error) : kn_fail(error, KN_ERROR_INPUT, "%s:%d: %s", path, place.line, place.text);
+    bool ok = root ? parse(tuning, root, path, info, error)
+                   : kn_fail(error, KN_ERROR_INPUT, "%s:%d: %s", path, place.line, place.text);
     json_decref(root);
     kn_free(data);
     return ok;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 bool kn_tuning_write(const kn_tuning *tuning, const char *path, const kn_gpu_info *info, kn_error *error) {
     json_t *values = json_object();
     bool ok = values != NULL;
     for (size_t i = 0; ok && i < KN_COUNT(constants); i++) {
         double value = get(tuning, &constants[i]);
-        ok = json_object_set_new(values, constants[i].name, constants[i].real ? json_real(value) : json_integer((json_int_t)value)) == 0;
+        ok = json_object_set_new(values, constants[i].name,
+                                 constants[i].real ? json_real(value) : json_integer((json_int_t)value)) == 0;
     }
-    json_t *root = json_pack("{s:i, s:s, s:s, s:i, s:o}", "kinora_tuning", VERSION, "device", info->name, "driver", info->driver,
-                             "subgroup_size", (int)info->subgroup_size, "constants", values);
+    json_t *root = json_pack("{s:i, s:s, s:s, s:i, s:o}", "kinora_tuning", VERSION, "device", info->name, "driver",
+                             info->driver, "subgroup_size", (int)info->subgroup_size, "constants", values);
     char *text = ok && root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    ok = text ? kn_file_write(path, text, strlen(text), error) : kn_fail(error, KN_ERROR_MEMORY, "%s: memory ran out while writing", path);
+    ok = text ? kn_file_write(path, text, strlen(text), error)
+              : kn_fail(error, KN_ERROR_MEMORY, "%s: memory ran out while writing", path);
     free(text);
     json_decref(root);
     return ok;

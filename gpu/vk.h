@@ -9,7 +9,7 @@
 
 #include <vulkan/vulkan.h>
 
-/* --- instance.c -------------------------------------------------------------------------------------------------- */
+/* --- instance.c ------------------------------------------------------------------------------- */
 
 typedef struct kn_vk_device {
     VkPhysicalDevice handle;
@@ -29,7 +29,7 @@ void kn_vk_instance_finish(kn_vk_instance *instance);
 /* Finds the device that `name` (NULL, an index or part of a name) means. */
 bool kn_vk_instance_choose(const kn_vk_instance *instance, const char *name, size_t *index, kn_error *error);
 
-/* --- wide.c: 512-bit vectors of Mesa's software device ------------------------------------------------------------ */
+/* --- wide.c: 512-bit vectors of Mesa's software device ---------------------------------------- */
 
 /* Before the first instance: asks Mesa for 512-bit vectors where the processor has them and the user has not chosen. */
 void kn_vk_wide_request(void);
@@ -43,7 +43,7 @@ void kn_vk_wide_refuse(void);
 /* Tests only: every later self-test of this process finds wrong results. */
 void kn_vk_wide_fail_check(void);
 
-/* --- the context --------------------------------------------------------------------------------------------------- */
+/* --- the context ------------------------------------------------------------------------------ */
 
 typedef struct kn_vk_block kn_vk_block;
 
@@ -68,12 +68,12 @@ struct kn_gpu_buffer {
     kn_gpu *gpu;
     VkBuffer handle; /* VK_NULL_HANDLE once destroyed */
     kn_vk_memory memory;
-    size_t size;        /* bytes that the caller asked for */
-    size_t padded;      /* bytes of the VkBuffer, a multiple of KN_GPU_ALIGN */
-    kn_vk_view *views;  /* hash table with open addressing */
+    size_t size;       /* bytes that the caller asked for */
+    size_t padded;     /* bytes of the VkBuffer, a multiple of KN_GPU_ALIGN */
+    kn_vk_view *views; /* hash table with open addressing */
     size_t view_count, view_capacity;
-    uint64_t last_use;  /* timeline value of the last submission that uses it */
-    uint64_t recorder;  /* serial of the recorder that last listed it */
+    uint64_t last_use;   /* timeline value of the last submission that uses it */
+    uint64_t recorder;   /* serial of the recorder that last listed it */
     uint32_t references; /* the caller (or the dead list) and every recorder that lists it */
     bool destroyed;      /* by the caller */
     kn_gpu_buffer *next_dead;
@@ -82,8 +82,8 @@ struct kn_gpu_buffer {
 typedef struct kn_vk_pipeline {
     VkPipeline handle;
     kn_kernel kernel;
-    uint32_t constants[64]; /* by id; those that were not given are 0 */
-    uint64_t given;         /* bit i: the caller gave constant i and the kernel declares it */
+    uint32_t constants[64];      /* by id; those that were not given are 0 */
+    uint64_t given;              /* bit i: the caller gave constant i and the kernel declares it */
     struct kn_vk_pipeline *next; /* in the list of its kernel */
 } kn_vk_pipeline;
 
@@ -123,7 +123,7 @@ struct kn_gpu {
     uint64_t fail_after; /* tests only: kn_gpu_alloc_fail_after */
     uint32_t allocations;
     kn_gpu_buffer *dead; /* destroyed by the caller, still in use by the device */
-    bool hide_mapping; /* tests only: device memory behaves as on a discrete GPU */
+    bool hide_mapping;   /* tests only: device memory behaves as on a discrete GPU */
 
     kn_gpu_recorder *transfer; /* for copies to and from memory that is not mapped */
     kn_gpu_buffer *staging;
@@ -146,18 +146,18 @@ bool kn_vk_wait_value(kn_gpu *gpu, uint64_t value, kn_error *error);
 /* Timeline value that the device has completed; UINT64_MAX once the device is lost. */
 uint64_t kn_vk_completed(kn_gpu *gpu);
 
-/* --- device.c: the logical device ---------------------------------------------------------------------------------- */
+/* --- device.c: the logical device ------------------------------------------------------------- */
 
 /* Creates device, queue and limits of instance.devices[index]. */
 bool kn_vk_device_init(kn_gpu *gpu, size_t index, kn_error *error);
 
-/* --- memory.c ------------------------------------------------------------------------------------------------------ */
+/* --- memory.c --------------------------------------------------------------------------------- */
 
 bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gpu_memory kind, kn_error *error);
 void kn_vk_memory_finish(kn_vk_memory *memory, kn_gpu *gpu);
 void kn_vk_blocks_finish(kn_gpu *gpu);
 
-/* --- buffer.c ------------------------------------------------------------------------------------------------------ */
+/* --- buffer.c --------------------------------------------------------------------------------- */
 
 /* Checked bounds of a slice: *offset and *size in bytes. */
 bool kn_vk_slice(const kn_gpu_slice *slice, VkDeviceSize *offset, VkDeviceSize *size, kn_error *error);
@@ -170,24 +170,25 @@ void kn_vk_buffer_release(kn_gpu_buffer *buffer);
 void kn_vk_buffer_collect(kn_gpu *gpu);
 uint32_t kn_vk_format_size(kn_gpu_format format);
 
-/* --- pipeline.c ---------------------------------------------------------------------------------------------------- */
+/* --- pipeline.c ------------------------------------------------------------------------------- */
 
 /* The pipeline of a kernel with these constants, compiled at first use and owned by the context. */
 bool kn_vk_pipeline_get(kn_gpu *gpu, const kn_gpu_dispatch *dispatch, VkPipeline *pipeline, kn_error *error);
 void kn_vk_pipelines_finish(kn_gpu *gpu);
 
-/* --- profile.c ----------------------------------------------------------------------------------------------------- */
+/* --- profile.c -------------------------------------------------------------------------------- */
 
 typedef struct kn_vk_timer {
     VkQueryPool *pools; /* of KN_VK_TIMER_POOL dispatches each, two timestamps a dispatch */
     size_t pool_count, pool_capacity;
-    size_t *sums;       /* [count] which entry of gpu->sums a dispatch adds to */
+    size_t *sums; /* [count] which entry of gpu->sums a dispatch adds to */
     size_t count, capacity;
-    bool reserved;      /* sums[count] belongs to the dispatch being recorded */
+    bool reserved; /* sums[count] belongs to the dispatch being recorded */
 } kn_vk_timer;
 #define KN_VK_TIMER_POOL 512
 
-/* All of these do nothing without params.profile. reserve comes before anything of a dispatch is recorded and may fail. */
+/* All of these do nothing without params.profile. reserve comes before anything of a dispatch is recorded and may
+ * fail. */
 bool kn_vk_timer_reserve(kn_vk_timer *timer, kn_gpu *gpu, VkCommandBuffer commands, const kn_gpu_dispatch *dispatch,
                          kn_error *error);
 void kn_vk_timer_begin(kn_vk_timer *timer, kn_gpu *gpu, VkCommandBuffer commands);

@@ -30,14 +30,10 @@ static bool processor_is_wide(void) {
 static void separate_cache(void) {
     const char *chosen = getenv(CACHE_VARIABLE), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char *folder = NULL;
-    if (chosen && *chosen)
-        folder = kn_format(NULL, "%s/vectors-512", chosen);
-    else if (xdg && *xdg)
-        folder = kn_format(NULL, "%s/kinora/vectors-512", xdg);
-    else if (home && *home)
-        folder = kn_format(NULL, "%s/.cache/kinora/vectors-512", home);
-    if (folder && kn_make_directories(folder, NULL))
-        setenv(CACHE_VARIABLE, folder, 1);
+    if (chosen && *chosen) folder = kn_format(NULL, "%s/vectors-512", chosen);
+    else if (xdg && *xdg) folder = kn_format(NULL, "%s/kinora/vectors-512", xdg);
+    else if (home && *home) folder = kn_format(NULL, "%s/.cache/kinora/vectors-512", home);
+    if (folder && kn_make_directories(folder, NULL)) setenv(CACHE_VARIABLE, folder, 1);
     kn_free(folder);
 }
 
@@ -68,11 +64,9 @@ bool kn_vk_wide_is_tried(const kn_gpu *gpu) { return strstr(gpu->info.driver, "M
 static void move_cache(void) {
     const char *now = getenv(CACHE_VARIABLE), *ending = "/vectors-512";
     size_t size = now ? strlen(now) : 0, tail = strlen(ending);
-    if (size < tail || strcmp(now + size - tail, ending) != 0)
-        return;
+    if (size < tail || strcmp(now + size - tail, ending) != 0) return;
     char *folder = kn_format(NULL, "%.*s/vectors-256", (int)(size - tail), now);
-    if (folder && kn_make_directories(folder, NULL))
-        setenv(CACHE_VARIABLE, folder, 1);
+    if (folder && kn_make_directories(folder, NULL)) setenv(CACHE_VARIABLE, folder, 1);
     kn_free(folder);
 }
 
@@ -86,7 +80,7 @@ void kn_vk_wide_refuse(void) {
 
 void kn_vk_wide_fail_check(void) { check_must_fail = true; }
 
-/* --- the self-test: shaders/test/selftest.comp against plain C ---------------------------------------------------- */
+/* --- the self-test: shaders/test/selftest.comp against plain C -------------------------------- */
 
 enum { GROUPS = 3, STEPS = 20 /* length of the products, 4 * K4 */, LANES = WIDE_LANES };
 
@@ -102,15 +96,14 @@ static bool results_right(const float *a, const float *b, const float *c) {
             for (int column = 0; column < LANES * 4; column++) {
                 double sum = 0;
                 for (int k = 0; k < STEPS; k++)
-                    sum += (double)a[((group * (STEPS / 4) + k / 4) * LANES + row) * 4 + k % 4] * b[k * LANES * 4 + column];
-                if (!close_to(out[row * LANES * 4 + column], sum))
-                    return false;
+                    sum += (double)a[((group * (STEPS / 4) + k / 4) * LANES + row) * 4 + k % 4] *
+                           b[k * LANES * 4 + column];
+                if (!close_to(out[row * LANES * 4 + column], sum)) return false;
             }
         double steps[LANES], total = 0;
         for (int lane = 0; lane < LANES; lane++) {
             steps[lane] = 0;
-            for (int i = 0; i < lane + group; i++)
-                steps[lane] += i % 3 == 0 ? i : 1;
+            for (int i = 0; i < lane + group; i++) steps[lane] += i % 3 == 0 ? i : 1;
             total += steps[lane];
         }
         out += LANES * LANES * 4;
@@ -132,10 +125,8 @@ enum { A_COUNT = GROUPS * STEPS * LANES, B_COUNT = STEPS * LANES * 4, C_COUNT = 
 
 static bool run_selftest(selftest *t, kn_gpu *gpu, kn_error *error) {
     t->values = kn_alloc(A_COUNT + B_COUNT + C_COUNT, sizeof(float), error);
-    if (!t->values)
-        return false;
-    for (uint64_t i = 0; i < A_COUNT + B_COUNT; i++)
-        t->values[i] = value(i);
+    if (!t->values) return false;
+    for (uint64_t i = 0; i < A_COUNT + B_COUNT; i++) t->values[i] = value(i);
     uint32_t constants[] = {LANES};
     return kn_gpu_buffer_create(&t->a, gpu, A_COUNT * sizeof(float), KN_GPU_MEMORY_HOST, error) &&
            kn_gpu_buffer_create(&t->b, gpu, B_COUNT * sizeof(float), KN_GPU_MEMORY_HOST, error) &&
@@ -143,11 +134,17 @@ static bool run_selftest(selftest *t, kn_gpu *gpu, kn_error *error) {
            kn_gpu_upload(t->a, 0, t->values, A_COUNT * sizeof(float), error) &&
            kn_gpu_upload(t->b, 0, t->values + A_COUNT, B_COUNT * sizeof(float), error) &&
            kn_gpu_recorder_create(&t->recorder, gpu, error) &&
-           kn_gpu_record(t->recorder, &(kn_gpu_dispatch){
-               .kernel = KN_KERNEL_TEST_SELFTEST, .groups = {GROUPS, 1, 1}, .slice_count = 3,
-               .slices = (kn_gpu_slice[]){{.buffer = t->a, .format = KN_GPU_FORMAT_RGBA32F},
-                                          {.buffer = t->b, .format = KN_GPU_FORMAT_RGBA32F}, {.buffer = t->c}},
-               .constants = constants, .constant_count = 1}, error) &&
+           kn_gpu_record(
+               t->recorder,
+               &(kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_SELFTEST,
+                                  .groups = {GROUPS, 1, 1},
+                                  .slice_count = 3,
+                                  .slices = (kn_gpu_slice[]){{.buffer = t->a, .format = KN_GPU_FORMAT_RGBA32F},
+                                                             {.buffer = t->b, .format = KN_GPU_FORMAT_RGBA32F},
+                                                             {.buffer = t->c}},
+                                  .constants = constants,
+                                  .constant_count = 1},
+               error) &&
            kn_gpu_submit(t->recorder, error) && kn_gpu_wait(t->recorder, error) &&
            kn_gpu_download(t->c, 0, t->values + A_COUNT + B_COUNT, C_COUNT * sizeof(float), error);
 }

@@ -6,20 +6,24 @@
 #include "diffusion/ops/ops.h"
 
 typedef struct oracle_conv {
-    int n, in, h, w, out, kernel_h, kernel_w, stride, pad, pad_end, view_h, view_w; /* view: size after nearest resize */
+    int n, in, h, w, out, kernel_h, kernel_w, stride, pad, pad_end, view_h,
+        view_w; /* view: size after nearest resize */
     kn_activation activation;
 } oracle_conv;
 
 int oracle_conv_h(const oracle_conv *s);
 int oracle_conv_w(const oracle_conv *s);
 double oracle_activate(double x, kn_activation activation);
-/* weight [out][in][kernel_h][kernel_w]; bias [out]; broadcast [n][out]; residual like the output; the last three may be NULL. */
-void oracle_conv_run(const oracle_conv *s, const float *x, const float *weight, const float *bias, const float *broadcast,
-                     const float *residual, float *y);
-void oracle_group_norm(const float *x, const float *gamma, const float *beta, int n, int c, int pixels, int groups, double epsilon,
-                       kn_activation activation, float *y);
-void oracle_layer_norm(const float *x, const float *gamma, const float *beta, int n, int c, int pixels, double epsilon, float *y);
-/* q [n][heads*d][tq], k and v [kn][heads*d][tk]; kv_index may be NULL; scale 0: 1 / sqrt(d). Adds to y when `accumulate`. */
+/* weight [out][in][kernel_h][kernel_w]; bias [out]; broadcast [n][out]; residual like the output; the last three may be
+ * NULL. */
+void oracle_conv_run(const oracle_conv *s, const float *x, const float *weight, const float *bias,
+                     const float *broadcast, const float *residual, float *y);
+void oracle_group_norm(const float *x, const float *gamma, const float *beta, int n, int c, int pixels, int groups,
+                       double epsilon, kn_activation activation, float *y);
+void oracle_layer_norm(const float *x, const float *gamma, const float *beta, int n, int c, int pixels, double epsilon,
+                       float *y);
+/* q [n][heads*d][tq], k and v [kn][heads*d][tk]; kv_index may be NULL; scale 0: 1 / sqrt(d). Adds to y when
+ * `accumulate`. */
 typedef struct oracle_attention {
     int n, tq, tk, heads, d;
     bool causal, accumulate;

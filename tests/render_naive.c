@@ -23,7 +23,8 @@ static kn_vec3 to_camera(const kn_camera *c, kn_vec3 p) {
     return (kn_vec3){out[0], out[1], out[2]};
 }
 
-static void put(const raster *r, size_t pixel, kn_vec3 normal, double z, uint16_t material, uint16_t instance, kn_vec3 ray) {
+static void put(const raster *r, size_t pixel, kn_vec3 normal, double z, uint16_t material, uint16_t instance,
+                kn_vec3 ray) {
     const kn_naive_target *t = r->target;
     size_t plane = (size_t)r->camera->width * (size_t)r->camera->height;
     r->depth[pixel] = (float)z;
@@ -61,11 +62,13 @@ static void fill(const raster *r, const corner c[3], uint16_t material, uint16_t
             double inverse = a * w[0] + b * w[1] + g * w[2], z = 1 / inverse;
             size_t pixel = (size_t)y * (size_t)cam->width + (size_t)x;
             if (!(z < r->depth[pixel])) continue;
-            kn_vec3 n = kn_vec3_add(kn_vec3_scale(c[0].normal, a * w[0] * z),
-                                    kn_vec3_add(kn_vec3_scale(c[1].normal, b * w[1] * z), kn_vec3_scale(c[2].normal, g * w[2] * z)));
+            kn_vec3 n = kn_vec3_add(
+                kn_vec3_scale(c[0].normal, a * w[0] * z),
+                kn_vec3_add(kn_vec3_scale(c[1].normal, b * w[1] * z), kn_vec3_scale(c[2].normal, g * w[2] * z)));
             double dx = (px - cam->k[0][2]) / cam->k[0][0], dy = (py - cam->k[1][2]) / cam->k[1][1];
             kn_vec3 ray = {0, 0, 0};
-            for (int k = 0; k < 3; k++) (&ray.x)[k] = cam->rotation[k][0] * dx + cam->rotation[k][1] * dy + cam->rotation[k][2];
+            for (int k = 0; k < 3; k++)
+                (&ray.x)[k] = cam->rotation[k][0] * dx + cam->rotation[k][1] * dy + cam->rotation[k][2];
             put(r, pixel, n, z, material, instance, ray);
         }
     }
@@ -100,10 +103,12 @@ static void draw_mesh(const raster *r, const kn_mesh *mesh, const kn_pose *pose,
     }
 }
 
-static void draw_actor(const raster *r, const kn_actor_model *model, const kn_actor *actor, const kn_actor_state *state) {
+static void draw_actor(const raster *r, const kn_actor_model *model, const kn_actor *actor,
+                       const kn_actor_state *state) {
     draw_mesh(r, &model->body, &state->pose, actor->instance);
     double base = 0;
-    for (int i = 0; i < model->wheel_count; i++) base = fmax(base, model->wheels[i].position.x - model->wheels[0].position.x);
+    for (int i = 0; i < model->wheel_count; i++)
+        base = fmax(base, model->wheels[i].position.x - model->wheels[0].position.x);
     for (int i = 0; i < model->wheel_count; i++) {
         const kn_actor_wheel *wheel = &model->wheels[i];
         double steer = wheel->steers ? atan(state->curvature * fmax(2, fabs(wheel->position.x))) : 0;
@@ -130,7 +135,8 @@ bool kn_naive_render(const kn_world *world, const kn_timeline *timeline, size_t 
     draw_mesh(&r, &world->mesh, &identity, -1);
     for (size_t a = 0; timeline && a < timeline->actor_count && a < world->model_count; a++) {
         const kn_actor_state *state = &timeline->states[frame * timeline->actor_count + a];
-        if (state->present && !timeline->actors[a].is_ego) draw_actor(&r, &world->models[a], &timeline->actors[a], state);
+        if (state->present && !timeline->actors[a].is_ego)
+            draw_actor(&r, &world->models[a], &timeline->actors[a], state);
     }
     if (target->depth) memcpy(target->depth, depth, plane * sizeof *depth);
     kn_free(depth);

@@ -1,4 +1,5 @@
-/* A naive z-buffer renderer in plain C: the oracle of the renderer's tests and a way to look at worlds without a GPU. */
+/* A naive z-buffer renderer in plain C: the oracle of the renderer's tests and a way to look at worlds without a
+ * GPU. */
 #ifndef KN_TESTS_RENDER_NAIVE_H
 #define KN_TESTS_RENDER_NAIVE_H
 
@@ -16,7 +17,8 @@ typedef struct kn_naive_target {
 } kn_naive_target;
 
 /* Draws the world and, when `timeline` is not NULL, its actors as they stand at `frame` (the ego is not drawn; wheels
- * turned by wheel_angle). `camera` is posed in the world. Surfaces nearer than 5 cm are cut. Triangles are two-sided. */
+ * turned by wheel_angle). `camera` is posed in the world. Surfaces nearer than 5 cm are cut. Triangles are
+ * two-sided. */
 bool kn_naive_render(const kn_world *world, const kn_timeline *timeline, size_t frame, const kn_camera *camera,
                      const kn_naive_target *target, kn_error *error);
 

@@ -2,8 +2,9 @@
  *
  *     kinora-eval-mesh --shape car --paint glossy
  *
- * Errors are between the parts of both surfaces that the orbit's cameras see, the truth's bounding-box diagonal being 1; the texture is
- * compared on pictures that the reconstruction did not get, inside their masks. One line of JSON on stdout. */
+ * Errors are between the parts of both surfaces that the orbit's cameras see, the truth's bounding-box diagonal being
+ * 1; the texture is compared on pictures that the reconstruction did not get, inside their masks. One line of JSON on
+ * stdout. */
 #include "cli/options.h"
 #include "tests/unit/mesh_shapes.h"
 
@@ -40,7 +41,8 @@ typedef struct eval {
 static double cpu_seconds(void) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + 1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
 static double wall_seconds(void) {
@@ -49,9 +51,10 @@ static double wall_seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- the orbit -------------------------------------------------------------------------------------------------------------- */
+/* --- the orbit -------------------------------------------------------------------------------- */
 
-/* The truth's depth with noise, and its normals, as a generator would give them: with a scale and a shift of its own per view. */
+/* The truth's depth with noise, and its normals, as a generator would give them: with a scale and a shift of its own
+ * per view. */
 static bool give_depth(eval *e, size_t view, kn_rng *rng, kn_error *error) {
     kn_eye eye = shape_eye(&e->cameras[view]);
     size_t pixels = (size_t)eye.width * (size_t)eye.height;
@@ -66,9 +69,12 @@ static bool give_depth(eval *e, size_t view, kn_rng *rng, kn_error *error) {
         depth[i] = (float)(scale * (raster.depth[i] + e->options->noise * kn_rng_normal(rng)) + shift);
         const uint32_t *t = e->truth.triangles + 3 * (size_t)(raster.triangle[i] - 1);
         kn_vec3 v[3];
-        for (int k = 0; k < 3; k++) v[k] = (kn_vec3){e->truth.positions[3 * t[k]], e->truth.positions[3 * t[k] + 1], e->truth.positions[3 * t[k] + 2]};
+        for (int k = 0; k < 3; k++)
+            v[k] = (kn_vec3){e->truth.positions[3 * t[k]], e->truth.positions[3 * t[k] + 1],
+                             e->truth.positions[3 * t[k] + 2]};
         kn_vec3 n = kn_vec3_normalize(kn_vec3_cross(kn_vec3_sub(v[1], v[0]), kn_vec3_sub(v[2], v[0])));
-        for (size_t k = 0; k < 3; k++) normals[3 * i + k] = (float)(eye.r[k][0] * n.x + eye.r[k][1] * n.y + eye.r[k][2] * n.z);
+        for (size_t k = 0; k < 3; k++)
+            normals[3 * i + k] = (float)(eye.r[k][0] * n.x + eye.r[k][1] * n.y + eye.r[k][2] * n.z);
     }
     kn_raster_finish(&raster);
     e->views[view].depth = depth, e->views[view].normals = normals;
@@ -106,16 +112,20 @@ static bool write_orbit(eval *e, const char *folder, kn_error *error) {
     return ok && kn_view_list_write(&list, path, error);
 }
 
-/* --- measures ------------------------------------------------------------------------------------------------------------------ */
+/* --- measures --------------------------------------------------------------------------------- */
 
 /* The surface in the cameras' world, sharing its triangles; positions are owned by the caller. */
 static kn_tris back(const kn_surface *s) {
     const double(*m)[4] = s->from_input;
     double k = m[0][0] * m[0][0] + m[0][1] * m[0][1] + m[0][2] * m[0][2];
-    kn_tris out = {.positions = calloc(s->vertex_count, 12), .triangles = s->triangles, .vertex_count = s->vertex_count, .triangle_count = s->triangle_count};
+    kn_tris out = {.positions = calloc(s->vertex_count, 12),
+                   .triangles = s->triangles,
+                   .vertex_count = s->vertex_count,
+                   .triangle_count = s->triangle_count};
     for (size_t v = 0; v < s->vertex_count; v++)
         for (size_t i = 0; i < 3; i++)
-            for (size_t j = 0; j < 3; j++) out.positions[3 * v + i] += (float)(m[j][i] * (s->positions[3 * v + j] - m[j][3]) / k);
+            for (size_t j = 0; j < 3; j++)
+                out.positions[3 * v + i] += (float)(m[j][i] * (s->positions[3 * v + j] - m[j][3]) / k);
     return out;
 }
 
@@ -135,7 +145,8 @@ static void texel(const kn_surface *s, const kn_raster *raster, size_t i, double
     }
 }
 
-/* Peak signal-to-noise ratio in dB inside the held-out masks; where the surface does not reach the mask it counts as black. */
+/* Peak signal-to-noise ratio in dB inside the held-out masks; where the surface does not reach the mask it counts as
+ * black. */
 static double texture_quality(const eval *e, const kn_surface *s, const kn_tris *found) {
     enum { FINE = 3 };
     double sum = 0, count = 0;
@@ -143,7 +154,8 @@ static double texture_quality(const eval *e, const kn_surface *s, const kn_tris 
         kn_image picture;
         kn_raster raster;
         kn_eye eye = shape_eye(&e->held_out[v]);
-        shape_render(&picture, &e->truth, (shape_kind)e->options->shape, (shape_paint)e->options->paint, &e->held_out[v], 0);
+        shape_render(&picture, &e->truth, (shape_kind)e->options->shape, (shape_paint)e->options->paint,
+                     &e->held_out[v], 0);
         kn_raster_init(&raster, FINE * eye.width, FINE * eye.height, NULL);
         eye.fx *= FINE, eye.fy *= FINE, eye.cx *= FINE, eye.cy *= FINE;
         kn_raster_draw(&raster, &eye, found, false);
@@ -152,7 +164,8 @@ static double texture_quality(const eval *e, const kn_surface *s, const kn_tris 
             double rgb[3] = {0};
             if (p[3] < 255) continue;
             for (int k = 0; k < FINE * FINE; k++) {
-                size_t at = (size_t)(FINE * (i / picture.width) + k / FINE) * (size_t)raster.width + (size_t)(FINE * (i % picture.width) + k % FINE);
+                size_t at = (size_t)(FINE * (i / picture.width) + k / FINE) * (size_t)raster.width +
+                            (size_t)(FINE * (i % picture.width) + k % FINE);
                 double one[3] = {0};
                 if (raster.triangle[at]) texel(s, &raster, at, one);
                 for (int c = 0; c < 3; c++) rgb[c] += one[c] / (FINE * FINE);
@@ -187,12 +200,16 @@ static bool measure(eval *e, const kn_surface *s, double wall, double cpu, kn_er
     double truth_sides[2], found_sides[2];
     kn_upright_box(e->truth.positions, e->truth.vertex_count, truth_sides);
     kn_upright_box(found.positions, found.vertex_count, found_sides);
-    printf("{\"shape\":\"%s\",\"paint\":\"%s\",\"views\":%d,\"rings\":%d,\"size\":%d,\"depth\":%d,\"f\":%.4f,\"precision\":%.4f,\"recall\":%.4f,\"precision_down_side_up\":[%.3f,%.3f,%.3f],\"recall_down_side_up\":[%.3f,%.3f,%.3f],\"chamfer\":%.5f,"
-           "\"psnr\":%.2f,\"length_error\":%.5f,\"triangles\":%zu,\"sound\":%s,\"seconds\":%.1f,\"cpu\":%.1f,\"peak_mb\":%.0f}\n",
-           shapes[o->shape], paints[o->paint], o->views, o->rings, o->size, o->depth_given, score.f, score.precision, score.recall,
-           score.precision_by_side[0], score.precision_by_side[1], score.precision_by_side[2], score.recall_by_side[0], score.recall_by_side[1], score.recall_by_side[2], score.chamfer,
-           texture_quality(e, s, &found), found_sides[0] / truth_sides[0] - 1, facts.triangles, facts.manifold && facts.outward ? "true" : "false", wall, cpu,
-           (double)use.ru_maxrss / 1024);
+    printf("{\"shape\":\"%s\",\"paint\":\"%s\",\"views\":%d,\"rings\":%d,\"size\":%d,\"depth\":%d,\"f\":%.4f,"
+           "\"precision\":%.4f,\"recall\":%.4f,\"precision_down_side_up\":[%.3f,%.3f,%.3f],\"recall_down_side_up\":[%."
+           "3f,%.3f,%.3f],\"chamfer\":%.5f,"
+           "\"psnr\":%.2f,\"length_error\":%.5f,\"triangles\":%zu,\"sound\":%s,\"seconds\":%.1f,\"cpu\":%.1f,\"peak_"
+           "mb\":%.0f}\n",
+           shapes[o->shape], paints[o->paint], o->views, o->rings, o->size, o->depth_given, score.f, score.precision,
+           score.recall, score.precision_by_side[0], score.precision_by_side[1], score.precision_by_side[2],
+           score.recall_by_side[0], score.recall_by_side[1], score.recall_by_side[2], score.chamfer,
+           texture_quality(e, s, &found), found_sides[0] / truth_sides[0] - 1, facts.triangles,
+           facts.manifold && facts.outward ? "true" : "false", wall, cpu, (double)use.ru_maxrss / 1024);
     free(found.positions);
     return true;
 }
@@ -203,22 +220,28 @@ static bool run(eval *e, kn_error *error) {
     kn_surface *surface = NULL;
     if (!make_views(e, error) || (o->folder && !write_orbit(e, o->folder, error))) return false;
     kn_surface_params params = o->params;
-    params.triangles = (size_t)o->triangles, params.texture = o->texture, params.progress = progress, params.progress_user = e;
+    params.triangles = (size_t)o->triangles, params.texture = o->texture, params.progress = progress,
+    params.progress_user = e;
     double cpu = cpu_seconds(), wall = wall_seconds();
     e->stage_cpu = cpu;
-    bool ok = kn_gpu_create(&gpu, &o->gpu, error) && kn_surface_build(&surface, gpu, e->views, (size_t)o->views, &params, error);
-    ok = ok && measure(e, surface, wall_seconds() - wall, cpu_seconds() - cpu, error) && (!o->output || kn_surface_write(surface, o->output, error)) &&
+    bool ok = kn_gpu_create(&gpu, &o->gpu, error) &&
+              kn_surface_build(&surface, gpu, e->views, (size_t)o->views, &params, error);
+    ok = ok && measure(e, surface, wall_seconds() - wall, cpu_seconds() - cpu, error) &&
+         (!o->output || kn_surface_write(surface, o->output, error)) &&
          (!o->turntable || kn_surface_write_turntable(surface, o->turntable, 1600, error));
     kn_surface_destroy(&surface);
     kn_gpu_destroy(&gpu);
     return ok;
 }
 
-static void print_log(void *user, kn_log_level level, const char *line) { (void)user, (void)level, fprintf(stderr, "%s\n", line); }
+static void print_log(void *user, kn_log_level level, const char *line) {
+    (void)user, (void)level, fprintf(stderr, "%s\n", line);
+}
 
 int main(int argc, char **argv) {
     static eval e;
-    static eval_options o = {.size = 256, .views = 36, .rings = 3, .triangles = 60000, .texture = 1024, .samples = 100000, .noise = 0.005};
+    static eval_options o = {
+        .size = 256, .views = 36, .rings = 3, .triangles = 60000, .texture = 1024, .samples = 100000, .noise = 0.005};
     kn_error error = {0};
     const char *none;
     int count = 0;
@@ -229,7 +252,8 @@ int main(int argc, char **argv) {
         {"--size", KN_OPTION_INT, &o.size, 32, 2048, NULL, "PIXELS", "of the square pictures (256)", 0},
         {"--views", KN_OPTION_INT, &o.views, 3, MAX_VIEWS, NULL, "N", "(36)", 0},
         {"--rings", KN_OPTION_INT, &o.rings, 1, 3, NULL, "N", "3: at -10, 15 and 45 degrees; 1: at 15 (3)", 0},
-        {"--depth", KN_OPTION_CHOICE, &o.depth_given, 0, 0, "none|metric|scaled", "D", "give noisy depth and normals (none)", 0},
+        {"--depth", KN_OPTION_CHOICE, &o.depth_given, 0, 0, "none|metric|scaled", "D",
+         "give noisy depth and normals (none)", 0},
         {"--noise", KN_OPTION_NUMBER, &o.noise, 0, 1, NULL, "SIGMA", "of the given depth (.005)", 0},
         {"--samples", KN_OPTION_INT, &o.samples, 100, 10000000, NULL, "N", "points of the measure (100000)", 0},
         {"--rounds", KN_OPTION_INT, &o.params.rounds, 0, 4, NULL, "N", "of stereo (2)", 0},

@@ -29,7 +29,7 @@ static const char usage[] =
     "  --depth --instance --motion --noise --semantic          more tensors in the raw file\n"
     "  --quiet              no lines of progress\n";
 
-/* --- arguments ---------------------------------------------------------------------------------------------------- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 static bool parse_number(const char *name, const char *text, double low, double high, double *value, kn_error *error) {
     char *end;
@@ -40,7 +40,8 @@ static bool parse_number(const char *name, const char *text, double low, double 
     return true;
 }
 
-static bool parse_word(const char *name, const char *text, const char *const *words, int count, int *value, kn_error *error) {
+static bool parse_word(const char *name, const char *text, const char *const *words, int count, int *value,
+                       kn_error *error) {
     for (int i = 0; i < count; i++)
         if (strcmp(text, words[i]) == 0) {
             *value = i;
@@ -72,25 +73,35 @@ static bool parse_scene_option(kn_scene_params *p, const char *name, const char 
         p->seed = (uint64_t)value;
     else if (strcmp(name, "frame-count") == 0 && (ok = parse_number(name, text, 0, 1e6, &value, error)))
         p->frame_count = (size_t)value;
-    else if (strcmp(name, "start") == 0 && (ok = parse_number(name, text, 0, 1e6, &value, error)))
-        p->start = value;
+    else if (strcmp(name, "start") == 0 && (ok = parse_number(name, text, 0, 1e6, &value, error))) p->start = value;
     else if (strcmp(name, "rate") == 0 && (ok = parse_number(name, text, 0.1, 1000, &value, error)))
         p->frame_rate = value;
     else if (strcmp(name, "ego-speed") == 0 && (ok = parse_number(name, text, 0, 400, &value, error)))
         p->ego_speed = value / 3.6;
-    else if (ok)
-        *known = false;
+    else if (ok) *known = false;
     return ok;
 }
 
 static bool parse_option(options *o, const char *name, const char *text, kn_error *error) {
-    const struct { const char *name; const char **value; } strings[] = {
-        {"png", &o->png}, {"raw", &o->raw}, {"frames", &o->frames}, {"cameras", &o->cameras}, {"device", &o->device}, {"rig", &o->rig}};
-    const struct { const char *name; int *value; int low, high; } integers[] = {
-        {"width", &o->width, 16, 4096}, {"height", &o->height, 16, 4096}, {"every", &o->every, 1, 1000000}, {"samples", &o->samples, 1, 64}};
-    const struct { const char *name; bool *value; } flags[] = {
-        {"noise", &o->noise}, {"depth", &o->depth}, {"instance", &o->instance}, {"motion", &o->motion},
-        {"semantic", &o->semantic}, {"validation", &o->validation}, {"quiet", &o->quiet}};
+    const struct {
+        const char *name;
+        const char **value;
+    } strings[] = {{"png", &o->png},         {"raw", &o->raw},       {"frames", &o->frames},
+                   {"cameras", &o->cameras}, {"device", &o->device}, {"rig", &o->rig}};
+    const struct {
+        const char *name;
+        int *value;
+        int low, high;
+    } integers[] = {{"width", &o->width, 16, 4096},
+                    {"height", &o->height, 16, 4096},
+                    {"every", &o->every, 1, 1000000},
+                    {"samples", &o->samples, 1, 64}};
+    const struct {
+        const char *name;
+        bool *value;
+    } flags[] = {{"noise", &o->noise},   {"depth", &o->depth},       {"instance", &o->instance},
+                 {"motion", &o->motion}, {"semantic", &o->semantic}, {"validation", &o->validation},
+                 {"quiet", &o->quiet}};
     for (size_t i = 0; i < KN_COUNT(strings); i++)
         if (strcmp(name, strings[i].name) == 0) {
             *strings[i].value = text;
@@ -105,31 +116,27 @@ static bool parse_option(options *o, const char *name, const char *text, kn_erro
         if (strcmp(name, integers[i].name) == 0) {
             double value;
             bool ok = parse_number(name, text, integers[i].low, integers[i].high, &value, error);
-            if (ok)
-                *integers[i].value = (int)value;
+            if (ok) *integers[i].value = (int)value;
             return ok;
         }
     bool known;
-    if (!parse_scene_option(&o->scene_params, name, text, &known, error))
-        return false;
+    if (!parse_scene_option(&o->scene_params, name, text, &known, error)) return false;
     return known || kn_fail(error, KN_ERROR_INPUT, "--%s: unknown option", name);
 }
 
 static bool parse_arguments(options *o, int argc, char **argv, kn_error *error) {
-    static const char *const names[] = {"png", "raw", "frames", "cameras", "device", "rig", "width", "height", "every", "samples",
-                                        "weather", "time", "traffic", "seed", "frame-count", "start", "rate", "ego-speed"};
+    static const char *const names[] = {"png",     "raw",    "frames",      "cameras", "device",  "rig",
+                                        "width",   "height", "every",       "samples", "weather", "time",
+                                        "traffic", "seed",   "frame-count", "start",   "rate",    "ego-speed"};
     static const char *const flags[] = {"noise", "depth", "instance", "motion", "semantic", "validation", "quiet"};
     struct option table[KN_COUNT(names) + KN_COUNT(flags) + 1] = {0};
-    for (size_t i = 0; i < KN_COUNT(names); i++)
-        table[i] = (struct option){names[i], required_argument, NULL, 1};
+    for (size_t i = 0; i < KN_COUNT(names); i++) table[i] = (struct option){names[i], required_argument, NULL, 1};
     for (size_t i = 0; i < KN_COUNT(flags); i++)
         table[KN_COUNT(names) + i] = (struct option){flags[i], no_argument, NULL, 1};
     int index = 0, code;
     while ((code = getopt_long(argc, argv, "", table, &index)) != -1) {
-        if (code != 1)
-            return kn_fail(error, KN_ERROR_INPUT, "bad arguments");
-        if (!parse_option(o, table[index].name, optarg, error))
-            return false;
+        if (code != 1) return kn_fail(error, KN_ERROR_INPUT, "bad arguments");
+        if (!parse_option(o, table[index].name, optarg, error)) return false;
     }
     if (optind + 1 != argc || (!o->png && !o->raw))
         return kn_fail(error, KN_ERROR_INPUT, "expected one scene and --png or --raw");
@@ -137,17 +144,15 @@ static bool parse_arguments(options *o, int argc, char **argv, kn_error *error) 
     return true;
 }
 
-/* --- what to draw -------------------------------------------------------------------------------------------------- */
+/* --- what to draw ----------------------------------------------------------------------------- */
 
 /* The frames asked for, in rising order of the request; *frames is freed with kn_free. */
 static bool choose_frames(const options *o, size_t total, size_t **frames, size_t *count, kn_error *error) {
     *frames = kn_alloc(total + 1, sizeof **frames, error);
-    if (!*frames)
-        return false;
+    if (!*frames) return false;
     *count = 0;
     if (!o->frames) {
-        for (size_t f = 0; f < total; f += (size_t)o->every)
-            (*frames)[(*count)++] = f;
+        for (size_t f = 0; f < total; f += (size_t)o->every) (*frames)[(*count)++] = f;
         return true;
     }
     for (const char *text = o->frames; *text;) {
@@ -155,7 +160,8 @@ static bool choose_frames(const options *o, size_t total, size_t **frames, size_
         unsigned long long value = strtoull(text, &end, 10);
         if (end == text || (*end && *end != ',') || value >= total || *count >= total) {
             kn_free(*frames);
-            return kn_fail(error, KN_ERROR_INPUT, "--frames %s: expected frames below %zu, separated by commas", o->frames, total);
+            return kn_fail(error, KN_ERROR_INPUT, "--frames %s: expected frames below %zu, separated by commas",
+                           o->frames, total);
         }
         (*frames)[(*count)++] = (size_t)value;
         text = *end ? end + 1 : end;
@@ -166,25 +172,21 @@ static bool choose_frames(const options *o, size_t total, size_t **frames, size_
 static bool name_listed(const char *list, const char *name) {
     size_t length = strlen(name);
     for (const char *p = list; (p = strstr(p, name)); p += length)
-        if ((p == list || p[-1] == ',') && (p[length] == 0 || p[length] == ','))
-            return true;
+        if ((p == list || p[-1] == ',') && (p[length] == 0 || p[length] == ',')) return true;
     return false;
 }
 
 static bool choose_cameras(const options *o, kn_rig *rig, kn_error *error) {
-    if (!o->rig)
-        kn_rig_init_nuscenes(rig, o->width, o->height);
-    else if (!kn_rig_read(rig, o->rig, o->width, o->height, error))
-        return false;
+    if (!o->rig) kn_rig_init_nuscenes(rig, o->width, o->height);
+    else if (!kn_rig_read(rig, o->rig, o->width, o->height, error)) return false;
     int kept = 0;
     for (int i = 0; i < rig->camera_count; i++)
-        if (!o->cameras || name_listed(o->cameras, rig->cameras[i].name))
-            rig->cameras[kept++] = rig->cameras[i];
+        if (!o->cameras || name_listed(o->cameras, rig->cameras[i].name)) rig->cameras[kept++] = rig->cameras[i];
     rig->camera_count = kept;
     return kept || kn_fail(error, KN_ERROR_INPUT, "--cameras %s: none of the rig's", o->cameras);
 }
 
-/* --- pictures ------------------------------------------------------------------------------------------------------ */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 typedef struct frame_buffers {
     kn_render_target target;
@@ -192,8 +194,7 @@ typedef struct frame_buffers {
 } frame_buffers;
 
 static void buffers_finish(frame_buffers *b) {
-    for (size_t i = 0; i < KN_COUNT(b->memory); i++)
-        kn_free(b->memory[i]);
+    for (size_t i = 0; i < KN_COUNT(b->memory); i++) kn_free(b->memory[i]);
 }
 
 static bool buffers_init(frame_buffers *b, const options *o, kn_error *error) {
@@ -206,16 +207,21 @@ static bool buffers_init(frame_buffers *b, const options *o, kn_error *error) {
             buffers_finish(b);
             return false;
         }
-    b->target = (kn_render_target){.control = b->memory[0], .noise = b->memory[1], .beauty = b->memory[2], .depth = b->memory[3],
-                                   .semantic = b->memory[4], .instance = b->memory[5], .motion = b->memory[6]};
+    b->target = (kn_render_target){.control = b->memory[0],
+                                   .noise = b->memory[1],
+                                   .beauty = b->memory[2],
+                                   .depth = b->memory[3],
+                                   .semantic = b->memory[4],
+                                   .instance = b->memory[5],
+                                   .motion = b->memory[6]};
     return true;
 }
 
 /* Writes `channels` planes (1 or 3) of `planes` as value * scale + shift. */
-static bool write_planes(const options *o, const char *path, const float *planes, int channels, float scale, float shift, kn_error *error) {
+static bool write_planes(const options *o, const char *path, const float *planes, int channels, float scale,
+                         float shift, kn_error *error) {
     kn_image image;
-    if (!kn_image_init(&image, o->width, o->height, 3, error))
-        return false;
+    if (!kn_image_init(&image, o->width, o->height, 3, error)) return false;
     size_t pixels = (size_t)o->width * (size_t)o->height;
     for (size_t i = 0; i < pixels * 3; i++) {
         float value = planes[(channels == 3 ? i % 3 * pixels : 0) + i / 3] * scale + shift;
@@ -228,7 +234,12 @@ static bool write_planes(const options *o, const char *path, const float *planes
 
 static bool write_pngs(const options *o, const char *camera, size_t frame, const kn_render_target *t, kn_error *error) {
     size_t pixels = (size_t)o->width * (size_t)o->height;
-    const struct { const char *name; const float *planes; int channels; float scale, shift; } pictures[] = {
+    const struct {
+        const char *name;
+        const float *planes;
+        int channels;
+        float scale, shift;
+    } pictures[] = {
         {"beauty", t->beauty, 3, 1, 0},
         {"color", t->control + KN_CONTROL_COLOR * pixels, 3, 1, 0},
         {"depth", t->control + KN_CONTROL_DEPTH * pixels, 1, 1, 0},
@@ -241,25 +252,28 @@ static bool write_pngs(const options *o, const char *camera, size_t frame, const
     };
     bool ok = true;
     for (size_t i = 0; i < KN_COUNT(pictures) && ok; i++) {
-        if (!pictures[i].planes)
-            continue;
+        if (!pictures[i].planes) continue;
         char *path = kn_format(error, "%s/%05zu_%s_%s.png", o->png, frame, camera, pictures[i].name);
-        ok = path && write_planes(o, path, pictures[i].planes, pictures[i].channels, pictures[i].scale, pictures[i].shift, error);
+        ok = path && write_planes(o, path, pictures[i].planes, pictures[i].channels, pictures[i].scale,
+                                  pictures[i].shift, error);
         kn_free(path);
     }
     return ok;
 }
 
-/* --- the clip ------------------------------------------------------------------------------------------------------ */
+/* --- the clip --------------------------------------------------------------------------------- */
 
-/* The inside of __metadata__; names and captions hold no character that JSON would escape except those replaced here. */
-static char *describe(const options *o, const kn_scene *scene, const kn_rig *rig, const size_t *frames, size_t count, kn_error *error) {
+/* The inside of __metadata__; names and captions hold no character that JSON would escape except those replaced
+ * here. */
+static char *describe(const options *o, const kn_scene *scene, const kn_rig *rig, const size_t *frames, size_t count,
+                      kn_error *error) {
     char caption[1024];
     kn_scene_caption(scene, caption, sizeof caption);
     for (char *c = caption; *c; c++)
-        if (*c == '"' || *c == '\\' || (unsigned char)*c < 32)
-            *c = ' ';
-    char *text = kn_format(error, "\"format\":\"kinora-clip-1\",\"caption\":\"%s\",\"seed\":\"%llu\",\"frame_rate\":\"%g\",\"order\":\"frame,camera\",\"cameras\":\"",
+        if (*c == '"' || *c == '\\' || (unsigned char)*c < 32) *c = ' ';
+    char *text = kn_format(error,
+                           "\"format\":\"kinora-clip-1\",\"caption\":\"%s\",\"seed\":\"%llu\",\"frame_rate\":\"%g\","
+                           "\"order\":\"frame,camera\",\"cameras\":\"",
                            caption, (unsigned long long)o->scene_params.seed, kn_scene_frame_rate(scene));
     for (int i = 0; i < rig->camera_count && text; i++) {
         char *longer = kn_format(error, "%s%s%s", text, i ? "," : "", rig->cameras[i].name);
@@ -279,8 +293,7 @@ static char *describe(const options *o, const kn_scene *scene, const kn_rig *rig
 static bool draw_all(const options *o, kn_renderer *renderer, const kn_rig *rig, const size_t *frames, size_t count,
                      kn_raw_writer *raw, kn_error *error) {
     frame_buffers buffers;
-    if (!buffers_init(&buffers, o, error))
-        return false;
+    if (!buffers_init(&buffers, o, error)) return false;
     bool ok = true;
     size_t sample = 0;
     for (size_t f = 0; f < count && ok; f++)
@@ -288,12 +301,11 @@ static bool draw_all(const options *o, kn_renderer *renderer, const kn_rig *rig,
             clock_t start = clock();
             ok = kn_render(renderer, &rig->cameras[c], frames[f], &buffers.target, error);
             clock_t drawn = clock();
-            if (ok && raw)
-                ok = kn_raw_writer_put(raw, sample, &buffers.target, error);
-            if (ok && o->png)
-                ok = write_pngs(o, rig->cameras[c].name, frames[f], &buffers.target, error);
+            if (ok && raw) ok = kn_raw_writer_put(raw, sample, &buffers.target, error);
+            if (ok && o->png) ok = write_pngs(o, rig->cameras[c].name, frames[f], &buffers.target, error);
             if (!o->quiet)
-                fprintf(stderr, "frame %zu %s: %.2f CPU-s\n", frames[f], rig->cameras[c].name, (double)(drawn - start) / CLOCKS_PER_SEC);
+                fprintf(stderr, "frame %zu %s: %.2f CPU-s\n", frames[f], rig->cameras[c].name,
+                        (double)(drawn - start) / CLOCKS_PER_SEC);
         }
     buffers_finish(&buffers);
     return ok;
@@ -306,25 +318,27 @@ static bool draw_scene(const options *o, kn_gpu *gpu, const kn_scene *scene, kn_
     char *metadata = NULL;
     kn_raw_writer raw = {0};
     bool ok = choose_cameras(o, &rig, error);
-    if (ok && !o->rig)
-        kn_scene_mount_rig(scene, &rig);
+    if (ok && !o->rig) kn_scene_mount_rig(scene, &rig);
     ok = ok && choose_frames(o, kn_scene_frame_count(scene), &frames, &count, error);
-    if (!ok)
-        return false;
+    if (!ok) return false;
     const kn_renderer_params params = {.noise_seed = o->scene_params.seed, .beauty_samples = o->samples};
     ok = kn_renderer_create(&renderer, gpu, scene, &params, error) && (!o->png || kn_make_directories(o->png, error));
     if (ok && o->raw) {
         metadata = describe(o, scene, &rig, frames, count, error);
-        const kn_raw_params raw_params = {.sample_count = count * (size_t)rig.camera_count, .width = o->width, .height = o->height,
-                                          .depth = o->depth, .instance = o->instance, .motion = o->motion, .noise = o->noise,
-                                          .semantic = o->semantic, .metadata = metadata};
+        const kn_raw_params raw_params = {.sample_count = count * (size_t)rig.camera_count,
+                                          .width = o->width,
+                                          .height = o->height,
+                                          .depth = o->depth,
+                                          .instance = o->instance,
+                                          .motion = o->motion,
+                                          .noise = o->noise,
+                                          .semantic = o->semantic,
+                                          .metadata = metadata};
         ok = metadata && kn_raw_writer_init(&raw, o->raw, &raw_params, error);
     }
     ok = ok && draw_all(o, renderer, &rig, frames, count, o->raw ? &raw : NULL, error);
-    if (o->raw && ok)
-        ok = kn_raw_writer_commit(&raw, error);
-    else
-        kn_raw_writer_finish(&raw);
+    if (o->raw && ok) ok = kn_raw_writer_commit(&raw, error);
+    else kn_raw_writer_finish(&raw);
     kn_free(metadata);
     kn_free(frames);
     kn_renderer_destroy(&renderer);
@@ -344,11 +358,10 @@ int main(int argc, char **argv) {
     const kn_gpu_params gpu_params = {.device = o.device, .validation = o.validation, .log = log};
     kn_scene *scene = NULL;
     kn_gpu *gpu = NULL;
-    bool ok = kn_scene_create(&scene, o.scene, &o.scene_params, &log, &error) && kn_gpu_create(&gpu, &gpu_params, &error) &&
-              draw_scene(&o, gpu, scene, &error);
+    bool ok = kn_scene_create(&scene, o.scene, &o.scene_params, &log, &error) &&
+              kn_gpu_create(&gpu, &gpu_params, &error) && draw_scene(&o, gpu, scene, &error);
     kn_gpu_destroy(&gpu);
     kn_scene_destroy(&scene);
-    if (!ok)
-        fprintf(stderr, "kinora-render-clip: %s\n", error.message);
+    if (!ok) fprintf(stderr, "kinora-render-clip: %s\n", error.message);
     return ok ? 0 : error.kind == KN_ERROR_INTERNAL ? 1 : 2;
 }

@@ -11,8 +11,13 @@ static const struct {
     const char *name, *type;
     int channels, bytes; /* channels 0: [N,H,W] */
 } raw_tensors[RAW_COUNT] = {
-    {"control", "U8", KN_CONTROL_CHANNELS, 1}, {"beauty", "U8", 3, 1}, {"depth", "F16", 0, 2}, {"instance", "U16", 0, 2},
-    {"motion", "F16", 2, 2}, {"noise", "F16", 3, 2}, {"semantic", "U8", 0, 1},
+    {"control", "U8", KN_CONTROL_CHANNELS, 1},
+    {"beauty", "U8", 3, 1},
+    {"depth", "F16", 0, 2},
+    {"instance", "U16", 0, 2},
+    {"motion", "F16", 2, 2},
+    {"noise", "F16", 3, 2},
+    {"semantic", "U8", 0, 1},
 };
 
 static bool raw_has(const kn_raw_params *p, int tensor) {
@@ -31,26 +36,23 @@ static bool raw_write_header(kn_raw_writer *writer, kn_error *error) {
     char *header = kn_format(error, "{\"__metadata__\":{%s}", p->metadata);
     uint64_t offset = 0;
     for (int t = 0; t < RAW_COUNT && header; t++) {
-        if (!raw_has(p, t))
-            continue;
+        if (!raw_has(p, t)) continue;
         uint64_t size = raw_sample_bytes(p, t) * p->sample_count;
         char channels[16] = "";
-        if (raw_tensors[t].channels)
-            snprintf(channels, sizeof channels, "%d,", raw_tensors[t].channels);
-        char *longer = kn_format(error, "%s,\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu,%s%d,%d],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
-                                 header, raw_tensors[t].name, raw_tensors[t].type, p->sample_count, channels, p->height,
-                                 p->width, offset, offset + size);
+        if (raw_tensors[t].channels) snprintf(channels, sizeof channels, "%d,", raw_tensors[t].channels);
+        char *longer = kn_format(
+            error, "%s,\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu,%s%d,%d],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
+            header, raw_tensors[t].name, raw_tensors[t].type, p->sample_count, channels, p->height, p->width, offset,
+            offset + size);
         kn_free(header);
         header = longer;
         writer->offsets[t] = offset;
         offset += size;
     }
-    if (!header)
-        return false;
+    if (!header) return false;
     size_t length = strlen(header) + 1, padded = (length + 7) / 8 * 8;
     uint8_t size_bytes[8];
-    for (int i = 0; i < 8; i++)
-        size_bytes[i] = (uint8_t)((uint64_t)padded >> (8 * i));
+    for (int i = 0; i < 8; i++) size_bytes[i] = (uint8_t)((uint64_t)padded >> (8 * i));
     bool ok = fwrite(size_bytes, 8, 1, writer->file.stream) == 1 &&
               fprintf(writer->file.stream, "%s}%*s", header, (int)(padded - length), "") >= 0;
     kn_free(header);
@@ -60,19 +62,16 @@ static bool raw_write_header(kn_raw_writer *writer, kn_error *error) {
 
 bool kn_raw_writer_init(kn_raw_writer *writer, const char *path, const kn_raw_params *params, kn_error *error) {
     *writer = (kn_raw_writer){.params = *params};
-    if (!kn_file_writer_init(&writer->file, path, error))
-        return false;
+    if (!kn_file_writer_init(&writer->file, path, error)) return false;
     writer->row = kn_alloc(raw_sample_bytes(params, RAW_CONTROL), 1, error);
-    if (writer->row && raw_write_header(writer, error))
-        return true;
+    if (writer->row && raw_write_header(writer, error)) return true;
     kn_raw_writer_finish(writer);
     return false;
 }
 
 /* 0..1 (or -1..1 for `is_signed`) to 0..255. */
 static uint8_t raw_byte(float value, bool is_signed) {
-    if (is_signed)
-        value = value * 0.5f + 0.5f;
+    if (is_signed) value = value * 0.5f + 0.5f;
     return (uint8_t)lrintf(fminf(fmaxf(value, 0), 1) * 255); /* fmaxf makes 0 of NaN */
 }
 
@@ -85,8 +84,7 @@ static bool raw_put_tensor(kn_raw_writer *writer, int tensor, size_t index, kn_e
 }
 
 static void raw_half(_Float16 *out, const float *in, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        out[i] = (_Float16)in[i];
+    for (size_t i = 0; i < count; i++) out[i] = (_Float16)in[i];
 }
 
 bool kn_raw_writer_put(kn_raw_writer *writer, size_t index, const kn_render_target *target, kn_error *error) {
@@ -98,8 +96,7 @@ bool kn_raw_writer_put(kn_raw_writer *writer, size_t index, const kn_render_targ
         bytes[i] = raw_byte(target->control[i], channel >= KN_CONTROL_NORMAL && channel < KN_CONTROL_NORMAL + 3);
     }
     bool ok = raw_put_tensor(writer, RAW_CONTROL, index, error);
-    for (size_t i = 0; i < pixels * 3; i++)
-        bytes[i] = raw_byte(target->beauty[i], false);
+    for (size_t i = 0; i < pixels * 3; i++) bytes[i] = raw_byte(target->beauty[i], false);
     ok = ok && raw_put_tensor(writer, RAW_BEAUTY, index, error);
     if (ok && p->depth) {
         raw_half(writer->row, target->depth, pixels);

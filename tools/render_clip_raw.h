@@ -7,10 +7,10 @@
 
 /* Which tensors beside `control` and `beauty` a raw file holds. */
 typedef struct kn_raw_params {
-    size_t sample_count;               /* N */
+    size_t sample_count; /* N */
     int width, height;
     bool depth, instance, motion, noise, semantic;
-    const char *metadata;              /* the inside of the JSON object __metadata__: "\"a\":\"b\",..." */
+    const char *metadata; /* the inside of the JSON object __metadata__: "\"a\":\"b\",..." */
 } kn_raw_params;
 
 /* safetensors: control U8 [N,16,H,W] (0..1 -> 0..255; normals -1..1 -> 0..255), beauty U8 [N,3,H,W], and by choice
@@ -19,9 +19,9 @@ typedef struct kn_raw_params {
 typedef struct kn_raw_writer {
     kn_raw_params params;
     kn_file_writer file;
-    uint64_t data_start;               /* bytes */
-    uint64_t offsets[7];               /* of each tensor in the data part, bytes */
-    void *row;                         /* scratch for one tensor of one sample */
+    uint64_t data_start; /* bytes */
+    uint64_t offsets[7]; /* of each tensor in the data part, bytes */
+    void *row;           /* scratch for one tensor of one sample */
 } kn_raw_writer;
 
 bool kn_raw_writer_init(kn_raw_writer *writer, const char *path, const kn_raw_params *params, kn_error *error);

@@ -5,15 +5,37 @@
 
 /* Opcodes, decorations, storage classes: SPIR-V specification 1.6, section 3. */
 enum {
-    OP_EXECUTION_MODE = 16, OP_CAPABILITY = 17, OP_TYPE_INT = 21, OP_TYPE_FLOAT = 22, OP_TYPE_VECTOR = 23, OP_TYPE_MATRIX = 24,
-    OP_TYPE_IMAGE = 25, OP_TYPE_SAMPLED_IMAGE = 27, OP_TYPE_ARRAY = 28, OP_TYPE_RUNTIME_ARRAY = 29, OP_TYPE_STRUCT = 30,
-    OP_TYPE_POINTER = 32, OP_CONSTANT = 43, OP_CONSTANT_COMPOSITE = 44, OP_SPEC_CONSTANT_TRUE = 48,
-    OP_SPEC_CONSTANT_FALSE = 49, OP_SPEC_CONSTANT = 50, OP_SPEC_CONSTANT_COMPOSITE = 51, OP_VARIABLE = 59,
-    OP_DECORATE = 71, OP_MEMBER_DECORATE = 72
+    OP_EXECUTION_MODE = 16,
+    OP_CAPABILITY = 17,
+    OP_TYPE_INT = 21,
+    OP_TYPE_FLOAT = 22,
+    OP_TYPE_VECTOR = 23,
+    OP_TYPE_MATRIX = 24,
+    OP_TYPE_IMAGE = 25,
+    OP_TYPE_SAMPLED_IMAGE = 27,
+    OP_TYPE_ARRAY = 28,
+    OP_TYPE_RUNTIME_ARRAY = 29,
+    OP_TYPE_STRUCT = 30,
+    OP_TYPE_POINTER = 32,
+    OP_CONSTANT = 43,
+    OP_CONSTANT_COMPOSITE = 44,
+    OP_SPEC_CONSTANT_TRUE = 48,
+    OP_SPEC_CONSTANT_FALSE = 49,
+    OP_SPEC_CONSTANT = 50,
+    OP_SPEC_CONSTANT_COMPOSITE = 51,
+    OP_VARIABLE = 59,
+    OP_DECORATE = 71,
+    OP_MEMBER_DECORATE = 72
 };
 enum {
-    DECORATION_SPEC_ID = 1, DECORATION_ARRAY_STRIDE = 6, DECORATION_MATRIX_STRIDE = 7, DECORATION_BUILTIN = 11,
-    DECORATION_NON_WRITABLE = 24, DECORATION_NON_READABLE = 25, DECORATION_BINDING = 33, DECORATION_SET = 34,
+    DECORATION_SPEC_ID = 1,
+    DECORATION_ARRAY_STRIDE = 6,
+    DECORATION_MATRIX_STRIDE = 7,
+    DECORATION_BUILTIN = 11,
+    DECORATION_NON_WRITABLE = 24,
+    DECORATION_NON_READABLE = 25,
+    DECORATION_BINDING = 33,
+    DECORATION_SET = 34,
     DECORATION_OFFSET = 35
 };
 enum { CLASS_UNIFORM_CONSTANT = 0, CLASS_UNIFORM = 2, CLASS_PUSH_CONSTANT = 9, CLASS_STORAGE_BUFFER = 12 };
@@ -41,8 +63,7 @@ typedef struct module {
 } module;
 
 static bool refuse(module *m, const char *reason) {
-    if (!m->reason)
-        m->reason = reason;
+    if (!m->reason) m->reason = reason;
     return false;
 }
 
@@ -65,8 +86,7 @@ static member *get_member(module *m, uint32_t id, uint32_t index) {
     }
     if (index >= s->member_count) {
         member *grown = realloc(s->members, (index + 1) * sizeof(*grown));
-        if (!grown)
-            abort();
+        if (!grown) abort();
         memset(grown + s->member_count, 0, (index + 1 - s->member_count) * sizeof(*grown));
         s->members = grown;
         s->member_count = index + 1;
@@ -112,8 +132,7 @@ static void collect(module *m, const uint32_t *w, uint32_t n, spirv_info *info) 
         memcpy(info->local_size, w + 3, sizeof(info->local_size));
     } else if (op >= OP_TYPE_INT && op <= OP_TYPE_POINTER && n >= 2) {
         get(m, w[1])->instruction = w;
-        if (op == OP_TYPE_STRUCT && n > 2)
-            get_member(m, w[1], n - 3);
+        if (op == OP_TYPE_STRUCT && n > 2) get_member(m, w[1], n - 3);
     } else if (((op >= OP_CONSTANT && op <= OP_SPEC_CONSTANT_COMPOSITE) || op == OP_VARIABLE) && n >= 3) {
         get(m, w[2])->instruction = w;
     }
@@ -122,8 +141,7 @@ static void collect(module *m, const uint32_t *w, uint32_t n, spirv_info *info) 
 /* Value of a scalar 32-bit constant id; for a specialization constant its default. */
 static uint32_t constant_value(module *m, uint32_t id) {
     symbol *s = get(m, id);
-    if ((opcode(s) == OP_CONSTANT || opcode(s) == OP_SPEC_CONSTANT) && length(s) > 3)
-        return s->instruction[3];
+    if ((opcode(s) == OP_CONSTANT || opcode(s) == OP_SPEC_CONSTANT) && length(s) > 3) return s->instruction[3];
     return 0;
 }
 
@@ -132,8 +150,7 @@ static uint32_t type_size(module *m, uint32_t id, uint32_t matrix_stride, int de
     symbol *s = get(m, id);
     const uint32_t *w = s->instruction;
     bool four = opcode(s) >= OP_TYPE_VECTOR && opcode(s) <= OP_TYPE_ARRAY;
-    if (depth > 32 || length(s) < (four ? 4u : 3u))
-        return 0;
+    if (depth > 32 || length(s) < (four ? 4u : 3u)) return 0;
     switch (opcode(s)) {
     case OP_TYPE_INT:
     case OP_TYPE_FLOAT: return w[2] / 8;
@@ -156,24 +173,19 @@ static uint32_t type_size(module *m, uint32_t id, uint32_t matrix_stride, int de
 
 /* A binding that several variables alias is read or written when any of them is. */
 static bool add_binding(module *m, const symbol *variable, spirv_info *info, int kind, bool reads, bool writes) {
-    if (variable->set != 0)
-        return refuse(m, "a binding is not in set 0");
-    if (variable->binding >= SPIRV_BINDINGS)
-        return refuse(m, "a binding number is above 31");
+    if (variable->set != 0) return refuse(m, "a binding is not in set 0");
+    if (variable->binding >= SPIRV_BINDINGS) return refuse(m, "a binding number is above 31");
     spirv_binding *b = &info->bindings[variable->binding];
-    if (b->kind && b->kind != kind)
-        return refuse(m, "one binding is both a storage buffer and a texel buffer");
+    if (b->kind && b->kind != kind) return refuse(m, "one binding is both a storage buffer and a texel buffer");
     b->kind = kind;
     b->reads |= reads;
     b->writes |= writes;
-    if (variable->binding >= info->binding_count)
-        info->binding_count = variable->binding + 1;
+    if (variable->binding >= info->binding_count) info->binding_count = variable->binding + 1;
     return true;
 }
 
 static bool add_storage(module *m, const symbol *variable, const symbol *type, spirv_info *info) {
-    if (opcode(type) != OP_TYPE_STRUCT)
-        return refuse(m, "arrays of buffers are not supported");
+    if (opcode(type) != OP_TYPE_STRUCT) return refuse(m, "arrays of buffers are not supported");
     bool non_writable = type->member_count > 0, non_readable = type->member_count > 0;
     for (uint32_t i = 0; i < type->member_count; i++) {
         non_writable &= type->members[i].non_writable;
@@ -184,7 +196,8 @@ static bool add_storage(module *m, const symbol *variable, const symbol *type, s
 }
 
 static bool add_texel(module *m, const symbol *variable, const symbol *type, spirv_info *info) {
-    const symbol *image = opcode(type) == OP_TYPE_SAMPLED_IMAGE && length(type) > 2 ? get(m, type->instruction[2]) : type;
+    const symbol *image =
+        opcode(type) == OP_TYPE_SAMPLED_IMAGE && length(type) > 2 ? get(m, type->instruction[2]) : type;
     if (opcode(image) != OP_TYPE_IMAGE || length(image) < 9 || image->instruction[3] != IMAGE_DIM_BUFFER ||
         image->instruction[7] != 1)
         return refuse(m, "only storage buffers, samplerBuffer and usamplerBuffer may be bound");
@@ -208,12 +221,9 @@ static bool add_variable(module *m, const symbol *variable, spirv_info *info) {
 }
 
 static bool add_constant(module *m, const symbol *s, spirv_info *info) {
-    if (s->spec_id < 0)
-        return true;
-    if (s->spec_id >= 64)
-        return refuse(m, "a specialization constant's id is above 63");
-    if (length(s) > 4)
-        return refuse(m, "a specialization constant is wider than 32 bits");
+    if (s->spec_id < 0) return true;
+    if (s->spec_id >= 64) return refuse(m, "a specialization constant's id is above 63");
+    if (length(s) > 4) return refuse(m, "a specialization constant is wider than 32 bits");
     info->constants |= UINT64_C(1) << s->spec_id;
     return true;
 }
@@ -231,19 +241,16 @@ static bool interpret(module *m, spirv_info *info) {
         const symbol *s = &m->symbols[id];
         switch (opcode(s)) {
         case OP_VARIABLE:
-            if (!add_variable(m, s, info))
-                return false;
+            if (!add_variable(m, s, info)) return false;
             break;
         case OP_SPEC_CONSTANT:
         case OP_SPEC_CONSTANT_TRUE:
         case OP_SPEC_CONSTANT_FALSE:
-            if (!add_constant(m, s, info))
-                return false;
+            if (!add_constant(m, s, info)) return false;
             break;
         case OP_CONSTANT_COMPOSITE:
         case OP_SPEC_CONSTANT_COMPOSITE:
-            if (s->workgroup_size)
-                add_workgroup_size(m, s, info);
+            if (s->workgroup_size) add_workgroup_size(m, s, info);
             break;
         default: break;
         }
@@ -260,10 +267,8 @@ bool spirv_read(const uint32_t *words, size_t count, spirv_info *info, const cha
     }
     m.bound = words[3];
     m.symbols = calloc(m.bound, sizeof(*m.symbols));
-    if (!m.symbols)
-        abort();
-    for (uint32_t id = 0; id < m.bound; id++)
-        m.symbols[id].spec_id = -1;
+    if (!m.symbols) abort();
+    for (uint32_t id = 0; id < m.bound; id++) m.symbols[id].spec_id = -1;
     for (size_t at = 5; at < count;) {
         uint32_t n = words[at] >> 16;
         if (n == 0 || n > count - at) {
@@ -275,8 +280,7 @@ bool spirv_read(const uint32_t *words, size_t count, spirv_info *info, const cha
     }
     bool good = !m.reason && interpret(&m, info);
     *reason = m.reason;
-    for (uint32_t id = 0; id < m.bound; id++)
-        free(m.symbols[id].members);
+    for (uint32_t id = 0; id < m.bound; id++) free(m.symbols[id].members);
     free(m.symbols);
     return good;
 }

@@ -5,10 +5,26 @@
 
 /* SPIR-V specification 1.6, section 3; SPV_NV_cooperative_matrix and SPV_KHR_cooperative_matrix, "Modifications". */
 enum {
-    OP_EXTENSION = 10, OP_CAPABILITY = 17, OP_TYPE_INT = 21, OP_CONSTANT_TRUE = 41, OP_CONSTANT_FALSE = 42,
-    OP_CONSTANT = 43, OP_CONSTANT_COMPOSITE = 44, OP_CONSTANT_NULL = 46, OP_SPEC_CONSTANT_OP = 52, OP_FUNCTION = 54,
-    OP_TYPE_MATRIX_NV = 5358, OP_LOAD_NV = 5359, OP_STORE_NV = 5360, OP_MUL_ADD_NV = 5361, OP_LENGTH_NV = 5362,
-    OP_TYPE_MATRIX_KHR = 4456, OP_LOAD_KHR = 4457, OP_STORE_KHR = 4458, OP_MUL_ADD_KHR = 4459, OP_LENGTH_KHR = 4460
+    OP_EXTENSION = 10,
+    OP_CAPABILITY = 17,
+    OP_TYPE_INT = 21,
+    OP_CONSTANT_TRUE = 41,
+    OP_CONSTANT_FALSE = 42,
+    OP_CONSTANT = 43,
+    OP_CONSTANT_COMPOSITE = 44,
+    OP_CONSTANT_NULL = 46,
+    OP_SPEC_CONSTANT_OP = 52,
+    OP_FUNCTION = 54,
+    OP_TYPE_MATRIX_NV = 5358,
+    OP_LOAD_NV = 5359,
+    OP_STORE_NV = 5360,
+    OP_MUL_ADD_NV = 5361,
+    OP_LENGTH_NV = 5362,
+    OP_TYPE_MATRIX_KHR = 4456,
+    OP_LOAD_KHR = 4457,
+    OP_STORE_KHR = 4458,
+    OP_MUL_ADD_KHR = 4459,
+    OP_LENGTH_KHR = 4460
 };
 enum { CAPABILITY_NV = 5357, CAPABILITY_KHR = 6022, HEADER = 5, BOUND = 3, MAX_BOUND = 1 << 22 };
 /* Operands of OpTypeCooperativeMatrixKHR, and MemoryLayout of loads and stores. */
@@ -31,15 +47,13 @@ typedef struct translation {
     const char *reason;
 } translation;
 
-static bool refuse(translation *t, const char *reason)
-{
+static bool refuse(translation *t, const char *reason) {
     if (!t->reason) t->reason = reason;
     return false;
 }
 
 /* Entry 0 stands for what is out of range. */
-static id_info *get(translation *t, uint32_t id)
-{
+static id_info *get(translation *t, uint32_t id) {
     if (id == 0 || id >= t->bound) {
         refuse(t, "an id is out of range");
         id = 0;
@@ -47,8 +61,7 @@ static id_info *get(translation *t, uint32_t id)
     return &t->ids[id];
 }
 
-static void put(translation *t, uint32_t word)
-{
+static void put(translation *t, uint32_t word) {
     if (t->used == t->capacity) {
         t->capacity = 2 * t->capacity + 64;
         t->out = realloc(t->out, t->capacity * sizeof *t->out);
@@ -57,44 +70,44 @@ static void put(translation *t, uint32_t word)
     t->out[t->used++] = word;
 }
 
-static void put_many(translation *t, const uint32_t *words, uint32_t count)
-{
+static void put_many(translation *t, const uint32_t *words, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) put(t, words[i]);
 }
 
-static void put_head(translation *t, uint32_t op, uint32_t length)
-{
-    put(t, length << 16 | op);
-}
+static void put_head(translation *t, uint32_t op, uint32_t length) { put(t, length << 16 | op); }
 
-static bool is_named(const uint32_t *w, uint32_t n, const char *name)
-{
+static bool is_named(const uint32_t *w, uint32_t n, const char *name) {
     size_t size = strlen(name) + 1;
     return (size_t)(n - 1) * 4 >= size && memcmp(w + 1, name, size) == 0;
 }
 
 /* Fewest words of the instructions that are looked into. */
-static uint32_t least_length(uint32_t op)
-{
+static uint32_t least_length(uint32_t op) {
     switch (op) {
-    case OP_EXTENSION: case OP_CAPABILITY: return 2;
-    case OP_CONSTANT_TRUE: case OP_CONSTANT_FALSE: return 3;
-    case OP_TYPE_INT: case OP_CONSTANT: case OP_LENGTH_NV: case OP_SPEC_CONSTANT_OP: return 4;
+    case OP_EXTENSION:
+    case OP_CAPABILITY: return 2;
+    case OP_CONSTANT_TRUE:
+    case OP_CONSTANT_FALSE: return 3;
+    case OP_TYPE_INT:
+    case OP_CONSTANT:
+    case OP_LENGTH_NV:
+    case OP_SPEC_CONSTANT_OP: return 4;
     case OP_STORE_NV: return 5;
-    case OP_TYPE_MATRIX_NV: case OP_LOAD_NV: case OP_MUL_ADD_NV: return 6;
+    case OP_TYPE_MATRIX_NV:
+    case OP_LOAD_NV:
+    case OP_MUL_ADD_NV: return 6;
     default: return 1;
     }
 }
 
-/* --- which matrices a type holds ----------------------------------------------------------------------------------- */
+/* --- which matrices a type holds -------------------------------------------------------------- */
 
-/* First pass: types, constants, and the matrix type of every value. In functions no word but a result type is a type's id
- * at that place; before functions only composites and nulls can be of a matrix type. */
-static void collect(translation *t, const uint32_t *w, uint32_t n, bool in_function)
-{
+/* First pass: types, constants, and the matrix type of every value. In functions no word but a result type is a type's
+ * id at that place; before functions only composites and nulls can be of a matrix type. */
+static void collect(translation *t, const uint32_t *w, uint32_t n, bool in_function) {
     uint32_t op = w[0] & 0xffff;
     if (op == OP_TYPE_MATRIX_NV) {
-        *get(t, w[1]) = (id_info){ .is_matrix = true, .use = USE_UNKNOWN };
+        *get(t, w[1]) = (id_info){.is_matrix = true, .use = USE_UNKNOWN};
     } else if (op == OP_CONSTANT_TRUE || op == OP_CONSTANT_FALSE) {
         get(t, w[2])->is_true = op == OP_CONSTANT_TRUE;
         get(t, w[2])->is_false = op == OP_CONSTANT_FALSE;
@@ -105,17 +118,16 @@ static void collect(translation *t, const uint32_t *w, uint32_t n, bool in_funct
     }
 }
 
-static void use(translation *t, uint32_t value, int as)
-{
+static void use(translation *t, uint32_t value, int as) {
     id_info *type = &t->ids[get(t, value)->type];
     if (!type->is_matrix) refuse(t, "a multiplication's operand is not a cooperative matrix");
-    else if (type->use != USE_UNKNOWN && type->use != as) refuse(t, "a cooperative matrix type is used as two of A, B and accumulator");
+    else if (type->use != USE_UNKNOWN && type->use != as)
+        refuse(t, "a cooperative matrix type is used as two of A, B and accumulator");
     type->use = as;
 }
 
 /* Second pass. */
-static void find_uses(translation *t, const uint32_t *w)
-{
+static void find_uses(translation *t, const uint32_t *w) {
     if ((w[0] & 0xffff) != OP_MUL_ADD_NV) return;
     use(t, w[2], USE_ACCUMULATOR);
     use(t, w[3], USE_A);
@@ -123,37 +135,31 @@ static void find_uses(translation *t, const uint32_t *w)
     use(t, w[5], USE_ACCUMULATOR);
 }
 
-/* --- rewriting ------------------------------------------------------------------------------------------------------ */
+/* --- rewriting -------------------------------------------------------------------------------- */
 
 /* Ids of the constants 0, 1 and 2, which are new and follow the module's own. */
-static uint32_t number(const translation *t, int value)
-{
-    return t->bound + (uint32_t)value;
-}
+static uint32_t number(const translation *t, int value) { return t->bound + (uint32_t)value; }
 
-static uint32_t layout(translation *t, uint32_t column_major)
-{
+static uint32_t layout(translation *t, uint32_t column_major) {
     const id_info *flag = get(t, column_major);
     if (!flag->is_true && !flag->is_false) refuse(t, "a cooperative matrix's layout is not a constant");
     return number(t, flag->is_true);
 }
 
-static void put_numbers(translation *t, uint32_t integer)
-{
+static void put_numbers(translation *t, uint32_t integer) {
     if (!integer) refuse(t, "a cooperative matrix's scope is not a constant");
-    for (int i = 0; i < USES; i++) put_many(t, (const uint32_t[]){ 4u << 16 | OP_CONSTANT, integer, number(t, i), (uint32_t)i }, 4);
+    for (int i = 0; i < USES; i++)
+        put_many(t, (const uint32_t[]){4u << 16 | OP_CONSTANT, integer, number(t, i), (uint32_t)i}, 4);
 }
 
-static void put_extension(translation *t)
-{
-    uint32_t text[(sizeof khr_name + 3) / 4] = { 0 };
+static void put_extension(translation *t) {
+    uint32_t text[(sizeof khr_name + 3) / 4] = {0};
     memcpy(text, khr_name, sizeof khr_name);
     put_head(t, OP_EXTENSION, 1 + sizeof text / 4);
     put_many(t, text, sizeof text / 4);
 }
 
-static void rewrite(translation *t, const uint32_t *w, uint32_t n, bool *numbered)
-{
+static void rewrite(translation *t, const uint32_t *w, uint32_t n, bool *numbered) {
     switch (w[0] & 0xffff) {
     case OP_CAPABILITY:
         put(t, w[0]);
@@ -171,14 +177,16 @@ static void rewrite(translation *t, const uint32_t *w, uint32_t n, bool *numbere
         put_many(t, w + 1, 5);
         put(t, number(t, get(t, w[1])->use));
         return;
-    case OP_LOAD_NV: /* type, result, pointer, stride, column major, memory... -> ..., pointer, layout, stride, memory... */
+    case OP_LOAD_NV: /* type, result, pointer, stride, column major, memory... -> ..., pointer, layout, stride,
+                        memory... */
         put_head(t, OP_LOAD_KHR, n);
-        put_many(t, (const uint32_t[]){ w[1], w[2], w[3], layout(t, w[5]), w[4] }, 5);
+        put_many(t, (const uint32_t[]){w[1], w[2], w[3], layout(t, w[5]), w[4]}, 5);
         put_many(t, w + 6, n - 6);
         return;
-    case OP_STORE_NV: /* pointer, object, stride, column major, memory... -> pointer, object, layout, stride, memory... */
+    case OP_STORE_NV: /* pointer, object, stride, column major, memory... -> pointer, object, layout, stride,
+                         memory... */
         put_head(t, OP_STORE_KHR, n);
-        put_many(t, (const uint32_t[]){ w[1], w[2], layout(t, w[4]), w[3] }, 4);
+        put_many(t, (const uint32_t[]){w[1], w[2], layout(t, w[4]), w[3]}, 4);
         put_many(t, w + 5, n - 5);
         return;
     case OP_MUL_ADD_NV:
@@ -198,8 +206,7 @@ static void rewrite(translation *t, const uint32_t *w, uint32_t n, bool *numbere
     }
 }
 
-static bool walk(translation *t, const uint32_t *words, size_t count, int pass)
-{
+static bool walk(translation *t, const uint32_t *words, size_t count, int pass) {
     bool in_function = false, numbered = false;
     for (size_t at = HEADER; at < count && !t->reason;) {
         const uint32_t *w = words + at;
@@ -214,25 +221,22 @@ static bool walk(translation *t, const uint32_t *words, size_t count, int pass)
     return !t->reason;
 }
 
-static bool is_module(const uint32_t *words, size_t count)
-{
+static bool is_module(const uint32_t *words, size_t count) {
     return count >= HEADER && words[0] == 0x07230203 && words[BOUND] > 0 && words[BOUND] <= MAX_BOUND;
 }
 
-bool spirv_matrix_found(const uint32_t *words, size_t count)
-{
+bool spirv_matrix_found(const uint32_t *words, size_t count) {
     if (!is_module(words, count)) return false;
     for (size_t at = HEADER; at + 1 < count && words[at] >> 16 > 0; at += words[at] >> 16)
         if ((words[at] & 0xffff) == OP_CAPABILITY && words[at + 1] == CAPABILITY_NV) return true;
     return false;
 }
 
-uint32_t *spirv_matrix_translate(const uint32_t *words, size_t count, size_t *translated, const char **reason)
-{
+uint32_t *spirv_matrix_translate(const uint32_t *words, size_t count, size_t *translated, const char **reason) {
     *translated = 0;
     *reason = "not a SPIR-V module";
     if (!is_module(words, count)) return NULL;
-    translation t = { .bound = words[BOUND] };
+    translation t = {.bound = words[BOUND]};
     t.ids = calloc(t.bound, sizeof *t.ids);
     if (!t.ids) abort();
     put_many(&t, words, HEADER);

@@ -21,8 +21,8 @@ static inline uint16_t store(float f) {
 enum { MAX_CHANNELS = 2048 };
 
 /* x, y: [n][pixels][c]; mean, rstd: [n][groups]; silu: 0 or 1 */
-void group_norm_forward(const uint16_t *x, uint16_t *y, const float *gamma, const float *beta, float *mean, float *rstd, int n,
-                        int pixels, int c, int groups, float eps, int silu) {
+void group_norm_forward(const uint16_t *x, uint16_t *y, const float *gamma, const float *beta, float *mean, float *rstd,
+                        int n, int pixels, int c, int groups, float eps, int silu) {
     int size = c / groups;
     for (int b = 0; b < n; b++) {
         const uint16_t *xb = x + (size_t)b * pixels * c;
@@ -55,13 +55,14 @@ void group_norm_forward(const uint16_t *x, uint16_t *y, const float *gamma, cons
 
 /* dgamma, dbeta: [c], accumulated into. scratch: [pixels][c] floats */
 void group_norm_backward(const uint16_t *x, const uint16_t *dy, uint16_t *dx, const float *gamma, const float *beta,
-                         const float *mean, const float *rstd, float *dgamma, float *dbeta, float *scratch, int n, int pixels,
-                         int c, int groups, int silu) {
+                         const float *mean, const float *rstd, float *dgamma, float *dbeta, float *scratch, int n,
+                         int pixels, int c, int groups, int silu) {
     int size = c / groups;
     for (int b = 0; b < n; b++) {
         const uint16_t *xb = x + (size_t)b * pixels * c, *db = dy + (size_t)b * pixels * c;
         uint16_t *out = dx + (size_t)b * pixels * c;
-        float m[MAX_CHANNELS], r[MAX_CHANNELS], a[MAX_CHANNELS] = {0}, bb[MAX_CHANNELS] = {0}, c0[MAX_CHANNELS], c1[MAX_CHANNELS];
+        float m[MAX_CHANNELS], r[MAX_CHANNELS], a[MAX_CHANNELS] = {0}, bb[MAX_CHANNELS] = {0}, c0[MAX_CHANNELS],
+                                                c1[MAX_CHANNELS];
         for (int i = 0; i < c; i++) m[i] = mean[b * groups + i / size], r[i] = rstd[b * groups + i / size];
         for (int p = 0; p < pixels; p++)
             for (int i = 0; i < c; i++) {

@@ -4,9 +4,9 @@
 
 #include "kinora/gpu.h"
 
-/* One measured shape. `flops` counts multiplications and additions of one run; `wall` is the time of a run in seconds and
- * `cpu` the processor time that the process spent on it, over all threads: on software devices flops / (cpu / 2) is what
- * two free cores would give, whatever else the machine does. `compile` is the first run's extra time. */
+/* One measured shape. `flops` counts multiplications and additions of one run; `wall` is the time of a run in seconds
+ * and `cpu` the processor time that the process spent on it, over all threads: on software devices flops / (cpu / 2) is
+ * what two free cores would give, whatever else the machine does. `compile` is the first run's extra time. */
 typedef struct kn_bench_result {
     const char *group, *shape; /* valid during the callback */
     double flops, bytes, wall, cpu, compile;
@@ -35,16 +35,20 @@ typedef struct kn_bench_network_params {
 } kn_bench_network_params;
 
 typedef struct kn_bench_network {
-    double load;            /* seconds to read the model and bring the measured network to the device; with "unet" all of them, one after the other */
+    double load; /* seconds to read the model and bring the measured network to the device; with "unet" all of them, one
+                    after the other */
     double first;           /* seconds of the first run, with compilation of kernels */
     double wall, cpu;       /* seconds of the fastest run; processor seconds of that run over all threads */
     double flops;           /* of one run, by definition of the network: what clever kernels save is not taken off */
     uint64_t arena, device; /* peak bytes of activations; of the device in all */
     size_t kind_count;
-    kn_bench_kind kinds[KN_BENCH_KINDS]; /* from one more run with timestamps, slowest first; empty where there are none */
+    /* From one more run with timestamps, slowest first; empty where there are none. */
+    kn_bench_kind kinds[KN_BENCH_KINDS];
 } kn_bench_network;
 
-/* Loads the model and measures one of its networks on made-up inputs. The gpu must have been created without profile. */
-bool kn_bench_run_network(kn_gpu *gpu, const kn_bench_network_params *params, kn_bench_network *result, kn_error *error);
+/* Loads the model and measures one of its networks on made-up inputs. The gpu must have been created without
+ * profile. */
+bool kn_bench_run_network(kn_gpu *gpu, const kn_bench_network_params *params, kn_bench_network *result,
+                          kn_error *error);
 
 #endif

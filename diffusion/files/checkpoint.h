@@ -1,5 +1,5 @@
-/* A file with one or several networks, whatever its format and naming: its tensors by network under diffusers' names, and the
- * configs that their shapes imply. Internal to diffusion/. Immutable once open. */
+/* A file with one or several networks, whatever its format and naming: its tensors by network under diffusers' names,
+ * and the configs that their shapes imply. Internal to diffusion/. Immutable once open. */
 #ifndef KN_DIFFUSION_CHECKPOINT_H
 #define KN_DIFFUSION_CHECKPOINT_H
 
@@ -15,17 +15,18 @@ typedef struct kn_part_tensors {
 
 typedef struct kn_checkpoint {
     char *path;
-    kn_archive *archives[2];       /* the second: the other half of a TAESD */
+    kn_archive *archives[2]; /* the second: the other half of a TAESD */
     kn_arena arena;
     kn_part_tensors parts[KN_PART_COUNT];
-    size_t left_over;              /* tensors of training (EMA, schedules, losses) that are passed over */
-    size_t unknown;                /* tensors that belong to no network */
-    char unknown_names[400];       /* the first ones, quoted */
+    size_t left_over;                /* tensors of training (EMA, schedules, losses) that are passed over */
+    size_t unknown;                  /* tensors that belong to no network */
+    char unknown_names[400];         /* the first ones, quoted */
     kn_prediction_choice prediction; /* AUTO: the weights tell */
     bool zero_terminal_snr;
 } kn_checkpoint;
 
-/* Whether a tensor is what training leaves in a file (EMA, schedules, losses), or of a tower that generation does not use. */
+/* Whether a tensor is what training leaves in a file (EMA, schedules, losses), or of a tower that generation does not
+ * use. */
 bool kn_name_is_left_over(const char *name);
 
 /* Opens a file. Fails when it holds no network that Kinora knows, naming what it seems to be. */
@@ -33,7 +34,8 @@ bool kn_checkpoint_open(kn_checkpoint **checkpoint, const char *path, kn_error *
 void kn_checkpoint_close(kn_checkpoint **checkpoint);
 
 bool kn_checkpoint_has(const kn_checkpoint *checkpoint, kn_part part);
-const kn_stored_tensor *kn_checkpoint_find(const kn_checkpoint *checkpoint, kn_part part, const char *name); /* NULL when absent */
+const kn_stored_tensor *kn_checkpoint_find(const kn_checkpoint *checkpoint, kn_part part,
+                                           const char *name); /* NULL when absent */
 /* Adds a part's tensors to `weights`, which must not outlive the checkpoint. */
 bool kn_checkpoint_weights(const kn_checkpoint *checkpoint, kn_part part, kn_weights *weights, kn_error *error);
 

@@ -1,12 +1,13 @@
-/* What adaptations do to a layer: LoRA (arXiv 2106.09685), LoHa (arXiv 2108.06098), LoKr (arXiv 2309.14859, section 3.2) and DoRA
- * (arXiv 2402.09353), in the layouts of kohya's scripts, LyCORIS and PEFT; lora_turn.c has OFT and GLoRA. */
+/* What adaptations do to a layer: LoRA (arXiv 2106.09685), LoHa (arXiv 2108.06098), LoKr (arXiv 2309.14859,
+ * section 3.2) and DoRA (arXiv 2402.09353), in the layouts of kohya's scripts, LyCORIS and PEFT; lora_turn.c has OFT
+ * and GLoRA. */
 #include "diffusion/files/lora_internal.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* --- whole? --------------------------------------------------------------------------------------------------------------- */
+/* --- whole? ----------------------------------------------------------------------------------- */
 
 static bool has(const kn_adaptation *layer, kn_lora_role role) { return layer->parts[role] != NULL; }
 
@@ -17,27 +18,38 @@ static bool has_factor(const kn_adaptation *layer, kn_lora_role whole, kn_lora_r
 
 static bool any(const kn_adaptation *layer, kn_lora_role first, kn_lora_role last) {
     for (int role = (int)first; role <= (int)last; role++) {
-        if (layer->parts[role])
-            return true;
+        if (layer->parts[role]) return true;
     }
     return false;
 }
 
 bool kn_adaptation_check(const kn_adaptation *layer, kn_error *error) {
     bool oft = has(layer, KN_OFT_BLOCKS) || has(layer, KN_OFT_DIAGONAL), glora = any(layer, KN_GLORA_A1, KN_GLORA_BM);
-    bool lora = any(layer, KN_LORA_DOWN, KN_LORA_MID), loha = any(layer, KN_LOHA_1A, KN_LOHA_2T), lokr = any(layer, KN_LOKR_1, KN_LOKR_2T);
+    bool lora = any(layer, KN_LORA_DOWN, KN_LORA_MID), loha = any(layer, KN_LOHA_1A, KN_LOHA_2T),
+         lokr = any(layer, KN_LOKR_1, KN_LOKR_2T);
     const char *path = layer->file->path, *name = layer->key + 5;
     const kn_stored_tensor *alpha = layer->parts[KN_LORA_ALPHA];
     if (lora + loha + lokr + oft + glora > 1 || (has(layer, KN_OFT_BLOCKS) && has(layer, KN_OFT_DIAGONAL)))
         return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' has parts of two kinds of adaptation", path, name);
     if (lora && (!has(layer, KN_LORA_DOWN) || !has(layer, KN_LORA_UP)))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' has no %s matrix", path, name, has(layer, KN_LORA_DOWN) ? "up" : "down");
-    bool whole_loha = has(layer, KN_LOHA_1A) && has(layer, KN_LOHA_1B) && has(layer, KN_LOHA_2A) && has(layer, KN_LOHA_2B) && has(layer, KN_LOHA_1T) == has(layer, KN_LOHA_2T);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' has no %s matrix", path, name,
+                       has(layer, KN_LORA_DOWN) ? "up" : "down");
+    bool whole_loha = has(layer, KN_LOHA_1A) && has(layer, KN_LOHA_1B) && has(layer, KN_LOHA_2A) &&
+                      has(layer, KN_LOHA_2B) && has(layer, KN_LOHA_1T) == has(layer, KN_LOHA_2T);
     if (loha && !whole_loha)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' lacks a part of its LoHa (hada_w1_a, hada_w1_b, hada_w2_a, hada_w2_b; both or none of hada_t1, hada_t2)", path, name);
-    if (lokr && (!has_factor(layer, KN_LOKR_1, KN_LOKR_1A, KN_LOKR_1B) || !has_factor(layer, KN_LOKR_2, KN_LOKR_2A, KN_LOKR_2B) || (has(layer, KN_LOKR_2T) && !has(layer, KN_LOKR_2A))))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' lacks a part of its LoKr (lokr_w1 or lokr_w1_a and lokr_w1_b; lokr_w2 or lokr_w2_a and lokr_w2_b)", path, name);
-    if (glora && (!has(layer, KN_GLORA_A1) || !has(layer, KN_GLORA_A2) || !has(layer, KN_GLORA_B1) || !has(layer, KN_GLORA_B2)))
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: layer '%s' lacks a part of its LoHa (hada_w1_a, hada_w1_b, hada_w2_a, hada_w2_b; both or "
+                       "none of hada_t1, hada_t2)",
+                       path, name);
+    if (lokr &&
+        (!has_factor(layer, KN_LOKR_1, KN_LOKR_1A, KN_LOKR_1B) ||
+         !has_factor(layer, KN_LOKR_2, KN_LOKR_2A, KN_LOKR_2B) || (has(layer, KN_LOKR_2T) && !has(layer, KN_LOKR_2A))))
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: layer '%s' lacks a part of its LoKr (lokr_w1 or lokr_w1_a and lokr_w1_b; lokr_w2 or "
+                       "lokr_w2_a and lokr_w2_b)",
+                       path, name);
+    if (glora &&
+        (!has(layer, KN_GLORA_A1) || !has(layer, KN_GLORA_A2) || !has(layer, KN_GLORA_B1) || !has(layer, KN_GLORA_B2)))
         return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' lacks a part of its GLoRA (a1, a2, b1, b2)", path, name);
     if (has(layer, KN_OFT_RESCALE) && !oft)
         return kn_fail(error, KN_ERROR_INPUT, "%s: layer '%s' has a rescale, but no oft_blocks", path, name);
@@ -46,51 +58,54 @@ bool kn_adaptation_check(const kn_adaptation *layer, kn_error *error) {
     return !alpha || alpha->count == 1 || kn_archive_refuse(layer->file, alpha->name, "expected one number", error);
 }
 
-/* --- parts ---------------------------------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
-bool kn_adaptation_misfit(const kn_adaptation *layer, const kn_stored_tensor *part, const kn_stored_tensor *tensor, kn_error *error) {
+bool kn_adaptation_misfit(const kn_adaptation *layer, const kn_stored_tensor *part, const kn_stored_tensor *tensor,
+                          kn_error *error) {
     char own[128], other[128];
     kn_stored_tensor_shape(part, own, sizeof own);
     kn_stored_tensor_shape(tensor, other, sizeof other);
-    return kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' of shape %s does not fit '%.200s' of shape %s", layer->file->path, part->name, own, tensor->name, other);
+    return kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' of shape %s does not fit '%.200s' of shape %s",
+                   layer->file->path, part->name, own, tensor->name, other);
 }
 
 float *kn_adaptation_floats(const kn_stored_tensor *tensor, kn_error *error) {
     float *values = kn_alloc(tensor->count, sizeof *values, error);
-    if (values)
-        kn_stored_tensor_to_float(tensor, values);
+    if (values) kn_stored_tensor_to_float(tensor, values);
     return values;
 }
 
 size_t kn_adaptation_rows(const kn_stored_tensor *tensor) { return tensor->rank ? (size_t)tensor->shape[0] : 0; }
 
 bool kn_adaptation_is_matrix(const kn_stored_tensor *part, size_t rows, size_t columns, size_t count) {
-    return part->rank >= 2 && rows > 0 && columns > 0 && (size_t)part->shape[0] == rows && (size_t)part->shape[1] == columns && part->count == count;
+    return part->rank >= 2 && rows > 0 && columns > 0 && (size_t)part->shape[0] == rows &&
+           (size_t)part->shape[1] == columns && part->count == count;
 }
 
 /* out[rows][columns] += scale * a[rows][rank] b[rank][columns] */
-static void add_product(float *out, const float *a, const float *b, size_t rows, size_t rank, size_t columns, float scale) {
+static void add_product(float *out, const float *a, const float *b, size_t rows, size_t rank, size_t columns,
+                        float scale) {
     for (size_t i = 0; i < rows; i++) {
         for (size_t k = 0; k < rank; k++) {
             float factor = scale * a[i * rank + k];
             const float *row = b + k * columns;
             float *target = out + i * columns;
-            for (size_t j = 0; j < columns; j++)
-                target[j] += factor * row[j];
+            for (size_t j = 0; j < columns; j++) target[j] += factor * row[j];
         }
     }
 }
 
 float kn_adaptation_scale(const kn_adaptation *layer, size_t rank) {
     float alpha = (float)rank;
-    if (layer->parts[KN_LORA_ALPHA])
-        kn_stored_tensor_to_float(layer->parts[KN_LORA_ALPHA], &alpha);
+    if (layer->parts[KN_LORA_ALPHA]) kn_stored_tensor_to_float(layer->parts[KN_LORA_ALPHA], &alpha);
     return alpha / (float)rank;
 }
 
 /* sum_j mid[i][j][k] b[j][in]: [rank][inputs][taps] */
-static float *widen(const kn_stored_tensor *mid_part, const float *b, size_t rank, size_t inputs, size_t taps, kn_error *error) {
-    float *mid = kn_adaptation_floats(mid_part, error), *out = mid ? kn_alloc(rank * inputs * taps, sizeof *out, error) : NULL;
+static float *widen(const kn_stored_tensor *mid_part, const float *b, size_t rank, size_t inputs, size_t taps,
+                    kn_error *error) {
+    float *mid = kn_adaptation_floats(mid_part, error),
+          *out = mid ? kn_alloc(rank * inputs * taps, sizeof *out, error) : NULL;
     for (size_t i = 0; out && i < rank; i++) {
         for (size_t j = 0; j < rank; j++) {
             for (size_t in = 0; in < inputs; in++) {
@@ -103,25 +118,28 @@ static float *widen(const kn_stored_tensor *mid_part, const float *b, size_t ran
     return out;
 }
 
-float *kn_adaptation_product(const kn_adaptation *layer, const kn_stored_tensor *a, const kn_stored_tensor *b, const kn_stored_tensor *mid, bool turned, size_t rows, size_t inputs, size_t taps,
+float *kn_adaptation_product(const kn_adaptation *layer, const kn_stored_tensor *a, const kn_stored_tensor *b,
+                             const kn_stored_tensor *mid, bool turned, size_t rows, size_t inputs, size_t taps,
                              const kn_stored_tensor *tensor, size_t *rank, kn_error *error) {
     size_t r = *rank = kn_adaptation_rows(b), columns = inputs * taps;
     if (r == 0 || b->count % r != 0 || b->count / r != (mid ? inputs : columns)) {
         kn_adaptation_misfit(layer, b, tensor, error);
         return NULL;
     }
-    if (!kn_adaptation_is_matrix(a, turned ? r : rows, turned ? rows : r, rows * r) || (mid && !kn_adaptation_is_matrix(mid, r, r, r * r * taps))) {
-        kn_adaptation_misfit(layer, mid && kn_adaptation_is_matrix(a, turned ? r : rows, turned ? rows : r, rows * r) ? mid : a, tensor, error);
+    if (!kn_adaptation_is_matrix(a, turned ? r : rows, turned ? rows : r, rows * r) ||
+        (mid && !kn_adaptation_is_matrix(mid, r, r, r * r * taps))) {
+        kn_adaptation_misfit(
+            layer, mid && kn_adaptation_is_matrix(a, turned ? r : rows, turned ? rows : r, rows * r) ? mid : a, tensor,
+            error);
         return NULL;
     }
-    float *left = kn_adaptation_floats(a, error), *right = left ? kn_adaptation_floats(b, error) : NULL, *wide = right && mid ? widen(mid, right, r, inputs, taps, error) : NULL;
+    float *left = kn_adaptation_floats(a, error), *right = left ? kn_adaptation_floats(b, error) : NULL,
+          *wide = right && mid ? widen(mid, right, r, inputs, taps, error) : NULL;
     float *straight = turned && left ? kn_alloc(rows * r, sizeof *straight, error) : NULL;
-    for (size_t i = 0; straight && i < rows * r; i++)
-        straight[i] = left[i % r * rows + i / r];
+    for (size_t i = 0; straight && i < rows * r; i++) straight[i] = left[i % r * rows + i / r];
     bool ok = right && (wide || !mid) && (straight || !turned);
     float *out = ok ? kn_alloc(rows * columns, sizeof *out, error) : NULL;
-    if (out)
-        add_product(out, straight ? straight : left, wide ? wide : right, rows, r, columns, 1);
+    if (out) add_product(out, straight ? straight : left, wide ? wide : right, rows, r, columns, 1);
     kn_free(straight);
     kn_free(wide);
     kn_free(left);
@@ -129,30 +147,34 @@ float *kn_adaptation_product(const kn_adaptation *layer, const kn_stored_tensor 
     return out;
 }
 
-/* --- differences: each in new memory, alpha included, without the strength ------------------------------------------------- */
+/* --- differences: each in new memory, alpha included, without the strength -------------------- */
 
 static void multiply(float *values, size_t count, float factor) {
-    for (size_t i = 0; i < count; i++)
-        values[i] *= factor;
+    for (size_t i = 0; i < count; i++) values[i] *= factor;
 }
 
-static float *low_rank(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s, kn_error *error) {
+static float *low_rank(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s,
+                       kn_error *error) {
     size_t rank;
-    float *out = kn_adaptation_product(layer, layer->parts[KN_LORA_UP], layer->parts[KN_LORA_DOWN], layer->parts[KN_LORA_MID], false, s.rows, s.inputs, s.taps, tensor, &rank, error);
-    if (out)
-        multiply(out, tensor->count, kn_adaptation_scale(layer, rank));
+    float *out =
+        kn_adaptation_product(layer, layer->parts[KN_LORA_UP], layer->parts[KN_LORA_DOWN], layer->parts[KN_LORA_MID],
+                              false, s.rows, s.inputs, s.taps, tensor, &rank, error);
+    if (out) multiply(out, tensor->count, kn_adaptation_scale(layer, rank));
     return out;
 }
 
 /* (a1 b1) times (a2 b2), element by element. */
-static float *hadamard(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s, kn_error *error) {
+static float *hadamard(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s,
+                       kn_error *error) {
     const kn_stored_tensor *const *parts = layer->parts, *t1 = parts[KN_LOHA_1T], *t2 = parts[KN_LOHA_2T];
     size_t rank, other_rank;
-    float *out = kn_adaptation_product(layer, parts[KN_LOHA_1A], parts[KN_LOHA_1B], t1, t1 != NULL, s.rows, s.inputs, s.taps, tensor, &rank, error);
-    float *other = out ? kn_adaptation_product(layer, parts[KN_LOHA_2A], parts[KN_LOHA_2B], t2, t2 != NULL, s.rows, s.inputs, s.taps, tensor, &other_rank, error) : NULL;
+    float *out = kn_adaptation_product(layer, parts[KN_LOHA_1A], parts[KN_LOHA_1B], t1, t1 != NULL, s.rows, s.inputs,
+                                       s.taps, tensor, &rank, error);
+    float *other = out ? kn_adaptation_product(layer, parts[KN_LOHA_2A], parts[KN_LOHA_2B], t2, t2 != NULL, s.rows,
+                                               s.inputs, s.taps, tensor, &other_rank, error)
+                       : NULL;
     float scale = out ? kn_adaptation_scale(layer, rank) : 0;
-    for (size_t i = 0; other && i < tensor->count; i++)
-        out[i] *= scale * other[i];
+    for (size_t i = 0; other && i < tensor->count; i++) out[i] *= scale * other[i];
     if (!other) {
         kn_free(out);
         out = NULL;
@@ -162,20 +184,22 @@ static float *hadamard(const kn_adaptation *layer, const kn_stored_tensor *tenso
 }
 
 /* out[i * c + j][m * d + n][k] = scale * first[i][m] second[j][n][k]; first [a][b], second [c][d][taps] */
-static void kronecker(float *out, const float *first, const float *second, size_t a, size_t b, size_t c, size_t d, size_t taps, float scale) {
+static void kronecker(float *out, const float *first, const float *second, size_t a, size_t b, size_t c, size_t d,
+                      size_t taps, float scale) {
     for (size_t i = 0; i < a; i++)
         for (size_t j = 0; j < c; j++)
             for (size_t m = 0; m < b; m++) {
                 float factor = scale * first[i * b + m], *to = out + (((i * c + j) * b + m) * d) * taps;
                 const float *from = second + j * d * taps;
-                for (size_t n = 0; n < d * taps; n++)
-                    to[n] = factor * from[n];
+                for (size_t n = 0; n < d * taps; n++) to[n] = factor * from[n];
             }
 }
 
-static float *kronecker_product(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s, kn_error *error) {
+static float *kronecker_product(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s,
+                                kn_error *error) {
     const kn_stored_tensor *const *parts = layer->parts, *mid = parts[KN_LOKR_2T];
-    const kn_stored_tensor *first = parts[KN_LOKR_1] ? parts[KN_LOKR_1] : parts[KN_LOKR_1A], *right = parts[KN_LOKR_1] ? first : parts[KN_LOKR_1B];
+    const kn_stored_tensor *first = parts[KN_LOKR_1] ? parts[KN_LOKR_1] : parts[KN_LOKR_1A],
+                           *right = parts[KN_LOKR_1] ? first : parts[KN_LOKR_1B];
     size_t a = kn_adaptation_rows(first), b = right->rank >= 2 ? (size_t)right->shape[1] : 0, rank = 0;
     if (a == 0 || b == 0 || s.rows % a != 0 || s.inputs % b != 0) {
         kn_adaptation_misfit(layer, first, tensor, error);
@@ -183,26 +207,33 @@ static float *kronecker_product(const kn_adaptation *layer, const kn_stored_tens
     }
     size_t c = s.rows / a, d = s.inputs / b;
     const kn_stored_tensor *second = parts[KN_LOKR_2];
-    if ((first == right && first->count != a * b) || (second && !kn_adaptation_is_matrix(second, c, d, c * d * s.taps))) {
+    if ((first == right && first->count != a * b) ||
+        (second && !kn_adaptation_is_matrix(second, c, d, c * d * s.taps))) {
         kn_adaptation_misfit(layer, second ? second : first, tensor, error);
         return NULL;
     }
-    float *w1 = first == right ? kn_adaptation_floats(first, error) : kn_adaptation_product(layer, first, right, NULL, false, a, b, 1, tensor, &rank, error);
-    float *w2 = !w1 ? NULL : second ? kn_adaptation_floats(second, error) : kn_adaptation_product(layer, parts[KN_LOKR_2A], parts[KN_LOKR_2B], mid, mid != NULL, c, d, s.taps, tensor, &rank, error);
+    float *w1 = first == right ? kn_adaptation_floats(first, error)
+                               : kn_adaptation_product(layer, first, right, NULL, false, a, b, 1, tensor, &rank, error);
+    float *w2 = !w1      ? NULL
+                : second ? kn_adaptation_floats(second, error)
+                         : kn_adaptation_product(layer, parts[KN_LOKR_2A], parts[KN_LOKR_2B], mid, mid != NULL, c, d,
+                                                 s.taps, tensor, &rank, error);
     float *out = w2 ? kn_alloc(tensor->count, sizeof *out, error) : NULL;
-    if (out)
-        kronecker(out, w1, w2, a, b, c, d, s.taps, rank ? kn_adaptation_scale(layer, rank) : 1);
+    if (out) kronecker(out, w1, w2, a, b, c, d, s.taps, rank ? kn_adaptation_scale(layer, rank) : 1);
     kn_free(w1);
     kn_free(w2);
     return out;
 }
 
-/* --- applying ------------------------------------------------------------------------------------------------------------- */
+/* --- applying --------------------------------------------------------------------------------- */
 
-/* DoRA: brings every output's (or input's) weights to the length that was learned. `changed` becomes the change at strength 1. */
-static bool set_lengths(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s, const float *values, float *changed, kn_error *error) {
+/* DoRA: brings every output's (or input's) weights to the length that was learned. `changed` becomes the change at
+ * strength 1. */
+static bool set_lengths(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s,
+                        const float *values, float *changed, kn_error *error) {
     const kn_stored_tensor *part = layer->parts[KN_LORA_MAGNITUDE];
-    bool peft = strstr(part->name, "lora_magnitude_vector") != NULL, by_output = part->count == s.rows && (peft || part->rank == 1 || (size_t)part->shape[0] == s.rows);
+    bool peft = strstr(part->name, "lora_magnitude_vector") != NULL,
+         by_output = part->count == s.rows && (peft || part->rank == 1 || (size_t)part->shape[0] == s.rows);
     if (!by_output && (part->count != s.inputs || part->rank < 2 || part->shape[0] != 1))
         return kn_adaptation_misfit(layer, part, tensor, error);
     size_t groups = by_output ? s.rows : s.inputs, row = s.inputs * s.taps;
@@ -214,7 +245,9 @@ static bool set_lengths(const kn_adaptation *layer, const kn_stored_tensor *tens
     }
     for (size_t i = 0; squares && i < tensor->count; i++) {
         size_t group = by_output ? i / row : i % row / s.taps;
-        changed[i] = (float)((double)(values[i] + changed[i]) * (double)lengths[group] / (sqrt(squares[group]) + (double)FLT_EPSILON)) - values[i];
+        changed[i] = (float)((double)(values[i] + changed[i]) * (double)lengths[group] /
+                             (sqrt(squares[group]) + (double)FLT_EPSILON)) -
+                     values[i];
     }
     bool ok = squares != NULL;
     kn_free(lengths);
@@ -222,17 +255,14 @@ static bool set_lengths(const kn_adaptation *layer, const kn_stored_tensor *tens
     return ok;
 }
 
-static float *difference(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s, const float *values, kn_error *error) {
-    if (layer->parts[KN_LORA_DOWN])
-        return low_rank(layer, tensor, s, error);
-    if (layer->parts[KN_LOHA_1A])
-        return hadamard(layer, tensor, s, error);
-    if (any(layer, KN_LOKR_1, KN_LOKR_2T))
-        return kronecker_product(layer, tensor, s, error);
+static float *difference(const kn_adaptation *layer, const kn_stored_tensor *tensor, kn_adaptation_shape s,
+                         const float *values, kn_error *error) {
+    if (layer->parts[KN_LORA_DOWN]) return low_rank(layer, tensor, s, error);
+    if (layer->parts[KN_LOHA_1A]) return hadamard(layer, tensor, s, error);
+    if (any(layer, KN_LOKR_1, KN_LOKR_2T)) return kronecker_product(layer, tensor, s, error);
     if (layer->parts[KN_OFT_BLOCKS] || layer->parts[KN_OFT_DIAGONAL])
         return kn_adaptation_turn(layer, tensor, s, values, error);
-    if (layer->parts[KN_GLORA_A1])
-        return kn_adaptation_general(layer, tensor, s, values, error);
+    if (layer->parts[KN_GLORA_A1]) return kn_adaptation_general(layer, tensor, s, values, error);
     return kn_alloc(tensor->count, sizeof(float), error); /* the whole difference comes below */
 }
 
@@ -241,17 +271,14 @@ bool kn_adaptation_apply(const kn_adaptation *layer, const kn_stored_tensor *ten
     kn_adaptation_shape s = {.rows = kn_adaptation_rows(tensor)};
     s.inputs = tensor->rank > 1 ? (size_t)tensor->shape[1] : 1;
     s.taps = s.rows && s.inputs ? tensor->count / s.rows / s.inputs : 0;
-    if (layer->strength == 0 || tensor->count == 0)
-        return true;
-    if (whole && whole->count != tensor->count)
-        return kn_adaptation_misfit(layer, whole, tensor, error);
-    float *change = difference(layer, tensor, s, values, error), *added = change && whole ? kn_adaptation_floats(whole, error) : NULL;
+    if (layer->strength == 0 || tensor->count == 0) return true;
+    if (whole && whole->count != tensor->count) return kn_adaptation_misfit(layer, whole, tensor, error);
+    float *change = difference(layer, tensor, s, values, error),
+          *added = change && whole ? kn_adaptation_floats(whole, error) : NULL;
     bool ok = change && (added || !whole);
-    for (size_t i = 0; ok && whole && i < tensor->count; i++)
-        change[i] += added[i];
+    for (size_t i = 0; ok && whole && i < tensor->count; i++) change[i] += added[i];
     ok = ok && (!layer->parts[KN_LORA_MAGNITUDE] || set_lengths(layer, tensor, s, values, change, error));
-    for (size_t i = 0; ok && i < tensor->count; i++)
-        values[i] += layer->strength * change[i];
+    for (size_t i = 0; ok && i < tensor->count; i++) values[i] += layer->strength * change[i];
     kn_free(added);
     kn_free(change);
     return ok;

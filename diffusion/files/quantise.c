@@ -12,18 +12,16 @@ static float get_half(const uint8_t *at) {
 /* Stores a scale and returns what a reader will see. */
 static float put_half(uint8_t *at, float value) {
     uint16_t half = kn_float_to_half(fminf(value, 65504));
-    if (value < -65504)
-        half = kn_float_to_half(-65504);
+    if (value < -65504) half = kn_float_to_half(-65504);
     memcpy(at, &half, 2);
     return kn_half_to_float(half);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static void read_q8_0(const uint8_t *block, float *out) {
     float d = get_half(block);
-    for (int i = 0; i < 32; i++)
-        out[i] = d * (float)(int8_t)block[2 + i];
+    for (int i = 0; i < 32; i++) out[i] = d * (float)(int8_t)block[2 + i];
 }
 
 static void read_q4_0(const uint8_t *block, float *out) {
@@ -34,8 +32,8 @@ static void read_q4_0(const uint8_t *block, float *out) {
     }
 }
 
-/* The six-bit scale and minimum of group i of 8: the first four lie in the low 6 bits of bytes 0-3 and 4-7; of the others
- * bytes 8-11 hold the low 4 bits, and the top 2 bits of bytes 0-7 the high ones. */
+/* The six-bit scale and minimum of group i of 8: the first four lie in the low 6 bits of bytes 0-3 and 4-7; of the
+ * others bytes 8-11 hold the low 4 bits, and the top 2 bits of bytes 0-7 the high ones. */
 static void get_scale(const uint8_t *packed, int i, int *scale, int *minimum) {
     if (i < 4) {
         *scale = packed[i] & 63;
@@ -57,7 +55,8 @@ static void put_scale(uint8_t *packed, int i, int scale, int minimum) {
     }
 }
 
-/* Groups 2 j and 2 j + 1 share 32 bytes of low bits: low and high halves; `high` (Q5_K) has bit `group` of every element. */
+/* Groups 2 j and 2 j + 1 share 32 bytes of low bits: low and high halves; `high` (Q5_K) has bit `group` of every
+ * element. */
 static void read_k(const uint8_t *block, const uint8_t *high, const uint8_t *low, float *out) {
     float d = get_half(block), m = get_half(block + 2);
     for (int group = 0; group < 8; group++) {
@@ -66,8 +65,7 @@ static void read_k(const uint8_t *block, const uint8_t *high, const uint8_t *low
         float step = d * (float)scale, offset = m * (float)minimum;
         for (int i = 0; i < 32; i++) {
             int q = low[group / 2 * 32 + i] >> (group % 2 * 4) & 15;
-            if (high)
-                q |= (high[i] >> group & 1) << 4;
+            if (high) q |= (high[i] >> group & 1) << 4;
             out[group * 32 + i] = step * (float)q - offset;
         }
     }
@@ -80,7 +78,8 @@ static void read_q6_k(const uint8_t *block, float *out) {
     float d = get_half(block + 208);
     for (int i = 0; i < 256; i++) {
         int half = i / 128, quarter = i / 32 % 4, place = i % 32;
-        int q = (low[half * 64 + quarter % 2 * 32 + place] >> (quarter / 2 * 4) & 15) | (high[half * 32 + place] >> (2 * quarter) & 3) << 4;
+        int q = (low[half * 64 + quarter % 2 * 32 + place] >> (quarter / 2 * 4) & 15) |
+                (high[half * 32 + place] >> (2 * quarter) & 3) << 4;
         out[i] = d * (float)scales[i / 16] * (float)(q - 32);
     }
 }
@@ -98,7 +97,7 @@ void kn_dequantise(kn_dtype dtype, const uint8_t *blocks, size_t count, float *o
     }
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static int round_to(float value, int low, int high) {
     float rounded = nearbyintf(value);
@@ -109,16 +108,14 @@ static int round_to(float value, int low, int high) {
 static float extreme(const float *x, int count) {
     float best = 0;
     for (int i = 0; i < count; i++) {
-        if (fabsf(x[i]) > fabsf(best))
-            best = x[i];
+        if (fabsf(x[i]) > fabsf(best)) best = x[i];
     }
     return best;
 }
 
 static void write_q8_0(const float *x, uint8_t *block) {
     float d = put_half(block, fabsf(extreme(x, 32)) / 127), inverse = d ? 1 / d : 0;
-    for (int i = 0; i < 32; i++)
-        block[2 + i] = (uint8_t)(int8_t)round_to(x[i] * inverse, -127, 127);
+    for (int i = 0; i < 32; i++) block[2 + i] = (uint8_t)(int8_t)round_to(x[i] * inverse, -127, 127);
 }
 
 /* The extreme becomes -8, the value that has no opposite. */
@@ -128,7 +125,8 @@ static void write_q4_0(const float *x, uint8_t *block) {
         block[2 + i] = (uint8_t)(round_to(x[i] * inverse + 8, 0, 15) | round_to(x[i + 16] * inverse + 8, 0, 15) << 4);
 }
 
-/* A step and an offset of 0 or more with x about step q - offset, q in 0..top: from the range, then twice by least squares. */
+/* A step and an offset of 0 or more with x about step q - offset, q in 0..top: from the range, then twice by least
+ * squares. */
 static void fit(const float *x, int top, float *step, float *offset) {
     float low = 0, high = x[0];
     for (int i = 0; i < 32; i++) {
@@ -143,15 +141,13 @@ static void fit(const float *x, int top, float *step, float *offset) {
             sq += q, sqq += q * q, sx += (double)x[i], sqx += q * (double)x[i];
         }
         double determinant = n * sqq - sq * sq;
-        if (determinant <= 0)
-            return;
+        if (determinant <= 0) return;
         double slope = (n * sqx - sq * sx) / determinant, base = (sx - slope * sq) / n;
         if (base > 0) { /* the format has no positive base */
             base = 0;
             slope = sqx / sqq;
         }
-        if (!(slope > 0))
-            return;
+        if (!(slope > 0)) return;
         *step = (float)slope, *offset = (float)-base;
     }
 }
@@ -166,25 +162,25 @@ static void write_k(const float *x, uint8_t *block, uint8_t *high, uint8_t *low)
     }
     float d = put_half(block, largest_step / 63), m = put_half(block + 2, largest_offset / 63);
     for (int group = 0; group < 8; group++) {
-        int scale = d > 0 ? round_to(steps[group] / d, 0, 63) : 0, minimum = m > 0 ? round_to(offsets[group] / m, 0, 63) : 0;
+        int scale = d > 0 ? round_to(steps[group] / d, 0, 63) : 0,
+            minimum = m > 0 ? round_to(offsets[group] / m, 0, 63) : 0;
         put_scale(block + 4, group, scale, minimum);
         float step = d * (float)scale, inverse = step > 0 ? 1 / step : 0, offset = m * (float)minimum;
         for (int i = 0; i < 32; i++) {
             int q = round_to((x[32 * group + i] + offset) * inverse, 0, top);
             low[group / 2 * 32 + i] |= (uint8_t)((q & 15) << (group % 2 * 4));
-            if (high)
-                high[i] |= (uint8_t)((q >> 4) << group);
+            if (high) high[i] |= (uint8_t)((q >> 4) << group);
         }
     }
 }
 
 static void write_q6_k(const float *x, uint8_t *block) {
     float steps[16];
-    for (int i = 0; i < 16; i++)
-        steps[i] = extreme(x + 16 * i, 16) / -32;
+    for (int i = 0; i < 16; i++) steps[i] = extreme(x + 16 * i, 16) / -32;
     float d = put_half(block + 208, fabsf(extreme(steps, 16)) / 127);
     for (int i = 0; i < 256; i++) {
-        int scale = d > 0 ? round_to(steps[i / 16] / d, -127, 127) : 0, half = i / 128, quarter = i / 32 % 4, place = i % 32;
+        int scale = d > 0 ? round_to(steps[i / 16] / d, -127, 127) : 0, half = i / 128, quarter = i / 32 % 4,
+            place = i % 32;
         float step = d * (float)scale;
         int q = step != 0 ? round_to(x[i] / step + 32, 0, 63) : 32;
         block[192 + i / 16] = (uint8_t)(int8_t)scale;
@@ -198,8 +194,7 @@ void kn_quantise(kn_dtype dtype, const float *values, size_t count, uint8_t *out
     memset(out, 0, count / block * size);
     for (size_t i = 0; i < count / block; i++, values += block, out += size) {
         float x[256];
-        for (size_t j = 0; j < block; j++)
-            x[j] = isfinite(values[j]) ? values[j] : 0;
+        for (size_t j = 0; j < block; j++) x[j] = isfinite(values[j]) ? values[j] : 0;
         switch (dtype) {
         case KN_DTYPE_Q8_0: write_q8_0(x, out); break;
         case KN_DTYPE_Q4_0: write_q4_0(x, out); break;
@@ -222,9 +217,7 @@ void kn_floats_to(kn_dtype dtype, const float *values, size_t count, uint8_t *ou
     for (size_t i = 0; i < count; i++) {
         double wide = (double)values[i];
         uint16_t half = dtype == KN_DTYPE_BF16 ? kn_float_to_bfloat(values[i]) : kn_float_to_half(values[i]);
-        if (dtype == KN_DTYPE_F64)
-            memcpy(out + 8 * i, &wide, 8);
-        else
-            memcpy(out + 2 * i, &half, 2);
+        if (dtype == KN_DTYPE_F64) memcpy(out + 8 * i, &wide, 8);
+        else memcpy(out + 2 * i, &half, 2);
     }
 }

@@ -1,10 +1,10 @@
 /* ggml's block formats: rows of a matrix in blocks of 32 or 256 elements with shared scales.
  *
  * Q8_0  32 elements: fp16 d, int8 q[32];                              x = d q
- * Q4_0  32 elements: fp16 d, 16 bytes of two 4-bit q (element i in the low half of byte i, i + 16 in the high half); x = d (q - 8)
- * Q4_K  256 elements: fp16 d, fp16 m, 12 bytes of eight 6-bit scales and minima, 128 bytes of q;      x = d s q - m t
- * Q5_K  the same with a fifth bit of q in 32 bytes before the 128
- * Q6_K  256 elements: 128 bytes of low 4 bits, 64 bytes of high 2 bits, int8 s[16], fp16 d;           x = d s (q - 32)
+ * Q4_0  32 elements: fp16 d, 16 bytes of two 4-bit q (element i in the low half of byte i, i + 16 in the high half); x
+ * = d (q - 8) Q4_K  256 elements: fp16 d, fp16 m, 12 bytes of eight 6-bit scales and minima, 128 bytes of q;      x = d
+ * s q - m t Q5_K  the same with a fifth bit of q in 32 bytes before the 128 Q6_K  256 elements: 128 bytes of low 4
+ * bits, 64 bytes of high 2 bits, int8 s[16], fp16 d;           x = d s (q - 32)
  *
  * Layout as documented in https://github.com/ggml-org/ggml (docs/gguf.md, ggml-common.h). Internal to diffusion/. */
 #ifndef KN_DIFFUSION_QUANTISE_H

@@ -1,23 +1,36 @@
-/* Named tensors of a file, whatever its format: safetensors, GGUF or a zip archive of PyTorch's. Internal to diffusion/.
- * An archive is immutable once open and may be read from several threads. */
+/* Named tensors of a file, whatever its format: safetensors, GGUF or a zip archive of PyTorch's. Internal to
+ * diffusion/. An archive is immutable once open and may be read from several threads. */
 #ifndef KN_DIFFUSION_TENSORS_H
 #define KN_DIFFUSION_TENSORS_H
 
 #include "base/base.h"
 
-/* Element types. Those from KN_DTYPE_Q8_0 on are ggml's block formats: kn_dtype_block() neighbouring elements of a row share
- * kn_dtype_size() bytes (quantise.h). */
+/* Element types. Those from KN_DTYPE_Q8_0 on are ggml's block formats: kn_dtype_block() neighbouring elements of a row
+ * share kn_dtype_size() bytes (quantise.h). */
 typedef enum kn_dtype {
-    KN_DTYPE_F64, KN_DTYPE_F32, KN_DTYPE_F16, KN_DTYPE_BF16, KN_DTYPE_I64, KN_DTYPE_I32, KN_DTYPE_I16, KN_DTYPE_I8, KN_DTYPE_U8, KN_DTYPE_BOOL,
-    KN_DTYPE_Q8_0, KN_DTYPE_Q4_0, KN_DTYPE_Q4_K, KN_DTYPE_Q5_K, KN_DTYPE_Q6_K,
+    KN_DTYPE_F64,
+    KN_DTYPE_F32,
+    KN_DTYPE_F16,
+    KN_DTYPE_BF16,
+    KN_DTYPE_I64,
+    KN_DTYPE_I32,
+    KN_DTYPE_I16,
+    KN_DTYPE_I8,
+    KN_DTYPE_U8,
+    KN_DTYPE_BOOL,
+    KN_DTYPE_Q8_0,
+    KN_DTYPE_Q4_0,
+    KN_DTYPE_Q4_K,
+    KN_DTYPE_Q5_K,
+    KN_DTYPE_Q6_K,
     KN_DTYPE_COUNT,
     KN_DTYPE_PLAIN_COUNT = KN_DTYPE_Q8_0
 } kn_dtype;
 
-const char *kn_dtype_name(kn_dtype dtype);   /* as safetensors and GGUF write it: "F16", "Q4_K" */
-size_t kn_dtype_block(kn_dtype dtype);       /* elements of a block; 1 for plain types */
-size_t kn_dtype_size(kn_dtype dtype);        /* bytes of a block */
-bool kn_dtype_is_float(kn_dtype dtype);      /* not an integer */
+const char *kn_dtype_name(kn_dtype dtype); /* as safetensors and GGUF write it: "F16", "Q4_K" */
+size_t kn_dtype_block(kn_dtype dtype);     /* elements of a block; 1 for plain types */
+size_t kn_dtype_size(kn_dtype dtype);      /* bytes of a block */
+bool kn_dtype_is_float(kn_dtype dtype);    /* not an integer */
 /* KN_DTYPE_COUNT when no type has that name; case does not matter. */
 kn_dtype kn_dtype_from_name(const char *name);
 
@@ -26,12 +39,12 @@ kn_dtype kn_dtype_from_name(const char *name);
 /* One tensor of a file, row-major. */
 typedef struct kn_stored_tensor {
     const char *name;
-    const char *path;                       /* the file that it came from, for messages */
+    const char *path; /* the file that it came from, for messages */
     kn_dtype dtype;
-    int rank;                               /* 0: a scalar */
+    int rank; /* 0: a scalar */
     int64_t shape[KN_TENSOR_MAX_RANK];
-    const uint8_t *data;                    /* unaligned; lives as long as the file */
-    size_t count;                           /* elements; of block formats a multiple of the block */
+    const uint8_t *data; /* unaligned; lives as long as the file */
+    size_t count;        /* elements; of block formats a multiple of the block */
 } kn_stored_tensor;
 
 size_t kn_stored_tensor_bytes(const kn_stored_tensor *tensor);
@@ -46,34 +59,36 @@ float kn_half_to_float(uint16_t half);
 uint16_t kn_float_to_half(float value);   /* round to nearest even; overflow becomes infinity */
 uint16_t kn_float_to_bfloat(float value); /* round to nearest even */
 
-/* --- archives ------------------------------------------------------------------------------------------------------- */
+/* --- archives --------------------------------------------------------------------------------- */
 
 typedef enum kn_archive_format { KN_ARCHIVE_SAFETENSORS, KN_ARCHIVE_GGUF, KN_ARCHIVE_TORCH } kn_archive_format;
 
 typedef struct kn_archive {
     kn_archive_format format;
     char *path;
-    kn_file_map map;                /* empty when the bytes are the caller's */
-    kn_arena arena;                 /* names, and tensors that had to be unpacked */
-    kn_stored_tensor *tensors;      /* sorted by name, distinct */
+    kn_file_map map;           /* empty when the bytes are the caller's */
+    kn_arena arena;            /* names, and tensors that had to be unpacked */
+    kn_stored_tensor *tensors; /* sorted by name, distinct */
     size_t count, capacity;
 } kn_archive;
 
-/* Maps a file and reads its table of tensors; the format is told from the first bytes. A refusal names file, tensor and reason. */
+/* Maps a file and reads its table of tensors; the format is told from the first bytes. A refusal names file, tensor and
+ * reason. */
 bool kn_archive_open(kn_archive **archive, const char *path, kn_error *error);
 /* The same for bytes in memory, which must outlive the handle; `label` stands for the path in messages. */
 bool kn_archive_parse(kn_archive **archive, const uint8_t *data, size_t size, const char *label, kn_error *error);
 void kn_archive_close(kn_archive **archive);
 const kn_stored_tensor *kn_archive_find(const kn_archive *archive, const char *name); /* NULL when absent */
 
-/* --- for the readers of the formats ------------------------------------------------------------------------------------ */
+/* --- for the readers of the formats ----------------------------------------------------------- */
 
 /* Fills archive->tensors from `size` bytes. */
 typedef bool kn_archive_reader(kn_archive *archive, const uint8_t *data, size_t size, kn_error *error);
 kn_archive_reader kn_safetensors_read, kn_gguf_read, kn_torch_read;
 
 bool kn_archive_open_as(kn_archive **archive, const char *path, kn_archive_reader *reader, kn_error *error);
-bool kn_archive_parse_as(kn_archive **archive, const uint8_t *data, size_t size, const char *label, kn_archive_reader *reader, kn_error *error);
+bool kn_archive_parse_as(kn_archive **archive, const uint8_t *data, size_t size, const char *label,
+                         kn_archive_reader *reader, kn_error *error);
 /* A new last tensor with a copy of the name; NULL when memory runs out. */
 kn_stored_tensor *kn_archive_add(kn_archive *archive, const char *name, size_t length, kn_error *error);
 /* Sets tensor->count from its shape; fails when the product overflows or a dimension is negative. */

@@ -30,52 +30,52 @@ bool kn_weights_create(kn_weights **weights, kn_error *error) {
 }
 
 void kn_weights_destroy(kn_weights **weights) {
-    if (!weights || !*weights)
-        return;
-    for (int i = 0; i < (*weights)->file_count; i++)
-        kn_archive_close(&(*weights)->files[i]);
+    if (!weights || !*weights) return;
+    for (int i = 0; i < (*weights)->file_count; i++) kn_archive_close(&(*weights)->files[i]);
     kn_free((*weights)->entries);
     kn_free((*weights)->first_path);
     kn_free(*weights);
     *weights = NULL;
 }
 
-static int compare_entries(const void *a, const void *b) { return strcmp(((const entry *)a)->tensor->name, ((const entry *)b)->tensor->name); }
+static int compare_entries(const void *a, const void *b) {
+    return strcmp(((const entry *)a)->tensor->name, ((const entry *)b)->tensor->name);
+}
 
 static entry *find(const kn_weights *weights, const char *name) {
     kn_stored_tensor key_tensor = {.name = name};
     entry key = {.tensor = &key_tensor};
-    return weights->count ? bsearch(&key, weights->entries, weights->count, sizeof *weights->entries, compare_entries) : NULL;
+    return weights->count ? bsearch(&key, weights->entries, weights->count, sizeof *weights->entries, compare_entries)
+                          : NULL;
 }
 
 static bool add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, kn_error *error) {
     for (size_t i = 0; i < count; i++) {
         const entry *other = find(weights, tensors[i].name);
         if (other)
-            return kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s': %s has it too", tensors[i].path, tensors[i].name, other->tensor->path);
+            return kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s': %s has it too", tensors[i].path,
+                           tensors[i].name, other->tensor->path);
     }
     if (!kn_grow(&weights->entries, &weights->capacity, weights->count + count, sizeof *weights->entries, error))
         return false;
-    for (size_t i = 0; i < count; i++)
-        weights->entries[weights->count++] = (entry){.tensor = &tensors[i]};
-    if (weights->count)
-        qsort(weights->entries, weights->count, sizeof *weights->entries, compare_entries);
+    for (size_t i = 0; i < count; i++) weights->entries[weights->count++] = (entry){.tensor = &tensors[i]};
+    if (weights->count) qsort(weights->entries, weights->count, sizeof *weights->entries, compare_entries);
     return true;
 }
 
-bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path, const kn_file_map *map, kn_error *error) {
+bool kn_weights_add_tensors(kn_weights *weights, const kn_stored_tensor *tensors, size_t count, const char *path,
+                            const kn_file_map *map, kn_error *error) {
     weights->borrowed = map;
-    return (weights->first_path || (weights->first_path = kn_strdup(path, error))) && add_tensors(weights, tensors, count, error);
+    return (weights->first_path || (weights->first_path = kn_strdup(path, error))) &&
+           add_tensors(weights, tensors, count, error);
 }
 
 bool kn_weights_add(kn_weights *weights, const char *path, kn_error *error) {
     if (weights->file_count == MAX_FILES)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: more than %d weight files", path, MAX_FILES);
-    if (!weights->first_path && !(weights->first_path = kn_strdup(path, error)))
-        return false;
+    if (!weights->first_path && !(weights->first_path = kn_strdup(path, error))) return false;
     kn_archive *file;
-    if (!kn_archive_open(&file, path, error))
-        return false;
+    if (!kn_archive_open(&file, path, error)) return false;
     if (!add_tensors(weights, file->tensors, file->count, error)) {
         kn_archive_close(&file);
         return false;
@@ -84,13 +84,12 @@ bool kn_weights_add(kn_weights *weights, const char *path, kn_error *error) {
     return true;
 }
 
-/* --- folders -------------------------------------------------------------------------------------------------------- */
+/* --- folders ---------------------------------------------------------------------------------- */
 
 /* Adds every distinct file that the index's weight_map names; names with a slash are refused. */
 static bool add_sharded(kn_weights *weights, const char *folder, const char *index_path, kn_error *error) {
     kn_config index;
-    if (!kn_config_init(&index, index_path, error))
-        return false;
+    if (!kn_config_init(&index, index_path, error)) return false;
     const char *added[MAX_FILES];
     int added_count = 0;
     bool ok = true;
@@ -103,19 +102,18 @@ static bool add_sharded(kn_weights *weights, const char *folder, const char *ind
             break;
         }
         bool seen = false;
-        for (int i = 0; i < added_count && !seen; i++)
-            seen = strcmp(added[i], name) == 0;
-        if (seen)
-            continue;
+        for (int i = 0; i < added_count && !seen; i++) seen = strcmp(added[i], name) == 0;
+        if (seen) continue;
         char *path = added_count < MAX_FILES ? kn_path_join(folder, name, error) : NULL;
-        ok = path ? kn_weights_add(weights, path, error) : added_count < MAX_FILES ? false : kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: more than %d files", index_path, MAX_FILES);
+        ok = path ? kn_weights_add(weights, path, error)
+             : added_count < MAX_FILES
+                 ? false
+                 : kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: more than %d files", index_path, MAX_FILES);
         kn_free(path);
-        if (!ok)
-            break;
+        if (!ok) break;
         added[added_count++] = name;
     }
-    if (ok && added_count == 0)
-        ok = kn_fail(error, KN_ERROR_INPUT, "%s: 'weight_map' names no file", index_path);
+    if (ok && added_count == 0) ok = kn_fail(error, KN_ERROR_INPUT, "%s: 'weight_map' names no file", index_path);
     kn_config_finish(&index);
     return ok;
 }
@@ -137,19 +135,24 @@ static bool add_stem(kn_weights *weights, const char *folder, const char *stem, 
 }
 
 bool kn_weights_add_folder(kn_weights *weights, const char *folder, kn_error *error) {
-    static const char *stems[] = {"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors",
-                                  "diffusion_pytorch_model.bin", "pytorch_model.bin", "diffusion_pytorch_model.gguf", "model.gguf"};
+    static const char *stems[] = {"diffusion_pytorch_model.safetensors",
+                                  "model.safetensors",
+                                  "diffusion_pytorch_model.fp16.safetensors",
+                                  "model.fp16.safetensors",
+                                  "diffusion_pytorch_model.bin",
+                                  "pytorch_model.bin",
+                                  "diffusion_pytorch_model.gguf",
+                                  "model.gguf"};
     for (size_t i = 0; i < KN_COUNT(stems); i++) {
         bool found = false;
-        if (!add_stem(weights, folder, stems[i], &found, error))
-            return false;
-        if (found)
-            return true;
+        if (!add_stem(weights, folder, stems[i], &found, error)) return false;
+        if (found) return true;
     }
-    return kn_fail(error, KN_ERROR_IO, "%s: neither diffusion_pytorch_model.safetensors nor model.safetensors is there", folder);
+    return kn_fail(error, KN_ERROR_IO, "%s: neither diffusion_pytorch_model.safetensors nor model.safetensors is there",
+                   folder);
 }
 
-/* --- lookup ----------------------------------------------------------------------------------------------------------- */
+/* --- lookup ----------------------------------------------------------------------------------- */
 
 bool kn_weights_has(const kn_weights *weights, const char *name) { return find(weights, name) != NULL; }
 
@@ -160,26 +163,27 @@ const kn_stored_tensor *kn_weights_peek(const kn_weights *weights, const char *n
 
 static bool same_shape(const kn_stored_tensor *tensor, int rank, const int64_t *shape) {
     for (int i = 0; i < tensor->rank || i < rank; i++) {
-        if ((i < tensor->rank ? tensor->shape[i] : 1) != (i < rank ? shape[i] : 1))
-            return false;
+        if ((i < tensor->rank ? tensor->shape[i] : 1) != (i < rank ? shape[i] : 1)) return false;
     }
     return true;
 }
 
-const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, int rank, const int64_t *shape, kn_error *error) {
+const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, int rank, const int64_t *shape,
+                                        kn_error *error) {
     kn_stored_tensor wanted = {.rank = rank};
-    for (int i = 0; i < rank; i++)
-        wanted.shape[i] = shape[i];
+    for (int i = 0; i < rank; i++) wanted.shape[i] = shape[i];
     char expected[128], actual[128];
     kn_stored_tensor_shape(&wanted, expected, sizeof expected);
     entry *found = find(weights, name);
     if (!found) {
-        kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' of shape %s is missing", weights->first_path ? weights->first_path : "weights", name, expected);
+        kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' of shape %s is missing",
+                weights->first_path ? weights->first_path : "weights", name, expected);
         return NULL;
     }
     if (!same_shape(found->tensor, rank, shape)) {
         kn_stored_tensor_shape(found->tensor, actual, sizeof actual);
-        kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' has shape %s, but the config asks for %s", found->tensor->path, name, actual, expected);
+        kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' has shape %s, but the config asks for %s",
+                found->tensor->path, name, actual, expected);
         return NULL;
     }
     found->used = true;
@@ -188,7 +192,9 @@ const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, i
 
 size_t kn_weights_count(const kn_weights *weights) { return weights->count; }
 
-const kn_stored_tensor *kn_weights_at(const kn_weights *weights, size_t index) { return weights->entries[index].tensor; }
+const kn_stored_tensor *kn_weights_at(const kn_weights *weights, size_t index) {
+    return weights->entries[index].tensor;
+}
 
 void kn_weights_set_loras(kn_weights *weights, kn_lora_set *set, kn_lora_target target) {
     weights->loras = set;
@@ -213,10 +219,8 @@ const void *kn_weights_raw_half(const kn_weights *weights, const kn_stored_tenso
 
 void kn_weights_drop(const kn_weights *weights, const kn_stored_tensor *tensor) {
     size_t bytes = kn_stored_tensor_bytes(tensor);
-    if (weights->borrowed)
-        kn_file_map_drop(weights->borrowed, tensor->data, bytes);
-    for (int i = 0; i < weights->file_count; i++)
-        kn_file_map_drop(&weights->files[i]->map, tensor->data, bytes);
+    if (weights->borrowed) kn_file_map_drop(weights->borrowed, tensor->data, bytes);
+    for (int i = 0; i < weights->file_count; i++) kn_file_map_drop(&weights->files[i]->map, tensor->data, bytes);
 }
 
 static bool ends_with(const char *text, const char *end) {
@@ -230,14 +234,15 @@ bool kn_weights_check_used(const kn_weights *weights, kn_error *error) {
     size_t unused = 0, length = 0;
     for (size_t i = 0; i < weights->count; i++) {
         const kn_stored_tensor *tensor = weights->entries[i].tensor;
-        if (weights->entries[i].used || ends_with(tensor->name, "position_ids") || ends_with(tensor->name, "text_projection.weight"))
+        if (weights->entries[i].used || ends_with(tensor->name, "position_ids") ||
+            ends_with(tensor->name, "text_projection.weight"))
             continue;
-        if (unused++ == 0)
-            path = tensor->path;
+        if (unused++ == 0) path = tensor->path;
         if (unused <= 3 && length < sizeof names)
-            length += (size_t)snprintf(names + length, sizeof names - length, "%s'%.120s'", unused > 1 ? ", " : "", tensor->name);
+            length += (size_t)snprintf(names + length, sizeof names - length, "%s'%.120s'", unused > 1 ? ", " : "",
+                                       tensor->name);
     }
-    if (unused == 0)
-        return true;
-    return kn_fail(error, KN_ERROR_INPUT, "%s: %zu tensors have no place in the configured network: %s%s", path, unused, names, unused > 3 ? ", ..." : "");
+    if (unused == 0) return true;
+    return kn_fail(error, KN_ERROR_INPUT, "%s: %zu tensors have no place in the configured network: %s%s", path, unused,
+                   names, unused > 3 ? ", ..." : "");
 }

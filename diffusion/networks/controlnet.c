@@ -1,7 +1,7 @@
 /* ControlNetModel (arXiv 2302.05543): a copy of the down path whose outputs are added to the UNet's skips. */
 #include "diffusion/networks/unet.h"
 
-/* --- loading ----------------------------------------------------------------------------------------------------------- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 static bool load_condition(kn_controlnet *controlnet, const kn_config *config, kn_error *error) {
     static const char *prefix = "controlnet_cond_embedding";
@@ -12,37 +12,42 @@ static bool load_condition(kn_controlnet *controlnet, const kn_config *config, k
         !kn_config_ints(config, "conditioning_embedding_out_channels", 1, 16384, widths, KN_MAX_LEVELS, &count, error))
         return false;
     controlnet->condition_levels = count;
-    if (!(controlnet->condition_in = kn_load_conv(layers, prefix, ".conv_in", controlnet->condition_channels, widths[0], 3, true, error)))
+    if (!(controlnet->condition_in =
+              kn_load_conv(layers, prefix, ".conv_in", controlnet->condition_channels, widths[0], 3, true, error)))
         return false;
     for (int i = 0; i < 2 * (count - 1); i++) {
         kn_name suffix = kn_name_of(".blocks.%d", i);
-        controlnet->condition_blocks[i] = kn_load_conv(layers, prefix, suffix.text, widths[i / 2], widths[(i + 1) / 2], 3, true, error);
-        if (!controlnet->condition_blocks[i])
-            return false;
+        controlnet->condition_blocks[i] =
+            kn_load_conv(layers, prefix, suffix.text, widths[i / 2], widths[(i + 1) / 2], 3, true, error);
+        if (!controlnet->condition_blocks[i]) return false;
     }
-    controlnet->condition_out = kn_load_conv(layers, prefix, ".conv_out", widths[count - 1], controlnet->trunk.config.channels[0], 3, true, error);
+    controlnet->condition_out = kn_load_conv(layers, prefix, ".conv_out", widths[count - 1],
+                                             controlnet->trunk.config.channels[0], 3, true, error);
     return controlnet->condition_out != NULL;
 }
 
 static bool load(kn_controlnet *controlnet, const kn_config *config, kn_error *error) {
     kn_trunk *trunk = &controlnet->trunk;
     kn_layers *layers = &controlnet->layers;
-    if (!kn_unet_config_read(&trunk->config, config, false, error) || !kn_config_refuse(config, "time_cond_proj_dim", NULL, error))
+    if (!kn_unet_config_read(&trunk->config, config, false, error) ||
+        !kn_config_refuse(config, "time_cond_proj_dim", NULL, error))
         return false;
     if (!trunk->config.mid)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: a ControlNet without a middle block is not supported", config->path);
-    if (!load_condition(controlnet, config, error) || !kn_trunk_load(layers, trunk, false, error))
-        return false;
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: a ControlNet without a middle block is not supported",
+                       config->path);
+    if (!load_condition(controlnet, config, error) || !kn_trunk_load(layers, trunk, false, error)) return false;
     for (int i = 0; i < trunk->skip_count; i++) {
         kn_name name = kn_name_of("controlnet_down_blocks.%d", i);
-        if (!(controlnet->down_out[i] = kn_load_linear(layers, name.text, "", trunk->skip_channels[i], trunk->skip_channels[i], true, error)))
+        if (!(controlnet->down_out[i] =
+                  kn_load_linear(layers, name.text, "", trunk->skip_channels[i], trunk->skip_channels[i], true, error)))
             return false;
     }
     int last = trunk->config.channels[trunk->config.levels - 1];
     return (controlnet->mid_out = kn_load_linear(layers, "controlnet_mid_block", "", last, last, true, error)) != NULL;
 }
 
-bool kn_controlnet_load(kn_controlnet *controlnet, kn_gpu *gpu, const kn_config *config, kn_weights *weights, kn_precision precision, kn_error *error) {
+bool kn_controlnet_load(kn_controlnet *controlnet, kn_gpu *gpu, const kn_config *config, kn_weights *weights,
+                        kn_precision precision, kn_error *error) {
     *controlnet = (kn_controlnet){0};
     kn_layers_init(&controlnet->layers, gpu, weights, precision);
     bool ok = load(controlnet, config, error);
@@ -52,35 +57,34 @@ bool kn_controlnet_load(kn_controlnet *controlnet, kn_gpu *gpu, const kn_config 
 
 void kn_controlnet_finish(kn_controlnet *controlnet) { kn_layers_finish(&controlnet->layers); }
 
-/* --- forward ------------------------------------------------------------------------------------------------------------- */
+/* --- forward ---------------------------------------------------------------------------------- */
 
-bool kn_controlnet_embed(kn_graph *graph, kn_tensor *out, const kn_controlnet *controlnet, const kn_tensor *pictures, kn_error *error) {
+bool kn_controlnet_embed(kn_graph *graph, kn_tensor *out, const kn_controlnet *controlnet, const kn_tensor *pictures,
+                         kn_error *error) {
     kn_tensor x = {0}, next = {0};
     kn_conv_params params = {.stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_SILU};
-    if (!kn_op_conv(graph, &x, pictures, controlnet->condition_in, &params, error))
-        return false;
+    if (!kn_op_conv(graph, &x, pictures, controlnet->condition_in, &params, error)) return false;
     for (int i = 0; i < 2 * (controlnet->condition_levels - 1); i++) {
         params.stride = i % 2 ? 2 : 1;
-        if (!kn_op_conv(graph, &next, &x, controlnet->condition_blocks[i], &params, error))
-            return false;
+        if (!kn_op_conv(graph, &next, &x, controlnet->condition_blocks[i], &params, error)) return false;
         kn_tensor_replace(graph, &x, &next);
     }
     params.stride = 1;
     params.activation = KN_ACTIVATION_NONE;
-    if (!kn_op_conv(graph, out, &x, controlnet->condition_out, &params, error))
-        return false;
+    if (!kn_op_conv(graph, out, &x, controlnet->condition_out, &params, error)) return false;
     kn_graph_release(graph, &x);
     return true;
 }
 
 /* *target += scale * (in W^T + b); in becomes free. */
-static bool add_residual(kn_graph *graph, kn_tensor *target, kn_tensor *in, const kn_weight *weight, float scale, kn_error *error) {
+static bool add_residual(kn_graph *graph, kn_tensor *target, kn_tensor *in, const kn_weight *weight, float scale,
+                         kn_error *error) {
     kn_tensor sum = {0}, residual = {0};
     if (scale == 1) {
-        if (!kn_op_linear(graph, &sum, in, weight, KN_ACTIVATION_NONE, target, error))
-            return false;
+        if (!kn_op_linear(graph, &sum, in, weight, KN_ACTIVATION_NONE, target, error)) return false;
     } else {
-        if (!kn_op_linear(graph, &residual, in, weight, KN_ACTIVATION_NONE, NULL, error) || !kn_op_add(graph, &sum, target, &residual, 1, scale, error))
+        if (!kn_op_linear(graph, &residual, in, weight, KN_ACTIVATION_NONE, NULL, error) ||
+            !kn_op_add(graph, &sum, target, &residual, 1, scale, error))
             return false;
         kn_graph_release(graph, &residual);
     }
@@ -89,8 +93,8 @@ static bool add_residual(kn_graph *graph, kn_tensor *target, kn_tensor *in, cons
     return true;
 }
 
-bool kn_controlnet_forward(kn_graph *graph, const kn_control_use *use, const kn_tensor *in, const kn_tensor *sinusoids, const kn_pass *shared,
-                           kn_tensor *skips, kn_tensor *mid, kn_error *error) {
+bool kn_controlnet_forward(kn_graph *graph, const kn_control_use *use, const kn_tensor *in, const kn_tensor *sinusoids,
+                           const kn_pass *shared, kn_tensor *skips, kn_tensor *mid, kn_error *error) {
     const kn_controlnet *controlnet = use->controlnet;
     kn_pass pass = *shared;
     kn_tensor time = {0}, x = {0}, own[KN_MAX_SKIPS] = {0};
@@ -98,13 +102,13 @@ bool kn_controlnet_forward(kn_graph *graph, const kn_control_use *use, const kn_
     pass.neighbours[0] = pass.neighbours[1] = NULL;
     pass.temporal = false;
     kn_conv_params params = {.stride = 1, .pad = 1, .pad_end = 1, .residual = use->condition};
-    if (!kn_trunk_time(graph, &time, &controlnet->trunk, sinusoids, error) || !kn_op_conv(graph, &x, use->in ? use->in : in, controlnet->trunk.conv_in, &params, error) ||
+    if (!kn_trunk_time(graph, &time, &controlnet->trunk, sinusoids, error) ||
+        !kn_op_conv(graph, &x, use->in ? use->in : in, controlnet->trunk.conv_in, &params, error) ||
         !kn_trunk_forward(graph, &x, own, &controlnet->trunk, &pass, error))
         return false;
     kn_graph_release(graph, &time);
     for (int i = 0; i < controlnet->trunk.skip_count; i++) {
-        if (!add_residual(graph, &skips[i], &own[i], controlnet->down_out[i], use->scale, error))
-            return false;
+        if (!add_residual(graph, &skips[i], &own[i], controlnet->down_out[i], use->scale, error)) return false;
     }
     return add_residual(graph, mid, &x, controlnet->mid_out, use->scale, error);
 }

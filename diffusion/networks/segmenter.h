@@ -1,4 +1,5 @@
-/* The segmenter's network, a U-Net (arXiv 1505.04597) of 3x3 convolutions with ReLU on packed pixels. Internal to diffusion/. */
+/* The segmenter's network, a U-Net (arXiv 1505.04597) of 3x3 convolutions with ReLU on packed pixels. Internal to
+ * diffusion/. */
 #ifndef KN_DIFFUSION_SEGMENTER_H
 #define KN_DIFFUSION_SEGMENTER_H
 
@@ -15,9 +16,11 @@ typedef struct kn_segmenter_net {
 } kn_segmenter_net;
 
 /* Tensors "down.L.0", "down.L.1", "up.L" and "out" with .weight and .bias. */
-bool kn_segmenter_net_load(kn_segmenter_net *net, kn_gpu *gpu, const kn_config *config, kn_weights *weights, kn_precision precision, kn_error *error);
+bool kn_segmenter_net_load(kn_segmenter_net *net, kn_gpu *gpu, const kn_config *config, kn_weights *weights,
+                           kn_precision precision, kn_error *error);
 void kn_segmenter_net_finish(kn_segmenter_net *net); /* accepts a zeroed net */
 /* pictures [n][h][w][3] in -1..1, h and w multiples of `block` -> logits [n][h][w][classes]. */
-bool kn_segmenter_net_forward(kn_graph *graph, kn_tensor *out, const kn_segmenter_net *net, const kn_tensor *pictures, kn_error *error);
+bool kn_segmenter_net_forward(kn_graph *graph, kn_tensor *out, const kn_segmenter_net *net, const kn_tensor *pictures,
+                              kn_error *error);
 
 #endif

@@ -5,9 +5,12 @@
 
 #include <string.h>
 
-enum { FIRST_BLOCK_BYTES = 2 << 20, BLOCK_BYTES = 32 << 20 }; /* each block is twice as large as the one before, up to this */
-static const size_t MOST_AT_ONCE = (size_t)1 << 30;            /* what every Vulkan device allocates at once */
-static const size_t DRY_BYTES = (size_t)1 << 46;               /* the one block of a dry graph */
+enum {
+    FIRST_BLOCK_BYTES = 2 << 20,
+    BLOCK_BYTES = 32 << 20
+};                                                  /* each block is twice as large as the one before, up to this */
+static const size_t MOST_AT_ONCE = (size_t)1 << 30; /* what every Vulkan device allocates at once */
+static const size_t DRY_BYTES = (size_t)1 << 46;    /* the one block of a dry graph */
 
 /* A free or used range of a block; ranges of a block are kept in order and cover it. */
 typedef struct range {
@@ -43,21 +46,16 @@ struct kn_graph {
     kn_tuning tuning;
 };
 
-static size_t align_up(size_t size)
-{
-    return (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN;
-}
+static size_t align_up(size_t size) { return (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN; }
 
-/* --- life --------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
-int kn_panel_lanes(const kn_gpu *gpu)
-{
+int kn_panel_lanes(const kn_gpu *gpu) {
     uint32_t lanes = kn_gpu_get_info(gpu)->subgroup_size;
     return lanes == 8 || lanes == 16 ? (int)lanes : KN_PLAIN_LANES;
 }
 
-bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error *error)
-{
+bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error *error) {
     *graph = NULL;
     kn_graph *g = kn_alloc(1, sizeof *g, error);
     if (!g) return false;
@@ -67,7 +65,8 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     g->software = info->kind == KN_GPU_SOFTWARE;
     g->storage_inputs = info->max_texel_elements < (8u << 20);
     g->binding_limit = info->max_buffer_range;
-    if (!g->storage_inputs && info->max_texel_elements * 16 < g->binding_limit) g->binding_limit = info->max_texel_elements * 16;
+    if (!g->storage_inputs && info->max_texel_elements * 16 < g->binding_limit)
+        g->binding_limit = info->max_texel_elements * 16;
     if (g->software && !g->storage_inputs && (info->subgroup_size == 8 || info->subgroup_size == 16))
         g->lanes = (int)info->subgroup_size;
     kn_graph_set_tuning(g, kn_gpu_get_tuning(gpu));
@@ -80,8 +79,7 @@ bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error
     return true;
 }
 
-bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error)
-{
+bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error) {
     if (!kn_graph_create(graph, gpu, 0, error)) return false;
     (*graph)->dry = true;
     (*graph)->first_block_bytes = DRY_BYTES;
@@ -90,8 +88,7 @@ bool kn_graph_create_dry(kn_graph **graph, kn_gpu *gpu, kn_error *error)
 
 bool kn_graph_is_dry(const kn_graph *graph) { return graph->dry; }
 
-uint64_t kn_graph_block_bytes(const kn_graph *graph)
-{
+uint64_t kn_graph_block_bytes(const kn_graph *graph) {
     uint64_t sum = 0;
     if (graph->dry) return graph->extent;
     for (size_t i = 0; i < graph->block_count; i++)
@@ -99,8 +96,7 @@ uint64_t kn_graph_block_bytes(const kn_graph *graph)
     return sum;
 }
 
-void kn_graph_destroy(kn_graph **graph)
-{
+void kn_graph_destroy(kn_graph **graph) {
     kn_graph *g = *graph;
     if (!g) return;
     kn_gpu_recorder_destroy(&g->recorder);
@@ -124,32 +120,28 @@ uint64_t kn_graph_peak_bytes(const kn_graph *graph) { return graph->peak; }
 uint64_t kn_graph_binding_limit(const kn_graph *graph) { return graph->binding_limit; }
 void kn_graph_set_binding_limit(kn_graph *graph, uint64_t bytes) { graph->binding_limit = bytes; }
 
-uint32_t kn_graph_local_size(const kn_graph *graph)
-{
+uint32_t kn_graph_local_size(const kn_graph *graph) {
     return graph->software ? kn_gpu_get_info(graph->gpu)->subgroup_size : KN_ELEMENT_LANES;
 }
 
 void kn_graph_choose_winograd(kn_graph *graph, int choice) { graph->winograd = choice; }
 int kn_graph_winograd(const kn_graph *graph) { return graph->winograd; }
 
-const kn_work *kn_graph_work(const kn_graph *graph, size_t *count)
-{
+const kn_work *kn_graph_work(const kn_graph *graph, size_t *count) {
     *count = graph->work_count;
     return graph->work;
 }
 
-void kn_graph_count(kn_graph *graph, const char *label, double flops)
-{
+void kn_graph_count(kn_graph *graph, const char *label, double flops) {
     size_t i = 0;
     while (i < graph->work_count && strcmp(graph->work[i].label, label) != 0) i++;
     if (i == KN_WORK_LABELS) return;
-    if (i == graph->work_count) graph->work[graph->work_count++] = (kn_work){ .label = label };
+    if (i == graph->work_count) graph->work[graph->work_count++] = (kn_work){.label = label};
     graph->work[i].launches++;
     graph->work[i].flops += flops;
 }
 
-void kn_graph_force_variant(kn_graph *graph, kn_variant variant)
-{
+void kn_graph_force_variant(kn_graph *graph, kn_variant variant) {
     graph->variant = variant;
     if (variant == KN_VARIANT_SUBGROUP) return;
     graph->lanes = 0;
@@ -158,8 +150,7 @@ void kn_graph_force_variant(kn_graph *graph, kn_variant variant)
 
 const kn_tuning *kn_graph_tuning(const kn_graph *graph) { return &graph->tuning; }
 
-void kn_graph_set_tuning(kn_graph *graph, const kn_tuning *tuning)
-{
+void kn_graph_set_tuning(kn_graph *graph, const kn_tuning *tuning) {
     graph->tuning = *tuning;
     graph->variant = kn_variant_of(kn_gpu_get_info(graph->gpu), tuning);
 }
@@ -169,18 +160,15 @@ kn_variant kn_graph_variant(const kn_graph *graph) { return graph->variant; }
 bool kn_graph_half(const kn_graph *graph) { return graph->half; }
 void kn_graph_note_half(kn_graph *graph) { graph->half = true; }
 
-bool kn_graph_run(kn_graph *graph, kn_error *error)
-{
+bool kn_graph_run(kn_graph *graph, kn_error *error) {
     return kn_gpu_submit(graph->recorder, error) && kn_gpu_wait(graph->recorder, error);
 }
 
-bool kn_graph_flush(kn_graph *graph, kn_error *error)
-{
+bool kn_graph_flush(kn_graph *graph, kn_error *error) {
     return kn_graph_run(graph, error) && kn_gpu_recorder_reset(graph->recorder, error);
 }
 
-bool kn_graph_restart(kn_graph *graph, kn_error *error)
-{
+bool kn_graph_restart(kn_graph *graph, kn_error *error) {
     if (!kn_gpu_recorder_reset(graph->recorder, error)) return false;
     for (size_t i = 0; i < graph->constant_count; i++) kn_gpu_buffer_destroy(&graph->constants[i]);
     graph->constant_count = graph->work_count = 0;
@@ -197,20 +185,23 @@ bool kn_graph_restart(kn_graph *graph, kn_error *error)
 uint64_t kn_graph_fetched_bytes(const kn_graph *graph) { return graph->fetched; }
 void kn_graph_set_streamer(kn_graph *graph, struct kn_streamer *streamer) { graph->streamer = streamer; }
 
-bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error)
-{
+bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error) {
     if (weight->buffer) return true;
     graph->fetched += kn_weight_bytes(weight);
     if (graph->dry) return true;
-    if (!weight->origin) return kn_fail(error, KN_ERROR_INTERNAL, "a weight of %d x %d is not on the device and comes from nowhere", weight->out, weight->in);
-    return graph->streamer ? kn_streamer_fetch(graph->streamer, graph, weight->origin, error) : weight->origin->fetch(weight->origin, error);
+    if (!weight->origin)
+        return kn_fail(error, KN_ERROR_INTERNAL, "a weight of %d x %d is not on the device and comes from nowhere",
+                       weight->out, weight->in);
+    return graph->streamer ? kn_streamer_fetch(graph->streamer, graph, weight->origin, error)
+                           : weight->origin->fetch(weight->origin, error);
 }
 
-kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size, kn_error *error)
-{
+kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size, kn_error *error) {
     kn_gpu_buffer *buffer = NULL;
-    if (!kn_grow(&graph->constants, &graph->constant_capacity, graph->constant_count + 1, sizeof *graph->constants, error) ||
-        !kn_gpu_buffer_create(&buffer, graph->gpu, align_up(size), KN_GPU_MEMORY_DEVICE, error)) return NULL;
+    if (!kn_grow(&graph->constants, &graph->constant_capacity, graph->constant_count + 1, sizeof *graph->constants,
+                 error) ||
+        !kn_gpu_buffer_create(&buffer, graph->gpu, align_up(size), KN_GPU_MEMORY_DEVICE, error))
+        return NULL;
     if (!kn_gpu_upload(buffer, 0, data, size, error)) {
         kn_gpu_buffer_destroy(&buffer);
         return NULL;
@@ -219,34 +210,32 @@ kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size,
     return buffer;
 }
 
-kn_gpu_slice kn_graph_nothing(const kn_graph *graph, kn_gpu_format format)
-{
-    return (kn_gpu_slice){ graph->nothing, 0, KN_GPU_ALIGN, format };
+kn_gpu_slice kn_graph_nothing(const kn_graph *graph, kn_gpu_format format) {
+    return (kn_gpu_slice){graph->nothing, 0, KN_GPU_ALIGN, format};
 }
 
-/* --- arena -------------------------------------------------------------------------------------------------------- */
+/* --- arena ------------------------------------------------------------------------------------ */
 
-static bool block_add(kn_graph *graph, size_t needed, kn_error *error)
-{
+static bool block_add(kn_graph *graph, size_t needed, kn_error *error) {
     size_t grown = graph->block_count < 4 ? (size_t)FIRST_BLOCK_BYTES << graph->block_count : BLOCK_BYTES;
     size_t size = graph->block_count == 0 && graph->first_block_bytes ? align_up(graph->first_block_bytes) : grown;
     size = kn_max_size(size, needed);
-    if (!kn_grow(&graph->blocks, &graph->block_capacity, graph->block_count + 1, sizeof *graph->blocks, error)) return false;
-    block b = { 0 };
+    if (!kn_grow(&graph->blocks, &graph->block_capacity, graph->block_count + 1, sizeof *graph->blocks, error))
+        return false;
+    block b = {0};
     if (!kn_grow(&b.ranges, &b.capacity, 8, sizeof *b.ranges, error)) return false;
     if (!kn_gpu_buffer_create(&b.buffer, graph->gpu, graph->dry ? KN_GPU_ALIGN : size, KN_GPU_MEMORY_DEVICE, error)) {
         kn_free(b.ranges);
         return false;
     }
-    b.ranges[b.count++] = (range){ .size = size };
+    b.ranges[b.count++] = (range){.size = size};
     graph->blocks[graph->block_count++] = b;
     return true;
 }
 
-/* The smallest free range that holds `size` bytes. The end of a block comes last, whatever its size: so places are the same in an arena
- * of any size that suffices. */
-static bool find_range(const kn_graph *graph, size_t size, size_t *block_index, size_t *range_index)
-{
+/* The smallest free range that holds `size` bytes. The end of a block comes last, whatever its size: so places are the
+ * same in an arena of any size that suffices. */
+static bool find_range(const kn_graph *graph, size_t size, size_t *block_index, size_t *range_index) {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < graph->block_count; i++)
         for (size_t j = 0; j < graph->blocks[i].count; j++) {
@@ -261,8 +250,7 @@ static bool find_range(const kn_graph *graph, size_t size, size_t *block_index, 
     return best != SIZE_MAX;
 }
 
-static bool block_take(block *b, size_t index, size_t size, kn_error *error)
-{
+static bool block_take(block *b, size_t index, size_t size, kn_error *error) {
     if (b->ranges[index].size > size) {
         if (!kn_grow(&b->ranges, &b->capacity, b->count + 1, sizeof *b->ranges, error)) return false;
         memmove(&b->ranges[index + 1], &b->ranges[index], (b->count - index) * sizeof *b->ranges);
@@ -276,34 +264,37 @@ static bool block_take(block *b, size_t index, size_t size, kn_error *error)
 }
 
 /* Joins a range with the one behind it when both are free. */
-static void block_join(block *b, size_t index)
-{
+static void block_join(block *b, size_t index) {
     if (index + 1 >= b->count || b->ranges[index].used || b->ranges[index + 1].used) return;
     b->ranges[index].size += b->ranges[index + 1].size;
     memmove(&b->ranges[index + 1], &b->ranges[index + 2], (b->count - index - 2) * sizeof *b->ranges);
     b->count--;
 }
 
-bool kn_graph_tensor(kn_graph *graph, kn_tensor *tensor, int n, int h, int w, int c, kn_error *error)
-{
-    *tensor = (kn_tensor){ 0 };
+bool kn_graph_tensor(kn_graph *graph, kn_tensor *tensor, int n, int h, int w, int c, kn_error *error) {
+    *tensor = (kn_tensor){0};
     size_t stride = ((size_t)c + 3) / 4 * 4, bytes;
     if (n < 1 || h < 1 || w < 1 || c < 1 || __builtin_mul_overflow((size_t)n * h, (size_t)w, &bytes) ||
         __builtin_mul_overflow(bytes, stride * sizeof(float), &bytes) || bytes / 16 > INT32_MAX)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "tensor of %d x %d x %d x %d is empty or too large", n, h, w, c);
     size_t size = align_up(bytes), i, j;
-    if (!find_range(graph, size, &i, &j) && (!block_add(graph, size, error) || !find_range(graph, size, &i, &j))) return false;
+    if (!find_range(graph, size, &i, &j) && (!block_add(graph, size, error) || !find_range(graph, size, &i, &j)))
+        return false;
     if (!block_take(&graph->blocks[i], j, size, error)) return false;
-    *tensor = (kn_tensor){ .memory = { graph->blocks[i].buffer, graph->blocks[i].ranges[j].offset, bytes, KN_GPU_FORMAT_RGBA32F },
-                           .n = n, .h = h, .w = w, .c = c, .stride = (int)stride };
+    *tensor = (kn_tensor){
+        .memory = {graph->blocks[i].buffer, graph->blocks[i].ranges[j].offset, bytes, KN_GPU_FORMAT_RGBA32F},
+        .n = n,
+        .h = h,
+        .w = w,
+        .c = c,
+        .stride = (int)stride};
     graph->live += size;
     if (tensor->memory.offset + size > graph->extent) graph->extent = tensor->memory.offset + size;
     if (graph->live > graph->peak) graph->peak = graph->live;
     return true;
 }
 
-void kn_graph_release(kn_graph *graph, kn_tensor *tensor)
-{
+void kn_graph_release(kn_graph *graph, kn_tensor *tensor) {
     for (size_t i = 0; tensor->memory.buffer && i < graph->block_count; i++) {
         block *b = &graph->blocks[i];
         if (b->buffer != tensor->memory.buffer) continue;
@@ -316,13 +307,12 @@ void kn_graph_release(kn_graph *graph, kn_tensor *tensor)
             break;
         }
     }
-    *tensor = (kn_tensor){ 0 };
+    *tensor = (kn_tensor){0};
 }
 
-/* --- tensors ------------------------------------------------------------------------------------------------------ */
+/* --- tensors ---------------------------------------------------------------------------------- */
 
-kn_tensor kn_tensor_view(const kn_tensor *tensor, int n, int h, int w)
-{
+kn_tensor kn_tensor_view(const kn_tensor *tensor, int n, int h, int w) {
     kn_tensor view = *tensor;
     view.n = n;
     view.h = h;
@@ -330,32 +320,28 @@ kn_tensor kn_tensor_view(const kn_tensor *tensor, int n, int h, int w)
     return view;
 }
 
-size_t kn_tensor_member_bytes(const kn_tensor *tensor)
-{
+size_t kn_tensor_member_bytes(const kn_tensor *tensor) {
     return (size_t)tensor->h * tensor->w * tensor->stride * sizeof(float);
 }
 
-kn_gpu_slice kn_tensor_members(const kn_tensor *tensor, int first, int count)
-{
+kn_gpu_slice kn_tensor_members(const kn_tensor *tensor, int first, int count) {
     size_t bytes = kn_tensor_member_bytes(tensor);
-    return (kn_gpu_slice){ tensor->memory.buffer, tensor->memory.offset + first * bytes, count * bytes, KN_GPU_FORMAT_RGBA32F };
+    return (kn_gpu_slice){tensor->memory.buffer, tensor->memory.offset + first * bytes, count * bytes,
+                          KN_GPU_FORMAT_RGBA32F};
 }
 
-kn_tensor kn_tensor_part(const kn_tensor *tensor, int first, int count)
-{
+kn_tensor kn_tensor_part(const kn_tensor *tensor, int first, int count) {
     kn_tensor part = *tensor;
     part.memory = kn_tensor_members(tensor, first, count);
     part.n = count;
     return part;
 }
 
-static size_t tensor_floats(const kn_tensor *tensor)
-{
+static size_t tensor_floats(const kn_tensor *tensor) {
     return (size_t)tensor->n * tensor->h * tensor->w * tensor->stride;
 }
 
-bool kn_tensor_upload(const kn_tensor *tensor, const float *nchw, kn_error *error)
-{
+bool kn_tensor_upload(const kn_tensor *tensor, const float *nchw, kn_error *error) {
     float *staged = kn_alloc(tensor_floats(tensor), sizeof *staged, error);
     if (!staged) return false;
     size_t pixels = (size_t)tensor->h * tensor->w;
@@ -365,16 +351,17 @@ bool kn_tensor_upload(const kn_tensor *tensor, const float *nchw, kn_error *erro
             float *to = staged + n * pixels * tensor->stride + c;
             for (size_t i = 0; i < pixels; i++) to[i * tensor->stride] = from[i];
         }
-    bool ok = kn_gpu_upload(tensor->memory.buffer, tensor->memory.offset, staged, tensor_floats(tensor) * sizeof *staged, error);
+    bool ok = kn_gpu_upload(tensor->memory.buffer, tensor->memory.offset, staged,
+                            tensor_floats(tensor) * sizeof *staged, error);
     kn_free(staged);
     return ok;
 }
 
-bool kn_tensor_download(const kn_tensor *tensor, float *nchw, kn_error *error)
-{
+bool kn_tensor_download(const kn_tensor *tensor, float *nchw, kn_error *error) {
     float *staged = kn_alloc(tensor_floats(tensor), sizeof *staged, error);
     if (!staged) return false;
-    bool ok = kn_gpu_download(tensor->memory.buffer, tensor->memory.offset, staged, tensor_floats(tensor) * sizeof *staged, error);
+    bool ok = kn_gpu_download(tensor->memory.buffer, tensor->memory.offset, staged,
+                              tensor_floats(tensor) * sizeof *staged, error);
     size_t pixels = (size_t)tensor->h * tensor->w;
     for (int n = 0; ok && n < tensor->n; n++)
         for (int c = 0; c < tensor->c; c++) {

@@ -8,14 +8,15 @@
 enum {
     KN_LAUNCH_SLOTS = 16,
     KN_LAUNCH_CONSTANTS = 16,
-    KN_STORAGE_SLOT = 8,        /* tensor.glsl: an input's storage binding lies this far behind its texel binding */
-    KN_MAX_GROUPS = 65535,      /* what every Vulkan device allows per dimension */
-    KN_ELEMENT_LANES = 64,      /* local size of element-wise kernels on hardware */
-    KN_PLAIN_LANES = 16         /* vec4 lanes of a weight panel where the device has no better size */
+    KN_STORAGE_SLOT = 8,   /* tensor.glsl: an input's storage binding lies this far behind its texel binding */
+    KN_MAX_GROUPS = 65535, /* what every Vulkan device allows per dimension */
+    KN_ELEMENT_LANES = 64, /* local size of element-wise kernels on hardware */
+    KN_PLAIN_LANES = 16    /* vec4 lanes of a weight panel where the device has no better size */
 };
 
 /* Initialises `digits` of a push block (shaders/nn/store_shared.glsl). */
-#define KN_DIGITS { 0, 1, 2, 3, 4, 5, 6, 7 }
+#define KN_DIGITS \
+    { 0, 1, 2, 3, 4, 5, 6, 7 }
 
 /* One kernel launch being put together. Zero-initialise; constants 0 and 3 are filled by kn_launch_record. */
 typedef struct kn_launch {
@@ -72,7 +73,8 @@ kn_tensor kn_tensor_part(const kn_tensor *tensor, int first, int count);
 
 /* Most members that one launch may cover so that every tensor's part stays bindable and starts at an aligned offset; at
  * most `cap`. Entries may be NULL. Fails when a single member is too large for the device. */
-bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int count, int cap, int *members, kn_error *error);
+bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int count, int cap, int *members,
+                    kn_error *error);
 
 /* Binds a KN_INPUT of tensor.glsl, or a KN_OUTPUT. */
 void kn_launch_input(const kn_graph *graph, kn_launch *launch, int binding, kn_gpu_slice slice);
@@ -84,7 +86,8 @@ int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, in
 bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error);
 
 /* x = activation(x) [+ residual], in the tensor's own memory. */
-bool kn_activation_in_place(kn_graph *graph, const kn_tensor *x, kn_activation activation, const kn_tensor *residual, kn_error *error);
+bool kn_activation_in_place(kn_graph *graph, const kn_tensor *x, kn_activation activation, const kn_tensor *residual,
+                            kn_error *error);
 
 /* A 3x3 convolution with stride 1 and a padding of 1 in Winograd's form (ops_winograd.c); `out` exists. */
 typedef struct kn_winograd {

@@ -3,13 +3,11 @@
 
 enum { UNROLLED_ROWS = 8 };
 
-bool kn_op_check(bool condition, kn_error *error, const char *operation, const char *what)
-{
+bool kn_op_check(bool condition, kn_error *error, const char *operation, const char *what) {
     return condition || kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: expected %s", operation, what);
 }
 
-static int greatest_common_divisor(size_t a, size_t b)
-{
+static int greatest_common_divisor(size_t a, size_t b) {
     while (b) {
         size_t rest = a % b;
         a = b;
@@ -18,8 +16,8 @@ static int greatest_common_divisor(size_t a, size_t b)
     return (int)a;
 }
 
-bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int count, int cap, int *members, kn_error *error)
-{
+bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int count, int cap, int *members,
+                    kn_error *error) {
     uint64_t limit = kn_graph_binding_limit(graph);
     uint64_t most = (uint64_t)cap;
     int step = 1, total = 0; /* members between aligned offsets: powers of two, so the largest serves all */
@@ -33,27 +31,23 @@ bool kn_graph_chunk(const kn_graph *graph, const kn_tensor *const *tensors, int 
     }
     if ((uint64_t)total > most) most = most / (uint64_t)step * (uint64_t)step;
     if (most == 0)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "a tensor is too large for this device, which binds at most %llu bytes",
+        return kn_fail(error, KN_ERROR_UNSUPPORTED,
+                       "a tensor is too large for this device, which binds at most %llu bytes",
                        (unsigned long long)limit);
     *members = most < (uint64_t)total ? (int)most : total;
     return true;
 }
 
-void kn_launch_input(const kn_graph *graph, kn_launch *launch, int binding, kn_gpu_slice slice)
-{
+void kn_launch_input(const kn_graph *graph, kn_launch *launch, int binding, kn_gpu_slice slice) {
     bool storage = kn_graph_storage_inputs(graph);
     slice.format = KN_GPU_FORMAT_RGBA32F;
     launch->slices[storage ? binding + KN_STORAGE_SLOT : binding] = slice;
     launch->slices[storage ? binding : binding + KN_STORAGE_SLOT] = kn_graph_nothing(graph, KN_GPU_FORMAT_RGBA32F);
 }
 
-void kn_launch_output(kn_launch *launch, int binding, kn_gpu_slice slice)
-{
-    launch->slices[binding] = slice;
-}
+void kn_launch_output(kn_launch *launch, int binding, kn_gpu_slice slice) { launch->slices[binding] = slice; }
 
-int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members)
-{
+int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members) {
     int lanes = (int)kn_graph_local_size(graph), shared = columns < lanes ? lanes / columns : 1;
     int rows_per_group = 32 * shared, least = (rows + KN_MAX_GROUPS - 1) / KN_MAX_GROUPS;
     if (rows_per_group < least) rows_per_group = least;
@@ -64,8 +58,7 @@ int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int colum
     return rows_per_group;
 }
 
-int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members)
-{
+int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members) {
     int rows_per_group = kn_launch_walk(graph, launch, rows, columns, members), lanes = (int)launch->local_size;
     int shared = columns < lanes ? lanes / columns : 1, own = UNROLLED_ROWS * shared, groups = (rows + own - 1) / own;
     if (!kn_graph_lanes(graph) || groups > KN_MAX_GROUPS) return rows_per_group;
@@ -74,8 +67,7 @@ int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, in
     return own;
 }
 
-bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error)
-{
+bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error) {
     uint32_t constants[KN_LAUNCH_CONSTANTS];
     for (int i = 0; i < KN_LAUNCH_CONSTANTS; i++) constants[i] = launch->constants[i];
     constants[0] = launch->local_size;
@@ -83,7 +75,7 @@ bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error)
     constants[3] = kn_graph_storage_inputs(graph);
     kn_gpu_dispatch dispatch = {
         .kernel = launch->kernel,
-        .groups = { launch->groups[0], launch->groups[1], launch->groups[2] },
+        .groups = {launch->groups[0], launch->groups[1], launch->groups[2]},
         .slices = launch->slices,
         .slice_count = KN_LAUNCH_SLOTS,
         .constants = constants,

@@ -19,8 +19,9 @@ struct kn_model {
     kn_text_encoder text_encoder; /* with info.text */
     kn_tokenizer *tokenizer;
     kn_controlnet controlnets[KN_MAX_CONTROLS];
-    bool lazy;                 /* weights come and go: what follows lives as long as the model, else only while loading */
-    kn_component parts[4 + KN_MAX_CONTROLS]; /* one more than can be used: a ControlNet too many is refused with its part open */
+    bool lazy; /* weights come and go: what follows lives as long as the model, else only while loading */
+    /* One more than can be used: a ControlNet too many is refused with its part open. */
+    kn_component parts[4 + KN_MAX_CONTROLS];
     int part_count;
     kn_checkpoint *checkpoint; /* of a single file */
     kn_lora_set *loras;

@@ -13,19 +13,19 @@ typedef struct painter {
     kn_model *model;
     const kn_paint_params *params;
     int steps, halves;
-    size_t pixels, floats;  /* of one latent: cells, and cells times channels */
+    size_t pixels, floats; /* of one latent: cells, and cells times channels */
     kn_solver *solver;
     kn_paint_plan plan;
     kn_paint_network network;
-    noise_stream *streams;  /* [batch] */
-    float *noise;           /* [batch][floats]: the first draw */
-    float *clean;           /* [batch][floats]: the latent of `init`; NULL without */
-    float *mask;            /* [pixels]: 1 where to paint; NULL without */
-    float *masked;          /* [floats]: the latent of the picture with a hole; inpainting models */
+    noise_stream *streams; /* [batch] */
+    float *noise;          /* [batch][floats]: the first draw */
+    float *clean;          /* [batch][floats]: the latent of `init`; NULL without */
+    float *mask;           /* [pixels]: 1 where to paint; NULL without */
+    float *masked;         /* [floats]: the latent of the picture with a hole; inpainting models */
     float *x, *input, *output, *kept;
 } painter;
 
-/* --- checks ---------------------------------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static bool check_numbers(const kn_paint_params *params, kn_error *error) {
     if (params->batch < 1 || params->batch > 64)
@@ -54,7 +54,7 @@ static bool check(const kn_model *model, const kn_paint_params *params, kn_error
     return check_numbers(params, error);
 }
 
-/* --- noise ----------------------------------------------------------------------------------------------------------------- */
+/* --- noise ------------------------------------------------------------------------------------ */
 
 static void start_streams(painter *p) {
     for (int i = 0; i < p->params->batch; i++) {
@@ -70,14 +70,13 @@ static bool draw(void *user, float *noise, kn_error *error) {
         noise_stream *stream = &p->streams[i];
         if (p->params->cuda_noise)
             kn_randn_torch_cuda(stream->seed, stream->drawn, noise + (size_t)i * p->floats, p->floats);
-        else
-            kn_randn_torch_cpu(&stream->cpu, noise + (size_t)i * p->floats, p->floats);
+        else kn_randn_torch_cpu(&stream->cpu, noise + (size_t)i * p->floats, p->floats);
         stream->drawn++;
     }
     return true;
 }
 
-/* --- picture and mask ------------------------------------------------------------------------------------------------------ */
+/* --- picture and mask ------------------------------------------------------------------------- */
 
 /* The mask of the latent: as diffusers does, the pixel at the corner of every cell decides. */
 static void shrink_mask(const painter *p) {
@@ -104,37 +103,30 @@ static bool encode_masked(painter *p, kn_error *error) {
 
 static bool encode_inputs(painter *p, kn_error *error) {
     size_t all = (size_t)p->params->batch * p->floats;
-    if (p->model->info.inpaints && !encode_masked(p, error))
-        return false;
+    if (p->model->info.inpaints && !encode_masked(p, error)) return false;
     if (p->params->mask || p->model->info.inpaints) {
-        if (!(p->mask = kn_alloc(p->pixels, sizeof *p->mask, error)))
-            return false;
-        for (size_t i = 0; i < p->pixels; i++)
-            p->mask[i] = 1;
-        if (p->params->mask)
-            shrink_mask(p);
+        if (!(p->mask = kn_alloc(p->pixels, sizeof *p->mask, error))) return false;
+        for (size_t i = 0; i < p->pixels; i++) p->mask[i] = 1;
+        if (p->params->mask) shrink_mask(p);
     }
-    if (!p->params->init)
-        return true;
-    if (!(p->clean = kn_alloc(all, sizeof *p->clean, error)) || !kn_paint_encode(p->model, p->params, &p->plan.encode, p->params->init, p->clean, error))
+    if (!p->params->init) return true;
+    if (!(p->clean = kn_alloc(all, sizeof *p->clean, error)) ||
+        !kn_paint_encode(p->model, p->params, &p->plan.encode, p->params->init, p->clean, error))
         return false;
-    for (size_t i = p->floats; i < all; i++)
-        p->clean[i] = p->clean[i - p->floats];
+    for (size_t i = p->floats; i < all; i++) p->clean[i] = p->clean[i - p->floats];
     return true;
 }
 
 /* Outside the mask the sample is the picture at the same level of noise. */
 static void keep_unmasked(painter *p) {
-    if (!p->mask || !p->clean || p->model->info.inpaints)
-        return;
+    if (!p->mask || !p->clean || p->model->info.inpaints) return;
     float *x = kn_solver_sample(p->solver);
     kn_solver_noised(p->solver, p->clean, p->noise, p->kept);
     for (size_t i = 0; i < (size_t)p->params->batch * p->floats; i++)
-        if (p->mask[i % p->pixels] == 0)
-            x[i] = p->kept[i];
+        if (p->mask[i % p->pixels] == 0) x[i] = p->kept[i];
 }
 
-/* --- evaluations ----------------------------------------------------------------------------------------------------------- */
+/* --- evaluations ------------------------------------------------------------------------------ */
 
 /* Both halves see the sample, and inpainting models also the mask and the masked picture. */
 static void fill_input(painter *p) {
@@ -143,8 +135,7 @@ static void fill_input(painter *p) {
     for (size_t i = 0; i < (size_t)p->halves * batch; i++) {
         float *to = p->input + i * in;
         memcpy(to, p->x + i % batch * p->floats, p->floats * sizeof *to);
-        if (!p->model->info.inpaints)
-            continue;
+        if (!p->model->info.inpaints) continue;
         memcpy(to + p->floats, p->mask, p->pixels * sizeof *to);
         memcpy(to + p->floats + p->pixels, p->masked, p->floats * sizeof *to);
     }
@@ -167,24 +158,22 @@ static void guide(const painter *p) {
         float *u = p->output + i * p->floats;
         const float *c = p->output + (batch + i) * p->floats;
         double before = rescale > 0 ? deviation(c, p->floats) : 0;
-        for (size_t j = 0; j < p->floats; j++)
-            u[j] += scale * (c[j] - u[j]);
+        for (size_t j = 0; j < p->floats; j++) u[j] += scale * (c[j] - u[j]);
         double after = rescale > 0 ? deviation(u, p->floats) : 0;
         float factor = after > 0 ? (float)((double)rescale * before / after + 1 - (double)rescale) : 1;
-        for (size_t j = 0; rescale > 0 && j < p->floats; j++)
-            u[j] *= factor;
+        for (size_t j = 0; rescale > 0 && j < p->floats; j++) u[j] *= factor;
     }
 }
 
 /* Bits of the controls that take part in this step. */
 static unsigned active_controls(const painter *p) {
     unsigned bits = 0;
-    int steps = kn_solver_steps(p->solver), first = kn_solver_first_step(p->solver), count = steps - first, i = kn_solver_step(p->solver) - first;
+    int steps = kn_solver_steps(p->solver), first = kn_solver_first_step(p->solver), count = steps - first,
+        i = kn_solver_step(p->solver) - first;
     for (int c = 0; c < p->params->control_count; c++) {
         const kn_paint_control *control = &p->params->controls[c];
         bool on = (float)i / (float)count >= control->start && (float)(i + 1) / (float)count <= control->end;
-        if (on && control->strength != 0)
-            bits |= 1u << c;
+        if (on && control->strength != 0) bits |= 1u << c;
     }
     return bits;
 }
@@ -194,25 +183,28 @@ static bool denoise(painter *p, kn_error *error) {
     while (!kn_solver_done(p->solver)) {
         int step = kn_solver_step(p->solver);
         fill_input(p);
-        if (!kn_paint_network_run(&p->network, p->input, kn_solver_timestep(p->solver), active_controls(p), p->output, error))
+        if (!kn_paint_network_run(&p->network, p->input, kn_solver_timestep(p->solver), active_controls(p), p->output,
+                                  error))
             return false;
         guide(p);
-        if (!kn_solver_advance(p->solver, p->output, draw, p, error))
-            return false;
+        if (!kn_solver_advance(p->solver, p->output, draw, p, error)) return false;
         keep_unmasked(p);
         int done = kn_solver_step(p->solver) - first;
-        if (kn_solver_step(p->solver) > step && p->params->progress && !p->params->progress(p->params->progress_user, "denoise", (uint64_t)done, (uint64_t)total))
+        if (kn_solver_step(p->solver) > step && p->params->progress &&
+            !p->params->progress(p->params->progress_user, "denoise", (uint64_t)done, (uint64_t)total))
             return kn_fail(error, KN_ERROR_CANCELLED, "cancelled after %d of %d denoising steps", done, total);
     }
     return true;
 }
 
-/* --- whole ----------------------------------------------------------------------------------------------------------------- */
+/* --- whole ------------------------------------------------------------------------------------ */
 
 static bool allocate(painter *p, kn_error *error) {
-    size_t batch = (size_t)p->params->batch, all = batch * p->floats, in = (size_t)p->model->unet.trunk.config.in_channels * p->pixels;
-    return (p->streams = kn_alloc(batch, sizeof *p->streams, error)) && (p->noise = kn_alloc(all, sizeof *p->noise, error)) &&
-           (p->x = kn_alloc(all, sizeof *p->x, error)) && (p->kept = kn_alloc(all, sizeof *p->kept, error)) &&
+    size_t batch = (size_t)p->params->batch, all = batch * p->floats,
+           in = (size_t)p->model->unet.trunk.config.in_channels * p->pixels;
+    return (p->streams = kn_alloc(batch, sizeof *p->streams, error)) &&
+           (p->noise = kn_alloc(all, sizeof *p->noise, error)) && (p->x = kn_alloc(all, sizeof *p->x, error)) &&
+           (p->kept = kn_alloc(all, sizeof *p->kept, error)) &&
            (p->input = kn_alloc((size_t)p->halves * batch * in, sizeof *p->input, error)) &&
            (p->output = kn_alloc((size_t)p->halves * all, sizeof *p->output, error));
 }
@@ -225,11 +217,16 @@ static bool set_up(painter *p, kn_error *error) {
     p->halves = params->guidance > 1 && !model->unet.guidance ? 2 : 1;
     p->pixels = (size_t)(params->width / factor) * (size_t)(params->height / factor);
     p->floats = p->pixels * (size_t)model->info.latent_channels;
-    kn_solver_params solver = {.method = params->method, .spacing = params->spacing, .steps = p->steps, .eta = params->eta,
+    kn_solver_params solver = {.method = params->method,
+                               .spacing = params->spacing,
+                               .steps = p->steps,
+                               .eta = params->eta,
                                .strength = params->init ? (double)params->strength : 1};
     if (params->method == KN_METHOD_CONFIG && model->schedule.paint_is_substitute)
-        kn_log_line(&model->params.log, KN_LOG_INFO, "%s: sampling with DPM-Solver++ 2M in place of %s", model->info.folder, model->schedule.class_name);
-    return kn_solver_create(&p->solver, &model->schedule, &solver, (size_t)params->batch * p->floats, error) && allocate(p, error);
+        kn_log_line(&model->params.log, KN_LOG_INFO, "%s: sampling with DPM-Solver++ 2M in place of %s",
+                    model->info.folder, model->schedule.class_name);
+    return kn_solver_create(&p->solver, &model->schedule, &solver, (size_t)params->batch * p->floats, error) &&
+           allocate(p, error);
 }
 
 static bool paint(painter *p, float *rgb, kn_error *error) {
@@ -239,11 +236,11 @@ static bool paint(painter *p, float *rgb, kn_error *error) {
         !kn_paint_plan_make(&p->plan, p->model, p->params, p->halves, tokens, error) || !encode_inputs(p, error))
         return false;
     start_streams(p);
-    if (!draw(p, p->noise, error))
-        return false;
+    if (!draw(p, p->noise, error)) return false;
     kn_solver_start(p->solver, fresh ? NULL : p->clean, p->noise);
     keep_unmasked(p);
-    if (!kn_solver_done(p->solver) && (!kn_paint_network_init(&p->network, p->model, p->params, &p->plan, p->halves, error) || !denoise(p, error)))
+    if (!kn_solver_done(p->solver) &&
+        (!kn_paint_network_init(&p->network, p->model, p->params, &p->plan, p->halves, error) || !denoise(p, error)))
         return false;
     kn_paint_network_finish(&p->network); /* its memory is the autoencoder's now */
     return kn_paint_decode(p->model, p->params, &p->plan.decode, kn_solver_sample(p->solver), rgb, error);
@@ -255,13 +252,13 @@ bool kn_paint(kn_model *model, const kn_paint_params *params, float *rgb, kn_err
     float *buffers[] = {p.noise, p.clean, p.mask, p.masked, p.x, p.input, p.output, p.kept};
     kn_paint_network_finish(&p.network);
     kn_solver_destroy(&p.solver);
-    for (size_t i = 0; i < KN_COUNT(buffers); i++)
-        kn_free(buffers[i]);
+    for (size_t i = 0; i < KN_COUNT(buffers); i++) kn_free(buffers[i]);
     kn_free(p.streams);
     return ok;
 }
 
 const char *kn_paint_method_name(const kn_model *model, kn_method method) {
-    static const char *const names[] = {"", "flow", "ddim", "dpm++2m", "euler", "euler-a", "heun", "dpm++2m-sde", "unipc", "lcm"};
+    static const char *const names[] = {"",        "flow", "ddim",        "dpm++2m", "euler",
+                                        "euler-a", "heun", "dpm++2m-sde", "unipc",   "lcm"};
     return names[method == KN_METHOD_CONFIG ? model->schedule.paint_method : method];
 }

@@ -27,7 +27,7 @@ uint64_t kn_plan_free_bytes(const kn_gpu *gpu, uint64_t max_memory) {
     return limit > now ? limit - now : 0;
 }
 
-/* --- tilings ------------------------------------------------------------------------------------------------------- */
+/* --- tilings ---------------------------------------------------------------------------------- */
 
 /* Cells that neighbouring tiles have at least in common: a quarter of a tile, since the networks look that far. */
 static int overlap_of(int tile) { return tile / 4 < MOST_OVERLAP ? tile / 4 : MOST_OVERLAP; }
@@ -42,18 +42,21 @@ static int tile_start(int size, int tile, int count, int index) {
     return count == 1 ? 0 : (int)((int64_t)(size - tile) * index / (count - 1));
 }
 
-static bool forward(kn_graph *graph, kn_tensor *in, kn_tensor *out, const kn_autoencoder *autoencoder, const kn_tiling *t, kn_error *error) {
+static bool forward(kn_graph *graph, kn_tensor *in, kn_tensor *out, const kn_autoencoder *autoencoder,
+                    const kn_tiling *t, kn_error *error) {
     if (t->decode)
         return kn_graph_tensor(graph, in, 1, t->tile_height, t->tile_width, autoencoder->latent_channels, error) &&
                kn_autoencoder_decode(graph, out, autoencoder, in, error);
     int factor = autoencoder->factor;
-    return kn_graph_tensor(graph, in, 1, t->tile_height * factor, t->tile_width * factor, 3, error) && kn_autoencoder_encode(graph, out, autoencoder, in, error);
+    return kn_graph_tensor(graph, in, 1, t->tile_height * factor, t->tile_width * factor, 3, error) &&
+           kn_autoencoder_encode(graph, out, autoencoder, in, error);
 }
 
-/* Sets tiling->bytes by a dry run. False with KN_ERROR_UNSUPPORTED when the device cannot hold a tensor, as any other error. */
+/* Sets tiling->bytes by a dry run. False with KN_ERROR_UNSUPPORTED when the device cannot hold a tensor, as any other
+ * error. */
 static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, kn_error *error) {
     kn_graph *graph = NULL;
-    kn_tensor in = { 0 }, out = { 0 };
+    kn_tensor in = {0}, out = {0};
     bool ok = kn_graph_create_dry(&graph, gpu, error) && forward(graph, &in, &out, autoencoder, tiling, error);
     if (ok) {
         tiling->arena = kn_graph_block_bytes(graph);
@@ -64,7 +67,7 @@ static bool estimate(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gp
 }
 
 kn_tiling kn_tiling_of(bool decode, int width, int height, int tile) {
-    kn_tiling t = { .decode = decode, .width = width, .height = height };
+    kn_tiling t = {.decode = decode, .width = width, .height = height};
     t.tile_width = tile < width ? tile : width;
     t.tile_height = tile < height ? tile : height;
     t.columns = tile_count(width, t.tile_width);
@@ -83,14 +86,14 @@ bool kn_tiling_shrink(kn_tiling *tiling) {
     return true;
 }
 
-bool kn_plan_tiling(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, bool decode, int width, int height, uint64_t max_memory,
-                    kn_error *error) {
+bool kn_plan_tiling(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu *gpu, bool decode, int width,
+                    int height, uint64_t max_memory, kn_error *error) {
     uint64_t free_bytes = kn_plan_free_bytes(gpu, max_memory), least = 0;
     int whole = width > height ? width : height;
-    for (int tile = whole; ; tile = next_tile(tile)) {
+    for (int tile = whole;; tile = next_tile(tile)) {
         if (tile < SMALLEST_TILE && tile != whole) break;
         *tiling = kn_tiling_of(decode, width, height, tile);
-        kn_error own = { 0 };
+        kn_error own = {0};
         if (estimate(tiling, autoencoder, gpu, &own)) {
             least = tiling->bytes;
             if (tiling->bytes + RESERVE_BYTES <= free_bytes) return true;
@@ -99,33 +102,38 @@ bool kn_plan_tiling(kn_tiling *tiling, const kn_autoencoder *autoencoder, kn_gpu
         }
         if (tile <= SMALLEST_TILE) break;
     }
-    return kn_fail(error, KN_ERROR_MEMORY, "%s needs %llu MiB of device memory in its smallest tiles, but %llu MiB are free", decode ? "decoding" : "encoding",
-                   (unsigned long long)((least + RESERVE_BYTES) >> 20), (unsigned long long)(free_bytes >> 20));
+    return kn_fail(error, KN_ERROR_MEMORY,
+                   "%s needs %llu MiB of device memory in its smallest tiles, but %llu MiB are free",
+                   decode ? "decoding" : "encoding", (unsigned long long)((least + RESERVE_BYTES) >> 20),
+                   (unsigned long long)(free_bytes >> 20));
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------ */
+/* --- running ---------------------------------------------------------------------------------- */
 
 struct kn_tiler {
     kn_tiling tiling;
     kn_graph *graph;
     kn_tensor in, out;
-    int in_scale, out_scale;      /* pixels of input and output per cell */
-    float *in_tile, *out_tile;    /* one tile on the host, planar; NULL when the picture goes in one piece */
+    int in_scale, out_scale;   /* pixels of input and output per cell */
+    float *in_tile, *out_tile; /* one tile on the host, planar; NULL when the picture goes in one piece */
 };
 
-bool kn_tiler_create(kn_tiler **out, const kn_autoencoder *autoencoder, kn_gpu *gpu, const kn_tiling *tiling, kn_error *error) {
+bool kn_tiler_create(kn_tiler **out, const kn_autoencoder *autoencoder, kn_gpu *gpu, const kn_tiling *tiling,
+                     kn_error *error) {
     *out = NULL;
     kn_tiler *tiler = kn_alloc(1, sizeof *tiler, error);
     if (!tiler) return false;
     tiler->tiling = *tiling;
     tiler->in_scale = tiling->decode ? 1 : autoencoder->factor;
     tiler->out_scale = tiling->decode ? autoencoder->factor : 1;
-    bool ok = kn_graph_create(&tiler->graph, gpu, tiling->arena, error) && forward(tiler->graph, &tiler->in, &tiler->out, autoencoder, tiling, error);
+    bool ok = kn_graph_create(&tiler->graph, gpu, tiling->arena, error) &&
+              forward(tiler->graph, &tiler->in, &tiler->out, autoencoder, tiling, error);
     if (ok && (tiling->columns > 1 || tiling->rows > 1)) {
-        const kn_tensor *sizes[] = { &tiler->in, &tiler->out };
-        float **tiles[] = { &tiler->in_tile, &tiler->out_tile };
+        const kn_tensor *sizes[] = {&tiler->in, &tiler->out};
+        float **tiles[] = {&tiler->in_tile, &tiler->out_tile};
         for (int i = 0; ok && i < 2; i++)
-            ok = (*tiles[i] = kn_alloc((size_t)sizes[i]->c * (size_t)sizes[i]->h * (size_t)sizes[i]->w, sizeof(float), error)) != NULL;
+            ok = (*tiles[i] = kn_alloc((size_t)sizes[i]->c * (size_t)sizes[i]->h * (size_t)sizes[i]->w, sizeof(float),
+                                       error)) != NULL;
     }
     if (!ok) kn_tiler_destroy(&tiler);
     *out = tiler;
@@ -141,8 +149,9 @@ void kn_tiler_destroy(kn_tiler **tiler) {
     *tiler = NULL;
 }
 
-/* How much of a tile's value counts at place `at` of an axis, against what the tiles before it left there: 1, but rising over the part
- * that it shares with the tile before. Since tile starts only grow, blending one tile after the other makes a linear seam. */
+/* How much of a tile's value counts at place `at` of an axis, against what the tiles before it left there: 1, but
+ * rising over the part that it shares with the tile before. Since tile starts only grow, blending one tile after the
+ * other makes a linear seam. */
 static float ramp(int at, int shared) { return at < shared ? ((float)at + 0.5f) / (float)shared : 1.0f; }
 
 /* Where a tile lies on one axis of the output, and how many places it shares with its predecessor. */
@@ -151,15 +160,18 @@ typedef struct span {
 } span;
 
 static span span_of(int size, int tile, int count, int index, int scale) {
-    int start = tile_start(size, tile, count, index), before = index ? tile_start(size, tile, count, index - 1) + tile : start;
-    return (span){ start * scale, tile * scale, (before - start) * scale };
+    int start = tile_start(size, tile, count, index),
+        before = index ? tile_start(size, tile, count, index - 1) + tile : start;
+    return (span){start * scale, tile * scale, (before - start) * scale};
 }
 
 /* Blends a tile [channels][y.size][x.size] into planes of `target_plane` floats. */
-static void blend(float *target, size_t target_stride, size_t target_plane, const float *tile, span x, span y, int channels) {
+static void blend(float *target, size_t target_stride, size_t target_plane, const float *tile, span x, span y,
+                  int channels) {
     for (int c = 0; c < channels; c++)
         for (int row = 0; row < y.size; row++) {
-            float *to = target + c * target_plane + (size_t)(y.start + row) * target_stride + x.start, vertical = ramp(row, y.shared);
+            float *to = target + c * target_plane + (size_t)(y.start + row) * target_stride + x.start,
+                  vertical = ramp(row, y.shared);
             const float *from = tile + ((size_t)c * y.size + row) * x.size;
             for (int i = 0; i < x.size; i++) {
                 float weight = vertical * ramp(i, x.shared);
@@ -171,7 +183,8 @@ static void blend(float *target, size_t target_stride, size_t target_plane, cons
 static void cut(float *tile, const float *picture, size_t stride, size_t plane, span x, span y, int channels) {
     for (int c = 0; c < channels; c++)
         for (int row = 0; row < y.size; row++)
-            memcpy(tile + ((size_t)c * y.size + row) * x.size, picture + c * plane + (size_t)(y.start + row) * stride + x.start, (size_t)x.size * sizeof *tile);
+            memcpy(tile + ((size_t)c * y.size + row) * x.size,
+                   picture + c * plane + (size_t)(y.start + row) * stride + x.start, (size_t)x.size * sizeof *tile);
 }
 
 /* A row of tiles is joined in `band` first and then the bands, so that corners that four tiles share come out right. */
@@ -179,13 +192,15 @@ static bool run_row(kn_tiler *tiler, const float *in, int row, float *band, kn_e
     const kn_tiling *t = &tiler->tiling;
     size_t in_stride = (size_t)t->width * tiler->in_scale, in_plane = in_stride * t->height * tiler->in_scale;
     size_t out_stride = (size_t)t->width * tiler->out_scale, out_plane = out_stride * t->tile_height * tiler->out_scale;
-    span from_y = span_of(t->height, t->tile_height, t->rows, row, tiler->in_scale), to_y = { 0, t->tile_height * tiler->out_scale, 0 };
+    span from_y = span_of(t->height, t->tile_height, t->rows, row, tiler->in_scale),
+         to_y = {0, t->tile_height * tiler->out_scale, 0};
     for (int column = 0; column < t->columns; column++) {
         span from_x = span_of(t->width, t->tile_width, t->columns, column, tiler->in_scale);
         span to_x = span_of(t->width, t->tile_width, t->columns, column, tiler->out_scale);
         cut(tiler->in_tile, in, in_stride, in_plane, from_x, from_y, tiler->in.c);
         if (!kn_tensor_upload(&tiler->in, tiler->in_tile, error) || !kn_graph_run(tiler->graph, error) ||
-            !kn_tensor_download(&tiler->out, tiler->out_tile, error)) return false;
+            !kn_tensor_download(&tiler->out, tiler->out_tile, error))
+            return false;
         blend(band, out_stride, out_plane, tiler->out_tile, to_x, to_y, tiler->out.c);
     }
     return true;
@@ -194,12 +209,13 @@ static bool run_row(kn_tiler *tiler, const float *in, int row, float *band, kn_e
 bool kn_tiler_run(kn_tiler *tiler, const float *in, float *out, kn_error *error) {
     const kn_tiling *t = &tiler->tiling;
     if (!tiler->in_tile)
-        return kn_tensor_upload(&tiler->in, in, error) && kn_graph_run(tiler->graph, error) && kn_tensor_download(&tiler->out, out, error);
+        return kn_tensor_upload(&tiler->in, in, error) && kn_graph_run(tiler->graph, error) &&
+               kn_tensor_download(&tiler->out, out, error);
     size_t stride = (size_t)t->width * tiler->out_scale, plane = stride * t->height * tiler->out_scale;
     float *band = kn_alloc((size_t)tiler->out.c * t->tile_height * tiler->out_scale * stride, sizeof *band, error);
     bool ok = band != NULL;
     for (int row = 0; ok && row < t->rows; row++) {
-        span x = { 0, (int)stride, 0 }, y = span_of(t->height, t->tile_height, t->rows, row, tiler->out_scale);
+        span x = {0, (int)stride, 0}, y = span_of(t->height, t->tile_height, t->rows, row, tiler->out_scale);
         ok = run_row(tiler, in, row, band, error);
         if (ok) blend(out, stride, plane, band, x, y, tiler->out.c);
     }

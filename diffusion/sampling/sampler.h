@@ -19,23 +19,23 @@ typedef struct kn_sampler_arenas {
 struct kn_sampler {
     kn_model *model;
     kn_sampler_params params;
-    bool dry;                            /* only measures: kn_sampler_measure */
+    bool dry; /* only measures: kn_sampler_measure */
     kn_sampler_arenas arenas;
-    int pictures, halves, batch;         /* frames * views; 1 or 2; their product */
+    int pictures, halves, batch; /* frames * views; 1 or 2; their product */
     int latent_width, latent_height, tokens;
     const kn_controlnet *controlnets[KN_MAX_CONTROLS];
     kn_step steps[KN_MAX_STEPS];
     double noise_scale;
 
-    kn_graph *state;                     /* owns the tensors that outlive a run */
-    kn_sampler_tensors tensors;          /* output belongs to `step` */
+    kn_graph *state;            /* owns the tensors that outlive a run */
+    kn_sampler_tensors tensors; /* output belongs to `step` */
     kn_tensor sinusoids, context, conditions[KN_MAX_CONTROLS];
     kn_stage embed[KN_MAX_CONTROLS], decode;
 
-    kn_graph *step;                      /* UNet, ControlNets and update: one recording, run once per step */
-    kn_graph *prompts;                   /* owns `context` */
-    int context_count, *context_index;   /* distinct prompts that `step` was recorded for; [batch] */
-    int *neighbours[2];                  /* [batch] */
+    kn_graph *step;                    /* UNet, ControlNets and update: one recording, run once per step */
+    kn_graph *prompts;                 /* owns `context` */
+    int context_count, *context_index; /* distinct prompts that `step` was recorded for; [batch] */
+    int *neighbours[2];                /* [batch] */
 };
 
 /* Fills `context` and records `step` again when the number or place of distinct prompts changed. */

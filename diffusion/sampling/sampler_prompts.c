@@ -6,23 +6,22 @@
 typedef struct prompt_list {
     const char **texts; /* distinct */
     int count;
-    int *index;         /* [batch]: which text each picture of the batch uses */
+    int *index; /* [batch]: which text each picture of the batch uses */
 } prompt_list;
 
 static int add_text(prompt_list *list, const char *text) {
     for (int i = 0; i < list->count; i++) {
-        if (strcmp(list->texts[i], text) == 0)
-            return i;
+        if (strcmp(list->texts[i], text) == 0) return i;
     }
     list->texts[list->count] = text;
     return list->count++;
 }
 
 static bool check_prompts(const kn_sampler *sampler, const kn_sample_input *input, kn_error *error) {
-    if (!sampler->model->info.text)
-        return true;
+    if (!sampler->model->info.text) return true;
     if (!input->prompts || (input->prompt_count != 1 && input->prompt_count != sampler->pictures))
-        return kn_fail(error, KN_ERROR_INPUT, "%d prompts: expected 1, or one for each of the %d pictures", input->prompts ? input->prompt_count : 0, sampler->pictures);
+        return kn_fail(error, KN_ERROR_INPUT, "%d prompts: expected 1, or one for each of the %d pictures",
+                       input->prompts ? input->prompt_count : 0, sampler->pictures);
     return true;
 }
 
@@ -32,12 +31,15 @@ static void collect(const kn_sampler *sampler, const kn_sample_input *input, pro
     for (int i = 0; i < sampler->batch; i++) {
         int picture = i % sampler->pictures;
         bool unconditional = sampler->halves == 2 && i < sampler->pictures;
-        const char *prompt = !text ? "" : unconditional ? input->negative_prompt ? input->negative_prompt : "" : input->prompts[input->prompt_count == 1 ? 0 : picture];
+        const char *prompt = !text           ? ""
+                             : unconditional ? input->negative_prompt ? input->negative_prompt : ""
+                                             : input->prompts[input->prompt_count == 1 ? 0 : picture];
         list->index[i] = add_text(list, prompt);
     }
 }
 
-/* Encodes one text into member `index` of the context; a model without text gets zeros, which the tensor holds already. */
+/* Encodes one text into member `index` of the context; a model without text gets zeros, which the tensor holds
+ * already. */
 static bool encode_text(kn_sampler *sampler, const char *text, int index, kn_error *error) {
     const kn_text_encoder *encoder = &sampler->model->text_encoder;
     size_t floats = (size_t)sampler->tokens * (size_t)encoder->channels;
@@ -48,9 +50,10 @@ static bool encode_text(kn_sampler *sampler, const char *text, int index, kn_err
     int *ids = kn_alloc((size_t)sampler->tokens, sizeof *ids, error);
     float *values = kn_alloc(floats, sizeof *values, error);
     bool ok = ids && values && kn_tokenizer_encode(sampler->model->tokenizer, text, ids, sampler->tokens, error) &&
-              kn_graph_create(&graph, sampler->model->gpu, 0, error) && kn_text_encoder_input(graph, &in, encoder, ids, 1, sampler->tokens, error) &&
-              kn_text_encoder_forward(graph, &out, encoder, &in, error) && kn_graph_run(graph, error) && kn_tensor_download(&out, values, error) &&
-              kn_tensor_upload(&member, values, error);
+              kn_graph_create(&graph, sampler->model->gpu, 0, error) &&
+              kn_text_encoder_input(graph, &in, encoder, ids, 1, sampler->tokens, error) &&
+              kn_text_encoder_forward(graph, &out, encoder, &in, error) && kn_graph_run(graph, error) &&
+              kn_tensor_download(&out, values, error) && kn_tensor_upload(&member, values, error);
     kn_graph_destroy(&graph);
     kn_free(values);
     kn_free(ids);
@@ -64,7 +67,8 @@ static bool rebuild(kn_sampler *sampler, const prompt_list *list, kn_error *erro
     sampler->context_count = 0;
     memcpy(sampler->context_index, list->index, (size_t)sampler->batch * sizeof *list->index);
     if (!kn_graph_create(&sampler->prompts, sampler->model->gpu, 4096, error) ||
-        !kn_graph_tensor(sampler->prompts, &sampler->context, list->count, 1, sampler->tokens, sampler->model->unet.trunk.config.context_channels, error) ||
+        !kn_graph_tensor(sampler->prompts, &sampler->context, list->count, 1, sampler->tokens,
+                         sampler->model->unet.trunk.config.context_channels, error) ||
         !kn_sampler_record_step(sampler, error))
         return false;
     sampler->context_count = list->count;
@@ -73,20 +77,19 @@ static bool rebuild(kn_sampler *sampler, const prompt_list *list, kn_error *erro
 
 static bool set_prompts(kn_sampler *sampler, const kn_sample_input *input, prompt_list *list, kn_error *error) {
     collect(sampler, input, list);
-    bool same = sampler->context_count == list->count && memcmp(sampler->context_index, list->index, (size_t)sampler->batch * sizeof *list->index) == 0;
-    if (!same && !rebuild(sampler, list, error))
-        return false;
+    bool same = sampler->context_count == list->count &&
+                memcmp(sampler->context_index, list->index, (size_t)sampler->batch * sizeof *list->index) == 0;
+    if (!same && !rebuild(sampler, list, error)) return false;
     for (int i = 0; sampler->model->info.text && i < list->count; i++) {
-        if (!encode_text(sampler, list->texts[i], i, error))
-            return false;
+        if (!encode_text(sampler, list->texts[i], i, error)) return false;
     }
     return true;
 }
 
 bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error) {
-    if (!check_prompts(sampler, input, error))
-        return false;
-    prompt_list list = {.texts = kn_alloc((size_t)sampler->batch, sizeof *list.texts, error), .index = kn_alloc((size_t)sampler->batch, sizeof *list.index, error)};
+    if (!check_prompts(sampler, input, error)) return false;
+    prompt_list list = {.texts = kn_alloc((size_t)sampler->batch, sizeof *list.texts, error),
+                        .index = kn_alloc((size_t)sampler->batch, sizeof *list.index, error)};
     bool ok = list.texts && list.index && set_prompts(sampler, input, &list, error);
     kn_free(list.texts);
     kn_free(list.index);

@@ -3,7 +3,9 @@
 
 #include <math.h>
 
-static kn_noise_level level_at(const kn_solver *solver, int step) { return kn_schedule_level(solver->schedule, solver->times.sigmas[step]); }
+static kn_noise_level level_at(const kn_solver *solver, int step) {
+    return kn_schedule_level(solver->schedule, solver->times.sigmas[step]);
+}
 
 /* Puts this step's prediction into x0, the one before into previous. */
 static void take_prediction(kn_solver *solver, const float *m) {
@@ -14,23 +16,23 @@ static void take_prediction(kn_solver *solver, const float *m) {
     kn_solver_predict(solver, now.alpha, now.sigma, solver->x, m, solver->x0);
 }
 
-/* Whether the step may use the prediction before: not in the first step, not into sigma 0, not from a flow's sigma of 1, which has no
- * lambda. */
+/* Whether the step may use the prediction before: not in the first step, not into sigma 0, not from a flow's sigma of
+ * 1, which has no lambda. */
 static bool is_second_order(const kn_solver *solver) {
     const kn_schedule *schedule = solver->schedule;
     int step = solver->step, count = solver->times.count;
-    bool last = step == count - 1 && (schedule->euler_at_final || (schedule->lower_order_final && count < 15) || solver->times.sigmas[count] == 0);
-    return step > solver->first && !last && !schedule->first_order && !(schedule->flow && solver->times.sigmas[step - 1] >= 1);
+    bool last = step == count - 1 && (schedule->euler_at_final || (schedule->lower_order_final && count < 15) ||
+                                      solver->times.sigmas[count] == 0);
+    return step > solver->first && !last && !schedule->first_order &&
+           !(schedule->flow && solver->times.sigmas[step - 1] >= 1);
 }
 
 /* Adds x_x x + x_0 x0 + slope (x0 - previous) + fresh noise. */
 static void combine(kn_solver *solver, double x_x, double x_0, double slope, double fresh) {
     for (size_t i = 0; i < solver->count; i++) {
         double x0 = (double)solver->x0[i], value = x_x * (double)solver->x[i] + x_0 * x0;
-        if (slope != 0)
-            value += slope * (x0 - (double)solver->previous[i]);
-        if (fresh > 0)
-            value += fresh * (double)solver->noise[i];
+        if (slope != 0) value += slope * (x0 - (double)solver->previous[i]);
+        if (fresh > 0) value += fresh * (double)solver->noise[i];
         solver->x[i] = (float)value;
     }
     solver->step++;
@@ -60,7 +62,7 @@ void kn_solver_advance_2m_sde(kn_solver *solver, const float *m) {
     combine(solver, next.sigma / now.sigma * exp(-solver->eta * h), next.alpha * grown, slope, fresh);
 }
 
-/* --- UniPC ----------------------------------------------------------------------------------------------------------------- */
+/* --- UniPC ------------------------------------------------------------------------------------ */
 
 /* From level `from` to level `to`: x = base_x x + base_0 x0 - weight * (combination of differences of predictions). */
 typedef struct unipc_step {
@@ -76,7 +78,8 @@ static unipc_step unipc_between(const kn_solver *solver, int from, int to) {
 /* The corrector's coefficients [of the older difference, of the newest] for order 2: the paper's linear system at
  * r = [ratio, 1] with B(h). */
 static void corrector_weights(const kn_solver *solver, double h, double ratio, double *older, double *newest) {
-    double hh = -h, phi1 = expm1(hh), b = solver->schedule->bh1 ? hh : phi1, phi2 = phi1 / hh - 1, phi3 = phi2 / hh - 0.5;
+    double hh = -h, phi1 = expm1(hh), b = solver->schedule->bh1 ? hh : phi1, phi2 = phi1 / hh - 1,
+           phi3 = phi2 / hh - 0.5;
     double first = phi2 / b, second = 2 * phi3 / b; /* older + newest = first; ratio older + newest = second */
     *older = (second - first) / (ratio - 1);
     *newest = first - *older;
@@ -93,8 +96,7 @@ static void correct(kn_solver *solver, const float *now) {
     }
     for (size_t i = 0; i < solver->count; i++) {
         double x0 = (double)solver->x0[i], difference = newest * ((double)now[i] - x0);
-        if (solver->order == 2)
-            difference += older * ((double)solver->previous[i] - x0) / ratio;
+        if (solver->order == 2) difference += older * ((double)solver->previous[i] - x0) / ratio;
         solver->x[i] = (float)(step.base_x * (double)solver->kept[i] + step.base_0 * x0 - step.weight * difference);
     }
 }
@@ -102,9 +104,12 @@ static void correct(kn_solver *solver, const float *now) {
 /* From the sample of this step to the next level. */
 static void predict_next(kn_solver *solver) {
     unipc_step step = unipc_between(solver, solver->step, solver->step + 1);
-    double ratio = solver->order == 2 ? (level_at(solver, solver->step - 1).lambda - level_at(solver, solver->step).lambda) / step.h : 1;
+    double ratio = solver->order == 2
+                       ? (level_at(solver, solver->step - 1).lambda - level_at(solver, solver->step).lambda) / step.h
+                       : 1;
     for (size_t i = 0; i < solver->count; i++) {
-        double x0 = (double)solver->x0[i], difference = solver->order == 2 ? 0.5 * ((double)solver->previous[i] - x0) / ratio : 0;
+        double x0 = (double)solver->x0[i],
+               difference = solver->order == 2 ? 0.5 * ((double)solver->previous[i] - x0) / ratio : 0;
         solver->kept[i] = solver->x[i];
         solver->x[i] = (float)(step.base_x * (double)solver->x[i] + step.base_0 * x0 - step.weight * difference);
     }
@@ -125,7 +130,8 @@ void kn_solver_advance_unipc(kn_solver *solver, const float *m) {
         solver->previous = solver->x0;
         solver->x0 = solver->slope;
         solver->slope = oldest;
-        bool lower = solver->step == solver->times.count - 1 && (schedule->lower_order_final || solver->times.sigmas[solver->step + 1] == 0);
+        bool lower = solver->step == solver->times.count - 1 &&
+                     (schedule->lower_order_final || solver->times.sigmas[solver->step + 1] == 0);
         solver->order = lower || schedule->first_order ? 1 : 2;
     }
     predict_next(solver);

@@ -7,8 +7,8 @@
  *  - Functions that can fail return true on success. On failure they return false, fill `error` (which may be NULL),
  *    leave outputs untouched or cleared, and have released whatever they had acquired.
  *  - Handles are not thread-safe unless their comment says so; different handles may be used from different threads.
- *  - Units: metres, radians, seconds, pixels, unless a name or comment says otherwise.
- */
+ *  - Units: metres, radians, seconds, pixels, unless a name or comment says
+ * otherwise. */
 #ifndef KINORA_BASE_H
 #define KINORA_BASE_H
 

@@ -13,10 +13,10 @@ extern "C" {
  * v = fy Y / Z + cy in pixels, where the image covers [0, width) x [0, height). */
 typedef struct kn_camera {
     char name[64];
-    int width, height;          /* pixels */
-    double k[3][3];             /* intrinsic matrix for that size; last row 0 0 1 */
-    double rotation[3][3];      /* camera to parent (ego vehicle, or world once posed); row-major */
-    double translation[3];      /* camera centre in the parent, metres */
+    int width, height;     /* pixels */
+    double k[3][3];        /* intrinsic matrix for that size; last row 0 0 1 */
+    double rotation[3][3]; /* camera to parent (ego vehicle, or world once posed); row-major */
+    double translation[3]; /* camera centre in the parent, metres */
 } kn_camera;
 
 #define KN_RIG_MAX_CAMERAS 16

@@ -20,42 +20,42 @@ typedef enum kn_drive_source {
 } kn_drive_source;
 
 typedef struct kn_drive_params {
-    const char *scene;        /* .xosc or Kinora's .json */
-    const char *output;       /* folder; made when absent */
-    const char *model;        /* folder of the weights; needed by KN_DRIVE_SAMPLER only */
-    const char *rig;          /* rig file; NULL: nuScenes' six cameras */
-    const char *prompt;       /* NULL: the scene's own caption */
-    kn_rational rate;         /* frames/s */
-    size_t frames;            /* 0: until the scenario stops */
-    int width, height;        /* pixels; 0: the rig file's, or 400 x 224 */
+    const char *scene;  /* .xosc or Kinora's .json */
+    const char *output; /* folder; made when absent */
+    const char *model;  /* folder of the weights; needed by KN_DRIVE_SAMPLER only */
+    const char *rig;    /* rig file; NULL: nuScenes' six cameras */
+    const char *prompt; /* NULL: the scene's own caption */
+    kn_rational rate;   /* frames/s */
+    size_t frames;      /* 0: until the scenario stops */
+    int width, height;  /* pixels; 0: the rig file's, or 400 x 224 */
     uint64_t seed;
-    int steps;                /* of the sampler; 0: the model's default */
-    double guidance;          /* classifier-free guidance; < 0: the model's default */
-    int chunk_frames;         /* frames sampled together; 8 */
+    int steps;                 /* of the sampler; 0: the model's default */
+    double guidance;           /* classifier-free guidance; < 0: the model's default */
+    int chunk_frames;          /* frames sampled together; 8 */
     kn_scene_params overrides; /* weather, time, traffic and ego speed are read; the rest is set from the above */
     kn_codec codec;
-    unsigned labels;          /* KN_LABEL_* */
+    unsigned labels; /* KN_LABEL_* */
     kn_drive_source source;
     bool no_anchored_noise, no_multi_view, no_temporal; /* switch off one of the means of consistency */
-    bool overwrite;           /* replace another job's results in `output` */
-    const char *command;      /* how the job was started, for job.json; NULL: unknown */
-    kn_gpu_params gpu;        /* memory_limit: of sampling, and of rendering as much again; what does not fit is refused before the first
-                                 chunk, with the chunk that would */
+    bool overwrite;                                     /* replace another job's results in `output` */
+    const char *command;                                /* how the job was started, for job.json; NULL: unknown */
+    kn_gpu_params gpu; /* memory_limit: of sampling, and of rendering as much again; what does not fit is refused before
+                          the first chunk, with the chunk that would */
     kn_log log;
-    kn_progress_callback progress; /* done and total in thousandths of a frame over all stages; called from several threads, one
-                                      at a time; NULL: none */
+    kn_progress_callback progress; /* done and total in thousandths of a frame over all stages; called from several
+                                      threads, one at a time; NULL: none */
     void *progress_user;
 } kn_drive_params;
 #define KN_DRIVE_PARAMS_DEFAULT \
     ((kn_drive_params){.rate = {12, 1}, .guidance = -1, .chunk_frames = 8, .overrides = KN_SCENE_PARAMS_DEFAULT})
 
-/* What a job did and how long it took, seconds of wall time. Chunks are rendered, sampled, and stored and encoded (finish) in
- * three threads at a time, so that the stages add up to more than the total. */
+/* What a job did and how long it took, seconds of wall time. Chunks are rendered, sampled, and stored and encoded
+ * (finish) in three threads at a time, so that the stages add up to more than the total. */
 typedef struct kn_drive_report {
     size_t frames, cameras, resumed_frames; /* resumed: found finished from an earlier run */
     bool already_complete;                  /* the folder held this job's finished results; nothing was done */
     double setup, render, sample, segments, finish, total;
-    uint64_t device_peak;                   /* bytes of device memory */
+    uint64_t device_peak; /* bytes of device memory */
     char device[256];
 } kn_drive_report;
 
@@ -66,7 +66,8 @@ typedef struct kn_drive_report {
  * Work in progress lies in <output>/.work with a journal: a job that was killed goes on from its last finished chunk
  * when it is started again with the same parameters, and ends with the same video content. Fails with KN_ERROR_INPUT
  * when the folder holds another job and `overwrite` is not set, and with KN_ERROR_CANCELLED when the progress callback
- * asked to stop (the finished chunks are kept). `report` may be NULL. Memory does not depend on the number of frames. */
+ * asked to stop (the finished chunks are kept). `report` may be NULL. Memory does not depend on the number of
+ * frames. */
 bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *error);
 
 #ifdef __cplusplus

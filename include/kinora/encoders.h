@@ -13,7 +13,8 @@ typedef struct kn_rational {
     int num, den;
 } kn_rational;
 
-/* Reads "12", "23.976" (taken as 24000/1001), "24000/1001", "12.5"; rates from 1/1000 to 1000. Returns false otherwise. */
+/* Reads "12", "23.976" (taken as 24000/1001), "24000/1001", "12.5"; rates from 1/1000 to 1000. Returns false
+ * otherwise. */
 bool kn_rational_parse(kn_rational *rate, const char *text);
 
 typedef enum kn_codec {
@@ -32,12 +33,12 @@ bool kn_codec_parse(kn_codec *codec, const char *name);
 const char *kn_codec_extension(kn_codec codec);
 
 typedef struct kn_video_params {
-    int width, height;   /* pixels, 1..16384; the subsampled codecs repeat the last column or row of an odd size */
+    int width, height; /* pixels, 1..16384; the subsampled codecs repeat the last column or row of an odd size */
     kn_rational rate;
     kn_codec codec;
-    double quality;      /* constant rate factor of H.264 and HEVC, 1..51, lower is better; 0: 18 and 20 */
+    double quality;              /* constant rate factor of H.264 and HEVC, 1..51, lower is better; 0: 18 and 20 */
     const char *title, *comment; /* metadata; NULL: none */
-    const char *aigc;    /* JSON for the key AIGC (GB 45438-2025); NULL: none. A PNG sequence gets it as AIGC.json */
+    const char *aigc; /* JSON for the key AIGC (GB 45438-2025); NULL: none. A PNG sequence gets it as AIGC.json */
 } kn_video_params;
 
 /* Writes one video. RGB is converted with BT.709 coefficients to limited range, and the stream is tagged BT.709 for
@@ -64,9 +65,9 @@ typedef struct kn_video_reader kn_video_reader;
 
 typedef struct kn_video_info {
     int width, height;
-    kn_rational rate;      /* nominal */
-    int64_t frame_count;   /* as the container says; 0: unknown */
-    char codec[32];        /* FFmpeg's name; "images" for a folder */
+    kn_rational rate;    /* nominal */
+    int64_t frame_count; /* as the container says; 0: unknown */
+    char codec[32];      /* FFmpeg's name; "images" for a folder */
     char primaries[32], transfer[32], matrix[32], range[16], pixel_format[32];
 } kn_video_info;
 

@@ -1,4 +1,5 @@
-/* Measured fidelity of generated clips, beside two controls: the same frames shuffled, and the renderer's own pictures. */
+/* Measured fidelity of generated clips, beside two controls: the same frames shuffled, and the renderer's own
+ * pictures. */
 #ifndef KINORA_EVAL_H
 #define KINORA_EVAL_H
 
@@ -11,27 +12,27 @@ extern "C" {
 /* Pictures are taken as sRGB values 0..1. Every measure can be had cheaply by a clip that is bad in another one (a blur
  * wins on warp error): read them together. NAN: nothing to measure. */
 typedef struct kn_drive_score {
-    double warp_error;          /* mean squared difference of a picture and the one before, moved along the known motion, where
-                                   the same surface shows in both; lower is steadier */
-    double warp_share;          /* share of the pixels that this covers */
+    double warp_error; /* mean squared difference of a picture and the one before, moved along the known motion, where
+                          the same surface shows in both; lower is steadier */
+    double warp_share; /* share of the pixels that this covers */
     double overlap_correlation; /* of the brightness of the same surface points in neighbouring cameras; 1 is best */
     double overlap_error;       /* root mean square difference there after a gain per pair and channel */
     size_t overlap_points;
-    double colour_drift;        /* root mean square distance (CIELAB) of an instance's mean colour from its own mean over the
-                                   clip, per instance and camera, weighted by frames; lower is steadier */
+    double colour_drift; /* root mean square distance (CIELAB) of an instance's mean colour from its own mean over the
+                            clip, per instance and camera, weighted by frames; lower is steadier */
     size_t drift_tracks;
-    double sampson;             /* median Sampson error, pixels, of points matched between neighbouring cameras under the rig */
-    double sampson_share;       /* share of the matches below 3 pixels */
+    double sampson; /* median Sampson error, pixels, of points matched between neighbouring cameras under the rig */
+    double sampson_share; /* share of the matches below 3 pixels */
     size_t matches;
-    double mean_iou;            /* of what a segmenter that sees only the pictures finds, with the scene's labels; 1 is best */
-    double detail;              /* mean absolute Laplacian of the brightness: what a blur loses */
+    double mean_iou; /* of what a segmenter that sees only the pictures finds, with the scene's labels; 1 is best */
+    double detail;   /* mean absolute Laplacian of the brightness: what a blur loses */
 } kn_drive_score;
 
 typedef struct kn_drive_eval_params {
-    const char *folder;         /* the output of a finished drive job */
-    const char *scene;          /* NULL: the path that its job.json names */
-    const char *segmenter;      /* folder of its weights; NULL: mean_iou is not measured */
-    bool no_beauty;             /* leave out the renderer's own pictures */
+    const char *folder;    /* the output of a finished drive job */
+    const char *scene;     /* NULL: the path that its job.json names */
+    const char *segmenter; /* folder of its weights; NULL: mean_iou is not measured */
+    bool no_beauty;        /* leave out the renderer's own pictures */
     kn_gpu_params gpu;
     kn_log log;
     kn_progress_callback progress; /* stage "measure", in frames; NULL: none */

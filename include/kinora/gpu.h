@@ -13,27 +13,34 @@ extern "C" {
 typedef struct kn_gpu kn_gpu;
 
 typedef struct kn_gpu_params {
-    const char *device;     /* NULL: best (discrete, integrated, software); a list index "0", or part of a name */
-    bool validation;        /* enable VK_LAYER_KHRONOS_validation; its messages go to the log as errors */
-    bool profile;           /* take timestamps around every kernel */
-    uint64_t memory_limit;  /* refuse to allocate more device memory than this, bytes; 0: no limit */
-    const char *tuning_folder; /* where `kinora tune` keeps what it measured, one file a device and driver; NULL, or no usable file
-                                  there: the built-in constants. It changes which kernels run, so results in the last digits */
+    const char *device;        /* NULL: best (discrete, integrated, software); a list index "0", or part of a name */
+    bool validation;           /* enable VK_LAYER_KHRONOS_validation; its messages go to the log as errors */
+    bool profile;              /* take timestamps around every kernel */
+    uint64_t memory_limit;     /* refuse to allocate more device memory than this, bytes; 0: no limit */
+    const char *tuning_folder; /* where `kinora tune` keeps what it measured, one file a device and driver; NULL, or no
+                                  usable file there: the built-in constants. It changes which kernels run, so results in
+                                  the last digits */
     kn_log log;
 } kn_gpu_params;
 #define KN_GPU_PARAMS_DEFAULT ((kn_gpu_params){0})
 
-typedef enum kn_gpu_kind { KN_GPU_DISCRETE, KN_GPU_INTEGRATED, KN_GPU_VIRTUAL, KN_GPU_SOFTWARE, KN_GPU_OTHER } kn_gpu_kind;
+typedef enum kn_gpu_kind {
+    KN_GPU_DISCRETE,
+    KN_GPU_INTEGRATED,
+    KN_GPU_VIRTUAL,
+    KN_GPU_SOFTWARE,
+    KN_GPU_OTHER
+} kn_gpu_kind;
 
 typedef struct kn_gpu_info {
     char name[256], driver[256];
     kn_gpu_kind kind;
-    uint64_t memory;            /* bytes of the largest device-local heap */
-    uint32_t subgroup_size;     /* lanes */
-    uint64_t max_buffer_range;  /* bytes that one storage binding may cover */
+    uint64_t memory;           /* bytes of the largest device-local heap */
+    uint32_t subgroup_size;    /* lanes */
+    uint64_t max_buffer_range; /* bytes that one storage binding may cover */
     uint64_t max_texel_elements;
-    uint32_t shared_memory;     /* bytes that a workgroup may share */
-    bool cooperative_matrix;    /* subgroups multiply fp16 matrices with fp32 sums (VK_KHR_cooperative_matrix) */
+    uint32_t shared_memory;  /* bytes that a workgroup may share */
+    bool cooperative_matrix; /* subgroups multiply fp16 matrices with fp32 sums (VK_KHR_cooperative_matrix) */
     uint32_t matrix_m, matrix_n, matrix_k; /* rows, columns and depth of such a product; 0 without */
     bool half_storage, half_arithmetic;
 } kn_gpu_info;

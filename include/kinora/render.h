@@ -14,26 +14,26 @@ extern "C" {
 /* Channels of the control maps, in this order, planar [KN_CONTROL_CHANNELS][height][width], fp32. This order is part of
  * the weights' contract (docs/formats.md): new channels go at the end. */
 enum {
-    KN_CONTROL_COLOR = 0,      /* 3: base colour, lit by sun (with its shadow), sky, lamps and fog; sRGB-encoded, 0..1 */
-    KN_CONTROL_DEPTH = 3,      /* 1: inverse depth, 2 / (2 + metres along the view axis); sky 0 */
-    KN_CONTROL_NORMAL = 4,     /* 3: normal in camera axes, -1..1; sky 0 */
-    KN_CONTROL_EDGE = 7,       /* 1: 1 where the instance or the material changes to the right or below, else 0 */
-    KN_CONTROL_CLASS = 8,      /* 4: soft class code: road and marks, vegetation and terrain, road users, buildings and others */
-    KN_CONTROL_LAMP = 12,      /* 3: emitted light, sRGB-encoded, 0..1 */
-    KN_CONTROL_WET = 15,       /* 1: wetness of the surface, 0..1 */
+    KN_CONTROL_COLOR = 0,  /* 3: base colour, lit by sun (with its shadow), sky, lamps and fog; sRGB-encoded, 0..1 */
+    KN_CONTROL_DEPTH = 3,  /* 1: inverse depth, 2 / (2 + metres along the view axis); sky 0 */
+    KN_CONTROL_NORMAL = 4, /* 3: normal in camera axes, -1..1; sky 0 */
+    KN_CONTROL_EDGE = 7,   /* 1: 1 where the instance or the material changes to the right or below, else 0 */
+    KN_CONTROL_CLASS = 8,  /* 4: soft class code: road and marks, vegetation and ground, road users, the rest */
+    KN_CONTROL_LAMP = 12,  /* 3: emitted light, sRGB-encoded, 0..1 */
+    KN_CONTROL_WET = 15,   /* 1: wetness of the surface, 0..1 */
     KN_CONTROL_CHANNELS = 16
 };
 
 /* What a render is asked for. Unwanted pointers are NULL. All are planar or [height][width], caller-owned. */
 typedef struct kn_render_target {
-    float *control;       /* [KN_CONTROL_CHANNELS][height][width] */
-    float *noise;         /* [3][height][width]: anchored noise, unit Gaussian */
-    float *beauty;        /* [3][height][width]: sRGB-encoded, 0..1 */
-    float *depth;         /* metres along the view axis; INFINITY for sky */
-    uint8_t *semantic;    /* kn_semantic */
-    uint16_t *instance;   /* 0: none */
-    float *motion;        /* [2][height][width]: pixels by which the surface point seen here moved since the previous
-                             frame (its position now minus its position then); 0 at frame 0 */
+    float *control;     /* [KN_CONTROL_CHANNELS][height][width] */
+    float *noise;       /* [3][height][width]: anchored noise, unit Gaussian */
+    float *beauty;      /* [3][height][width]: sRGB-encoded, 0..1 */
+    float *depth;       /* metres along the view axis; INFINITY for sky */
+    uint8_t *semantic;  /* kn_semantic */
+    uint16_t *instance; /* 0: none */
+    float *motion;      /* [2][height][width]: pixels by which the surface point seen here moved since the previous
+                           frame (its position now minus its position then); 0 at frame 0 */
 } kn_render_target;
 
 /* Draws frames of one scene. Holds the scene's geometry on the device. Not thread-safe. The scene outlives it. */
@@ -41,25 +41,27 @@ typedef struct kn_renderer kn_renderer;
 
 typedef struct kn_renderer_params {
     uint64_t noise_seed;
-    int beauty_samples;   /* rays per pixel of beauty renders; 4 */
+    int beauty_samples; /* rays per pixel of beauty renders; 4 */
 } kn_renderer_params;
 
-bool kn_renderer_create(kn_renderer **renderer, kn_gpu *gpu, const kn_scene *scene, const kn_renderer_params *params, kn_error *error);
+bool kn_renderer_create(kn_renderer **renderer, kn_gpu *gpu, const kn_scene *scene, const kn_renderer_params *params,
+                        kn_error *error);
 void kn_renderer_destroy(kn_renderer **renderer);
 
 /* Draws `frame` of the scene as `camera` (given relative to the ego) sees it. */
-bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, const kn_render_target *target, kn_error *error);
+bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, const kn_render_target *target,
+               kn_error *error);
 
-/* --- what labels need ------------------------------------------------------------------------------------------- */
+/* --- what labels need ------------------------------------------------------------------------- */
 
 typedef struct kn_box {
     int instance;
     kn_actor_class kind;
     char name[64];
-    double translation[3];   /* centre in the world, metres */
-    double rotation[4];      /* quaternion wxyz, box to world */
-    double size[3];          /* width, length, height (nuScenes' order) */
-    double velocity[3];      /* m/s in the world */
+    double translation[3]; /* centre in the world, metres */
+    double rotation[4];    /* quaternion wxyz, box to world */
+    double size[3];        /* width, length, height (nuScenes' order) */
+    double velocity[3];    /* m/s in the world */
     bool is_moving, is_parked, is_ego;
 } kn_box;
 
@@ -67,7 +69,8 @@ size_t kn_scene_frame_count(const kn_scene *scene);
 double kn_scene_frame_rate(const kn_scene *scene);
 const kn_weather *kn_scene_weather(const kn_scene *scene);
 /* Ego to world at a frame: translation and rotation (row-major). Speed in m/s. */
-void kn_scene_ego_pose(const kn_scene *scene, size_t frame, double translation[3], double rotation[3][3], double *speed);
+void kn_scene_ego_pose(const kn_scene *scene, size_t frame, double translation[3], double rotation[3][3],
+                       double *speed);
 /* Boxes present at a frame (all road users and labelled static things except the ego). Returns how many there are;
  * fills at most `capacity`. */
 size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t capacity);

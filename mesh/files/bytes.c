@@ -31,7 +31,7 @@ void kn_bytes_finish(kn_bytes *bytes) {
     *bytes = (kn_bytes){0};
 }
 
-/* --- PNG (ISO/IEC 15948) --------------------------------------------------------------------------------------------------- */
+/* --- PNG (ISO/IEC 15948) ---------------------------------------------------------------------- */
 
 static void png_chunk(kn_bytes *out, const char *type, const uint8_t *data, size_t size) {
     uint8_t word[4] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size};
@@ -48,23 +48,35 @@ static void png_chunk(kn_bytes *out, const char *type, const uint8_t *data, size
 static void png_row(const uint8_t *row, const uint8_t *above, size_t size, size_t pixel, uint8_t *out) {
     *out++ = 4;
     for (size_t i = 0; i < size; i++) {
-        int a = i >= pixel ? row[i - pixel] : 0, b = above ? above[i] : 0, c = above && i >= pixel ? above[i - pixel] : 0;
+        int a = i >= pixel ? row[i - pixel] : 0, b = above ? above[i] : 0,
+            c = above && i >= pixel ? above[i - pixel] : 0;
         int p = a + b - c, pa = abs(p - a), pb = abs(p - b), pc = abs(p - c);
         out[i] = (uint8_t)(row[i] - (pa <= pb && pa <= pc ? a : pb <= pc ? b : c));
     }
 }
 
 bool kn_png_encode(const kn_image *image, uint8_t **data, size_t *size, kn_error *error) {
-    size_t pixel = (size_t)image->channels, row = pixel * (size_t)image->width, raw_size = (row + 1) * (size_t)image->height;
+    size_t pixel = (size_t)image->channels, row = pixel * (size_t)image->width,
+           raw_size = (row + 1) * (size_t)image->height;
     uLongf packed_size = compressBound((uLong)raw_size);
     uint8_t *raw = kn_alloc(raw_size, 1, error), *packed = kn_alloc(packed_size, 1, error);
     kn_bytes out = {0};
     bool ok = raw && packed;
     if (ok) {
-        for (size_t y = 0; y < (size_t)image->height; y++) png_row(image->data + y * row, y ? image->data + (y - 1) * row : NULL, row, pixel, raw + y * (row + 1));
-        uint8_t header[13] = {(uint8_t)(image->width >> 24), (uint8_t)(image->width >> 16), (uint8_t)(image->width >> 8), (uint8_t)image->width,
-                              (uint8_t)(image->height >> 24), (uint8_t)(image->height >> 16), (uint8_t)(image->height >> 8), (uint8_t)image->height,
-                              8, pixel == 1 ? 0 : pixel == 3 ? 2 : 6};
+        for (size_t y = 0; y < (size_t)image->height; y++)
+            png_row(image->data + y * row, y ? image->data + (y - 1) * row : NULL, row, pixel, raw + y * (row + 1));
+        uint8_t header[13] = {(uint8_t)(image->width >> 24),
+                              (uint8_t)(image->width >> 16),
+                              (uint8_t)(image->width >> 8),
+                              (uint8_t)image->width,
+                              (uint8_t)(image->height >> 24),
+                              (uint8_t)(image->height >> 16),
+                              (uint8_t)(image->height >> 8),
+                              (uint8_t)image->height,
+                              8,
+                              pixel == 1   ? 0
+                              : pixel == 3 ? 2
+                                           : 6};
         ok = compress2(packed, &packed_size, raw, (uLong)raw_size, 6) == Z_OK;
         kn_bytes_add(&out, "\x89PNG\r\n\x1a\n", 8);
         png_chunk(&out, "IHDR", header, sizeof header);
@@ -79,17 +91,22 @@ bool kn_png_encode(const kn_image *image, uint8_t **data, size_t *size, kn_error
     return ok;
 }
 
-/* --- ZIP ------------------------------------------------------------------------------------------------------------------------ */
+/* --- ZIP -------------------------------------------------------------------------------------- */
 
-static void put16(kn_bytes *out, unsigned value) { kn_bytes_add(out, (const uint8_t[]){(uint8_t)value, (uint8_t)(value >> 8)}, 2); }
+static void put16(kn_bytes *out, unsigned value) {
+    kn_bytes_add(out, (const uint8_t[]){(uint8_t)value, (uint8_t)(value >> 8)}, 2);
+}
 static void put32(kn_bytes *out, size_t value) {
-    kn_bytes_add(out, (const uint8_t[]){(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24)}, 4);
+    kn_bytes_add(
+        out, (const uint8_t[]){(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24)},
+        4);
 }
 
 /* Raw deflate as ZIP wants it; *size becomes the packed size. */
 static uint8_t *deflate_raw(const void *data, size_t *size, kn_error *error) {
     z_stream z = {0};
-    if (deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) return kn_fail(error, KN_ERROR_MEMORY, "out of memory"), NULL;
+    if (deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return kn_fail(error, KN_ERROR_MEMORY, "out of memory"), NULL;
     uLong bound = deflateBound(&z, (uLong)*size);
     uint8_t *out = kn_alloc(bound, 1, error);
     if (out) {
@@ -103,12 +120,15 @@ static uint8_t *deflate_raw(const void *data, size_t *size, kn_error *error) {
 
 /* The fields that the local header and the directory share. */
 static void zip_fields(kn_bytes *out, bool deflated, uLong sum, size_t packed, size_t size, size_t name, size_t extra) {
-    put16(out, 20), put16(out, 0), put16(out, deflated ? 8 : 0), put16(out, 0), put16(out, 0x21); /* 1980-01-01: the same bytes every time */
+    put16(out, 20), put16(out, 0), put16(out, deflated ? 8 : 0), put16(out, 0),
+        put16(out, 0x21); /* 1980-01-01: the same bytes every time */
     put32(out, sum), put32(out, packed), put32(out, size), put16(out, (unsigned)name), put16(out, (unsigned)extra);
 }
 
-bool kn_zip_add(kn_zip *zip, const char *name, const void *data, size_t size, bool deflated, unsigned align, kn_error *error) {
-    if (size > 0x7fffffff || zip->file.size > 0x7fffffff) return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: the archive would be larger than 2 GiB", name);
+bool kn_zip_add(kn_zip *zip, const char *name, const void *data, size_t size, bool deflated, unsigned align,
+                kn_error *error) {
+    if (size > 0x7fffffff || zip->file.size > 0x7fffffff)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: the archive would be larger than 2 GiB", name);
     size_t packed_size = size, at = zip->file.size, length = strlen(name), extra = 0;
     uint8_t *packed = deflated ? deflate_raw(data, &packed_size, error) : NULL;
     if (deflated && !packed) return false;
@@ -129,11 +149,13 @@ bool kn_zip_add(kn_zip *zip, const char *name, const void *data, size_t size, bo
     put32(&zip->directory, 0x02014b50);
     put16(&zip->directory, 20);
     zip_fields(&zip->directory, deflated, sum, packed_size, size, length, 0);
-    put16(&zip->directory, 0), put16(&zip->directory, 0), put16(&zip->directory, 0), put32(&zip->directory, 0), put32(&zip->directory, at);
+    put16(&zip->directory, 0), put16(&zip->directory, 0), put16(&zip->directory, 0), put32(&zip->directory, 0),
+        put32(&zip->directory, at);
     kn_bytes_add(&zip->directory, name, length);
     zip->entries++;
     kn_free(packed);
-    return zip->file.failed || zip->directory.failed ? kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", name) : true;
+    return zip->file.failed || zip->directory.failed ? kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", name)
+                                                     : true;
 }
 
 bool kn_zip_write(kn_zip *zip, const char *path, kn_error *error) {

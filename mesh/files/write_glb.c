@@ -23,7 +23,8 @@ static void align(kn_bytes *out, const char *with) {
 }
 
 /* sizes[] of the parts; each begins at a multiple of 4. */
-static bool binary(kn_bytes *out, const kn_surface *s, const kn_split *split, size_t offsets[PARTS], size_t sizes[PARTS], float low[3], float high[3], kn_error *error) {
+static bool binary(kn_bytes *out, const kn_surface *s, const kn_split *split, size_t offsets[PARTS],
+                   size_t sizes[PARTS], float low[3], float high[3], kn_error *error) {
     bool ok = true;
     for (int i = 0; i < 3; i++) low[i] = 1e30f, high[i] = -1e30f;
     for (int part = 0; ok && part < PARTS; part++) {
@@ -32,9 +33,11 @@ static bool binary(kn_bytes *out, const kn_surface *s, const kn_split *split, si
             uint32_t from = split->source[v];
             float value[4], given[4] = {0};
             if (part == TANGENTS) kn_surface_tangent(s, from, split->chart[v], given);
-            turned(part == TANGENTS ? given : (part == POSITIONS ? s->positions : s->normals) + 3 * (size_t)from, value);
+            turned(part == TANGENTS ? given : (part == POSITIONS ? s->positions : s->normals) + 3 * (size_t)from,
+                   value);
             value[3] = given[3];
-            for (int i = 0; part == POSITIONS && i < 3; i++) low[i] = fminf(low[i], value[i]), high[i] = fmaxf(high[i], value[i]);
+            for (int i = 0; part == POSITIONS && i < 3; i++)
+                low[i] = fminf(low[i], value[i]), high[i] = fmaxf(high[i], value[i]);
             kn_bytes_add(out, value, (part == TANGENTS ? 4 : 3) * sizeof(float));
         }
         if (part == TEXTURE_COORDINATES) kn_bytes_add(out, split->uv, split->count * 2 * sizeof(float));
@@ -47,24 +50,42 @@ static bool binary(kn_bytes *out, const kn_surface *s, const kn_split *split, si
     return ok && (!out->failed || kn_fail(error, KN_ERROR_MEMORY, "out of memory"));
 }
 
-static void describe(kn_bytes *j, const kn_surface *s, const kn_split *split, const size_t offsets[PARTS], const size_t sizes[PARTS], const float low[3],
-                     const float high[3], size_t total) {
+static void describe(kn_bytes *j, const kn_surface *s, const kn_split *split, const size_t offsets[PARTS],
+                     const size_t sizes[PARTS], const float low[3], const float high[3], size_t total) {
     bool bumps = s->normal_map.data != NULL;
-    kn_bytes_print(j, "{\"asset\":{\"version\":\"2.0\",\"generator\":\"Kinora\"},\"scene\":0,\"scenes\":[{\"nodes\":[0]}],\"nodes\":[{\"mesh\":0,\"name\":\"object\"}],"
-                      "\"meshes\":[{\"primitives\":[{\"attributes\":{\"POSITION\":0,\"NORMAL\":1,\"TEXCOORD_0\":2%s},\"indices\":4,\"material\":0}]}],", bumps ? ",\"TANGENT\":3" : "");
-    kn_bytes_print(j, "\"materials\":[{\"name\":\"surface\",\"pbrMetallicRoughness\":{\"baseColorTexture\":{\"index\":0},\"metallicFactor\":0,\"roughnessFactor\":0.8}%s}],",
+    kn_bytes_print(j,
+                   "{\"asset\":{\"version\":\"2.0\",\"generator\":\"Kinora\"},\"scene\":0,\"scenes\":[{\"nodes\":[0]}],"
+                   "\"nodes\":[{\"mesh\":0,\"name\":\"object\"}],"
+                   "\"meshes\":[{\"primitives\":[{\"attributes\":{\"POSITION\":0,\"NORMAL\":1,\"TEXCOORD_0\":2%s},"
+                   "\"indices\":4,\"material\":0}]}],",
+                   bumps ? ",\"TANGENT\":3" : "");
+    kn_bytes_print(j,
+                   "\"materials\":[{\"name\":\"surface\",\"pbrMetallicRoughness\":{\"baseColorTexture\":{\"index\":0},"
+                   "\"metallicFactor\":0,\"roughnessFactor\":0.8}%s}],",
                    bumps ? ",\"normalTexture\":{\"index\":1}" : "");
-    kn_bytes_print(j, "\"textures\":[{\"sampler\":0,\"source\":0}%s],\"samplers\":[{\"magFilter\":9729,\"minFilter\":9987,\"wrapS\":33071,\"wrapT\":33071}],"
-                      "\"images\":[{\"bufferView\":5,\"mimeType\":\"image/png\"}%s],", bumps ? ",{\"sampler\":0,\"source\":1}" : "",
+    kn_bytes_print(j,
+                   "\"textures\":[{\"sampler\":0,\"source\":0}%s],\"samplers\":[{\"magFilter\":9729,\"minFilter\":9987,"
+                   "\"wrapS\":33071,\"wrapT\":33071}],"
+                   "\"images\":[{\"bufferView\":5,\"mimeType\":\"image/png\"}%s],",
+                   bumps ? ",{\"sampler\":0,\"source\":1}" : "",
                    bumps ? ",{\"bufferView\":6,\"mimeType\":\"image/png\"}" : "");
-    kn_bytes_print(j, "\"accessors\":[{\"bufferView\":0,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC3\",\"min\":[%.9g,%.9g,%.9g],\"max\":[%.9g,%.9g,%.9g]},",
+    kn_bytes_print(j,
+                   "\"accessors\":[{\"bufferView\":0,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC3\",\"min\":[%."
+                   "9g,%.9g,%.9g],\"max\":[%.9g,%.9g,%.9g]},",
                    split->count, low[0], low[1], low[2], high[0], high[1], high[2]);
-    kn_bytes_print(j, "{\"bufferView\":1,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC3\"},{\"bufferView\":2,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC2\"},"
-                      "{\"bufferView\":3,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC4\"},{\"bufferView\":4,\"componentType\":5125,\"count\":%zu,\"type\":\"SCALAR\"}],"
-                      "\"bufferViews\":[", split->count, split->count, split->count, 3 * s->triangle_count);
+    kn_bytes_print(j,
+                   "{\"bufferView\":1,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC3\"},{\"bufferView\":2,"
+                   "\"componentType\":5126,\"count\":%zu,\"type\":\"VEC2\"},"
+                   "{\"bufferView\":3,\"componentType\":5126,\"count\":%zu,\"type\":\"VEC4\"},{\"bufferView\":4,"
+                   "\"componentType\":5125,\"count\":%zu,\"type\":\"SCALAR\"}],"
+                   "\"bufferViews\":[",
+                   split->count, split->count, split->count, 3 * s->triangle_count);
     for (int i = 0; i < (bumps ? PARTS : NORMAL_PICTURE); i++)
-        kn_bytes_print(j, "%s{\"buffer\":0,\"byteOffset\":%zu,\"byteLength\":%zu%s}", i ? "," : "", offsets[i], sizes[i],
-                       i < INDICES ? ",\"target\":34962" : i == INDICES ? ",\"target\":34963" : "");
+        kn_bytes_print(j, "%s{\"buffer\":0,\"byteOffset\":%zu,\"byteLength\":%zu%s}", i ? "," : "", offsets[i],
+                       sizes[i],
+                       i < INDICES    ? ",\"target\":34962"
+                       : i == INDICES ? ",\"target\":34963"
+                                      : "");
     kn_bytes_print(j, "],\"buffers\":[{\"byteLength\":%zu}]}", total);
     align(j, " ");
 }
@@ -78,10 +99,12 @@ bool kn_write_glb(const kn_surface *surface, const char *path, kn_error *error) 
     bool ok = binary(&data, surface, &split, offsets, sizes, low, high, error);
     if (ok) {
         describe(&json, surface, &split, offsets, sizes, low, high, data.size);
-        uint32_t header[5] = {0x46546c67, 2, (uint32_t)(28 + json.size + data.size), (uint32_t)json.size, 0x4e4f534a}, chunk[2] = {(uint32_t)data.size, 0x004e4942};
+        uint32_t header[5] = {0x46546c67, 2, (uint32_t)(28 + json.size + data.size), (uint32_t)json.size, 0x4e4f534a},
+                 chunk[2] = {(uint32_t)data.size, 0x004e4942};
         kn_bytes_add(&file, header, sizeof header), kn_bytes_add(&file, json.data, json.size);
         kn_bytes_add(&file, chunk, sizeof chunk), kn_bytes_add(&file, data.data, data.size);
-        ok = json.failed || file.failed ? kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path) : kn_file_write(path, file.data, file.size, error);
+        ok = json.failed || file.failed ? kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path)
+                                        : kn_file_write(path, file.data, file.size, error);
     }
     kn_bytes_finish(&data), kn_bytes_finish(&json), kn_bytes_finish(&file);
     kn_split_finish(&split);

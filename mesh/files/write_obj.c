@@ -8,8 +8,8 @@ static bool write_material(const kn_surface *s, const char *stem, const char *ba
     char *text = kn_format(error, "newmtl surface\nKd 1 1 1\nKs 0 0 0\nmap_Kd %s.png\n", base);
     uint8_t *data = NULL;
     size_t size;
-    bool ok = mtl && png && text && kn_png_encode(&s->texture, &data, &size, error) && kn_file_write(png, data, size, error) &&
-              kn_file_write(mtl, text, strlen(text), error);
+    bool ok = mtl && png && text && kn_png_encode(&s->texture, &data, &size, error) &&
+              kn_file_write(png, data, size, error) && kn_file_write(mtl, text, strlen(text), error);
     kn_free(data), kn_free(mtl), kn_free(png), kn_free(text);
     return ok;
 }
@@ -21,12 +21,17 @@ bool kn_write_obj(const kn_surface *s, const char *path, kn_error *error) {
     const char *slash = strrchr(stem, '/'), *base = slash ? slash + 1 : stem;
     kn_bytes out = {0};
     kn_bytes_print(&out, "# Kinora; metres, +Y up\nmtllib %s.mtl\nusemtl surface\n", base);
-    for (size_t v = 0; v < s->vertex_count; v++) kn_bytes_print(&out, "v %.7g %.7g %.7g\n", s->positions[3 * v + 1], s->positions[3 * v + 2], s->positions[3 * v]);
-    for (size_t v = 0; v < s->vertex_count; v++) kn_bytes_print(&out, "vn %.5f %.5f %.5f\n", s->normals[3 * v + 1], s->normals[3 * v + 2], s->normals[3 * v]);
-    for (size_t v = 0; v < split.count; v++) kn_bytes_print(&out, "vt %.7f %.7f\n", split.uv[2 * v], 1 - split.uv[2 * v + 1]);
+    for (size_t v = 0; v < s->vertex_count; v++)
+        kn_bytes_print(&out, "v %.7g %.7g %.7g\n", s->positions[3 * v + 1], s->positions[3 * v + 2],
+                       s->positions[3 * v]);
+    for (size_t v = 0; v < s->vertex_count; v++)
+        kn_bytes_print(&out, "vn %.5f %.5f %.5f\n", s->normals[3 * v + 1], s->normals[3 * v + 2], s->normals[3 * v]);
+    for (size_t v = 0; v < split.count; v++)
+        kn_bytes_print(&out, "vt %.7f %.7f\n", split.uv[2 * v], 1 - split.uv[2 * v + 1]);
     for (size_t t = 0; t < s->triangle_count; t++) {
         kn_bytes_print(&out, "f");
-        for (size_t k = 3 * t; k < 3 * t + 3; k++) kn_bytes_print(&out, " %u/%u/%u", s->triangles[k] + 1, split.triangles[k] + 1, s->triangles[k] + 1);
+        for (size_t k = 3 * t; k < 3 * t + 3; k++)
+            kn_bytes_print(&out, " %u/%u/%u", s->triangles[k] + 1, split.triangles[k] + 1, s->triangles[k] + 1);
         kn_bytes_print(&out, "\n");
     }
     bool ok = out.failed ? kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path)

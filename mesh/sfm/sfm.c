@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PICTURES 600     /* the bundle adjustment is dense in the cameras */
-#define FEATURE_SIZE 1000    /* pixels along the longer side in which features are looked for */
-#define MAX_FEATURES 3000    /* of a picture */
+#define MAX_PICTURES 600  /* the bundle adjustment is dense in the cameras */
+#define FEATURE_SIZE 1000 /* pixels along the longer side in which features are looked for */
+#define MAX_FEATURES 3000 /* of a picture */
 
 static void sfm_finish(kn_sfm *sfm) {
     kn_sfm_tracks_finish(sfm);
@@ -17,17 +17,25 @@ static void sfm_finish(kn_sfm *sfm) {
 }
 
 bool kn_sfm_step(const kn_sfm *sfm, size_t percent, kn_error *error) {
-    if (sfm->params->progress && !sfm->params->progress(sfm->params->progress_user, "cameras", percent, 100)) return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
+    if (sfm->params->progress && !sfm->params->progress(sfm->params->progress_user, "cameras", percent, 100))
+        return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
     return true;
 }
 
-static bool sfm_init(kn_sfm *sfm, const kn_image *const *pictures, size_t count, const kn_find_params *params, kn_error *error) {
-    *sfm = (kn_sfm){.view_count = count, .width = pictures[0]->width, .height = pictures[0]->height, .log = params->log, .params = params};
+static bool sfm_init(kn_sfm *sfm, const kn_image *const *pictures, size_t count, const kn_find_params *params,
+                     kn_error *error) {
+    *sfm = (kn_sfm){.view_count = count,
+                    .width = pictures[0]->width,
+                    .height = pictures[0]->height,
+                    .log = params->log,
+                    .params = params};
     double size = fmax(sfm->width, sfm->height);
     sfm->unit = fmax(1, size / FEATURE_SIZE);
     sfm->focal_given = params->focal > 0;
-    sfm->lens = (kn_lens){.f = sfm->focal_given ? params->focal : 1.2 * size, .cx = sfm->width / 2.0, .cy = sfm->height / 2.0};
-    return (sfm->features = kn_alloc(count, sizeof *sfm->features, error)) && (sfm->poses = kn_alloc(count, sizeof *sfm->poses, error)) &&
+    sfm->lens =
+        (kn_lens){.f = sfm->focal_given ? params->focal : 1.2 * size, .cx = sfm->width / 2.0, .cy = sfm->height / 2.0};
+    return (sfm->features = kn_alloc(count, sizeof *sfm->features, error)) &&
+           (sfm->poses = kn_alloc(count, sizeof *sfm->poses, error)) &&
            (sfm->known = kn_alloc(count, sizeof *sfm->known, error));
 }
 
@@ -44,11 +52,13 @@ static bool find_features(kn_sfm *sfm, const kn_image *const *pictures, kn_error
 
 static bool check(const kn_image *const *pictures, size_t count, kn_error *error) {
     if (count < 3 || count > MAX_PICTURES)
-        return kn_fail(error, KN_ERROR_INPUT, "%zu pictures: cameras are found for 3 to %d; choose with --frames", count, MAX_PICTURES);
+        return kn_fail(error, KN_ERROR_INPUT, "%zu pictures: cameras are found for 3 to %d; choose with --frames",
+                       count, MAX_PICTURES);
     for (size_t i = 0; i < count; i++)
         if (pictures[i]->width != pictures[0]->width || pictures[i]->height != pictures[0]->height)
-            return kn_fail(error, KN_ERROR_INPUT, "picture %zu has %d x %d pixels, the first %d x %d: expected one size", i, pictures[i]->width, pictures[i]->height,
-                           pictures[0]->width, pictures[0]->height);
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "picture %zu has %d x %d pixels, the first %d x %d: expected one size", i,
+                           pictures[i]->width, pictures[i]->height, pictures[0]->width, pictures[0]->height);
     return true;
 }
 
@@ -71,16 +81,18 @@ static bool output(const kn_sfm *sfm, kn_view_list *list, kn_error *error) {
     return true;
 }
 
-bool kn_cameras_find(kn_view_list *list, const kn_image *const *pictures, size_t count, const kn_find_params *params, kn_find_facts *facts, kn_error *error) {
+bool kn_cameras_find(kn_view_list *list, const kn_image *const *pictures, size_t count, const kn_find_params *params,
+                     kn_find_facts *facts, kn_error *error) {
     kn_sfm sfm = {0};
     *list = (kn_view_list){0}, *facts = (kn_find_facts){0};
     if (!check(pictures, count, error)) return false;
-    bool ok = sfm_init(&sfm, pictures, count, params, error) && find_features(&sfm, pictures, error) && kn_sfm_match(&sfm, error) &&
-              kn_sfm_check_matches(&sfm, error) && kn_sfm_guess_focal(&sfm, error);
+    bool ok = sfm_init(&sfm, pictures, count, params, error) && find_features(&sfm, pictures, error) &&
+              kn_sfm_match(&sfm, error) && kn_sfm_check_matches(&sfm, error) && kn_sfm_guess_focal(&sfm, error);
     size_t matched = sfm.pair_count;
-    ok = ok && kn_sfm_verify(&sfm, error) && kn_sfm_check_pairs(&sfm, matched, error) && kn_sfm_tracks(&sfm, error) && kn_sfm_grow(&sfm, error) &&
-         kn_sfm_normalise(&sfm, error);
-    kn_log_line(&params->log, KN_LOG_DEBUG, "%zu pairs, %zu tracks, %zu observations", sfm.pair_count, sfm.track_count, sfm.observation_count);
+    ok = ok && kn_sfm_verify(&sfm, error) && kn_sfm_check_pairs(&sfm, matched, error) && kn_sfm_tracks(&sfm, error) &&
+         kn_sfm_grow(&sfm, error) && kn_sfm_normalise(&sfm, error);
+    kn_log_line(&params->log, KN_LOG_DEBUG, "%zu pairs, %zu tracks, %zu observations", sfm.pair_count, sfm.track_count,
+                sfm.observation_count);
     facts->pictures = count;
     facts->used = ok ? kn_sfm_known(&sfm) : 0;
     facts->error = ok ? kn_sfm_error(&sfm, &facts->observations) : 0;

@@ -1,4 +1,5 @@
-/* Bundle adjustment: Levenberg-Marquardt whose points are eliminated (Triggs et al., "Bundle adjustment - a modern synthesis"). */
+/* Bundle adjustment: Levenberg-Marquardt whose points are eliminated (Triggs et al., "Bundle adjustment - a modern
+ * synthesis"). */
 #include "mesh/sfm/sfm.h"
 
 #include <string.h>
@@ -11,17 +12,21 @@ static void lens_values(kn_lens *lens, double *values[LENS]) {
 }
 
 static bool is_free(const kn_bundle *b, int k) {
-    return b->free & (unsigned)(k == 0 ? KN_FREE_FOCAL : k == 1 ? KN_FREE_K1 : k == 2 ? KN_FREE_K2 : k < 5 ? KN_FREE_MIDDLE : KN_FREE_TANGENTIAL);
+    return b->free & (unsigned)(k == 0   ? KN_FREE_FOCAL
+                                : k == 1 ? KN_FREE_K1
+                                : k == 2 ? KN_FREE_K2
+                                : k < 5  ? KN_FREE_MIDDLE
+                                         : KN_FREE_TANGENTIAL);
 }
 
 typedef struct normal_equations {
-    size_t size;             /* LENS + 6 * views */
-    double *s, *g;           /* [size][size], [size] of the cameras, points eliminated */
-    double (*v)[3][3];       /* [point_count] inverse of the damped 3x3 block */
-    double (*gp)[3];         /* [point_count] */
-    double (*wc)[6][3];      /* [count] camera times point */
-    double (*wl)[LENS][3];   /* [point_count] lens times point */
-    double *diagonal;        /* [size] of the undamped cameras */
+    size_t size;           /* LENS + 6 * views */
+    double *s, *g;         /* [size][size], [size] of the cameras, points eliminated */
+    double (*v)[3][3];     /* [point_count] inverse of the damped 3x3 block */
+    double (*gp)[3];       /* [point_count] */
+    double (*wc)[6][3];    /* [count] camera times point */
+    double (*wl)[LENS][3]; /* [point_count] lens times point */
+    double *diagonal;      /* [size] of the undamped cameras */
 } normal_equations;
 
 static void equations_finish(normal_equations *n) {
@@ -31,33 +36,42 @@ static void equations_finish(normal_equations *n) {
 
 static bool equations_init(normal_equations *n, const kn_bundle *b, kn_error *error) {
     *n = (normal_equations){.size = LENS + 6 * b->view_count};
-    bool ok = (n->s = kn_alloc(n->size * n->size, sizeof *n->s, error)) && (n->g = kn_alloc(n->size, sizeof *n->g, error)) &&
-              (n->v = kn_alloc(b->point_count + 1, sizeof *n->v, error)) && (n->gp = kn_alloc(b->point_count + 1, sizeof *n->gp, error)) &&
-              (n->wc = kn_alloc(b->count + 1, sizeof *n->wc, error)) && (n->wl = kn_alloc(b->point_count + 1, sizeof *n->wl, error)) &&
+    bool ok = (n->s = kn_alloc(n->size * n->size, sizeof *n->s, error)) &&
+              (n->g = kn_alloc(n->size, sizeof *n->g, error)) &&
+              (n->v = kn_alloc(b->point_count + 1, sizeof *n->v, error)) &&
+              (n->gp = kn_alloc(b->point_count + 1, sizeof *n->gp, error)) &&
+              (n->wc = kn_alloc(b->count + 1, sizeof *n->wc, error)) &&
+              (n->wl = kn_alloc(b->point_count + 1, sizeof *n->wl, error)) &&
               (n->diagonal = kn_alloc(n->size, sizeof *n->diagonal, error));
     if (!ok) equations_finish(n);
     return ok;
 }
 
 /* Residual and derivatives of one observation; false when the point is behind the camera. */
-static bool linearise(const kn_bundle *b, const kn_observation *o, double e[2], double jl[2][LENS], double jc[2][6], double jp[2][3]) {
+static bool linearise(const kn_bundle *b, const kn_observation *o, double e[2], double jl[2][LENS], double jc[2][6],
+                      double jp[2][3]) {
     const kn_sfm_pose *pose = &b->poses[o->view];
     const kn_lens *lens = b->lens;
     double q[3], c[3];
     kn_mul3(pose->r, b->points[o->point], q);
     for (int k = 0; k < 3; k++) c[k] = q[k] + pose->t[k];
     if (c[2] <= 1e-9) return false;
-    double x = c[0] / c[2], y = c[1] / c[2], r2 = x * x + y * y, k1 = lens->d[0], k2 = lens->d[1], p1 = lens->d[2], p2 = lens->d[3], f = lens->f;
+    double x = c[0] / c[2], y = c[1] / c[2], r2 = x * x + y * y, k1 = lens->d[0], k2 = lens->d[1], p1 = lens->d[2],
+           p2 = lens->d[3], f = lens->f;
     double radial = 1 + r2 * (k1 + r2 * k2), dr = 2 * (k1 + 2 * r2 * k2);
-    double bent[2] = {x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y};
+    double bent[2] = {x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+                      y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y};
     double xy = f * (x * y * dr + 2 * p1 * x + 2 * p2 * y);
-    double m[2][2] = {{f * (radial + x * x * dr + 2 * p1 * y + 6 * p2 * x), xy}, {xy, f * (radial + y * y * dr + 6 * p1 * y + 2 * p2 * x)}};
+    double m[2][2] = {{f * (radial + x * x * dr + 2 * p1 * y + 6 * p2 * x), xy},
+                      {xy, f * (radial + y * y * dr + 6 * p1 * y + 2 * p2 * x)}};
     const double n[2] = {x, y}, tangential[2][2] = {{2 * x * y, r2 + 2 * x * x}, {r2 + 2 * y * y, 2 * x * y}};
     e[0] = f * bent[0] + lens->cx - o->pixel[0], e[1] = f * bent[1] + lens->cy - o->pixel[1];
     for (int i = 0; i < 2; i++) {
         const double s[3] = {m[i][0] / c[2], m[i][1] / c[2], -(m[i][0] * x + m[i][1] * y) / c[2]};
-        const double lens_slope[LENS] = {bent[i], f * n[i] * r2, f * n[i] * r2 * r2, i == 0, i == 1, f * tangential[i][0], f * tangential[i][1]};
-        const double camera_slope[6] = {s[2] * q[1] - s[1] * q[2], s[0] * q[2] - s[2] * q[0], s[1] * q[0] - s[0] * q[1], s[0], s[1], s[2]};
+        const double lens_slope[LENS] = {bent[i], f * n[i] * r2,        f * n[i] * r2 * r2,  i == 0,
+                                         i == 1,  f * tangential[i][0], f * tangential[i][1]};
+        const double camera_slope[6] = {
+            s[2] * q[1] - s[1] * q[2], s[0] * q[2] - s[2] * q[0], s[1] * q[0] - s[0] * q[1], s[0], s[1], s[2]};
         for (int k = 0; k < LENS; k++) {
             jl[i][k] = is_free(b, k) ? lens_slope[k] : 0;
         }
@@ -85,16 +99,19 @@ static double total_cost(const kn_bundle *b) {
     for (size_t v = 0; b->priors && v < b->view_count; v++) {
         double c[3];
         kn_sfm_center(&b->poses[v], c);
-        for (int k = 0; k < 3; k++) sum += b->priors[v].weight * (c[k] - b->priors[v].center[k]) * (c[k] - b->priors[v].center[k]);
+        for (int k = 0; k < 3; k++)
+            sum += b->priors[v].weight * (c[k] - b->priors[v].center[k]) * (c[k] - b->priors[v].center[k]);
     }
     double *lens[LENS];
     lens_values(b->lens, lens);
     for (int k = 0; k < LENS; k++)
-        if (is_free(b, k)) sum += b->lens_prior[k].weight * (*lens[k] - b->lens_prior[k].value) * (*lens[k] - b->lens_prior[k].value);
+        if (is_free(b, k))
+            sum += b->lens_prior[k].weight * (*lens[k] - b->lens_prior[k].value) * (*lens[k] - b->lens_prior[k].value);
     return sum;
 }
 
-/* Pulls the cameras' centres and the lens to their priors. C = -r^T t, so that dC = -r^T (t x w) - r^T dt for a turn w. */
+/* Pulls the cameras' centres and the lens to their priors. C = -r^T t, so that dC = -r^T (t x w) - r^T dt for a turn
+ * w. */
 static void add_priors(const kn_bundle *b, normal_equations *n) {
     double *lens[LENS];
     lens_values(b->lens, lens);
@@ -196,7 +213,8 @@ static void eliminate(const kn_bundle *b, normal_equations *n, size_t first, siz
             double(*u)[3] = to_lens ? n->wl[point] : n->wc[j];
             for (size_t k = 0; k < rows; k++) {
                 double *out = n->s + (row + k) * n->size + column;
-                for (size_t l = 0; l < columns; l++) out[l] -= wv[k][0] * u[l][0] + wv[k][1] * u[l][1] + wv[k][2] * u[l][2];
+                for (size_t l = 0; l < columns; l++)
+                    out[l] -= wv[k][0] * u[l][0] + wv[k][1] * u[l][1] + wv[k][2] * u[l][2];
             }
         }
     }
@@ -219,7 +237,8 @@ static bool solve(const kn_bundle *b, normal_equations *n, double damping) {
         double rest[3] = {n->gp[point][0], n->gp[point][1], n->gp[point][2]};
         for (last = first; last < b->count && b->observations[last].point == point; last++)
             for (size_t k = 0; k < 6; k++)
-                for (int l = 0; l < 3; l++) rest[l] -= n->wc[last][k][l] * n->g[LENS + 6 * b->observations[last].view + k];
+                for (int l = 0; l < 3; l++)
+                    rest[l] -= n->wc[last][k][l] * n->g[LENS + 6 * b->observations[last].view + k];
         for (size_t k = 0; k < LENS; k++)
             for (int l = 0; l < 3; l++) rest[l] -= n->wl[point][k][l] * n->g[k];
         kn_mul3((const double(*)[3])n->v[point], rest, n->gp[point]);

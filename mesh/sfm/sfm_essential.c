@@ -1,12 +1,15 @@
-/* The essential matrix of five points (Nister, "An efficient solution to the five-point relative pose problem", 2004). */
+/* The essential matrix of five points (Nister, "An efficient solution to the five-point relative pose problem",
+ * 2004). */
 #include "mesh/sfm/sfm.h"
 
 #include <string.h>
 
 /* Polynomials in x, y, z. Degree 1: x y z 1. Degree 2 and 3 in these orders; each entry is the exponents. */
-static const uint8_t order2[10][3] = {{2, 0, 0}, {1, 1, 0}, {0, 2, 0}, {1, 0, 1}, {0, 1, 1}, {0, 0, 2}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 0, 0}};
-static const uint8_t order3[20][3] = {{3, 0, 0}, {0, 3, 0}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {2, 0, 0}, {0, 2, 1}, {0, 2, 0}, {1, 1, 1}, {1, 1, 0},
-                                      {1, 0, 2}, {1, 0, 1}, {1, 0, 0}, {0, 1, 2}, {0, 1, 1}, {0, 1, 0}, {0, 0, 3}, {0, 0, 2}, {0, 0, 1}, {0, 0, 0}};
+static const uint8_t order2[10][3] = {{2, 0, 0}, {1, 1, 0}, {0, 2, 0}, {1, 0, 1}, {0, 1, 1},
+                                      {0, 0, 2}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 0, 0}};
+static const uint8_t order3[20][3] = {{3, 0, 0}, {0, 3, 0}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {2, 0, 0}, {0, 2, 1},
+                                      {0, 2, 0}, {1, 1, 1}, {1, 1, 0}, {1, 0, 2}, {1, 0, 1}, {1, 0, 0}, {0, 1, 2},
+                                      {0, 1, 1}, {0, 1, 0}, {0, 0, 3}, {0, 0, 2}, {0, 0, 1}, {0, 0, 0}};
 
 typedef struct tables {
     uint8_t at11[4][4], at21[10][4]; /* where a product of two terms lands */
@@ -22,8 +25,10 @@ static void make_tables(tables *t) {
     static const uint8_t order1[4][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 0, 0}};
     for (int j = 0; j < 4; j++) {
         const uint8_t *b = order1[j];
-        for (int i = 0; i < 4; i++) t->at11[i][j] = (uint8_t)place(order2, 10, order1[i][0] + b[0], order1[i][1] + b[1], order1[i][2] + b[2]);
-        for (int i = 0; i < 10; i++) t->at21[i][j] = (uint8_t)place(order3, 20, order2[i][0] + b[0], order2[i][1] + b[1], order2[i][2] + b[2]);
+        for (int i = 0; i < 4; i++)
+            t->at11[i][j] = (uint8_t)place(order2, 10, order1[i][0] + b[0], order1[i][1] + b[1], order1[i][2] + b[2]);
+        for (int i = 0; i < 10; i++)
+            t->at21[i][j] = (uint8_t)place(order3, 20, order2[i][0] + b[0], order2[i][1] + b[1], order2[i][2] + b[2]);
     }
 }
 
@@ -102,7 +107,9 @@ static double value(const double c[5], double z) { return (((c[4] * z + c[3]) * 
 static void null_space(const double (*a)[2], const double (*b)[2], double basis[4][9]) {
     double m[81] = {0}, values[9], vectors[81];
     for (int k = 0; k < 5; k++) {
-        const double row[9] = {b[k][0] * a[k][0], b[k][0] * a[k][1], b[k][0], b[k][1] * a[k][0], b[k][1] * a[k][1], b[k][1], a[k][0], a[k][1], 1};
+        const double row[9] = {b[k][0] * a[k][0], b[k][0] * a[k][1], b[k][0],
+                               b[k][1] * a[k][0], b[k][1] * a[k][1], b[k][1],
+                               a[k][0],           a[k][1],           1};
         for (int i = 0; i < 9; i++)
             for (int j = 0; j < 9; j++) m[i * 9 + j] += row[i] * row[j];
     }
@@ -133,12 +140,14 @@ int kn_essential_five(const double (*a)[2], const double (*b)[2], double found[1
         for (int k = 0; k < 3; k++)
             for (int c = 0; c < 3; c++) v[k][c] = value(rows[k][c], z);
         for (int k = 0; k < 3; k++) { /* (x, y, 1) is normal to all rows: the best conditioned cross product */
-            const double *p = v[k], *q = v[(k + 1) % 3], cross[3] = {p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]};
+            const double *p = v[k], *q = v[(k + 1) % 3],
+                         cross[3] = {p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]};
             if (fabs(cross[2]) > fabs(best[2])) memcpy(best, cross, sizeof best);
         }
         if (!(fabs(best[2]) > 1e-300)) continue;
         double x = best[0] / best[2], y = best[1] / best[2];
-        for (int i = 0; i < 9; i++) found[kept][i / 3][i % 3] = x * basis[0][i] + y * basis[1][i] + z * basis[2][i] + basis[3][i];
+        for (int i = 0; i < 9; i++)
+            found[kept][i / 3][i % 3] = x * basis[0][i] + y * basis[1][i] + z * basis[2][i] + basis[3][i];
         kept++;
     }
     return kept;
@@ -146,7 +155,9 @@ int kn_essential_five(const double (*a)[2], const double (*b)[2], double found[1
 
 double kn_epipolar_error(const double e[3][3], const double a[2], const double b[2]) {
     double ea[3], eb[3];
-    for (int i = 0; i < 3; i++) ea[i] = e[i][0] * a[0] + e[i][1] * a[1] + e[i][2], eb[i] = e[0][i] * b[0] + e[1][i] * b[1] + e[2][i];
-    double value_ = b[0] * ea[0] + b[1] * ea[1] + ea[2], slope = ea[0] * ea[0] + ea[1] * ea[1] + eb[0] * eb[0] + eb[1] * eb[1];
+    for (int i = 0; i < 3; i++)
+        ea[i] = e[i][0] * a[0] + e[i][1] * a[1] + e[i][2], eb[i] = e[0][i] * b[0] + e[1][i] * b[1] + e[2][i];
+    double value_ = b[0] * ea[0] + b[1] * ea[1] + ea[2],
+           slope = ea[0] * ea[0] + ea[1] * ea[1] + eb[0] * eb[0] + eb[1] * eb[1];
     return slope > 0 ? value_ * value_ / slope : 1e30;
 }

@@ -33,7 +33,8 @@ static bool entry(const tiff *t, size_t directory, unsigned tag, uint32_t *value
 /* FocalLengthIn35mmFilm: a 36 mm wide picture; so the diagonal is 43.27 mm. */
 static double focal(const tiff *t, int width, int height) {
     uint32_t exif, equivalent;
-    if (number(t, 2, 2) != 42 || !entry(t, number(t, 4, 4), 0x8769, &exif) || !entry(t, exif, 0xA405, &equivalent)) return 0;
+    if (number(t, 2, 2) != 42 || !entry(t, number(t, 4, 4), 0x8769, &exif) || !entry(t, exif, 0xA405, &equivalent))
+        return 0;
     return equivalent >= 5 && equivalent <= 1000 ? equivalent / 43.2666 * hypot(width, height) : 0;
 }
 

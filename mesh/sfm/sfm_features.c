@@ -5,7 +5,7 @@
 #include <string.h>
 #include <vl/sift.h>
 
-#define SMALL 400            /* pixels up to which a picture is enlarged: its smallest blobs matter */
+#define SMALL 400 /* pixels up to which a picture is enlarged: its smallest blobs matter */
 
 typedef struct raw_feature {
     float x, y, scale, angle;
@@ -48,8 +48,10 @@ static void enlarge(const kn_image *picture, float *grey) {
     int w = picture->width, h = picture->height;
     for (int y = 0; y < 2 * h; y++)
         for (int x = 0; x < 2 * w; x++) {
-            int u = x / 2, v = y / 2, u1 = x & 1 ? u + (u + 1 < w) : u - (u > 0), v1 = y & 1 ? v + (v + 1 < h) : v - (v > 0);
-            double value = 9 * grey_of(picture, u, v) + 3 * grey_of(picture, u1, v) + 3 * grey_of(picture, u, v1) + grey_of(picture, u1, v1);
+            int u = x / 2, v = y / 2, u1 = x & 1 ? u + (u + 1 < w) : u - (u > 0),
+                v1 = y & 1 ? v + (v + 1 < h) : v - (v > 0);
+            double value = 9 * grey_of(picture, u, v) + 3 * grey_of(picture, u1, v) + 3 * grey_of(picture, u, v1) +
+                           grey_of(picture, u1, v1);
             grey[y * 2 * w + x] = (float)(value / 16);
         }
 }
@@ -68,12 +70,15 @@ static bool add_keypoint(VlSiftFilt *filter, const VlSiftKeypoint *key, raw_list
 
 static bool detect(const float *grey, int width, int height, double peak, raw_list *list, kn_error *error) {
     VlSiftFilt *filter = vl_sift_new(width, height, -1, 3, -1);
-    if (!filter) return kn_fail(error, KN_ERROR_MEMORY, "out of memory for features of a picture of %d x %d pixels", width, height);
+    if (!filter)
+        return kn_fail(error, KN_ERROR_MEMORY, "out of memory for features of a picture of %d x %d pixels", width,
+                       height);
     vl_sift_set_peak_thresh(filter, peak);
     vl_sift_set_edge_thresh(filter, 10);
     bool ok = true;
     list->count = 0;
-    for (int state = vl_sift_process_first_octave(filter, grey); ok && state == VL_ERR_OK; state = vl_sift_process_next_octave(filter)) {
+    for (int state = vl_sift_process_first_octave(filter, grey); ok && state == VL_ERR_OK;
+         state = vl_sift_process_next_octave(filter)) {
         vl_sift_detect(filter);
         const VlSiftKeypoint *keys = vl_sift_get_keypoints(filter);
         int count = vl_sift_get_nkeypoints(filter);
@@ -96,12 +101,14 @@ static void fill(kn_features *features, const raw_list *list, const kn_image *pi
     for (size_t i = 0; i < features->count; i++) {
         const raw_feature *raw = &list->items[i];
         double x = (raw->x + 0.5) * scale, y = (raw->y + 0.5) * scale, sum = 1e-12;
-        features->xy[2 * i] = (float)x, features->xy[2 * i + 1] = (float)y, features->scale[i] = (float)(raw->scale * scale);
+        features->xy[2 * i] = (float)x, features->xy[2 * i + 1] = (float)y,
+                         features->scale[i] = (float)(raw->scale * scale);
         int u = (int)fmin(fmax(x, 0), picture->width - 1), v = (int)fmin(fmax(y, 0), picture->height - 1);
         const uint8_t *p = picture->data + ((size_t)v * (size_t)picture->width + (size_t)u) * (size_t)picture->channels;
         for (int c = 0; c < 3; c++) features->colors[3 * i + (size_t)c] = p[picture->channels < 3 ? 0 : c];
         for (int k = 0; k < 128; k++) sum += raw->descriptor[k];
-        for (int k = 0; k < 128; k++) features->descriptors[128 * i + (size_t)k] = (int16_t)lrint(255 * sqrt(raw->descriptor[k] / sum));
+        for (int k = 0; k < 128; k++)
+            features->descriptors[128 * i + (size_t)k] = (int16_t)lrint(255 * sqrt(raw->descriptor[k] / sum));
     }
 }
 
@@ -121,8 +128,10 @@ bool kn_features_find(kn_features *features, const kn_image *picture, int size, 
     if (ok && list.count) qsort(list.items, list.count, sizeof *list.items, by_scale);
     features->count = kn_min_size(list.count, limit);
     size_t room = features->count + 1;
-    ok = ok && (features->xy = kn_alloc(room, 2 * sizeof *features->xy, error)) && (features->scale = kn_alloc(room, sizeof *features->scale, error)) &&
-         (features->colors = kn_alloc(room, 3, error)) && (features->descriptors = kn_alloc(room, 128 * sizeof *features->descriptors, error));
+    ok = ok && (features->xy = kn_alloc(room, 2 * sizeof *features->xy, error)) &&
+         (features->scale = kn_alloc(room, sizeof *features->scale, error)) &&
+         (features->colors = kn_alloc(room, 3, error)) &&
+         (features->descriptors = kn_alloc(room, 128 * sizeof *features->descriptors, error));
     if (ok) fill(features, &list, picture, (double)picture->width / width);
     kn_free(list.items);
     if (!ok) kn_features_finish(features);

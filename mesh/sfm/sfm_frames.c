@@ -17,7 +17,8 @@ kn_frame_look kn_frame_look_at(const kn_image *p) {
     size_t count[WINDOWS][WINDOWS] = {{0}};
     for (int y = step; y + step < p->height; y += step)
         for (int x = step; x + step < p->width; x += step) {
-            double l = 4 * grey_at(p, x, y) - grey_at(p, x - step, y) - grey_at(p, x + step, y) - grey_at(p, x, y - step) - grey_at(p, x, y + step);
+            double l = 4 * grey_at(p, x, y) - grey_at(p, x - step, y) - grey_at(p, x + step, y) -
+                       grey_at(p, x, y - step) - grey_at(p, x, y + step);
             int u = x * WINDOWS / p->width, v = y * WINDOWS / p->height;
             sum[v][u][0] += l, sum[v][u][1] += l * l, count[v][u]++;
         }
@@ -27,7 +28,8 @@ kn_frame_look kn_frame_look_at(const kn_image *p) {
     }
     for (int v = 0; v < SIDE; v++)
         for (int u = 0; u < SIDE; u++) {
-            int x0 = u * p->width / SIDE, x1 = (u + 1) * p->width / SIDE, y0 = v * p->height / SIDE, y1 = (v + 1) * p->height / SIDE, n = 0;
+            int x0 = u * p->width / SIDE, x1 = (u + 1) * p->width / SIDE, y0 = v * p->height / SIDE,
+                y1 = (v + 1) * p->height / SIDE, n = 0;
             double total = 0;
             for (int y = y0; y < y1; y++)
                 for (int x = x0; x < x1; x++) total += grey_at(p, x, y), n++;
@@ -54,7 +56,8 @@ void kn_frames_choose(const kn_frame_look *looks, size_t count, size_t wanted, b
     bool any = false;
     for (size_t i = 0; i < count; i++) { /* time counts for a third, so that noise or a cut does not take all */
         if (i) path += change(&looks[i - 1], &looks[i]);
-        double moved = total > 0 ? path / total : (double)i / (double)count, along = (2 * moved + (double)i / (double)count) / 3;
+        double moved = total > 0 ? path / total : (double)i / (double)count,
+               along = (2 * moved + (double)i / (double)count) / 3;
         size_t now = kn_min_size((size_t)(along * (double)wanted), wanted - 1);
         if (any && now != stretch) chosen[best] = true, any = false;
         if (!any || looks[i].sharpness > looks[best].sharpness) best = i;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT 4.0            /* units of reprojection error up to which an observation agrees */
-#define MIN_ANGLE 0.026      /* radians between rays of a point */
-#define MAX_SEEDS 8          /* first pairs that are tried */
+#define LIMIT 4.0       /* units of reprojection error up to which an observation agrees */
+#define MIN_ANGLE 0.026 /* radians between rays of a point */
+#define MAX_SEEDS 8     /* first pairs that are tried */
 
 size_t kn_sfm_known(const kn_sfm *sfm) {
     size_t count = 0;
@@ -31,7 +31,7 @@ double kn_sfm_error(const kn_sfm *sfm, size_t *count) {
     return *count ? sum / (double)*count : 0;
 }
 
-/* --- points ------------------------------------------------------------------------------------------------------------- */
+/* --- points ----------------------------------------------------------------------------------- */
 
 typedef struct rays {
     const kn_sfm_pose *poses[64];
@@ -70,9 +70,12 @@ static void solve_track(kn_sfm *sfm, kn_track *track, double limit) {
     track->solved = false;
     for (size_t i = track->first; i < track->first + track->count; i++) sfm->good[i] = false;
     if (r.count < 2) return;
-    if (kn_triangulate(point, r.poses, (const double(*)[2])r.normal, r.count, MIN_ANGLE)) most = agree(sfm, track, point, limit, false), memcpy(best, point, sizeof best);
-    for (size_t trial = 0, pairs = r.count * (r.count - 1) / 2; most < r.count && r.count > 2 && trial < kn_min_size(pairs, 24); trial++) {
-        size_t a = kn_hash64(track->first * 64 + trial) % r.count, b = (a + 1 + kn_hash64(trial + 977) % (r.count - 1)) % r.count;
+    if (kn_triangulate(point, r.poses, (const double(*)[2])r.normal, r.count, MIN_ANGLE))
+        most = agree(sfm, track, point, limit, false), memcpy(best, point, sizeof best);
+    for (size_t trial = 0, pairs = r.count * (r.count - 1) / 2;
+         most < r.count && r.count > 2 && trial < kn_min_size(pairs, 24); trial++) {
+        size_t a = kn_hash64(track->first * 64 + trial) % r.count,
+               b = (a + 1 + kn_hash64(trial + 977) % (r.count - 1)) % r.count;
         const kn_sfm_pose *poses[2] = {r.poses[a], r.poses[b]};
         const double normal[2][2] = {{r.normal[a][0], r.normal[a][1]}, {r.normal[b][0], r.normal[b][1]}};
         if (!kn_triangulate(point, poses, normal, 2, MIN_ANGLE)) continue;
@@ -99,17 +102,19 @@ void kn_sfm_solve_points(kn_sfm *sfm, double limit) {
 static void filter(kn_sfm *sfm, double limit) {
     for (size_t t = 0; t < sfm->track_count; t++) {
         kn_track *track = &sfm->tracks[t];
-        if (!track->solved || agree(sfm, track, track->point, limit * sfm->unit, true) < 2) solve_track(sfm, track, limit * sfm->unit);
+        if (!track->solved || agree(sfm, track, track->point, limit * sfm->unit, true) < 2)
+            solve_track(sfm, track, limit * sfm->unit);
     }
 }
 
-/* --- bundle ---------------------------------------------------------------------------------------------------------------- */
+/* --- bundle ----------------------------------------------------------------------------------- */
 
 static void lens_priors(const kn_sfm *sfm, kn_bundle *b) {
     double size = fmax(sfm->width, sfm->height), sigma2 = sfm->unit * sfm->unit;
     const double values[KN_LENS_NUMBERS] = {sfm->lens.f, 0, 0, sfm->width / 2.0, sfm->height / 2.0, 0, 0};
     const double widths[KN_LENS_NUMBERS] = {0.5 * size, 0.2, 0.4, 0.01 * size, 0.01 * size, 0.003, 0.003};
-    for (int k = 0; k < KN_LENS_NUMBERS; k++) b->lens_prior[k] = (kn_lens_prior){values[k], sigma2 / (widths[k] * widths[k])};
+    for (int k = 0; k < KN_LENS_NUMBERS; k++)
+        b->lens_prior[k] = (kn_lens_prior){values[k], sigma2 / (widths[k] * widths[k])};
 }
 
 bool kn_sfm_bundle(kn_sfm *sfm, unsigned free, int iterations, kn_error *error) {
@@ -129,8 +134,17 @@ bool kn_sfm_bundle(kn_sfm *sfm, unsigned free, int iterations, kn_error *error) 
         memcpy(place[points], track->point, sizeof place[points]);
         track_of[points++] = (uint32_t)t;
     }
-    kn_bundle b = {.lens = &sfm->lens, .poses = sfm->poses, .view_count = sfm->view_count, .points = place, .point_count = points, .observations = used,
-                   .count = count, .priors = sfm->priors, .free = free, .loss = sfm->unit, .iterations = iterations};
+    kn_bundle b = {.lens = &sfm->lens,
+                   .poses = sfm->poses,
+                   .view_count = sfm->view_count,
+                   .points = place,
+                   .point_count = points,
+                   .observations = used,
+                   .count = count,
+                   .priors = sfm->priors,
+                   .free = free,
+                   .loss = sfm->unit,
+                   .iterations = iterations};
     lens_priors(sfm, &b);
     if (sfm->focal_given) b.lens_prior[0].weight = 0; /* a start, not a wish */
     ok = ok && kn_bundle_run(&b, NULL, error);
@@ -148,7 +162,7 @@ static unsigned free_of(size_t known) {
     return free;
 }
 
-/* --- growth -------------------------------------------------------------------------------------------------------------------- */
+/* --- growth ----------------------------------------------------------------------------------- */
 
 static int by_worth(const void *a, const void *b) {
     const double *p = a, *q = b;
@@ -171,11 +185,11 @@ static size_t start(kn_sfm *sfm, const kn_pair *pair) {
 
 typedef struct grower {
     kn_sfm *sfm;
-    size_t *first;           /* [view_count + 1] where a view's observations start */
-    uint32_t *list;          /* [observation_count] observations by view */
+    size_t *first;  /* [view_count + 1] where a view's observations start */
+    uint32_t *list; /* [observation_count] observations by view */
     double (*points)[3], (*pixels)[2];
     uint32_t *which;
-    bool *inlier;            /* these four: [most observations of a view] */
+    bool *inlier; /* these four: [most observations of a view] */
 } grower;
 
 static void grower_finish(grower *g) {
@@ -184,13 +198,18 @@ static void grower_finish(grower *g) {
 
 static bool grower_init(grower *g, kn_sfm *sfm, kn_error *error) {
     *g = (grower){.sfm = sfm};
-    bool ok = (g->first = kn_alloc(sfm->view_count + 2, sizeof *g->first, error)) && (g->list = kn_alloc(sfm->observation_count + 1, sizeof *g->list, error));
+    bool ok = (g->first = kn_alloc(sfm->view_count + 2, sizeof *g->first, error)) &&
+              (g->list = kn_alloc(sfm->observation_count + 1, sizeof *g->list, error));
     size_t most = 0;
     for (size_t i = 0; ok && i < sfm->observation_count; i++) g->first[sfm->observations[i].view + 2]++;
-    for (size_t v = 0; ok && v < sfm->view_count; v++) most = kn_max_size(most, g->first[v + 2]), g->first[v + 2] += g->first[v + 1];
-    for (size_t i = 0; ok && i < sfm->observation_count; i++) g->list[g->first[sfm->observations[i].view + 1]++] = (uint32_t)i;
-    ok = ok && (g->points = kn_alloc(most + 1, sizeof *g->points, error)) && (g->pixels = kn_alloc(most + 1, sizeof *g->pixels, error)) &&
-         (g->which = kn_alloc(most + 1, sizeof *g->which, error)) && (g->inlier = kn_alloc(most + 1, sizeof *g->inlier, error));
+    for (size_t v = 0; ok && v < sfm->view_count; v++)
+        most = kn_max_size(most, g->first[v + 2]), g->first[v + 2] += g->first[v + 1];
+    for (size_t i = 0; ok && i < sfm->observation_count; i++)
+        g->list[g->first[sfm->observations[i].view + 1]++] = (uint32_t)i;
+    ok = ok && (g->points = kn_alloc(most + 1, sizeof *g->points, error)) &&
+         (g->pixels = kn_alloc(most + 1, sizeof *g->pixels, error)) &&
+         (g->which = kn_alloc(most + 1, sizeof *g->which, error)) &&
+         (g->inlier = kn_alloc(most + 1, sizeof *g->inlier, error));
     if (!ok) grower_finish(g);
     return ok;
 }
@@ -213,15 +232,18 @@ static bool add_view(grower *g, size_t view, size_t needed) {
     kn_sfm *sfm = g->sfm;
     size_t count = seen_points(g, view);
     if (count < needed) return false;
-    size_t inliers = kn_resect(&sfm->poses[view], &sfm->lens, (const double(*)[3])g->points, (const double(*)[2])g->pixels, count, 1.5 * LIMIT * sfm->unit,
-                               view * 7919 + count, g->inlier);
+    size_t inliers =
+        kn_resect(&sfm->poses[view], &sfm->lens, (const double(*)[3])g->points, (const double(*)[2])g->pixels, count,
+                  1.5 * LIMIT * sfm->unit, view * 7919 + count, g->inlier);
     if (inliers < needed || (double)inliers < 0.2 * (double)count) return false;
     sfm->known[view] = true;
     for (size_t k = g->first[view]; k < g->first[view + 1]; k++) {
         size_t index = g->list[k];
         kn_track *track = &sfm->tracks[sfm->observations[index].point];
         if (!track->solved) solve_track(sfm, track, LIMIT * sfm->unit);
-        else sfm->good[index] = squared_error(sfm, &sfm->observations[index], track->point) < LIMIT * LIMIT * sfm->unit * sfm->unit;
+        else
+            sfm->good[index] =
+                squared_error(sfm, &sfm->observations[index], track->point) < LIMIT * LIMIT * sfm->unit * sfm->unit;
     }
     return true;
 }
@@ -232,7 +254,8 @@ static size_t next_view(grower *g, const bool *failed, size_t needed) {
     for (size_t v = 0; v < g->sfm->view_count; v++) {
         if (g->sfm->known[v] || failed[v]) continue;
         size_t count = 0;
-        for (size_t k = g->first[v]; k < g->first[v + 1]; k++) count += g->sfm->tracks[g->sfm->observations[g->list[k]].point].solved;
+        for (size_t k = g->first[v]; k < g->first[v + 1]; k++)
+            count += g->sfm->tracks[g->sfm->observations[g->list[k]].point].solved;
         if (count > most) most = count, best = v;
     }
     return best;
@@ -271,7 +294,8 @@ static bool grow_from(grower *g, bool *failed, kn_error *error) {
     return ok;
 }
 
-/* What no points could place, an even orbit places; then growth goes on from there. Views that end up without support go again. */
+/* What no points could place, an even orbit places; then growth goes on from there. Views that end up without support
+ * go again. */
 static bool grow_by_orbit(grower *g, bool *failed, kn_error *error) {
     kn_sfm *sfm = g->sfm;
     for (size_t round = 0, placed; round < sfm->view_count && kn_sfm_known(sfm) < sfm->view_count; round++) {
@@ -285,7 +309,8 @@ static bool grow_by_orbit(grower *g, bool *failed, kn_error *error) {
     }
     for (size_t v = 0; v < sfm->view_count; v++) {
         size_t support = 0;
-        for (size_t k = g->first[v]; k < g->first[v + 1]; k++) support += sfm->good[g->list[k]] && sfm->tracks[sfm->observations[g->list[k]].point].solved;
+        for (size_t k = g->first[v]; k < g->first[v + 1]; k++)
+            support += sfm->good[g->list[k]] && sfm->tracks[sfm->observations[g->list[k]].point].solved;
         if (support < 8) sfm->known[v] = false;
     }
     return true;
@@ -309,7 +334,8 @@ static double (*rank_pairs(const kn_sfm *sfm, kn_error *error))[2] {
     double(*order)[2] = kn_alloc(sfm->pair_count + 1, sizeof *order, error);
     for (size_t i = 0; order && i < sfm->pair_count; i++) {
         const kn_pair *p = &sfm->pairs[i];
-        order[i][0] = (double)p->count * fmin(p->geometry.angle, 0.3) * (1.05 - p->geometry.rotation_only), order[i][1] = (double)i;
+        order[i][0] = (double)p->count * fmin(p->geometry.angle, 0.3) * (1.05 - p->geometry.rotation_only),
+        order[i][1] = (double)i;
     }
     if (order) qsort(order, sfm->pair_count, sizeof *order, by_worth);
     return order;
@@ -324,14 +350,15 @@ bool kn_sfm_grow(kn_sfm *sfm, kn_error *error) {
     size_t best_known = 0, best_seed = 0, seeds = kn_min_size(sfm->pair_count, MAX_SEEDS);
     memset(sfm->known, 0, sfm->view_count * sizeof *sfm->known);
     for (size_t s = 0; ok && s <= seeds && seeds; s++) {
-        bool again = s == seeds;                 /* none was good enough: the best once more */
+        bool again = s == seeds; /* none was good enough: the best once more */
         size_t seed = again ? best_seed : s;
         sfm->lens = lens;
         if (start(sfm, &sfm->pairs[(size_t)order[seed][1]]) < 12) continue;
         ok = grow_from(&g, failed, error);
         size_t known = kn_sfm_known(sfm);
-        kn_log_line(&sfm->log, KN_LOG_DEBUG, "from pictures %u and %u: %zu of %zu cameras, focal length %.0f", sfm->pairs[(size_t)order[seed][1]].a,
-                    sfm->pairs[(size_t)order[seed][1]].b, known, sfm->view_count, sfm->lens.f);
+        kn_log_line(&sfm->log, KN_LOG_DEBUG, "from pictures %u and %u: %zu of %zu cameras, focal length %.0f",
+                    sfm->pairs[(size_t)order[seed][1]].a, sfm->pairs[(size_t)order[seed][1]].b, known, sfm->view_count,
+                    sfm->lens.f);
         if (again || known * 10 >= sfm->view_count * 9) break;
         if (known > best_known) best_known = known, best_seed = s;
     }

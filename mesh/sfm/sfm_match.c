@@ -21,7 +21,7 @@ KN_CLONES static void products(const int16_t *one, const int16_t *many, size_t c
 #define LENGTH2 65025 /* of a descriptor, up to rounding */
 
 typedef struct best_match {
-    int32_t first, second;   /* inner products: larger is nearer */
+    int32_t first, second; /* inner products: larger is nearer */
     uint32_t index;
 } best_match;
 
@@ -35,7 +35,8 @@ static bool distinct(const best_match *best, double ratio) {
     return best->first > 0 && near < ratio * ratio * far && near < 0.7 * LENGTH2;
 }
 
-bool kn_features_match(const kn_features *a, const kn_features *b, size_t limit, double ratio, kn_match **matches, size_t *count, kn_error *error) {
+bool kn_features_match(const kn_features *a, const kn_features *b, size_t limit, double ratio, kn_match **matches,
+                       size_t *count, kn_error *error) {
     size_t na = kn_min_size(a->count, limit), nb = kn_min_size(b->count, limit);
     *matches = NULL, *count = 0;
     best_match *rows = kn_alloc(na + 1, sizeof *rows, error), *columns = kn_alloc(nb + 1, sizeof *columns, error);
@@ -50,7 +51,8 @@ bool kn_features_match(const kn_features *a, const kn_features *b, size_t limit,
         }
     }
     for (size_t i = 0; ok && i < na; i++)
-        if (nb && distinct(&rows[i], ratio) && columns[rows[i].index].index == i && distinct(&columns[rows[i].index], ratio))
+        if (nb && distinct(&rows[i], ratio) && columns[rows[i].index].index == i &&
+            distinct(&columns[rows[i].index], ratio))
             found[(*count)++] = (kn_match){(uint32_t)i, rows[i].index};
     kn_free(rows), kn_free(columns), kn_free(product);
     if (ok) *matches = found;

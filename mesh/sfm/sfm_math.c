@@ -6,7 +6,8 @@
 static void jacobi_rotate(int n, double *a, double *v, int p, int q) {
     double apq = a[p * n + q];
     if (apq == 0) return;
-    double theta = (a[q * n + q] - a[p * n + p]) / (2 * apq), t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
+    double theta = (a[q * n + q] - a[p * n + p]) / (2 * apq),
+           t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
     double c = 1 / sqrt(t * t + 1), s = t * c;
     for (int k = 0; k < n; k++) {
         double x = a[k * n + p], y = a[k * n + q];
@@ -39,7 +40,8 @@ void kn_eigen(int n, double *a, double *values, double *vectors) {
         if (least == i) continue;
         double keep = values[i];
         values[i] = values[least], values[least] = keep;
-        for (int k = 0; k < n; k++) keep = vectors[i * n + k], vectors[i * n + k] = vectors[least * n + k], vectors[least * n + k] = keep;
+        for (int k = 0; k < n; k++)
+            keep = vectors[i * n + k], vectors[i * n + k] = vectors[least * n + k], vectors[least * n + k] = keep;
     }
 }
 
@@ -149,7 +151,8 @@ void kn_mul3t(const double a[3][3], const double v[3], double out[3]) {
 
 void kn_rotation_exp(const double w[3], double r[3][3]) {
     double angle2 = w[0] * w[0] + w[1] * w[1] + w[2] * w[2], angle = sqrt(angle2);
-    double a = angle2 < 1e-12 ? 1 - angle2 / 6 : sin(angle) / angle, b = angle2 < 1e-12 ? 0.5 - angle2 / 24 : (1 - cos(angle)) / angle2;
+    double a = angle2 < 1e-12 ? 1 - angle2 / 6 : sin(angle) / angle,
+           b = angle2 < 1e-12 ? 0.5 - angle2 / 24 : (1 - cos(angle)) / angle2;
     const double k[3][3] = {{0, -w[2], w[1]}, {w[2], 0, -w[0]}, {-w[1], w[0], 0}};
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) r[i][j] = (i == j) * (1 - b * angle2) + a * k[i][j] + b * w[i] * w[j];
@@ -202,7 +205,8 @@ void kn_nearest_rotation(const double m[3][3], double r[3][3]) {
 bool kn_similarity(const double *from, const double *to, size_t count, double *scale, double r[3][3], double t[3]) {
     double a[3] = {0}, b[3] = {0}, m[3][3] = {{0}}, spread = 0, u[3][3], s[3], v[3][3];
     for (size_t k = 0; k < count; k++)
-        for (int i = 0; i < 3; i++) a[i] += from[3 * k + (size_t)i] / (double)count, b[i] += to[3 * k + (size_t)i] / (double)count;
+        for (int i = 0; i < 3; i++)
+            a[i] += from[3 * k + (size_t)i] / (double)count, b[i] += to[3 * k + (size_t)i] / (double)count;
     for (size_t k = 0; k < count; k++)
         for (int i = 0; i < 3; i++) {
             double x = from[3 * k + (size_t)i] - a[i];

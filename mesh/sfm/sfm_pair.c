@@ -11,7 +11,8 @@ static void essential(const double r[3][3], const double t[3], double e[3][3]) {
 }
 
 /* Sum of truncated squared distances; inlier may be NULL. */
-static double score(const double e[3][3], const double (*a)[2], const double (*b)[2], size_t count, double limit, double stop, bool *inlier) {
+static double score(const double e[3][3], const double (*a)[2], const double (*b)[2], size_t count, double limit,
+                    double stop, bool *inlier) {
     double sum = 0, limit2 = limit * limit;
     for (size_t i = 0; i < count && sum < stop; i++) {
         double d = kn_epipolar_error(e, a[i], b[i]);
@@ -27,13 +28,15 @@ static bool before(const kn_two_view *v, const double a[2], const double b[2]) {
     kn_mul3(v->r, (const double[3]){a[0], a[1], 1}, d);
     /* s d + t = u n: least squares in s, u */
     double dd = 0, dn = 0, nn = 0, dt = 0, nt = 0;
-    for (int i = 0; i < 3; i++) dd += d[i] * d[i], dn += d[i] * n[i], nn += n[i] * n[i], dt += d[i] * v->t[i], nt += n[i] * v->t[i];
+    for (int i = 0; i < 3; i++)
+        dd += d[i] * d[i], dn += d[i] * n[i], nn += n[i] * n[i], dt += d[i] * v->t[i], nt += n[i] * v->t[i];
     double determinant = dd * nn - dn * dn;
     return (dn * nt - nn * dt) * determinant > 0 && (dd * nt - dn * dt) * determinant > 0;
 }
 
 /* The one of four poses that has most points before both pictures. */
-static size_t decompose(const double e[3][3], const double (*a)[2], const double (*b)[2], const bool *inlier, size_t count, kn_two_view *best) {
+static size_t decompose(const double e[3][3], const double (*a)[2], const double (*b)[2], const bool *inlier,
+                        size_t count, kn_two_view *best) {
     double m[9], values[3], vectors[9];
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) m[i * 3 + j] = e[i][0] * e[j][0] + e[i][1] * e[j][1] + e[i][2] * e[j][2];
@@ -64,8 +67,11 @@ static size_t decompose(const double e[3][3], const double (*a)[2], const double
 /* Moves a pose by five numbers: a turn and two along the sphere of directions. */
 static void move(const kn_two_view *from, const double step[5], kn_two_view *to) {
     double turn[3][3];
-    kn_vec3 t = {from->t[0], from->t[1], from->t[2]}, x = kn_vec3_normalize(kn_vec3_cross(t, fabs(t.x) < 0.6 ? (kn_vec3){1, 0, 0} : (kn_vec3){0, 1, 0}));
-    kn_vec3 y = kn_vec3_cross(t, x), moved = kn_vec3_normalize(kn_vec3_add(t, kn_vec3_add(kn_vec3_scale(x, step[3]), kn_vec3_scale(y, step[4]))));
+    kn_vec3 t = {from->t[0], from->t[1], from->t[2]},
+            x = kn_vec3_normalize(kn_vec3_cross(t, fabs(t.x) < 0.6 ? (kn_vec3){1, 0, 0} : (kn_vec3){0, 1, 0}));
+    kn_vec3 y = kn_vec3_cross(t, x),
+            moved =
+                kn_vec3_normalize(kn_vec3_add(t, kn_vec3_add(kn_vec3_scale(x, step[3]), kn_vec3_scale(y, step[4]))));
     kn_rotation_exp(step, turn);
     *to = *from;
     kn_mul33(turn, from->r, to->r);
@@ -112,8 +118,10 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Median angle between rays after the turn is undone, against the parallax that a turn alone leaves: fills angle, rotation_only. */
-static bool measure(kn_two_view *v, const double (*a)[2], const double (*b)[2], const bool *inlier, size_t count, double limit, kn_error *error) {
+/* Median angle between rays after the turn is undone, against the parallax that a turn alone leaves: fills angle,
+ * rotation_only. */
+static bool measure(kn_two_view *v, const double (*a)[2], const double (*b)[2], const bool *inlier, size_t count,
+                    double limit, kn_error *error) {
     double *angles = kn_alloc(count, sizeof *angles, error), best[3][3];
     size_t used = 0, still = 0;
     if (!angles) return false;
@@ -124,7 +132,8 @@ static bool measure(kn_two_view *v, const double (*a)[2], const double (*b)[2], 
         used = still = 0;
         for (size_t i = 0; i < count; i++) {
             if (!inlier[i]) continue;
-            kn_vec3 p = kn_vec3_normalize((kn_vec3){a[i][0], a[i][1], 1}), q = kn_vec3_normalize((kn_vec3){b[i][0], b[i][1], 1});
+            kn_vec3 p = kn_vec3_normalize((kn_vec3){a[i][0], a[i][1], 1}),
+                    q = kn_vec3_normalize((kn_vec3){b[i][0], b[i][1], 1});
             const double from[3] = {p.x, p.y, p.z}, to[3] = {q.x, q.y, q.z};
             double turned[3];
             kn_mul3(best, from, turned);
@@ -145,7 +154,8 @@ static bool measure(kn_two_view *v, const double (*a)[2], const double (*b)[2], 
         double d[3];
         if (!inlier[i]) continue;
         kn_mul3(v->r, (const double[3]){a[i][0], a[i][1], 1}, d);
-        kn_vec3 p = kn_vec3_normalize((kn_vec3){d[0], d[1], d[2]}), q = kn_vec3_normalize((kn_vec3){b[i][0], b[i][1], 1});
+        kn_vec3 p = kn_vec3_normalize((kn_vec3){d[0], d[1], d[2]}),
+                q = kn_vec3_normalize((kn_vec3){b[i][0], b[i][1], 1});
         angles[used++] = asin(fmin(1, kn_vec3_length(kn_vec3_cross(p, q))));
     }
     qsort(angles, used, sizeof *angles, ascending);
@@ -155,7 +165,8 @@ static bool measure(kn_two_view *v, const double (*a)[2], const double (*b)[2], 
 }
 
 /* Decomposes, refines and recounts as long as the score falls. */
-static double optimise(const double e[3][3], const double (*a)[2], const double (*b)[2], size_t count, double limit, double best, kn_two_view *found, bool *inlier) {
+static double optimise(const double e[3][3], const double (*a)[2], const double (*b)[2], size_t count, double limit,
+                       double best, kn_two_view *found, bool *inlier) {
     kn_two_view v;
     score(e, a, b, count, limit, 1e300, inlier);
     if (decompose(e, a, b, inlier, count, &v) < 5) return best;
@@ -170,7 +181,8 @@ static double optimise(const double e[3][3], const double (*a)[2], const double 
     return best;
 }
 
-bool kn_two_view_find(kn_two_view *found, const double (*a)[2], const double (*b)[2], size_t count, double limit, uint64_t seed, bool *inlier, kn_error *error) {
+bool kn_two_view_find(kn_two_view *found, const double (*a)[2], const double (*b)[2], size_t count, double limit,
+                      uint64_t seed, bool *inlier, kn_error *error) {
     double best = 1e300, coarse = (double)count + 1, wanted = 2000;
     *found = (kn_two_view){0};
     for (size_t trial = 0; count >= 8 && (double)trial < wanted; trial++) {

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RATIO 0.8            /* Lowe's test */
-#define FULL_BUDGET 1.2e9    /* inner products up to which all pairs are matched in full */
-#define PREVIEW 300          /* features of the first look (Wu, "Towards linear-time incremental structure from motion", 2013) */
-#define NEIGHBOURS 4         /* pictures before and after that are always matched */
+#define RATIO 0.8         /* Lowe's test */
+#define FULL_BUDGET 1.2e9 /* inner products up to which all pairs are matched in full */
+#define PREVIEW                                                                                                        \
+    300              /* features of the first look (Wu, "Towards linear-time incremental structure from motion", 2013) \
+                        \ */
+#define NEIGHBOURS 4 /* pictures before and after that are always matched */
 
 static bool match_pair(kn_sfm *sfm, size_t a, size_t b, bool full, kn_error *error) {
     kn_pair pair = {.a = (uint32_t)a, .b = (uint32_t)b};
@@ -30,7 +32,8 @@ static bool match_pair(kn_sfm *sfm, size_t a, size_t b, bool full, kn_error *err
 
 bool kn_sfm_match(kn_sfm *sfm, kn_error *error) {
     double total = 0, sum = 0;
-    for (size_t v = 0; v < sfm->view_count; v++) total += sum * (double)sfm->features[v].count, sum += (double)sfm->features[v].count;
+    for (size_t v = 0; v < sfm->view_count; v++)
+        total += sum * (double)sfm->features[v].count, sum += (double)sfm->features[v].count;
     for (size_t a = 0; a < sfm->view_count; a++) {
         for (size_t b = a + 1; b < sfm->view_count; b++)
             if (!match_pair(sfm, a, b, total < FULL_BUDGET, error)) return false;
@@ -50,7 +53,8 @@ static bool workspace_init(workspace *w, const kn_sfm *sfm, kn_error *error) {
     size_t most = 1;
     *w = (workspace){0};
     for (size_t i = 0; i < sfm->pair_count; i++) most = kn_max_size(most, sfm->pairs[i].count);
-    bool ok = (w->a = kn_alloc(most, sizeof *w->a, error)) && (w->b = kn_alloc(most, sizeof *w->b, error)) && (w->inlier = kn_alloc(most, sizeof *w->inlier, error));
+    bool ok = (w->a = kn_alloc(most, sizeof *w->a, error)) && (w->b = kn_alloc(most, sizeof *w->b, error)) &&
+              (w->inlier = kn_alloc(most, sizeof *w->inlier, error));
     if (!ok) workspace_finish(w);
     return ok;
 }
@@ -80,7 +84,8 @@ static double (*rank_by_motion(const kn_sfm *sfm, kn_error *error))[2] {
         const kn_pair *p = &sfm->pairs[i];
         double sum = 0;
         for (size_t k = 0; k < p->count; k++) {
-            const float *u = sfm->features[p->a].xy + 2 * p->matches[k].a, *v = sfm->features[p->b].xy + 2 * p->matches[k].b;
+            const float *u = sfm->features[p->a].xy + 2 * p->matches[k].a,
+                        *v = sfm->features[p->b].xy + 2 * p->matches[k].b;
             sum += fmin(hypot(u[0] - v[0], u[1] - v[1]), 150 * sfm->unit) / (double)p->count;
         }
         order[i][0] = sum * fmin((double)p->count, 200), order[i][1] = (double)i;
@@ -105,11 +110,13 @@ bool kn_sfm_guess_focal(kn_sfm *sfm, kn_error *error) {
             size_t count = normalise(sfm, pair, &w, 200);
             kn_two_view view;
             kn_error inner = {0};
-            bool found = kn_two_view_find(&view, (const double(*)[2])w.a, (const double(*)[2])w.b, count, 1.5 * sfm->unit / sfm->lens.f, 17 * i, w.inlier, &inner);
+            bool found = kn_two_view_find(&view, (const double(*)[2])w.a, (const double(*)[2])w.b, count,
+                                          1.5 * sfm->unit / sfm->lens.f, 17 * i, w.inlier, &inner);
             if (inner.kind != KN_ERROR_NONE) ok = kn_fail(error, inner.kind, "%s", inner.message);
             misses += 1 - (found ? (double)view.inliers / (double)count : 0);
         }
-        kn_log_line(&sfm->log, KN_LOG_DEBUG, "focal length %.0f pixels leaves %.1f %% of the matches", sfm->lens.f, 100 * misses / 10);
+        kn_log_line(&sfm->log, KN_LOG_DEBUG, "focal length %.0f pixels leaves %.1f %% of the matches", sfm->lens.f,
+                    100 * misses / 10);
         if (misses < best) best = misses, chosen = sfm->lens.f;
     }
     sfm->lens.f = chosen;
@@ -127,7 +134,8 @@ bool kn_sfm_verify(kn_sfm *sfm, kn_error *error) {
         kn_pair pair = sfm->pairs[i];
         kn_error inner = {0};
         size_t count = ok ? normalise(sfm, &pair, &w, SIZE_MAX) : 0;
-        bool found = ok && kn_two_view_find(&pair.geometry, (const double(*)[2])w.a, (const double(*)[2])w.b, count, 2 * sfm->unit / sfm->lens.f, 31 * i, w.inlier, &inner);
+        bool found = ok && kn_two_view_find(&pair.geometry, (const double(*)[2])w.a, (const double(*)[2])w.b, count,
+                                            2 * sfm->unit / sfm->lens.f, 31 * i, w.inlier, &inner);
         if (inner.kind != KN_ERROR_NONE) ok = kn_fail(error, inner.kind, "%s", inner.message);
         if (!found || pair.geometry.inliers < 12 || (double)pair.geometry.inliers < 0.25 * (double)count) {
             kn_free(pair.matches);

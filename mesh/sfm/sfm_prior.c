@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#define REACH 4              /* frames beyond the nearest known ones up to which a place is predicted */
-#define SLACK 0.05           /* of the radius: how far a camera may be from its prediction */
+#define REACH 4    /* frames beyond the nearest known ones up to which a place is predicted */
+#define SLACK 0.05 /* of the radius: how far a camera may be from its prediction */
 
 /* A circle: centre + radius (cos(azimuth) x + sin(azimuth) y). */
 typedef struct circle {
@@ -39,7 +39,8 @@ static bool fit(const kn_sfm *sfm, size_t first, size_t last, circle *out) {
     for (size_t i = first; i <= last; i++) {
         if (!sfm->known[i]) continue;
         kn_vec3 d = kn_vec3_sub(center_of(sfm, i), mean);
-        const double row[3] = {2 * kn_vec3_dot(d, out->x), 2 * kn_vec3_dot(d, out->y), 1}, square = (row[0] * row[0] + row[1] * row[1]) / 4;
+        const double row[3] = {2 * kn_vec3_dot(d, out->x), 2 * kn_vec3_dot(d, out->y), 1},
+                     square = (row[0] * row[0] + row[1] * row[1]) / 4;
         for (int r = 0; r < 3; r++) {
             b[r] += row[r] * square;
             for (int k = 0; k < 3; k++) a[r][k] += row[r] * row[k];
@@ -51,7 +52,9 @@ static bool fit(const kn_sfm *sfm, size_t first, size_t last, circle *out) {
     for (size_t i = first; i <= last; i++) {
         if (!sfm->known[i]) continue;
         kn_vec3 d = kn_vec3_sub(center_of(sfm, i), out->center);
-        out->residual += (fabs(hypot(kn_vec3_dot(d, out->x), kn_vec3_dot(d, out->y)) - out->radius) + fabs(kn_vec3_dot(d, out->axis))) / (out->radius * count);
+        out->residual += (fabs(hypot(kn_vec3_dot(d, out->x), kn_vec3_dot(d, out->y)) - out->radius) +
+                          fabs(kn_vec3_dot(d, out->axis))) /
+                         (out->radius * count);
     }
     return out->residual < SLACK;
 }
@@ -70,14 +73,17 @@ static void turn_pose(const kn_sfm *sfm, const circle *c, size_t near, double an
     kn_mul3((const double(*)[3])turn, from, to);
     const double center[3] = {c->center.x + to[0], c->center.y + to[1], c->center.z + to[2]};
     for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 3; j++) pose->r[i][j] = sfm->poses[near].r[i][0] * turn[j][0] + sfm->poses[near].r[i][1] * turn[j][1] + sfm->poses[near].r[i][2] * turn[j][2];
+        for (int j = 0; j < 3; j++)
+            pose->r[i][j] = sfm->poses[near].r[i][0] * turn[j][0] + sfm->poses[near].r[i][1] * turn[j][1] +
+                            sfm->poses[near].r[i][2] * turn[j][2];
     kn_mul3((const double(*)[3])pose->r, center, t);
     for (int i = 0; i < 3; i++) pose->t[i] = -t[i];
 }
 
 /* Where the orbit puts an unknown view: the frames around it tell the circle and the step a frame. */
 static bool predict(const kn_sfm *sfm, size_t view, kn_sfm_pose *pose, double *radius) {
-    size_t first = view > 10 ? view - 10 : 0, last = kn_min_size(view + 10, sfm->view_count - 1), near = SIZE_MAX, other = SIZE_MAX;
+    size_t first = view > 10 ? view - 10 : 0, last = kn_min_size(view + 10, sfm->view_count - 1), near = SIZE_MAX,
+           other = SIZE_MAX;
     circle c;
     if (!fit(sfm, first, last, &c)) return false;
     for (size_t i = first; i <= last; i++) { /* the two nearest known ones */
@@ -103,9 +109,12 @@ static bool agrees(const kn_sfm *sfm, size_t view, const kn_sfm_pose *pose) {
         const kn_sfm_pose *from = second ? &sfm->poses[p->a] : pose, *to = second ? pose : &sfm->poses[p->b];
         double between[3][3], rest[3][3], w[3];
         for (int r = 0; r < 3; r++)
-            for (int k = 0; k < 3; k++) between[r][k] = to->r[r][0] * from->r[k][0] + to->r[r][1] * from->r[k][1] + to->r[r][2] * from->r[k][2];
+            for (int k = 0; k < 3; k++)
+                between[r][k] = to->r[r][0] * from->r[k][0] + to->r[r][1] * from->r[k][1] + to->r[r][2] * from->r[k][2];
         for (int r = 0; r < 3; r++)
-            for (int k = 0; k < 3; k++) rest[r][k] = between[r][0] * p->geometry.r[k][0] + between[r][1] * p->geometry.r[k][1] + between[r][2] * p->geometry.r[k][2];
+            for (int k = 0; k < 3; k++)
+                rest[r][k] = between[r][0] * p->geometry.r[k][0] + between[r][1] * p->geometry.r[k][1] +
+                             between[r][2] * p->geometry.r[k][2];
         kn_rotation_log((const double(*)[3])rest, w);
         if (w[0] * w[0] + w[1] * w[1] + w[2] * w[2] < 0.2 * 0.2) return true;
     }

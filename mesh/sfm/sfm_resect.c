@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* --- three points ------------------------------------------------------------------------------------------------------- */
+/* --- three points ----------------------------------------------------------------------------- */
 
 static kn_vec3 vec(const double v[3]) { return (kn_vec3){v[0], v[1], v[2]}; }
 
@@ -31,7 +31,8 @@ int kn_p3p(const double p[3][3], const double normal[3][2], kn_sfm_pose poses[4]
     kn_vec3 j[3];
     for (int i = 0; i < 3; i++) j[i] = kn_vec3_normalize((kn_vec3){normal[i][0], normal[i][1], 1});
     double ca = kn_vec3_dot(j[1], j[2]), cb = kn_vec3_dot(j[0], j[2]), cg = kn_vec3_dot(j[0], j[1]);
-    kn_vec3 da = kn_vec3_sub(vec(p[1]), vec(p[2])), db = kn_vec3_sub(vec(p[0]), vec(p[2])), dc = kn_vec3_sub(vec(p[0]), vec(p[1]));
+    kn_vec3 da = kn_vec3_sub(vec(p[1]), vec(p[2])), db = kn_vec3_sub(vec(p[0]), vec(p[2])),
+            dc = kn_vec3_sub(vec(p[0]), vec(p[1]));
     double a2 = kn_vec3_dot(da, da), b2 = kn_vec3_dot(db, db), c2 = kn_vec3_dot(dc, dc);
     if (!(b2 > 0)) return 0;
     double d = (a2 - c2) / b2, s = (a2 + c2) / b2, c = c2 / b2, a = a2 / b2;
@@ -51,20 +52,23 @@ int kn_p3p(const double p[3][3], const double normal[3][2], kn_sfm_pose poses[4]
         if (!(u > 0)) continue;
         const double along[3] = {length, u * length, v * length};
         double camera[3][3];
-        for (int k = 0; k < 3; k++) camera[k][0] = along[k] * j[k].x, camera[k][1] = along[k] * j[k].y, camera[k][2] = along[k] * j[k].z;
+        for (int k = 0; k < 3; k++)
+            camera[k][0] = along[k] * j[k].x, camera[k][1] = along[k] * j[k].y, camera[k][2] = along[k] * j[k].z;
         kept += align(p, camera, &poses[kept]);
     }
     return kept;
 }
 
-/* --- robust ---------------------------------------------------------------------------------------------------------------- */
+/* --- robust ----------------------------------------------------------------------------------- */
 
-static size_t support(const kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[3], const double (*pixels)[2], size_t count, double limit, bool *inlier) {
+static size_t support(const kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[3],
+                      const double (*pixels)[2], size_t count, double limit, bool *inlier) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         double at[2];
         bool in = kn_sfm_project(lens, pose, points[i], at) &&
-                  (at[0] - pixels[i][0]) * (at[0] - pixels[i][0]) + (at[1] - pixels[i][1]) * (at[1] - pixels[i][1]) < limit * limit;
+                  (at[0] - pixels[i][0]) * (at[0] - pixels[i][0]) + (at[1] - pixels[i][1]) * (at[1] - pixels[i][1]) <
+                      limit * limit;
         found += in;
         if (inlier) inlier[i] = in;
     }
@@ -73,14 +77,18 @@ static size_t support(const kn_sfm_pose *pose, const kn_lens *lens, const double
 
 /* 2 x 3 derivative of the pixel by the point in the camera. */
 static void pixel_slope(const kn_lens *lens, const double c[3], double slope[2][3]) {
-    double x = c[0] / c[2], y = c[1] / c[2], r2 = x * x + y * y, k1 = lens->d[0], k2 = lens->d[1], p1 = lens->d[2], p2 = lens->d[3];
+    double x = c[0] / c[2], y = c[1] / c[2], r2 = x * x + y * y, k1 = lens->d[0], k2 = lens->d[1], p1 = lens->d[2],
+           p2 = lens->d[3];
     double radial = 1 + r2 * (k1 + r2 * k2), dr = 2 * (k1 + 2 * r2 * k2), f = lens->f;
-    double m[2][2] = {{f * (radial + x * x * dr + 2 * p1 * y + 6 * p2 * x), f * (x * y * dr + 2 * p1 * x + 2 * p2 * y)},
-                      {f * (x * y * dr + 2 * p1 * x + 2 * p2 * y), f * (radial + y * y * dr + 6 * p1 * y + 2 * p2 * x)}};
-    for (int i = 0; i < 2; i++) slope[i][0] = m[i][0] / c[2], slope[i][1] = m[i][1] / c[2], slope[i][2] = -(m[i][0] * x + m[i][1] * y) / c[2];
+    double m[2][2] = {
+        {f * (radial + x * x * dr + 2 * p1 * y + 6 * p2 * x), f * (x * y * dr + 2 * p1 * x + 2 * p2 * y)},
+        {f * (x * y * dr + 2 * p1 * x + 2 * p2 * y), f * (radial + y * y * dr + 6 * p1 * y + 2 * p2 * x)}};
+    for (int i = 0; i < 2; i++)
+        slope[i][0] = m[i][0] / c[2], slope[i][1] = m[i][1] / c[2], slope[i][2] = -(m[i][0] * x + m[i][1] * y) / c[2];
 }
 
-void kn_resect_refine(kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[3], const double (*pixels)[2], size_t count, double limit, const bool *use) {
+void kn_resect_refine(kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[3], const double (*pixels)[2],
+                      size_t count, double limit, const bool *use) {
     for (int round = 0; round < 10; round++) {
         double h[36] = {0}, g[6] = {0};
         for (size_t i = 0; i < count; i++) {
@@ -89,10 +97,12 @@ void kn_resect_refine(kn_sfm_pose *pose, const kn_lens *lens, const double (*poi
             kn_mul3(pose->r, points[i], q);
             for (int k = 0; k < 3; k++) c[k] = q[k] + pose->t[k];
             pixel_slope(lens, c, slope);
-            double e[2] = {at[0] - pixels[i][0], at[1] - pixels[i][1]}, length = sqrt(e[0] * e[0] + e[1] * e[1]), w = length > limit ? limit / length : 1;
+            double e[2] = {at[0] - pixels[i][0], at[1] - pixels[i][1]}, length = sqrt(e[0] * e[0] + e[1] * e[1]),
+                   w = length > limit ? limit / length : 1;
             for (int r = 0; r < 2; r++) {
                 const double *s = slope[r];
-                const double j[6] = {s[2] * q[1] - s[1] * q[2], s[0] * q[2] - s[2] * q[0], s[1] * q[0] - s[0] * q[1], s[0], s[1], s[2]};
+                const double j[6] = {
+                    s[2] * q[1] - s[1] * q[2], s[0] * q[2] - s[2] * q[0], s[1] * q[0] - s[0] * q[1], s[0], s[1], s[2]};
                 for (int a = 0; a < 6; a++) {
                     g[a] -= w * j[a] * e[r];
                     for (int b = 0; b < 6; b++) h[a * 6 + b] += w * j[a] * j[b];
@@ -111,7 +121,8 @@ void kn_resect_refine(kn_sfm_pose *pose, const kn_lens *lens, const double (*poi
     kn_nearest_rotation(pose->r, pose->r);
 }
 
-size_t kn_resect(kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[3], const double (*pixels)[2], size_t count, double limit, uint64_t seed, bool *inlier) {
+size_t kn_resect(kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[3], const double (*pixels)[2],
+                 size_t count, double limit, uint64_t seed, bool *inlier) {
     size_t best = 0;
     double wanted = 3000;
     for (size_t trial = 0; count >= 4 && (double)trial < wanted; trial++) {
@@ -147,9 +158,10 @@ size_t kn_resect(kn_sfm_pose *pose, const kn_lens *lens, const double (*points)[
     return best;
 }
 
-/* --- points ------------------------------------------------------------------------------------------------------------------ */
+/* --- points ----------------------------------------------------------------------------------- */
 
-static bool meet(double point[3], const kn_sfm_pose *const *poses, const double (*normal)[2], size_t count, double min_angle) {
+static bool meet(double point[3], const kn_sfm_pose *const *poses, const double (*normal)[2], size_t count,
+                 double min_angle) {
     double a[3][3] = {{0}}, b[3] = {0}, least = 1;
     kn_vec3 rays[64];
     size_t kept = kn_min_size(count, KN_COUNT(rays));
@@ -171,7 +183,8 @@ static bool meet(double point[3], const kn_sfm_pose *const *poses, const double 
     return least < cos(min_angle) && kn_solve3((const double(*)[3])a, b, point);
 }
 
-bool kn_triangulate(double point[3], const kn_sfm_pose *const *poses, const double (*normal)[2], size_t count, double min_angle) {
+bool kn_triangulate(double point[3], const kn_sfm_pose *const *poses, const double (*normal)[2], size_t count,
+                    double min_angle) {
     if (count < 2 || !meet(point, poses, normal, count, min_angle)) return false;
     for (int round = 0; round < 4; round++) { /* Gauss-Newton on normal coordinates */
         double h[3][3] = {{0}}, g[3] = {0}, step[3];
@@ -194,6 +207,9 @@ bool kn_triangulate(double point[3], const kn_sfm_pose *const *poses, const doub
         for (int k = 0; k < 3; k++) point[k] += step[k];
     }
     for (size_t i = 0; i < count; i++)
-        if (poses[i]->r[2][0] * point[0] + poses[i]->r[2][1] * point[1] + poses[i]->r[2][2] * point[2] + poses[i]->t[2] <= 1e-9) return false;
+        if (poses[i]->r[2][0] * point[0] + poses[i]->r[2][1] * point[1] + poses[i]->r[2][2] * point[2] +
+                poses[i]->t[2] <=
+            1e-9)
+            return false;
     return true;
 }

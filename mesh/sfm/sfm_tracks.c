@@ -53,7 +53,8 @@ static bool join_pairs(const kn_sfm *sfm, sets *s, const size_t *base, kn_error 
     qsort(order, sfm->pair_count, sizeof *order, by_count);
     for (size_t i = 0; i < sfm->pair_count; i++)
         for (size_t m = 0; m < order[i]->count; m++)
-            join(s, (uint32_t)(base[order[i]->a] + order[i]->matches[m].a), (uint32_t)(base[order[i]->b] + order[i]->matches[m].b));
+            join(s, (uint32_t)(base[order[i]->a] + order[i]->matches[m].a),
+                 (uint32_t)(base[order[i]->b] + order[i]->matches[m].b));
     kn_free(order);
     return true;
 }
@@ -95,11 +96,14 @@ bool kn_sfm_tracks(kn_sfm *sfm, kn_error *error) {
     size_t total = base[sfm->view_count];
     sets s = {0};
     bool ok = total < NONE || kn_fail(error, KN_ERROR_MEMORY, "too many features");
-    ok = ok && (s.root = kn_alloc(total + 1, sizeof *s.root, error)) && (s.next = kn_alloc(total + 1, sizeof *s.next, error)) &&
-         (s.view = kn_alloc(total + 1, sizeof *s.view, error)) && (s.size = kn_alloc(total + 1, sizeof *s.size, error)) &&
+    ok = ok && (s.root = kn_alloc(total + 1, sizeof *s.root, error)) &&
+         (s.next = kn_alloc(total + 1, sizeof *s.next, error)) &&
+         (s.view = kn_alloc(total + 1, sizeof *s.view, error)) &&
+         (s.size = kn_alloc(total + 1, sizeof *s.size, error)) &&
          (s.seen = kn_alloc(sfm->view_count + 1, sizeof *s.seen, error));
     for (size_t v = 0; ok && v < sfm->view_count; v++)
-        for (size_t i = base[v]; i < base[v + 1]; i++) s.root[i] = (uint32_t)i, s.next[i] = NONE, s.view[i] = (uint32_t)v, s.size[i] = 1;
+        for (size_t i = base[v]; i < base[v + 1]; i++)
+            s.root[i] = (uint32_t)i, s.next[i] = NONE, s.view[i] = (uint32_t)v, s.size[i] = 1;
     ok = ok && join_pairs(sfm, &s, base, error) && fill(sfm, &s, base, error);
     kn_free(base), kn_free(s.root), kn_free(s.next), kn_free(s.view), kn_free(s.size), kn_free(s.seen);
     if (!ok) kn_sfm_tracks_finish(sfm);

@@ -1,5 +1,5 @@
-/* Edge collapse on quadrics (Garland & Heckbert 1997) that cannot open or pinch a surface: an edge is collapsed only when its
- * ends share exactly two neighbours (the link condition of Dey et al. 1999) and no triangle turns over. */
+/* Edge collapse on quadrics (Garland & Heckbert 1997) that cannot open or pinch a surface: an edge is collapsed only
+ * when its ends share exactly two neighbours (the link condition of Dey et al. 1999) and no triangle turns over. */
 #include "mesh/views/mesh.h"
 
 #include <stdlib.h>
@@ -12,11 +12,11 @@ typedef struct candidate {
 
 typedef struct collapser {
     kn_tris *mesh;
-    double (*quadrics)[10];  /* [vertex] upper triangle of the 4 x 4 matrix */
-    uint32_t *versions;      /* [vertex] counts changes */
-    uint32_t *first;         /* [vertex] its first corner + 1; 0: none */
-    uint32_t *next;          /* [corner] the vertex's next corner + 1 */
-    uint8_t *gone;           /* [triangle] */
+    double (*quadrics)[10]; /* [vertex] upper triangle of the 4 x 4 matrix */
+    uint32_t *versions;     /* [vertex] counts changes */
+    uint32_t *first;        /* [vertex] its first corner + 1; 0: none */
+    uint32_t *next;         /* [corner] the vertex's next corner + 1 */
+    uint8_t *gone;          /* [triangle] */
     candidate *heap;
     size_t heap_count, heap_capacity;
     kn_error *error;
@@ -34,18 +34,23 @@ static void add_plane(double q[10], kn_vec3 n, double d, double w) {
 }
 
 static double error_at(const double q[10], kn_vec3 p) {
-    return q[0] * p.x * p.x + q[4] * p.y * p.y + q[7] * p.z * p.z + q[9] + 2 * (q[1] * p.x * p.y + q[2] * p.x * p.z + q[5] * p.y * p.z + q[3] * p.x + q[6] * p.y + q[8] * p.z);
+    return q[0] * p.x * p.x + q[4] * p.y * p.y + q[7] * p.z * p.z + q[9] +
+           2 * (q[1] * p.x * p.y + q[2] * p.x * p.z + q[5] * p.y * p.z + q[3] * p.x + q[6] * p.y + q[8] * p.z);
 }
 
 /* The point of least error, or the middle of the edge where that is not well determined. */
 static kn_vec3 best_point(const double q[10], kn_vec3 a, kn_vec3 b) {
     kn_vec3 middle = kn_vec3_scale(kn_vec3_add(a, b), 0.5), best = middle;
-    double det = q[0] * (q[4] * q[7] - q[5] * q[5]) - q[1] * (q[1] * q[7] - q[5] * q[2]) + q[2] * (q[1] * q[5] - q[4] * q[2]);
+    double det =
+        q[0] * (q[4] * q[7] - q[5] * q[5]) - q[1] * (q[1] * q[7] - q[5] * q[2]) + q[2] * (q[1] * q[5] - q[4] * q[2]);
     double trace = q[0] + q[4] + q[7], length = kn_vec3_length(kn_vec3_sub(a, b));
     if (fabs(det) > 1e-6 * trace * trace * trace) {
-        kn_vec3 s = {q[3] * (q[5] * q[5] - q[4] * q[7]) + q[6] * (q[1] * q[7] - q[2] * q[5]) + q[8] * (q[2] * q[4] - q[1] * q[5]),
-                     q[3] * (q[1] * q[7] - q[5] * q[2]) + q[6] * (q[2] * q[2] - q[0] * q[7]) + q[8] * (q[0] * q[5] - q[1] * q[2]),
-                     q[3] * (q[2] * q[4] - q[1] * q[5]) + q[6] * (q[0] * q[5] - q[1] * q[2]) + q[8] * (q[1] * q[1] - q[0] * q[4])};
+        kn_vec3 s = {q[3] * (q[5] * q[5] - q[4] * q[7]) + q[6] * (q[1] * q[7] - q[2] * q[5]) +
+                         q[8] * (q[2] * q[4] - q[1] * q[5]),
+                     q[3] * (q[1] * q[7] - q[5] * q[2]) + q[6] * (q[2] * q[2] - q[0] * q[7]) +
+                         q[8] * (q[0] * q[5] - q[1] * q[2]),
+                     q[3] * (q[2] * q[4] - q[1] * q[5]) + q[6] * (q[0] * q[5] - q[1] * q[2]) +
+                         q[8] * (q[1] * q[1] - q[0] * q[4])};
         s = kn_vec3_scale(s, 1 / det);
         if (kn_vec3_length(kn_vec3_sub(s, middle)) < 1.5 * length) best = s;
     }
@@ -55,7 +60,7 @@ static kn_vec3 best_point(const double q[10], kn_vec3 a, kn_vec3 b) {
     return best;
 }
 
-/* --- heap -------------------------------------------------------------------------------------------------------------------------- */
+/* --- heap ------------------------------------------------------------------------------------- */
 
 static bool push(collapser *c, candidate x) {
     if (!kn_grow(&c->heap, &c->heap_capacity, c->heap_count + 1, sizeof x, c->error)) return false;
@@ -85,7 +90,7 @@ static bool offer(collapser *c, uint32_t a, uint32_t b) {
     return push(c, (candidate){(float)cost, a, b, c->versions[a] + c->versions[b]});
 }
 
-/* --- the collapse ------------------------------------------------------------------------------------------------------------------ */
+/* --- the collapse ----------------------------------------------------------------------------- */
 
 #define FAN 64 /* vertices with more triangles are left alone */
 
@@ -100,7 +105,9 @@ static int corners_of(const collapser *c, uint32_t v, uint32_t corners[FAN]) {
     return n;
 }
 
-static uint32_t other(const collapser *c, uint32_t corner, uint32_t turn) { return c->mesh->triangles[corner / 3 * 3 + (corner + turn) % 3]; }
+static uint32_t other(const collapser *c, uint32_t corner, uint32_t turn) {
+    return c->mesh->triangles[corner / 3 * 3 + (corner + turn) % 3];
+}
 
 /* Whether v's triangles, apart from those that `skip` is in, stay turned as they are when v moves to p. */
 static bool keeps_turn(const collapser *c, const uint32_t *corners, int n, uint32_t v, uint32_t skip, kn_vec3 p) {
@@ -156,11 +163,12 @@ static bool collapse(collapser *c, uint32_t a, uint32_t b, size_t *left) {
     return true;
 }
 
-/* --- all ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- all -------------------------------------------------------------------------------------- */
 
 static bool begin(collapser *c) {
     kn_tris *m = c->mesh;
-    for (size_t i = 0; i < 3 * m->triangle_count; i++) c->next[i] = c->first[m->triangles[i]], c->first[m->triangles[i]] = (uint32_t)i + 1;
+    for (size_t i = 0; i < 3 * m->triangle_count; i++)
+        c->next[i] = c->first[m->triangles[i]], c->first[m->triangles[i]] = (uint32_t)i + 1;
     for (size_t t = 0; t < m->triangle_count; t++) {
         const uint32_t *v = m->triangles + 3 * t;
         kn_vec3 n = kn_vec3_cross(kn_vec3_sub(at(c, v[1]), at(c, v[0])), kn_vec3_sub(at(c, v[2]), at(c, v[0])));
@@ -198,12 +206,18 @@ static bool pack(collapser *c) {
 
 bool kn_collapse(kn_tris *mesh, size_t target, kn_error *error) {
     size_t v = mesh->vertex_count, t = mesh->triangle_count, left = t;
-    collapser c = {.mesh = mesh, .quadrics = kn_alloc(v, sizeof *c.quadrics, error), .versions = kn_alloc(v, 4, error), .first = kn_alloc(v, 4, error),
-                   .next = kn_alloc(3 * t, 4, error), .gone = kn_alloc(t, 1, error), .error = error};
+    collapser c = {.mesh = mesh,
+                   .quadrics = kn_alloc(v, sizeof *c.quadrics, error),
+                   .versions = kn_alloc(v, 4, error),
+                   .first = kn_alloc(v, 4, error),
+                   .next = kn_alloc(3 * t, 4, error),
+                   .gone = kn_alloc(t, 1, error),
+                   .error = error};
     bool ok = c.quadrics && c.versions && c.first && c.next && c.gone && begin(&c);
     while (ok && left > target && c.heap_count) {
         candidate x = pop(&c);
-        if (x.stamp == c.versions[x.a] + c.versions[x.b] && c.first[x.a] && c.first[x.b]) ok = collapse(&c, x.a, x.b, &left);
+        if (x.stamp == c.versions[x.a] + c.versions[x.b] && c.first[x.a] && c.first[x.b])
+            ok = collapse(&c, x.a, x.b, &left);
     }
     ok = ok && pack(&c);
     kn_free(c.quadrics), kn_free(c.versions), kn_free(c.first), kn_free(c.next), kn_free(c.gone), kn_free(c.heap);

@@ -1,4 +1,5 @@
-/* Whether the surface shines: its brightness changes with the eye while its chroma does not (Shafer 1985: a highlight adds white). */
+/* Whether the surface shines: its brightness changes with the eye while its chroma does not (Shafer 1985: a highlight
+ * adds white). */
 #include "mesh/views/mesh.h"
 
 #include <stdlib.h>
@@ -26,16 +27,19 @@ static bool patch(const kn_eye *eye, int x, int y, double out[2]) {
     return true;
 }
 
-static void look(const kn_eye *eye, const kn_raster *raster, const kn_tris *mesh, const float *normals, size_t stride, spread *spreads) {
+static void look(const kn_eye *eye, const kn_raster *raster, const kn_tris *mesh, const float *normals, size_t stride,
+                 spread *spreads) {
     for (size_t v = 0, s = 0; v < mesh->vertex_count && s < SAMPLES; v += stride, s++) {
         double p[3], to[3], pixel[2], depth, away = 0, facing = 0, values[2];
         for (size_t i = 0; i < 3; i++) {
             p[i] = mesh->positions[3 * v + i], to[i] = eye->center[i] - p[i];
             away += to[i] * to[i], facing += to[i] * normals[3 * v + i];
         }
-        if (facing < 0.45 * sqrt(away) || !kn_eye_project(eye, p, pixel, &depth) || pixel[0] < 0 || pixel[1] < 0) continue;
+        if (facing < 0.45 * sqrt(away) || !kn_eye_project(eye, p, pixel, &depth) || pixel[0] < 0 || pixel[1] < 0)
+            continue;
         int x = (int)fmin(pixel[0], 1e6), y = (int)fmin(pixel[1], 1e6);
-        if (!patch(eye, x, y, values) || depth > raster->depth[(size_t)y * (size_t)eye->width + (size_t)x] + 0.01) continue;
+        if (!patch(eye, x, y, values) || depth > raster->depth[(size_t)y * (size_t)eye->width + (size_t)x] + 0.01)
+            continue;
         for (int k = 0; k < 2; k++) spreads[s].sum[k] += values[k], spreads[s].squares[k] += values[k] * values[k];
         spreads[s].count++;
     }
@@ -63,7 +67,8 @@ bool kn_gloss_find(bool *glossy, const kn_eyes *eyes, const kn_tris *mesh, const
     spread *spreads = kn_alloc(SAMPLES, sizeof *spreads, error);
     double *scratch = kn_alloc(SAMPLES, sizeof *scratch, error);
     float *normals = kn_tris_normals(mesh, error);
-    bool ok = spreads && scratch && normals && kn_raster_init(&raster, eyes->items[0].width, eyes->items[0].height, error);
+    bool ok =
+        spreads && scratch && normals && kn_raster_init(&raster, eyes->items[0].width, eyes->items[0].height, error);
     for (size_t e = 0; ok && e < eyes->count; e++) {
         kn_raster_draw(&raster, &eyes->items[e], mesh, false);
         look(&eyes->items[e], &raster, mesh, normals, mesh->vertex_count / SAMPLES + 1, spreads);
@@ -71,7 +76,8 @@ bool kn_gloss_find(bool *glossy, const kn_eyes *eyes, const kn_tris *mesh, const
     if (ok) {
         double brightness = typical(spreads, 0, scratch), chroma = typical(spreads, 1, scratch);
         *glossy = brightness > 4 && chroma < 0.5 * brightness;
-        kn_log_line(log, KN_LOG_DEBUG, "over the views brightness changes by %.1f and chroma by %.1f: %s", brightness, chroma, *glossy ? "glossy" : "matt");
+        kn_log_line(log, KN_LOG_DEBUG, "over the views brightness changes by %.1f and chroma by %.1f: %s", brightness,
+                    chroma, *glossy ? "glossy" : "matt");
     }
     kn_raster_finish(&raster);
     kn_free(spreads), kn_free(scratch), kn_free(normals);

@@ -35,8 +35,8 @@ bool kn_device_upload(kn_gpu_buffer **buffer, kn_gpu *gpu, const void *data, siz
 
 bool kn_device_run(kn_gpu *gpu, const kn_gpu_dispatch *dispatch, kn_error *error) {
     kn_gpu_recorder *recorder = NULL;
-    bool ok = kn_gpu_recorder_create(&recorder, gpu, error) && kn_gpu_record(recorder, dispatch, error) && kn_gpu_submit(recorder, error) &&
-              kn_gpu_wait(recorder, error);
+    bool ok = kn_gpu_recorder_create(&recorder, gpu, error) && kn_gpu_record(recorder, dispatch, error) &&
+              kn_gpu_submit(recorder, error) && kn_gpu_wait(recorder, error);
     kn_gpu_recorder_destroy(&recorder);
     return ok;
 }
@@ -45,20 +45,35 @@ bool kn_device_run(kn_gpu *gpu, const kn_gpu_dispatch *dispatch, kn_error *error
 static bool upload_edges(kn_gpu_buffer **buffer, kn_gpu *gpu, const kn_eyes *eyes, kn_error *error) {
     size_t one = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height * sizeof(float);
     bool ok = kn_device_upload(buffer, gpu, NULL, one * eyes->count, error);
-    for (size_t e = 0; ok && e < eyes->count; e++) ok = kn_gpu_upload(*buffer, one * e, eyes->items[e].edge, one, error);
+    for (size_t e = 0; ok && e < eyes->count; e++)
+        ok = kn_gpu_upload(*buffer, one * e, eyes->items[e].edge, one, error);
     return ok;
 }
 
-static bool carve(kn_gpu *gpu, const kn_eyes *eyes, kn_gpu_buffer *edges, const kn_grid *grid, float *values, kn_error *error) {
+static bool carve(kn_gpu *gpu, const kn_eyes *eyes, kn_gpu_buffer *edges, const kn_grid *grid, float *values,
+                  kn_error *error) {
     size_t count = kn_grid_count(grid);
     kn_gpu_buffer *cameras = NULL, *out = NULL;
-    hull_push push = {.origin = {(float)grid->origin[0], (float)grid->origin[1], (float)grid->origin[2], (float)grid->step},
-                      .size = {grid->size[0], grid->size[1], grid->size[2], (int32_t)eyes->count},
-                      .image = {eyes->items[0].width, eyes->items[0].height}, .needed = eyes->count > 7 ? (int32_t)(eyes->count * 2 / 5) : 2};
-    bool ok = kn_device_eyes(&cameras, gpu, eyes, error) && kn_device_upload(&out, gpu, NULL, count * sizeof(float), error);
-    ok = ok && kn_device_run(gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_HULL, .groups = KN_GROUPS(count),
-        .slices = (kn_gpu_slice[]){{.buffer = cameras, .format = KN_GPU_FORMAT_RGBA32F}, {.buffer = edges, .format = KN_GPU_FORMAT_R32F}, {.buffer = out}},
-        .slice_count = 3, .constants = (uint32_t[]){KN_LANES}, .constant_count = 1, .push = &push, .push_size = sizeof push}, error);
+    hull_push push = {
+        .origin = {(float)grid->origin[0], (float)grid->origin[1], (float)grid->origin[2], (float)grid->step},
+        .size = {grid->size[0], grid->size[1], grid->size[2], (int32_t)eyes->count},
+        .image = {eyes->items[0].width, eyes->items[0].height},
+        .needed = eyes->count > 7 ? (int32_t)(eyes->count * 2 / 5) : 2};
+    bool ok =
+        kn_device_eyes(&cameras, gpu, eyes, error) && kn_device_upload(&out, gpu, NULL, count * sizeof(float), error);
+    ok = ok && kn_device_run(
+                   gpu,
+                   &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_HULL,
+                                      .groups = KN_GROUPS(count),
+                                      .slices = (kn_gpu_slice[]){{.buffer = cameras, .format = KN_GPU_FORMAT_RGBA32F},
+                                                                 {.buffer = edges, .format = KN_GPU_FORMAT_R32F},
+                                                                 {.buffer = out}},
+                                      .slice_count = 3,
+                                      .constants = (uint32_t[]){KN_LANES},
+                                      .constant_count = 1,
+                                      .push = &push,
+                                      .push_size = sizeof push},
+                   error);
     ok = ok && kn_gpu_download(out, 0, values, count * sizeof(float), error);
     kn_gpu_buffer_destroy(&cameras), kn_gpu_buffer_destroy(&out);
     return ok;
@@ -95,7 +110,10 @@ static bool fit(kn_gpu *gpu, kn_eyes *eyes, kn_gpu_buffer *edges, double extent[
         bool any = ok && bounds_of(&grid, values, pass ? grid.step / 2 : grid.step, low, high);
         kn_free(values);
         if (!ok) return false;
-        if (!any) return kn_fail(error, KN_ERROR_INPUT, "the masks never overlap: no point lies inside all of them; do the cameras belong to these pictures?");
+        if (!any)
+            return kn_fail(
+                error, KN_ERROR_INPUT,
+                "the masks never overlap: no point lies inside all of them; do the cameras belong to these pictures?");
         double middle[3], side = 0, diagonal = 0;
         for (int i = 0; i < 3; i++) {
             middle[i] = (low[i] + high[i]) / 2, extent[i] = high[i] - low[i] + (pass ? 1 : 2) * grid.step;

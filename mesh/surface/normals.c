@@ -67,14 +67,17 @@ static void paint_texel(void *user, size_t t, double w1, double w2, size_t texel
     for (int i = 0; i < 3; i++) n[i] /= fmax(length, 1e-9);
     double out[3] = {0, 0, 1};
     if (gradient(b->grid, b->field, p, fine) && fine[0] * n[0] + fine[1] * n[1] + fine[2] * n[2] > 0.2) {
-        double v[3] = {hand * (n[1] * u[2] - n[2] * u[1]), hand * (n[2] * u[0] - n[0] * u[2]), hand * (n[0] * u[1] - n[1] * u[0])};
+        double v[3] = {hand * (n[1] * u[2] - n[2] * u[1]), hand * (n[2] * u[0] - n[0] * u[2]),
+                       hand * (n[0] * u[1] - n[1] * u[0])};
         out[2] = 0;
         for (int i = 0; i < 3; i++) out[0] += fine[i] * u[i], out[1] += fine[i] * v[i], out[2] += fine[i] * n[i];
     }
-    for (size_t i = 0; i < 3; i++) s->normal_map.data[3 * texel + i] = (uint8_t)lround(fmin(fmax(127.5 + 127.5 * out[i], 0), 255));
+    for (size_t i = 0; i < 3; i++)
+        s->normal_map.data[3 * texel + i] = (uint8_t)lround(fmin(fmax(127.5 + 127.5 * out[i], 0), 255));
 }
 
-bool kn_bake_normals(kn_surface *surface, const kn_tris *work, const kn_grid *grid, const float *field, int texture, kn_error *error) {
+bool kn_bake_normals(kn_surface *surface, const kn_tris *work, const kn_grid *grid, const float *field, int texture,
+                     kn_error *error) {
     normal_bake b = {surface, work, grid, field};
     uint8_t *done = kn_alloc((size_t)texture * (size_t)texture, 1, error);
     bool ok = done && kn_image_init(&surface->normal_map, texture, texture, 3, error);

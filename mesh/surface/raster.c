@@ -22,7 +22,8 @@ static void draw_one(kn_raster *raster, const double p[3][3], uint32_t id, bool 
     double area = (p[1][0] - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (p[1][1] - p[0][1]);
     if (fabs(area) < 1e-12) return;
     double low[2], high[2];
-    for (int i = 0; i < 2; i++) low[i] = fmin(p[0][i], fmin(p[1][i], p[2][i])), high[i] = fmax(p[0][i], fmax(p[1][i], p[2][i]));
+    for (int i = 0; i < 2; i++)
+        low[i] = fmin(p[0][i], fmin(p[1][i], p[2][i])), high[i] = fmax(p[0][i], fmax(p[1][i], p[2][i]));
     if (high[0] < 0 || high[1] < 0 || low[0] > raster->width || low[1] > raster->height) return;
     int x0 = (int)fmax(0, ceil(low[0] - 0.5)), x1 = (int)fmin(raster->width - 1, floor(high[0] - 0.5));
     int y0 = (int)fmax(0, ceil(low[1] - 0.5)), y1 = (int)fmin(raster->height - 1, floor(high[1] - 0.5));
@@ -37,7 +38,8 @@ static void draw_one(kn_raster *raster, const double p[3][3], uint32_t id, bool 
             size_t at = (size_t)y * (size_t)raster->width + (size_t)x;
             if (raster->depth[at] > 0 && (farthest ? z <= raster->depth[at] : z >= raster->depth[at])) continue;
             raster->depth[at] = z, raster->triangle[at] = id + 1;
-            raster->weights[2 * at] = (float)(b1 * p[1][2] / inverse), raster->weights[2 * at + 1] = (float)(b2 * p[2][2] / inverse);
+            raster->weights[2 * at] = (float)(b1 * p[1][2] / inverse),
+                                raster->weights[2 * at + 1] = (float)(b2 * p[2][2] / inverse);
         }
 }
 

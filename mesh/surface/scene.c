@@ -3,32 +3,33 @@
 
 #include <string.h>
 
-#define MOST_PIXELS 6.5e6      /* of all reduced pictures together */
-#define LARGEST 800          /* pixels along the longer side of a reduced picture */
-#define SPECKLE 1000         /* patches smaller than this part of a picture are dropped */
-#define WEAK 10              /* times as large must patches be of what no other picture confirms, to count a little */
-#define HOLE 14              /* pixels from a hole to its border */
-#define DENSE 30000          /* points of the coarse depth maps that tell the region */
+#define MOST_PIXELS 6.5e6 /* of all reduced pictures together */
+#define LARGEST 800       /* pixels along the longer side of a reduced picture */
+#define SPECKLE 1000      /* patches smaller than this part of a picture are dropped */
+#define WEAK 10           /* times as large must patches be of what no other picture confirms, to count a little */
+#define HOLE 14           /* pixels from a hole to its border */
+#define DENSE 30000       /* points of the coarse depth maps that tell the region */
 
-/* --- eyes ------------------------------------------------------------------------------------------------------------------------- */
+/* --- eyes ------------------------------------------------------------------------------------- */
 
 void kn_eyes_turn(kn_eyes *eyes, const double turn[3][3]) {
     double m[3][4];
     memcpy(m, eyes->from_input, sizeof m);
     for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 4; j++) eyes->from_input[i][j] = turn[i][0] * m[0][j] + turn[i][1] * m[1][j] + turn[i][2] * m[2][j];
+        for (int j = 0; j < 4; j++)
+            eyes->from_input[i][j] = turn[i][0] * m[0][j] + turn[i][1] * m[1][j] + turn[i][2] * m[2][j];
     for (size_t e = 0; e < eyes->count; e++) {
         kn_eye *eye = &eyes->items[e];
         double r[3][3], c[3];
         for (int i = 0; i < 3; i++) {
-            for (int j = 0; j < 3; j++) r[i][j] = eye->r[i][0] * turn[j][0] + eye->r[i][1] * turn[j][1] + eye->r[i][2] * turn[j][2];
+            for (int j = 0; j < 3; j++)
+                r[i][j] = eye->r[i][0] * turn[j][0] + eye->r[i][1] * turn[j][1] + eye->r[i][2] * turn[j][2];
             c[i] = turn[i][0] * eye->center[0] + turn[i][1] * eye->center[1] + turn[i][2] * eye->center[2];
         }
         memcpy(eye->r, r, sizeof r), memcpy(eye->center, c, sizeof c);
         for (int i = 0; i < 3; i++) eye->t[i] = -(r[i][0] * c[0] + r[i][1] * c[1] + r[i][2] * c[2]);
     }
 }
-
 
 /* Means of areas. */
 static void reduce(const kn_eye *eye, kn_eye *small) {
@@ -62,7 +63,8 @@ bool kn_eyes_reduce(kn_eyes *small, const kn_eyes *eyes, int size, kn_error *err
         *s = *eye;
         s->edge = s->depth = s->normals = NULL;
         s->width = width, s->height = height, s->fx *= sx, s->cx *= sx, s->fy *= sy, s->cy *= sy;
-        s->rgb = kn_alloc((size_t)width * (size_t)height, 3, error), s->mask = kn_alloc((size_t)width * (size_t)height, 1, error);
+        s->rgb = kn_alloc((size_t)width * (size_t)height, 3, error),
+        s->mask = kn_alloc((size_t)width * (size_t)height, 1, error);
         ok = s->rgb && s->mask;
         if (ok) reduce(eye, s), memset(s->mask, 255, (size_t)width * (size_t)height);
     }
@@ -70,13 +72,17 @@ bool kn_eyes_reduce(kn_eyes *small, const kn_eyes *eyes, int size, kn_error *err
     return ok;
 }
 
-/* --- speckles ---------------------------------------------------------------------------------------------------------------------- */
+/* --- speckles --------------------------------------------------------------------------------- */
 
 /* Whether two neighbouring pixels may show one surface. */
-static bool continues(const float *a, const float *b, bool weak) { return fabsf(a[2] - b[2]) < (weak ? 0.008f : 0.02f) * a[2]; }
+static bool continues(const float *a, const float *b, bool weak) {
+    return fabsf(a[2] - b[2]) < (weak ? 0.008f : 0.02f) * a[2];
+}
 
-/* Marks the patch around `seed` of pixels with weight (weak: without) and returns how many they are; stack[] lists them. */
-static size_t grow(const kn_depth *depth, int width, int height, size_t seed, bool weak, uint8_t *visited, uint32_t *stack) {
+/* Marks the patch around `seed` of pixels with weight (weak: without) and returns how many they are; stack[] lists
+ * them. */
+static size_t grow(const kn_depth *depth, int width, int height, size_t seed, bool weak, uint8_t *visited,
+                   uint32_t *stack) {
     size_t head = 0, tail = 0;
     stack[tail++] = (uint32_t)seed, visited[seed] = 1;
     while (head < tail) { /* the patch stays in stack[0..tail) */
@@ -114,7 +120,7 @@ bool kn_scan_despeckle(kn_depth *depth, int width, int height, int least, kn_err
     return ok;
 }
 
-/* --- holes ------------------------------------------------------------------------------------------------------------------------ */
+/* --- holes ------------------------------------------------------------------------------------ */
 
 /* The nearest measured pixel from (x, y) in a direction; 0: none within HOLE pixels. */
 static int look(const kn_depth *depth, int width, int height, int x, int y, int dx, int dy) {
@@ -139,7 +145,8 @@ bool kn_scan_fill(kn_depth *depth, int width, int height, kn_error *error) {
         for (int k = 0; k < 8; k++) {
             int r = look(depth, width, height, x, y, ways[k][0], ways[k][1]);
             if (r == 0) continue;
-            const float *p = depth->planes + 4 * ((size_t)(y + r * ways[k][1]) * (size_t)width + (size_t)(x + r * ways[k][0]));
+            const float *p =
+                depth->planes + 4 * ((size_t)(y + r * ways[k][1]) * (size_t)width + (size_t)(x + r * ways[k][0]));
             for (int c = 0; c < 3; c++) sum[c] += p[c] / r;
             total += 1.0 / r, near = fmin(near, p[2]), far = fmax(far, p[2]), found++;
         }
@@ -152,7 +159,7 @@ bool kn_scan_fill(kn_depth *depth, int width, int height, kn_error *error) {
     return true;
 }
 
-/* --- all ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 typedef struct scene {
     kn_gpu *gpu;
@@ -167,7 +174,8 @@ typedef struct scene {
 
 static bool step(const scene *s, const char *stage, int percent, kn_error *error) {
     const kn_surface_params *p = s->params;
-    return !p->progress || p->progress(p->progress_user, stage, (uint64_t)percent, 100) || kn_fail(error, KN_ERROR_CANCELLED, "stopped");
+    return !p->progress || p->progress(p->progress_user, stage, (uint64_t)percent, 100) ||
+           kn_fail(error, KN_ERROR_CANCELLED, "stopped");
 }
 
 static void scene_finish(scene *s) {
@@ -186,7 +194,8 @@ static void choose_box(scene *s) {
     const double *wanted = s->params->box;
     if (wanted[3] > wanted[0]) kn_region_set_box(&s->region, wanted, s->eyes);
     kn_region_get_box(&s->region, box, s->eyes);
-    kn_log_line(&s->params->log, KN_LOG_DEBUG, "region in the cameras' world: --box %.4g,%.4g,%.4g,%.4g,%.4g,%.4g", box[0], box[1], box[2], box[3], box[4], box[5]);
+    kn_log_line(&s->params->log, KN_LOG_DEBUG, "region in the cameras' world: --box %.4g,%.4g,%.4g,%.4g,%.4g,%.4g",
+                box[0], box[1], box[2], box[3], box[4], box[5]);
 }
 
 /* The work frame moves so that the region's box has its middle at the origin and a diagonal of 1. */
@@ -219,7 +228,8 @@ static int speckle(const kn_eyes *eyes) { return eyes->items[0].width * eyes->it
 /* Points of the depth maps, each seen by one eye. */
 static bool dense_cloud(kn_cloud *cloud, const kn_eyes *eyes, const kn_depth *depths, kn_error *error) {
     size_t pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height, total = 0;
-    for (size_t i = 0; i < pixels * eyes->count; i++) total += depths[i / pixels].planes[4 * (i % pixels) + 3] > KN_WEAK;
+    for (size_t i = 0; i < pixels * eyes->count; i++)
+        total += depths[i / pixels].planes[4 * (i % pixels) + 3] > KN_WEAK;
     size_t stride = total / DENSE + 1, n = 0;
     *cloud = (kn_cloud){.points = kn_alloc(total / stride + 2, sizeof *cloud->points, error)};
     for (size_t i = 0; cloud->points && i < pixels * eyes->count; i++) {
@@ -227,14 +237,17 @@ static bool dense_cloud(kn_cloud *cloud, const kn_eyes *eyes, const kn_depth *de
         const kn_eye *eye = &eyes->items[i / pixels];
         if (!(plane[3] > KN_WEAK) || n++ % stride) continue;
         double x = (double)(i % pixels % (size_t)eye->width) + 0.5, y = (double)(i % pixels / (size_t)eye->width) + 0.5;
-        const double c[3] = {(x - eye->cx) / eye->fx * plane[2] - eye->t[0], (y - eye->cy) / eye->fy * plane[2] - eye->t[1], plane[2] - eye->t[2]};
-        for (int k = 0; k < 3; k++) cloud->points[cloud->count][k] = eye->r[0][k] * c[0] + eye->r[1][k] * c[1] + eye->r[2][k] * c[2];
+        const double c[3] = {(x - eye->cx) / eye->fx * plane[2] - eye->t[0],
+                             (y - eye->cy) / eye->fy * plane[2] - eye->t[1], plane[2] - eye->t[2]};
+        for (int k = 0; k < 3; k++)
+            cloud->points[cloud->count][k] = eye->r[0][k] * c[0] + eye->r[1][k] * c[1] + eye->r[2][k] * c[2];
         cloud->count++;
     }
     return cloud->points != NULL;
 }
 
-/* What the object stands on is level when the pictures' own upward directions disagree, or nearly say so. A wall is not. */
+/* What the object stands on is level when the pictures' own upward directions disagree, or nearly say so. A wall is
+ * not. */
 static void level(scene *s) {
     const double *n = s->region.ground;
     double up[3] = {0}, sure = 0, along = 0;
@@ -244,11 +257,13 @@ static void level(scene *s) {
         for (int i = 0; i < 3; i++) up[i] -= s->eyes->items[e].r[1][i] / (double)s->eyes->count;
     for (int i = 0; i < 3; i++) sure += up[i] * up[i], along += up[i] * n[i];
     sure = sqrt(sure);
-    kn_log_line(&s->params->log, KN_LOG_DEBUG, "the pictures' upward directions agree to %.2f and lie %.0f degrees off the support's normal", sure,
+    kn_log_line(&s->params->log, KN_LOG_DEBUG,
+                "the pictures' upward directions agree to %.2f and lie %.0f degrees off the support's normal", sure,
                 acos(fmin(fmax(along / sure, -1), 1)) * 180 / M_PI);
     if (sure > 0.6 && along < 0.64 * sure) return;
     double c = n[2], k = 1 / fmax(1 + c, 1e-9), x = n[0], y = n[1]; /* the shortest turn from n to z */
-    const double turn[3][3] = {{1 - x * x * k, -x * y * k, -x}, {-x * y * k, 1 - y * y * k, -y}, {x, y, c}}, over[3][3] = {{1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
+    const double turn[3][3] = {{1 - x * x * k, -x * y * k, -x}, {-x * y * k, 1 - y * y * k, -y}, {x, y, c}},
+                 over[3][3] = {{1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
     const double(*t)[3] = c > -0.999 ? turn : over;
     kn_eyes_turn(s->eyes, t);
     kn_region_turn(&s->region, t);
@@ -263,12 +278,16 @@ static void level(scene *s) {
 static bool find_region(scene *s, int size, kn_error *error) {
     const kn_surface_params *p = s->params;
     kn_cloud dense = {0};
-    bool ok = step(s, "points", 1, error) && kn_cloud_find(&s->cloud, s->eyes, &p->log, error) && kn_region_find(&s->region, &s->cloud, s->eyes, &p->log, error);
+    bool ok = step(s, "points", 1, error) && kn_cloud_find(&s->cloud, s->eyes, &p->log, error) &&
+              kn_region_find(&s->region, &s->cloud, s->eyes, &p->log, error);
     if (ok) choose_box(s), centre(s);
-    ok = ok && kn_eyes_reduce(&s->smaller, s->eyes, size / 2, error) && kn_scan_plan(s->views, &s->cloud, &s->region, s->eyes, error) &&
-         kn_scan_run(s->coarse, s->gpu, &s->smaller, s->views, NULL, NULL, s->region.has_ground ? s->region.ground : NULL, p, 8, 30, error);
+    ok = ok && kn_eyes_reduce(&s->smaller, s->eyes, size / 2, error) &&
+         kn_scan_plan(s->views, &s->cloud, &s->region, s->eyes, error) &&
+         kn_scan_run(s->coarse, s->gpu, &s->smaller, s->views, NULL, NULL,
+                     s->region.has_ground ? s->region.ground : NULL, p, 8, 30, error);
     for (size_t e = 0; ok && e < s->eyes->count; e++)
-        ok = kn_scan_despeckle(&s->coarse[e], s->smaller.items[0].width, s->smaller.items[0].height, speckle(&s->smaller), error);
+        ok = kn_scan_despeckle(&s->coarse[e], s->smaller.items[0].width, s->smaller.items[0].height,
+                               speckle(&s->smaller), error);
     ok = ok && dense_cloud(&dense, &s->smaller, s->coarse, error);
     if (ok && dense.count >= 500) ok = kn_region_find(&s->region, &dense, s->eyes, &p->log, error);
     kn_cloud_finish(&dense);
@@ -279,15 +298,20 @@ static bool find_region(scene *s, int size, kn_error *error) {
 static bool find_depths(scene *s, kn_error *error) {
     size_t n = s->eyes->count;
     const kn_eye *one = &s->eyes->items[0];
-    double pixels = (double)one->width * one->height * (double)n, longer = fmax(one->width, one->height), before = length_of(s);
+    double pixels = (double)one->width * one->height * (double)n, longer = fmax(one->width, one->height),
+           before = length_of(s);
     int size = (int)fmin(LARGEST, longer * fmin(1, sqrt(MOST_PIXELS / pixels)));
-    s->views = kn_alloc(n, sizeof *s->views, error), s->coarse = kn_alloc(n, sizeof *s->coarse, error), s->depths = kn_alloc(n, sizeof *s->depths, error);
+    s->views = kn_alloc(n, sizeof *s->views, error), s->coarse = kn_alloc(n, sizeof *s->coarse, error),
+    s->depths = kn_alloc(n, sizeof *s->depths, error);
     bool ok = s->views && s->coarse && s->depths && find_region(s, size, error);
     if (ok) before = length_of(s), centre(s), rescale(s, length_of(s) / before);
-    ok = ok && kn_eyes_reduce(&s->small, s->eyes, size, error) && kn_scan_plan(s->views, &s->cloud, &s->region, s->eyes, error) &&
-         kn_scan_run(s->depths, s->gpu, &s->small, s->views, &s->smaller, s->coarse, s->region.has_ground ? s->region.ground : NULL, s->params, 30, 76, error);
+    ok = ok && kn_eyes_reduce(&s->small, s->eyes, size, error) &&
+         kn_scan_plan(s->views, &s->cloud, &s->region, s->eyes, error) &&
+         kn_scan_run(s->depths, s->gpu, &s->small, s->views, &s->smaller, s->coarse,
+                     s->region.has_ground ? s->region.ground : NULL, s->params, 30, 76, error);
     for (size_t e = 0; ok && e < n; e++)
-        ok = kn_scan_despeckle(&s->depths[e], s->small.items[0].width, s->small.items[0].height, speckle(&s->small), error) &&
+        ok = kn_scan_despeckle(&s->depths[e], s->small.items[0].width, s->small.items[0].height, speckle(&s->small),
+                               error) &&
              kn_scan_fill(&s->depths[e], s->small.items[0].width, s->small.items[0].height, error);
     return ok;
 }
@@ -309,14 +333,17 @@ static void set_grid(const scene *s, kn_grid *grid) {
     }
 }
 
-bool kn_scene_build(kn_grid *grid, float **region, float **field, float **weight, kn_gpu *gpu, kn_eyes *eyes, const kn_surface_params *params, kn_error *error) {
+bool kn_scene_build(kn_grid *grid, float **region, float **field, float **weight, kn_gpu *gpu, kn_eyes *eyes,
+                    const kn_surface_params *params, kn_error *error) {
     scene s = {.gpu = gpu, .eyes = eyes, .params = params};
     bool ok = find_depths(&s, error) && step(&s, "surface", 76, error);
     if (ok) {
         set_grid(&s, grid);
         size_t count = kn_grid_count(grid);
-        *region = kn_alloc(count, sizeof **region, error), *field = kn_alloc(count, sizeof **field, error), *weight = kn_alloc(count, sizeof **weight, error);
-        ok = *region && *field && *weight && kn_scene_fuse(*field, *weight, grid, &s.region, gpu, &s.small, s.depths, error) &&
+        *region = kn_alloc(count, sizeof **region, error), *field = kn_alloc(count, sizeof **field, error),
+        *weight = kn_alloc(count, sizeof **weight, error);
+        ok = *region && *field && *weight &&
+             kn_scene_fuse(*field, *weight, grid, &s.region, gpu, &s.small, s.depths, error) &&
              kn_scene_even_colors(eyes, &s.small, s.views, s.depths, error);
         if (ok) memcpy(*region, *field, count * sizeof **region);
     }

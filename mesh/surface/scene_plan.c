@@ -17,7 +17,8 @@ static double usefulness(double angle) {
 
 static double angle_at(const double p[3], const double a[3], const double b[3]) {
     double ab = 0, aa = 0, bb = 0;
-    for (int i = 0; i < 3; i++) ab += (a[i] - p[i]) * (b[i] - p[i]), aa += (a[i] - p[i]) * (a[i] - p[i]), bb += (b[i] - p[i]) * (b[i] - p[i]);
+    for (int i = 0; i < 3; i++)
+        ab += (a[i] - p[i]) * (b[i] - p[i]), aa += (a[i] - p[i]) * (a[i] - p[i]), bb += (b[i] - p[i]) * (b[i] - p[i]);
     return acos(fmin(fmax(ab / sqrt(aa * bb), -1), 1)) * 180 / M_PI;
 }
 
@@ -28,7 +29,8 @@ static void rate_pairs(double *scores, const kn_cloud *cloud, const kn_region *r
         for (size_t k = cloud->first[i]; k < cloud->first[i + 1]; k++)
             for (size_t l = k + 1; l < cloud->first[i + 1]; l++) {
                 size_t a = cloud->seen[k], b = cloud->seen[l];
-                double s = weight * usefulness(angle_at(cloud->points[i], eyes->items[a].center, eyes->items[b].center));
+                double s =
+                    weight * usefulness(angle_at(cloud->points[i], eyes->items[a].center, eyes->items[b].center));
                 scores[a * eyes->count + b] += s, scores[b * eyes->count + a] += s;
             }
     }
@@ -59,7 +61,8 @@ static void choose_sources(kn_scan_view *view, double *scores, size_t count) {
 }
 
 /* Depths of the points that the eye sees and of the region's. */
-static void set_range(kn_scan_view *view, size_t e, const kn_cloud *cloud, const kn_region *region, const kn_eye *eye, double *depths) {
+static void set_range(kn_scan_view *view, size_t e, const kn_cloud *cloud, const kn_region *region, const kn_eye *eye,
+                      double *depths) {
     size_t count = 0;
     double pixel[2], depth, low[3], high[3], near = 1e30, far = 0;
     for (size_t i = 0; i < cloud->count; i++)
@@ -69,17 +72,21 @@ static void set_range(kn_scan_view *view, size_t e, const kn_cloud *cloud, const
     if (count >= 10) near = 0.8 * depths[count / 50], far = 1.4 * depths[count - 1 - count / 50];
     kn_region_bounds(region, low, high);
     for (int c = 0; c < 1000; c++) {
-        double p[3] = {low[0] + (high[0] - low[0]) * (c % 10) / 9, low[1] + (high[1] - low[1]) * (c / 10 % 10) / 9, low[2] + (high[2] - low[2]) * (c / 100) / 9};
+        double p[3] = {low[0] + (high[0] - low[0]) * (c % 10) / 9, low[1] + (high[1] - low[1]) * (c / 10 % 10) / 9,
+                       low[2] + (high[2] - low[2]) * (c / 100) / 9};
         if (kn_region_distance(region, p) > 0 || !kn_eye_project(eye, p, pixel, &depth)) continue;
         near = fmin(near, 0.9 * depth), far = fmax(far, 1.1 * depth);
     }
-    double away = sqrt(eye->center[0] * eye->center[0] + eye->center[1] * eye->center[1] + eye->center[2] * eye->center[2]);
+    double away =
+        sqrt(eye->center[0] * eye->center[0] + eye->center[1] * eye->center[1] + eye->center[2] * eye->center[2]);
     view->far = far > 0 ? far : 3 * away;
     view->near = fmax(fmin(near, 0.9 * view->far), 0.04 * view->far);
 }
 
-bool kn_scan_plan(kn_scan_view *views, const kn_cloud *cloud, const kn_region *region, const kn_eyes *eyes, kn_error *error) {
-    double *scores = kn_alloc(eyes->count * eyes->count, sizeof *scores, error), *depths = kn_alloc(cloud->first[cloud->count] + 1, sizeof *depths, error);
+bool kn_scan_plan(kn_scan_view *views, const kn_cloud *cloud, const kn_region *region, const kn_eyes *eyes,
+                  kn_error *error) {
+    double *scores = kn_alloc(eyes->count * eyes->count, sizeof *scores, error),
+           *depths = kn_alloc(cloud->first[cloud->count] + 1, sizeof *depths, error);
     bool ok = scores && depths;
     if (ok) rate_pairs(scores, cloud, region, eyes), rate_places(scores, region, eyes);
     for (size_t e = 0; ok && e < eyes->count; e++) {

@@ -6,7 +6,7 @@
 
 #define FEATURE_SIZE 800
 #define MAX_FEATURES 2500
-#define LIMIT 2.5            /* pixels (at 1000 pixels) up to which a match agrees with the poses */
+#define LIMIT 2.5 /* pixels (at 1000 pixels) up to which a match agrees with the poses */
 #define LEAST_MATCHES 8
 #define LEAST_POINTS 60
 
@@ -40,7 +40,8 @@ static bool find_features(kn_sfm *sfm, const kn_eye *eye, size_t e, kn_error *er
 static void essential(const kn_sfm_pose *a, const kn_sfm_pose *b, double e[3][3]) {
     double r[3][3], t[3], m[3];
     for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 3; j++) r[i][j] = b->r[i][0] * a->r[j][0] + b->r[i][1] * a->r[j][1] + b->r[i][2] * a->r[j][2];
+        for (int j = 0; j < 3; j++)
+            r[i][j] = b->r[i][0] * a->r[j][0] + b->r[i][1] * a->r[j][1] + b->r[i][2] * a->r[j][2];
     kn_mul3(r, a->t, m);
     for (int i = 0; i < 3; i++) t[i] = b->t[i] - m[i];
     double length = sqrt(t[0] * t[0] + t[1] * t[1] + t[2] * t[2]);
@@ -59,7 +60,8 @@ static void verify(kn_sfm *sfm) {
         double e[3][3];
         essential(&sfm->poses[pair.a], &sfm->poses[pair.b], e);
         for (size_t m = 0; m < pair.count; m++) {
-            const float *p = sfm->features[pair.a].xy + 2 * pair.matches[m].a, *q = sfm->features[pair.b].xy + 2 * pair.matches[m].b;
+            const float *p = sfm->features[pair.a].xy + 2 * pair.matches[m].a,
+                        *q = sfm->features[pair.b].xy + 2 * pair.matches[m].b;
             const double a[2] = {(p[0] - sfm->lens.cx) / sfm->lens.f, (p[1] - sfm->lens.cy) / sfm->lens.f};
             const double b[2] = {(q[0] - sfm->lens.cx) / sfm->lens.f, (q[1] - sfm->lens.cy) / sfm->lens.f};
             if (kn_epipolar_error((const double(*)[3])e, a, b) < limit * limit) pair.matches[count++] = pair.matches[m];
@@ -105,9 +107,15 @@ bool kn_cloud_find(kn_cloud *cloud, const kn_eyes *eyes, const kn_log *log, kn_e
     double focal = 0, size = fmax(one->width, one->height);
     *cloud = (kn_cloud){0};
     for (size_t e = 0; e < eyes->count; e++) focal += eyes->items[e].fx / (double)eyes->count;
-    kn_sfm sfm = {.view_count = eyes->count, .width = one->width, .height = one->height, .params = &none, .log = *log, .unit = fmax(1, size / 1000),
+    kn_sfm sfm = {.view_count = eyes->count,
+                  .width = one->width,
+                  .height = one->height,
+                  .params = &none,
+                  .log = *log,
+                  .unit = fmax(1, size / 1000),
                   .lens = {.f = focal, .cx = one->width / 2.0, .cy = one->height / 2.0}};
-    bool ok = (sfm.features = kn_alloc(eyes->count, sizeof *sfm.features, error)) && (sfm.poses = kn_alloc(eyes->count, sizeof *sfm.poses, error)) &&
+    bool ok = (sfm.features = kn_alloc(eyes->count, sizeof *sfm.features, error)) &&
+              (sfm.poses = kn_alloc(eyes->count, sizeof *sfm.poses, error)) &&
               (sfm.known = kn_alloc(eyes->count, sizeof *sfm.known, error));
     for (size_t e = 0; ok && e < eyes->count; e++) ok = find_features(&sfm, &eyes->items[e], e, error);
     ok = ok && kn_sfm_match(&sfm, error);
@@ -118,8 +126,11 @@ bool kn_cloud_find(kn_cloud *cloud, const kn_eyes *eyes, const kn_log *log, kn_e
     sfm_finish(&sfm);
     if (ok) kn_log_line(log, KN_LOG_DEBUG, "%zu sparse points", cloud->count);
     if (ok && cloud->count < LEAST_POINTS)
-        ok = kn_fail(error, KN_ERROR_INPUT, "only %zu points of the scene were found in several pictures: do the cameras belong to these pictures? without masks a scene "
-                     "needs sharp, textured pictures that overlap", cloud->count);
+        ok = kn_fail(error, KN_ERROR_INPUT,
+                     "only %zu points of the scene were found in several pictures: do the cameras belong to these "
+                     "pictures? without masks a scene "
+                     "needs sharp, textured pictures that overlap",
+                     cloud->count);
     if (!ok) kn_cloud_finish(cloud);
     return ok;
 }

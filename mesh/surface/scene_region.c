@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define TRIALS 3000
-#define THIN 0.04            /* of the object's size: how far points may lie from the plane that it stands on */
-#define SLICE 0.05           /* of the object's radius: thickness of what is kept below that plane */
+#define THIN 0.04  /* of the object's size: how far points may lie from the plane that it stands on */
+#define SLICE 0.05 /* of the object's radius: thickness of what is kept below that plane */
 #define MARGIN 1.3
 
 static double dot(const double a[3], const double b[3]) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -31,19 +31,20 @@ static void set_axes(kn_region *r, const double up[3]) {
     for (int i = 0; i < 3; i++) r->axes[0][i] = x[i] - along * up[i], length += r->axes[0][i] * r->axes[0][i];
     for (int i = 0; i < 3; i++) r->axes[0][i] /= sqrt(length);
     const double *u = r->axes[2], *v = r->axes[0];
-    r->axes[1][0] = u[1] * v[2] - u[2] * v[1], r->axes[1][1] = u[2] * v[0] - u[0] * v[2], r->axes[1][2] = u[0] * v[1] - u[1] * v[0];
+    r->axes[1][0] = u[1] * v[2] - u[2] * v[1], r->axes[1][1] = u[2] * v[0] - u[0] * v[2],
+    r->axes[1][2] = u[0] * v[1] - u[1] * v[0];
 }
 
-/* --- what most eyes look at -------------------------------------------------------------------------------------------------- */
+/* --- what most eyes look at ------------------------------------------------------------------- */
 
 typedef struct finder {
     const kn_cloud *cloud;
     const kn_eyes *eyes;
-    double *share;           /* [count] of the eyes in whose picture the point lies */
-    double *scratch;         /* [count] */
-    bool *central;           /* [count] */
-    double middle[3], size;  /* of the central points: median, and median distance from it */
-    double plane[4];         /* normal towards the eyes, and where it lies along that */
+    double *share;          /* [count] of the eyes in whose picture the point lies */
+    double *scratch;        /* [count] */
+    bool *central;          /* [count] */
+    double middle[3], size; /* of the central points: median, and median distance from it */
+    double plane[4];        /* normal towards the eyes, and where it lies along that */
 } finder;
 
 static void find_shares(finder *f) {
@@ -52,7 +53,8 @@ static void find_shares(finder *f) {
         for (size_t e = 0; e < f->eyes->count; e++) {
             const kn_eye *eye = &f->eyes->items[e];
             double pixel[2], depth;
-            n += kn_eye_project(eye, f->cloud->points[i], pixel, &depth) && pixel[0] >= 0 && pixel[1] >= 0 && pixel[0] < eye->width && pixel[1] < eye->height;
+            n += kn_eye_project(eye, f->cloud->points[i], pixel, &depth) && pixel[0] >= 0 && pixel[1] >= 0 &&
+                 pixel[0] < eye->width && pixel[1] < eye->height;
         }
         f->share[i] = (double)n / (double)f->eyes->count;
     }
@@ -73,21 +75,26 @@ static void find_middle(finder *f) {
         }
         for (size_t i = 0, at = 0; i < n; i++) {
             const double *p = f->cloud->points[i];
-            if (f->central[i]) f->scratch[at++] = sqrt(pow(p[0] - f->middle[0], 2) + pow(p[1] - f->middle[1], 2) + pow(p[2] - f->middle[2], 2));
+            if (f->central[i])
+                f->scratch[at++] =
+                    sqrt(pow(p[0] - f->middle[0], 2) + pow(p[1] - f->middle[1], 2) + pow(p[2] - f->middle[2], 2));
         }
         f->size = quantile(f->scratch, count, 0.5);
         for (size_t i = 0; i < n; i++) {
             const double *p = f->cloud->points[i];
-            if (pow(p[0] - f->middle[0], 2) + pow(p[1] - f->middle[1], 2) + pow(p[2] - f->middle[2], 2) > pow(4 * f->size, 2)) f->central[i] = false;
+            if (pow(p[0] - f->middle[0], 2) + pow(p[1] - f->middle[1], 2) + pow(p[2] - f->middle[2], 2) >
+                pow(4 * f->size, 2))
+                f->central[i] = false;
         }
     }
 }
 
-/* --- what the object stands on ------------------------------------------------------------------------------------------------- */
+/* --- what the object stands on ---------------------------------------------------------------- */
 
 static bool is_near(const finder *f, size_t i) {
     const double *p = f->cloud->points[i];
-    return pow(p[0] - f->middle[0], 2) + pow(p[1] - f->middle[1], 2) + pow(p[2] - f->middle[2], 2) < pow(8 * f->size, 2);
+    return pow(p[0] - f->middle[0], 2) + pow(p[1] - f->middle[1], 2) + pow(p[2] - f->middle[2], 2) <
+           pow(8 * f->size, 2);
 }
 
 /* The plane through three points, towards the eyes; false when it is none or an eye lies behind it. */
@@ -159,20 +166,21 @@ static bool find_support(finder *f, const kn_log *log) {
         if (score > best) best = score, best_on = on, best_behind = behind, memcpy(f->plane, plane, sizeof plane);
     }
     bool found = best_on > near / 16 && best_on >= 20 && best_behind < near / 12;
-    kn_log_line(log, KN_LOG_DEBUG, "of %zu points around the middle %zu lie on the largest plane and %zu behind it: %s", near, best_on, best_behind,
-                found ? "the object stands on it" : "no support");
+    kn_log_line(log, KN_LOG_DEBUG, "of %zu points around the middle %zu lie on the largest plane and %zu behind it: %s",
+                near, best_on, best_behind, found ? "the object stands on it" : "no support");
     if (found) refine_plane(f, f->plane);
     return found;
 }
 
-/* --- the region ------------------------------------------------------------------------------------------------------------------ */
+/* --- the region ------------------------------------------------------------------------------- */
 
 enum { CELLS = 64 };
 
 /* Where a point lies on a map of the ground around the middle; false beyond it. */
 static bool cell_of(const kn_region *r, const finder *f, const double p[3], int *cell) {
     int at[2];
-    for (int k = 0; k < 2; k++) at[k] = (int)floor((dot(r->axes[k], p) - dot(r->axes[k], f->middle)) / (0.2 * f->size)) + CELLS / 2;
+    for (int k = 0; k < 2; k++)
+        at[k] = (int)floor((dot(r->axes[k], p) - dot(r->axes[k], f->middle)) / (0.2 * f->size)) + CELLS / 2;
     *cell = at[1] * CELLS + at[0];
     return at[0] >= 0 && at[1] >= 0 && at[0] < CELLS && at[1] < CELLS;
 }
@@ -215,7 +223,9 @@ static void turn_axes(kn_region *r, const finder *f, const bool *use) {
             if (!use[i]) continue;
             double u = dot(r->axes[0], f->cloud->points[i]), v = dot(r->axes[1], f->cloud->points[i]);
             if (pass == 0) m[0] += u, m[1] += v, n++;
-            else c[0] += (u - m[0] / n) * (u - m[0] / n), c[1] += (u - m[0] / n) * (v - m[1] / n), c[2] += (v - m[1] / n) * (v - m[1] / n);
+            else
+                c[0] += (u - m[0] / n) * (u - m[0] / n), c[1] += (u - m[0] / n) * (v - m[1] / n),
+                    c[2] += (v - m[1] / n) * (v - m[1] / n);
         }
     double angle = 0.5 * atan2(2 * c[1], c[0] - c[2]), s = sin(angle), k = cos(angle);
     for (int i = 0; i < 3; i++) {
@@ -246,7 +256,9 @@ static void set_region(kn_region *r, const finder *f, bool *use) {
     for (int k = 0; k < 2; k++) range_of(f, use, r->axes[k], 0.01, &low, &high), half[k] = fmax((high - low) / 2, 1e-6);
     size_t n = 0;
     for (size_t i = 0; i < f->cloud->count; i++)
-        if (use[i]) f->scratch[n++] = hypot((dot(r->axes[0], f->cloud->points[i]) - middle[0]) / half[0], (dot(r->axes[1], f->cloud->points[i]) - middle[1]) / half[1]);
+        if (use[i])
+            f->scratch[n++] = hypot((dot(r->axes[0], f->cloud->points[i]) - middle[0]) / half[0],
+                                    (dot(r->axes[1], f->cloud->points[i]) - middle[1]) / half[1]);
     double grow = MARGIN * quantile(f->scratch, n, 0.985);
     for (int k = 0; k < 2; k++) r->radius[k] = half[k] * grow;
     double least = 0.5 * fmax(r->radius[0], r->radius[1]);
@@ -257,7 +269,10 @@ static void set_region(kn_region *r, const finder *f, bool *use) {
 }
 
 bool kn_region_find(kn_region *region, const kn_cloud *cloud, const kn_eyes *eyes, const kn_log *log, kn_error *error) {
-    finder f = {.cloud = cloud, .eyes = eyes, .share = kn_alloc(cloud->count, sizeof(double), error), .scratch = kn_alloc(cloud->count, sizeof(double), error),
+    finder f = {.cloud = cloud,
+                .eyes = eyes,
+                .share = kn_alloc(cloud->count, sizeof(double), error),
+                .scratch = kn_alloc(cloud->count, sizeof(double), error),
                 .central = kn_alloc(cloud->count, sizeof(bool), error)};
     bool *use = kn_alloc(cloud->count, sizeof *use, error), ok = f.share && f.scratch && f.central && use;
     *region = (kn_region){0};
@@ -270,14 +285,17 @@ bool kn_region_find(kn_region *region, const kn_cloud *cloud, const kn_eyes *eye
         size_t above = 0, central = 0;
         for (size_t i = 0; i < cloud->count; i++) {
             central += f.central[i];
-            use[i] = f.central[i] && (!region->has_ground || dot(region->ground, cloud->points[i]) - region->ground[3] > 3 * THIN * f.size);
+            use[i] = f.central[i] && (!region->has_ground ||
+                                      dot(region->ground, cloud->points[i]) - region->ground[3] > 3 * THIN * f.size);
             above += use[i];
         }
-        if (region->has_ground && above < central / 8) memcpy(use, f.central, cloud->count * sizeof *use); /* a relief */
+        if (region->has_ground && above < central / 8)
+            memcpy(use, f.central, cloud->count * sizeof *use); /* a relief */
         else if (region->has_ground) keep_one(region, &f, use);
         set_region(region, &f, use);
-        kn_log_line(log, KN_LOG_DEBUG, "%zu points in the middle, %zu of them on the object; region %.3f x %.3f, from %.3f to %.3f", central, above, 2 * region->radius[0],
-                    2 * region->radius[1], region->bottom, region->top);
+        kn_log_line(log, KN_LOG_DEBUG,
+                    "%zu points in the middle, %zu of them on the object; region %.3f x %.3f, from %.3f to %.3f",
+                    central, above, 2 * region->radius[0], 2 * region->radius[1], region->bottom, region->top);
     }
     kn_free(f.share), kn_free(f.scratch), kn_free(f.central), kn_free(use);
     return ok;
@@ -327,11 +345,14 @@ double kn_region_distance_sides(const kn_region *r, const double p[3]) {
     return fmax(along, k1 > 1e-9 ? k0 * (k0 - 1) / k1 : -fmin(r->radius[0], r->radius[1]));
 }
 
-double kn_region_distance(const kn_region *r, const double p[3]) { return fmax(r->bottom - dot(r->axes[2], p), kn_region_distance_sides(r, p)); }
+double kn_region_distance(const kn_region *r, const double p[3]) {
+    return fmax(r->bottom - dot(r->axes[2], p), kn_region_distance_sides(r, p));
+}
 
 void kn_region_bounds(const kn_region *r, double low[3], double high[3]) {
     for (int i = 0; i < 3; i++) {
-        double side = r->box ? fabs(r->radius[0] * r->axes[0][i]) + fabs(r->radius[1] * r->axes[1][i]) : hypot(r->radius[0] * r->axes[0][i], r->radius[1] * r->axes[1][i]);
+        double side = r->box ? fabs(r->radius[0] * r->axes[0][i]) + fabs(r->radius[1] * r->axes[1][i])
+                             : hypot(r->radius[0] * r->axes[0][i], r->radius[1] * r->axes[1][i]);
         double a = r->bottom * r->axes[2][i], b = r->top * r->axes[2][i];
         low[i] = r->center[i] - side + fmin(a, b), high[i] = r->center[i] + side + fmax(a, b);
     }
@@ -340,7 +361,8 @@ void kn_region_bounds(const kn_region *r, double low[3], double high[3]) {
 
 void kn_region_turn(kn_region *r, const double turn[3][3]) {
     double old[5][3];
-    memcpy(old, r->axes, sizeof r->axes), memcpy(old[3], r->center, sizeof r->center), memcpy(old[4], r->ground, sizeof old[4]);
+    memcpy(old, r->axes, sizeof r->axes), memcpy(old[3], r->center, sizeof r->center),
+        memcpy(old[4], r->ground, sizeof old[4]);
     for (int i = 0; i < 3; i++) {
         for (int a = 0; a < 3; a++) r->axes[a][i] = dot(turn[i], old[a]);
         r->center[i] = dot(turn[i], old[3]), r->ground[i] = dot(turn[i], old[4]);

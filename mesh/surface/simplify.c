@@ -1,4 +1,5 @@
-/* Fewer triangles: meshoptimizer's edge collapse; where that leaves edges with more than two triangles, our own slower one. */
+/* Fewer triangles: meshoptimizer's edge collapse; where that leaves edges with more than two triangles, our own slower
+ * one. */
 #include "mesh/views/mesh.h"
 
 #include <meshoptimizer.h>
@@ -10,10 +11,11 @@ static bool collapse(kn_tris *out, const kn_tris *mesh, size_t target, kn_error 
     out->triangles = kn_alloc(3 * mesh->triangle_count, sizeof(uint32_t), error);
     out->positions = kn_alloc(mesh->vertex_count, 3 * sizeof(float), error);
     if (!out->triangles || !out->positions) return kn_tris_finish(out), false;
-    size_t indices = meshopt_simplify(out->triangles, mesh->triangles, 3 * mesh->triangle_count, mesh->positions, mesh->vertex_count, 3 * sizeof(float), 3 * target,
-                                      0.02f, 0, NULL);
+    size_t indices = meshopt_simplify(out->triangles, mesh->triangles, 3 * mesh->triangle_count, mesh->positions,
+                                      mesh->vertex_count, 3 * sizeof(float), 3 * target, 0.02f, 0, NULL);
     out->triangle_count = out->triangle_capacity = indices / 3;
-    out->vertex_count = meshopt_optimizeVertexFetch(out->positions, out->triangles, indices, mesh->positions, mesh->vertex_count, 3 * sizeof(float));
+    out->vertex_count = meshopt_optimizeVertexFetch(out->positions, out->triangles, indices, mesh->positions,
+                                                    mesh->vertex_count, 3 * sizeof(float));
     out->vertex_capacity = mesh->vertex_count;
     return true;
 }

@@ -11,11 +11,11 @@
 struct kn_stereo {
     kn_gpu *gpu;
     const kn_eyes *eyes;
-    size_t pixels, stride;     /* of one eye; from one eye to the next on the device, a multiple of 16 */
+    size_t pixels, stride; /* of one eye; from one eye to the next on the device, a multiple of 16 */
     kn_gpu_buffer *images, *pairs, *list, *bounds, *planes, *costs;
     int32_t (*sources)[MAX_SOURCES]; /* [eye] indices */
-    int *source_count;         /* [eye] */
-    bool glossy;               /* the pictures are chroma */
+    int *source_count;               /* [eye] */
+    bool glossy;                     /* the pictures are chroma */
 };
 
 typedef struct stereo_push {
@@ -29,7 +29,7 @@ typedef struct stereo_push {
 } stereo_push;
 _Static_assert(sizeof(stereo_push) == 80, "as in stereo.comp");
 
-/* --- set-up --------------------------------------------------------------------------------------------------------------- */
+/* --- set-up ----------------------------------------------------------------------------------- */
 
 /* Grey value 0..1 with 0 for the background. */
 static uint8_t grey(const kn_eye *eye, int x, int y, bool glossy) {
@@ -48,7 +48,8 @@ static bool upload_images(kn_stereo *s, bool glossy, kn_error *error) {
         for (int y = 0; y < eye->height; y++)
             for (int x = 0; x < eye->width; x++) {
                 uint8_t *q = quads + 4 * ((size_t)y * (size_t)eye->width + (size_t)x);
-                q[0] = grey(eye, x, y, glossy), q[1] = grey(eye, x + 1, y, glossy), q[2] = grey(eye, x, y + 1, glossy), q[3] = grey(eye, x + 1, y + 1, glossy);
+                q[0] = grey(eye, x, y, glossy), q[1] = grey(eye, x + 1, y, glossy), q[2] = grey(eye, x, y + 1, glossy),
+                q[3] = grey(eye, x + 1, y + 1, glossy);
             }
         ok = kn_gpu_upload(s->images, e * s->stride * 4, quads, s->pixels * 4, error);
     }
@@ -91,19 +92,24 @@ static bool upload_pairs(kn_stereo *s, kn_error *error) {
 }
 
 /* `plan`: the sources of a scene; NULL: an orbit's. */
-static bool create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, const kn_scan_view *plan, kn_error *error) {
+static bool create(kn_stereo **stereo, kn_gpu *gpu, const kn_eyes *eyes, bool glossy, const kn_scan_view *plan,
+                   kn_error *error) {
     kn_stereo *s = *stereo = kn_alloc(1, sizeof *s, error);
     if (!s) return false;
-    s->gpu = gpu, s->eyes = eyes, s->glossy = glossy, s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
+    s->gpu = gpu, s->eyes = eyes, s->glossy = glossy,
+    s->pixels = (size_t)eyes->items[0].width * (size_t)eyes->items[0].height;
     s->stride = (s->pixels + 15) / 16 * 16;
-    s->sources = kn_alloc(eyes->count, sizeof *s->sources, error), s->source_count = kn_alloc(eyes->count, sizeof(int), error);
+    s->sources = kn_alloc(eyes->count, sizeof *s->sources, error),
+    s->source_count = kn_alloc(eyes->count, sizeof(int), error);
     bool ok = s->sources && s->source_count;
     for (size_t e = 0; ok && e < eyes->count; e++) {
         if (plan) memcpy(s->sources[e], plan[e].sources, sizeof s->sources[e]);
         s->source_count[e] = plan ? plan[e].count : kn_eyes_neighbours(eyes, e, s->sources[e]);
     }
-    ok = ok && upload_images(s, glossy, error) && upload_pairs(s, error) && kn_device_upload(&s->list, gpu, NULL, s->pixels * 4, error) &&
-         kn_device_upload(&s->bounds, gpu, NULL, s->pixels * 8, error) && kn_device_upload(&s->planes, gpu, NULL, s->stride * eyes->count * 16, error) &&
+    ok = ok && upload_images(s, glossy, error) && upload_pairs(s, error) &&
+         kn_device_upload(&s->list, gpu, NULL, s->pixels * 4, error) &&
+         kn_device_upload(&s->bounds, gpu, NULL, s->pixels * 8, error) &&
+         kn_device_upload(&s->planes, gpu, NULL, s->stride * eyes->count * 16, error) &&
          kn_device_upload(&s->costs, gpu, NULL, s->stride * 4, error);
     if (!ok) kn_stereo_destroy(stereo);
     return ok;
@@ -122,14 +128,14 @@ void kn_stereo_destroy(kn_stereo **stereo) {
     *stereo = NULL;
 }
 
-/* --- where to search -------------------------------------------------------------------------------------------------------- */
+/* --- where to search -------------------------------------------------------------------------- */
 
 /* One eye's pixels on the start surface, its planes there and the depths to search. */
 typedef struct search {
     float *planes, *bounds, *costs; /* [pixels][4], [pixels][2], [pixels] */
-    double ground[4];               /* plane of the work frame on which the object may stand: normal, distance; zeros: none */
-    int scan;                       /* in scenes how many times as wide a patch is, and the search runs over inverse depth; 0: orbits */
-    uint32_t *list;                 /* pixels with red ones first */
+    double ground[4]; /* plane of the work frame on which the object may stand: normal, distance; zeros: none */
+    int scan;       /* in scenes how many times as wide a patch is, and the search runs over inverse depth; 0: orbits */
+    uint32_t *list; /* pixels with red ones first */
     uint32_t red, count;
     kn_raster front, back;
 } search;
@@ -141,16 +147,21 @@ static void search_finish(search *q) {
 
 static bool search_init(search *q, const kn_stereo *s, kn_error *error) {
     int w = s->eyes->items[0].width, h = s->eyes->items[0].height;
-    *q = (search){.planes = kn_alloc(s->pixels, 16, error), .bounds = kn_alloc(s->pixels, 8, error), .costs = kn_alloc(s->pixels, 4, error),
+    *q = (search){.planes = kn_alloc(s->pixels, 16, error),
+                  .bounds = kn_alloc(s->pixels, 8, error),
+                  .costs = kn_alloc(s->pixels, 4, error),
                   .list = kn_alloc(s->pixels, 4, error)};
-    return q->planes && q->bounds && q->costs && q->list && kn_raster_init(&q->front, w, h, error) && kn_raster_init(&q->back, w, h, error);
+    return q->planes && q->bounds && q->costs && q->list && kn_raster_init(&q->front, w, h, error) &&
+           kn_raster_init(&q->back, w, h, error);
 }
 
 /* The start surface's normal at a drawn pixel, in the camera. */
-static void normal_at(const kn_raster *raster, size_t i, const kn_tris *mesh, const float *normals, const kn_eye *eye, double out[3]) {
+static void normal_at(const kn_raster *raster, size_t i, const kn_tris *mesh, const float *normals, const kn_eye *eye,
+                      double out[3]) {
     const uint32_t *t = mesh->triangles + 3 * (size_t)(raster->triangle[i] - 1);
     double b = raster->weights[2 * i], c = raster->weights[2 * i + 1], n[3];
-    for (int k = 0; k < 3; k++) n[k] = (1 - b - c) * normals[3 * t[0] + k] + b * normals[3 * t[1] + k] + c * normals[3 * t[2] + k];
+    for (int k = 0; k < 3; k++)
+        n[k] = (1 - b - c) * normals[3 * t[0] + k] + b * normals[3 * t[1] + k] + c * normals[3 * t[2] + k];
     for (int k = 0; k < 3; k++) out[k] = eye->r[k][0] * n[0] + eye->r[k][1] * n[1] + eye->r[k][2] * n[2];
 }
 
@@ -168,8 +179,8 @@ static int ascending(const void *a, const void *b) {
     return *p < *q ? -1 : *p > *q;
 }
 
-/* Where the sides of the surface end: the median over all directions of their lowest points. Silhouettes seen from below cannot tell a
- * flat underside from a bulge, so the search tries this plane too. */
+/* Where the sides of the surface end: the median over all directions of their lowest points. Silhouettes seen from
+ * below cannot tell a flat underside from a bulge, so the search tries this plane too. */
 static double find_ground(const kn_tris *start, const float *normals) {
     enum { DIRECTIONS = 48 };
     double lowest[DIRECTIONS];
@@ -193,8 +204,10 @@ static double ground_depth(const kn_eye *eye, double ground, double x, double y)
     return up > 0.02 && ground > eye->center[2] ? (ground - eye->center[2]) / up : 0;
 }
 
-/* Planes from the start surface; the search goes from its front (a little before it when refining) to `reach` behind. */
-static void prepare(search *q, const kn_eye *eye, const kn_tris *start, const float *normals, double reach, bool refine) {
+/* Planes from the start surface; the search goes from its front (a little before it when refining) to `reach`
+ * behind. */
+static void prepare(search *q, const kn_eye *eye, const kn_tris *start, const float *normals, double reach,
+                    bool refine) {
     size_t pixels = (size_t)eye->width * (size_t)eye->height;
     kn_raster_draw(&q->front, eye, start, false);
     kn_raster_draw(&q->back, eye, start, true);
@@ -205,22 +218,25 @@ static void prepare(search *q, const kn_eye *eye, const kn_tris *start, const fl
             int x = (int)(i % (size_t)eye->width), y = (int)(i / (size_t)eye->width);
             if (((x + y) & 1) != color || !eye->mask[i] || !(q->front.depth[i] > 0)) continue;
             double n[3], u = (x + 0.5 - eye->cx) / eye->fx, v = (y + 0.5 - eye->cy) / eye->fy;
-            double front = q->front.depth[i], back = fmax(q->back.depth[i], front + 1e-4), floor = ground_depth(eye, -q->ground[3], u, v);
+            double front = q->front.depth[i], back = fmax(q->back.depth[i], front + 1e-4),
+                   floor = ground_depth(eye, -q->ground[3], u, v);
             normal_at(&q->front, i, start, normals, eye, n);
             double along = -(n[0] * u + n[1] * v + n[2]), grazing = refine ? reach / fmax(along, 0.25) : reach;
             set_plane(q->planes + 4 * i, n, u, v, front);
             q->bounds[2 * i] = (float)(front - (refine ? grazing : 0.25 * reach));
             q->bounds[2 * i + 1] = (float)(refine ? front + grazing : fmin(back + 0.1 * reach, front + 4 * reach));
-            if (!refine && floor > front && floor < back + reach) q->bounds[2 * i + 1] = fmaxf(q->bounds[2 * i + 1], (float)(floor + 0.1 * reach));
+            if (!refine && floor > front && floor < back + reach)
+                q->bounds[2 * i + 1] = fmaxf(q->bounds[2 * i + 1], (float)(floor + 0.1 * reach));
             q->list[q->count++] = (uint32_t)i;
         }
         if (color == 0) q->red = q->count;
     }
 }
 
-/* --- the search ---------------------------------------------------------------------------------------------------------------- */
+/* --- the search ------------------------------------------------------------------------------- */
 
-static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, const search *q, const stereo_push *values, int color, kn_error *error) {
+static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, const search *q, const stereo_push *values,
+                         int color, kn_error *error) {
     const kn_eye *eye = &s->eyes->items[e];
     stereo_push push = *values;
     push.k[0] = (float)eye->fx, push.k[1] = (float)eye->fy, push.k[2] = (float)eye->cx, push.k[3] = (float)eye->cy;
@@ -229,25 +245,44 @@ static bool record_color(kn_stereo *s, kn_gpu_recorder *recorder, size_t e, cons
     if (push.count == 0) return true;
     push.stride = (int32_t)s->stride;
     push.scan = q->scan;
-    push.ground[3] = (float)(q->ground[3] - q->ground[0] * eye->center[0] - q->ground[1] * eye->center[1] - q->ground[2] * eye->center[2]);
-    for (int i = 0; i < 3; i++) push.ground[i] = (float)(eye->r[i][0] * q->ground[0] + eye->r[i][1] * q->ground[1] + eye->r[i][2] * q->ground[2]);
+    push.ground[3] = (float)(q->ground[3] - q->ground[0] * eye->center[0] - q->ground[1] * eye->center[1] -
+                             q->ground[2] * eye->center[2]);
+    for (int i = 0; i < 3; i++)
+        push.ground[i] =
+            (float)(eye->r[i][0] * q->ground[0] + eye->r[i][1] * q->ground[1] + eye->r[i][2] * q->ground[2]);
     size_t begin = e * s->stride * 16;
-    return kn_gpu_record(recorder, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_STEREO, .groups = {(uint32_t)(push.count + STEREO_LANES - 1) / STEREO_LANES, 1, 1},
-        .slices = (kn_gpu_slice[]){{.buffer = s->images, .format = KN_GPU_FORMAT_RGBA8}, {.buffer = s->pairs, .format = KN_GPU_FORMAT_RGBA32F},
-                                   {.buffer = s->list, .format = KN_GPU_FORMAT_R32U}, {.buffer = s->bounds, .format = KN_GPU_FORMAT_R32F},
-                                   {.buffer = s->planes, .format = KN_GPU_FORMAT_RGBA32F},
-                                   {.buffer = s->planes, .offset = begin, .size = s->pixels * 16}, {.buffer = s->costs}},
-        .slice_count = 7, .constants = (uint32_t[]){STEREO_LANES}, .constant_count = 1, .push = &push, .push_size = sizeof push}, error);
+    return kn_gpu_record(
+        recorder,
+        &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_STEREO,
+                           .groups = {(uint32_t)(push.count + STEREO_LANES - 1) / STEREO_LANES, 1, 1},
+                           .slices = (kn_gpu_slice[]){{.buffer = s->images, .format = KN_GPU_FORMAT_RGBA8},
+                                                      {.buffer = s->pairs, .format = KN_GPU_FORMAT_RGBA32F},
+                                                      {.buffer = s->list, .format = KN_GPU_FORMAT_R32U},
+                                                      {.buffer = s->bounds, .format = KN_GPU_FORMAT_R32F},
+                                                      {.buffer = s->planes, .format = KN_GPU_FORMAT_RGBA32F},
+                                                      {.buffer = s->planes, .offset = begin, .size = s->pixels * 16},
+                                                      {.buffer = s->costs}},
+                           .slice_count = 7,
+                           .constants = (uint32_t[]){STEREO_LANES},
+                           .constant_count = 1,
+                           .push = &push,
+                           .push_size = sizeof push},
+        error);
 }
 
 /* Some iterations on one eye; random changes become smaller by `decay` from one to the next. */
-static bool improve(kn_stereo *s, size_t e, search *q, int iterations, float change, float decay, float agreement, kn_error *error) {
+static bool improve(kn_stereo *s, size_t e, search *q, int iterations, float change, float decay, float agreement,
+                    kn_error *error) {
     kn_gpu_recorder *recorder = NULL;
-    bool ok = kn_gpu_upload(s->list, 0, q->list, q->count * 4, error) && kn_gpu_upload(s->bounds, 0, q->bounds, s->pixels * 8, error) &&
+    bool ok = kn_gpu_upload(s->list, 0, q->list, q->count * 4, error) &&
+              kn_gpu_upload(s->bounds, 0, q->bounds, s->pixels * 8, error) &&
               kn_gpu_recorder_create(&recorder, s->gpu, error);
     for (int i = 0; ok && i < iterations; i++, change *= decay)
         for (int color = 0; ok && color < 2; color++) {
-            stereo_push push = {.seed = (uint32_t)(e * 64 + (size_t)i * 2 + (size_t)color + 1), .changes = 6, .change = change, .agreement = agreement};
+            stereo_push push = {.seed = (uint32_t)(e * 64 + (size_t)i * 2 + (size_t)color + 1),
+                                .changes = 6,
+                                .change = change,
+                                .agreement = agreement};
             ok = record_color(s, recorder, e, q, &push, color, error);
         }
     ok = ok && kn_gpu_submit(recorder, error) && kn_gpu_wait(recorder, error);
@@ -255,7 +290,7 @@ static bool improve(kn_stereo *s, size_t e, search *q, int iterations, float cha
     return ok;
 }
 
-/* --- the cross-check -------------------------------------------------------------------------------------------------------------- */
+/* --- the cross-check -------------------------------------------------------------------------- */
 
 /* How many sources have a surface where this plane is, and normal and distance agree. */
 static int count_agreeing(const kn_stereo *s, size_t e, const kn_depth *all, int x, int y, const float plane[4]) {
@@ -302,7 +337,8 @@ static double texture_at(const kn_eye *eye, size_t at, bool glossy) {
     return variance / (variance + noise * noise);
 }
 
-/* raw[]: planes as searched (normal, depth), costs in cost[]; out: normal xy, depth, weight. `alone`: what one witness counts. */
+/* raw[]: planes as searched (normal, depth), costs in cost[]; out: normal xy, depth, weight. `alone`: what one witness
+ * counts. */
 static void check(const kn_stereo *s, size_t e, const kn_depth *raw, const float *cost, double alone, float *out) {
     const kn_eye *eye = &s->eyes->items[e];
     for (size_t i = 0; i < s->pixels; i++) {
@@ -310,23 +346,30 @@ static void check(const kn_stereo *s, size_t e, const kn_depth *raw, const float
         memset(out + 4 * i, 0, 16);
         if (!(plane[3] > 0)) continue;
         int agreeing = count_agreeing(s, e, raw, (int)(i % (size_t)eye->width), (int)(i / (size_t)eye->width), plane);
-        double correlation = 1 - cost[i], weight = (correlation - 0.45) / 0.45 * (agreeing >= 3 ? 1 : agreeing == 2 ? 0.6 : agreeing == 1 && correlation > 0.8 ? alone : 0);
+        double correlation = 1 - cost[i], weight = (correlation - 0.45) / 0.45 *
+                                                   (agreeing >= 3                        ? 1
+                                                    : agreeing == 2                      ? 0.6
+                                                    : agreeing == 1 && correlation > 0.8 ? alone
+                                                                                         : 0);
         if (!(weight > 0)) continue;
         weight = fmin(weight, 1) * fmax(texture_at(eye, i, s->glossy), 0.05);
-        out[4 * i] = plane[0], out[4 * i + 1] = plane[1], out[4 * i + 2] = plane[3], out[4 * i + 3] = (float)fmin(weight, 1);
+        out[4 * i] = plane[0], out[4 * i + 1] = plane[1], out[4 * i + 2] = plane[3],
+                out[4 * i + 3] = (float)fmin(weight, 1);
     }
 }
 
-/* --- all ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- all -------------------------------------------------------------------------------------- */
 
 static bool report(const kn_surface_params *params, int percent, kn_error *error) {
-    if (params->progress && !params->progress(params->progress_user, "stereo", (uint64_t)percent, 100)) return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
+    if (params->progress && !params->progress(params->progress_user, "stereo", (uint64_t)percent, 100))
+        return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
     return true;
 }
 
-/* Searches all eyes, first by colour alone, then with the others' planes as witnesses; raw planes and costs come back. */
-static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool refine, kn_depth *raw, float *costs, const kn_surface_params *params,
-                       int first_percent, int last_percent, kn_error *error) {
+/* Searches all eyes, first by colour alone, then with the others' planes as witnesses; raw planes and costs come
+ * back. */
+static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool refine, kn_depth *raw, float *costs,
+                       const kn_surface_params *params, int first_percent, int last_percent, kn_error *error) {
     search q = {0};
     float *normals = kn_tris_normals(start, error);
     bool ok = normals && search_init(&q, s, error);
@@ -351,8 +394,8 @@ static bool search_all(kn_stereo *s, const kn_tris *start, double reach, bool re
     return ok;
 }
 
-bool kn_stereo_run(kn_stereo *s, const kn_tris *start, double reach, bool refine, kn_depth *depths, const kn_surface_params *params, int first_percent,
-                   int last_percent, kn_error *error) {
+bool kn_stereo_run(kn_stereo *s, const kn_tris *start, double reach, bool refine, kn_depth *depths,
+                   const kn_surface_params *params, int first_percent, int last_percent, kn_error *error) {
     size_t n = s->eyes->count;
     kn_depth *raw = kn_alloc(n, sizeof *raw, error);
     float *costs = raw ? kn_alloc(n * s->pixels, sizeof *costs, error) : NULL;
@@ -367,26 +410,30 @@ bool kn_stereo_run(kn_stereo *s, const kn_tris *start, double reach, bool refine
     return ok;
 }
 
-/* --- scenes --------------------------------------------------------------------------------------------------------------------------- */
+/* --- scenes ----------------------------------------------------------------------------------- */
 
 static double random_at(uint64_t seed) { return (double)(kn_hash64(seed) >> 11) * 0x1p-53; }
 
 /* Planes to begin with: the coarser map's where there is one, else random ones anywhere in the range. */
-static void prepare_scan(search *q, const kn_eye *eye, const kn_scan_view *view, const kn_eye *coarse, const kn_depth *start) {
+static void prepare_scan(search *q, const kn_eye *eye, const kn_scan_view *view, const kn_eye *coarse,
+                         const kn_depth *start) {
     size_t pixels = (size_t)eye->width * (size_t)eye->height;
     q->red = q->count = 0;
     for (int color = 0; color < 2; color++) {
         for (size_t i = 0; i < pixels; i++) {
             int x = (int)(i % (size_t)eye->width), y = (int)(i / (size_t)eye->width);
             if (((x + y) & 1) != color || !eye->mask[i]) continue;
-            double u = (x + 0.5 - eye->cx) / eye->fx, v = (y + 0.5 - eye->cy) / eye->fy, a = random_at(3 * i), b = 2 * M_PI * random_at(3 * i + 1);
+            double u = (x + 0.5 - eye->cx) / eye->fx, v = (y + 0.5 - eye->cy) / eye->fy, a = random_at(3 * i),
+                   b = 2 * M_PI * random_at(3 * i + 1);
             double n[3] = {0.7 * sqrt(a) * cos(b), 0.7 * sqrt(a) * sin(b), -1};
             double depth = 1 / (1 / view->far + random_at(3 * i + 2) * (1 / view->near - 1 / view->far));
             if (start && start->planes) {
                 int cx = x * coarse->width / eye->width, cy = y * coarse->height / eye->height;
                 const float *p = start->planes + 4 * ((size_t)cy * (size_t)coarse->width + (size_t)cx);
-                double z = -sqrt(fmax(1 - p[0] * p[0] - p[1] * p[1], 0.01)), cu = (cx + 0.5 - coarse->cx) / coarse->fx, cv = (cy + 0.5 - coarse->cy) / coarse->fy;
-                double along = p[0] * u + p[1] * v + z, there = along < -0.05 ? p[2] * (p[0] * cu + p[1] * cv + z) / along : p[2];
+                double z = -sqrt(fmax(1 - p[0] * p[0] - p[1] * p[1], 0.01)), cu = (cx + 0.5 - coarse->cx) / coarse->fx,
+                       cv = (cy + 0.5 - coarse->cy) / coarse->fy;
+                double along = p[0] * u + p[1] * v + z,
+                       there = along < -0.05 ? p[2] * (p[0] * cu + p[1] * cv + z) / along : p[2];
                 if (p[2] > 0) n[0] = p[0], n[1] = p[1], n[2] = z, depth = there;
             }
             set_plane(q->planes + 4 * i, n, u, v, fmin(fmax(depth, view->near), view->far));
@@ -397,8 +444,9 @@ static void prepare_scan(search *q, const kn_eye *eye, const kn_scan_view *view,
     }
 }
 
-static bool scan_all(kn_stereo *s, const kn_scan_view *views, const kn_eyes *coarse, const kn_depth *start, const double ground[4], kn_depth *raw, float *costs,
-                     const kn_surface_params *params, int first_percent, int last_percent, kn_error *error) {
+static bool scan_all(kn_stereo *s, const kn_scan_view *views, const kn_eyes *coarse, const kn_depth *start,
+                     const double ground[4], kn_depth *raw, float *costs, const kn_surface_params *params,
+                     int first_percent, int last_percent, kn_error *error) {
     search q = {0};
     size_t n = s->eyes->count;
     bool ok = search_init(&q, s, error);
@@ -423,13 +471,15 @@ static bool scan_all(kn_stereo *s, const kn_scan_view *views, const kn_eyes *coa
     return ok;
 }
 
-bool kn_scan_run(kn_depth *depths, kn_gpu *gpu, const kn_eyes *eyes, const kn_scan_view *views, const kn_eyes *coarse, const kn_depth *start, const double ground[4],
-                 const kn_surface_params *params, int first_percent, int last_percent, kn_error *error) {
+bool kn_scan_run(kn_depth *depths, kn_gpu *gpu, const kn_eyes *eyes, const kn_scan_view *views, const kn_eyes *coarse,
+                 const kn_depth *start, const double ground[4], const kn_surface_params *params, int first_percent,
+                 int last_percent, kn_error *error) {
     kn_stereo *s = NULL;
     if (!create(&s, gpu, eyes, false, views, error)) return false;
     kn_depth *raw = kn_alloc(eyes->count, sizeof *raw, error);
     float *costs = raw ? kn_alloc(eyes->count * s->pixels, sizeof *costs, error) : NULL;
-    bool ok = costs && scan_all(s, views, coarse, start, ground, raw, costs, params, first_percent, last_percent, error);
+    bool ok =
+        costs && scan_all(s, views, coarse, start, ground, raw, costs, params, first_percent, last_percent, error);
     for (size_t e = 0; ok && e < eyes->count; e++) {
         if (!depths[e].planes) depths[e].planes = kn_alloc(s->pixels, 16, error);
         if (!(ok = depths[e].planes != NULL) || views[e].count < 2) continue;

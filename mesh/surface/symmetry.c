@@ -1,4 +1,5 @@
-/* Two equal halves: finds the upright mirror plane of a surface, and lets each side of a distance field learn from the other. */
+/* Two equal halves: finds the upright mirror plane of a surface, and lets each side of a distance field learn from the
+ * other. */
 #include "mesh/views/mesh.h"
 
 #include <string.h>
@@ -28,7 +29,8 @@ static double rate(const mirror *m, const kn_tris *mesh, const kn_grid *grid, co
 
 static mirror at_angle(double angle, double offset) { return (mirror){{cos(angle), sin(angle)}, offset}; }
 
-/* The best plane: all directions through the middle, then finer and finer steps of direction and offset. Returns its rating. */
+/* The best plane: all directions through the middle, then finer and finer steps of direction and offset. Returns its
+ * rating. */
 static double find(mirror *best, const kn_tris *mesh, const kn_grid *grid, const float *field) {
     double middle[2] = {0}, cut = 6 * grid->step, angle = 0, offset = 0, lowest = 1e30;
     for (size_t v = 0; v < 3 * mesh->vertex_count; v++)
@@ -51,11 +53,13 @@ static double find(mirror *best, const kn_tris *mesh, const kn_grid *grid, const
     return lowest;
 }
 
-bool kn_symmetrize(float *field, float *weight, const kn_grid *grid, const kn_tris *mesh, const kn_log *log, kn_error *error) {
+bool kn_symmetrize(float *field, float *weight, const kn_grid *grid, const kn_tris *mesh, const kn_log *log,
+                   kn_error *error) {
     mirror m;
     double off = find(&m, mesh, grid, field), unsure = 0.02;
     if (off > 3 * grid->step) {
-        kn_log_line(log, KN_LOG_WARNING, "no mirror plane: the halves differ by %.1f %% of the diagonal; symmetry is not used", 100 * off);
+        kn_log_line(log, KN_LOG_WARNING,
+                    "no mirror plane: the halves differ by %.1f %% of the diagonal; symmetry is not used", 100 * off);
         return true;
     }
     float *old = kn_alloc(kn_grid_count(grid), sizeof *old, error);
@@ -67,7 +71,8 @@ bool kn_symmetrize(float *field, float *weight, const kn_grid *grid, const kn_tr
         for (int k = 0; k < 3; k++) p[k] = grid->origin[k] + grid->step * (double)at[k];
         reflect(&m, p, q);
         bool inside = true;
-        for (int k = 0; k < 3; k++) inside = inside && q[k] >= grid->origin[k] && q[k] <= grid->origin[k] + grid->step * (grid->size[k] - 1);
+        for (int k = 0; k < 3; k++)
+            inside = inside && q[k] >= grid->origin[k] && q[k] <= grid->origin[k] + grid->step * (grid->size[k] - 1);
         if (!inside || fabsf(old[i]) > 6 * grid->step) continue;
         double here = weight[i] + unsure, there = kn_grid_sample(grid, weight, q) + unsure;
         field[i] = (float)((here * old[i] + there * kn_grid_sample(grid, old, q)) / (here + there));

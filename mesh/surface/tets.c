@@ -1,5 +1,6 @@
-/* Marching tetrahedra over the Freudenthal subdivision of a grid: each cube is cut into six tetrahedra along its diagonal, and
- * neighbouring cubes cut their common face alike. A surface made so has neither holes nor edges with more than two triangles. */
+/* Marching tetrahedra over the Freudenthal subdivision of a grid: each cube is cut into six tetrahedra along its
+ * diagonal, and neighbouring cubes cut their common face alike. A surface made so has neither holes nor edges with more
+ * than two triangles. */
 #include "mesh/views/mesh.h"
 
 #include <string.h>
@@ -27,7 +28,8 @@ float kn_grid_sample(const kn_grid *grid, const float *values, const double poin
     return (float)sum;
 }
 
-/* The seven directions of edges: bits x, y, z of the step. Edge (voxel, direction) has slot 7 * voxel + direction - 1. */
+/* The seven directions of edges: bits x, y, z of the step. Edge (voxel, direction) has slot 7 * voxel + direction -
+ * 1. */
 typedef struct tets {
     kn_tris *mesh;
     const kn_grid *grid;
@@ -43,10 +45,14 @@ static size_t index_of(const kn_grid *grid, const int p[3]) {
 
 static bool add_vertex(tets *t, const int a[3], const int b[3], uint32_t *vertex) {
     kn_tris *mesh = t->mesh;
-    if (mesh->vertex_count >= 0x7fffffff || !kn_grow(&mesh->positions, &mesh->vertex_capacity, mesh->vertex_count + 1, 3 * sizeof(float), t->error)) return false;
+    if (mesh->vertex_count >= 0x7fffffff ||
+        !kn_grow(&mesh->positions, &mesh->vertex_capacity, mesh->vertex_count + 1, 3 * sizeof(float), t->error))
+        return false;
     double va = t->values[index_of(t->grid, a)], vb = t->values[index_of(t->grid, b)];
     double s = fmin(fmax(va / (va - vb), 0.04), 0.96); /* keeps vertices of different edges apart */
-    for (int i = 0; i < 3; i++) mesh->positions[3 * mesh->vertex_count + (size_t)i] = (float)(t->grid->origin[i] + t->grid->step * (a[i] + s * (b[i] - a[i])));
+    for (int i = 0; i < 3; i++)
+        mesh->positions[3 * mesh->vertex_count + (size_t)i] =
+            (float)(t->grid->origin[i] + t->grid->step * (a[i] + s * (b[i] - a[i])));
     *vertex = (uint32_t)mesh->vertex_count++;
     return true;
 }
@@ -67,7 +73,8 @@ static bool edge_vertex(tets *t, const int cube[3], int c, int d, uint32_t *vert
 
 static bool add_triangle(tets *t, uint32_t a, uint32_t b, uint32_t c, bool flip) {
     kn_tris *mesh = t->mesh;
-    if (!kn_grow(&mesh->triangles, &mesh->triangle_capacity, mesh->triangle_count + 1, 3 * sizeof(uint32_t), t->error)) return false;
+    if (!kn_grow(&mesh->triangles, &mesh->triangle_capacity, mesh->triangle_count + 1, 3 * sizeof(uint32_t), t->error))
+        return false;
     uint32_t *out = mesh->triangles + 3 * mesh->triangle_count++;
     out[0] = a, out[1] = flip ? c : b, out[2] = flip ? b : c;
     return true;
@@ -95,12 +102,14 @@ static bool cut(tets *t, const int cube[3], const int corners[4], unsigned insid
         return add_triangle(t, v[0], v[1], v[2], odd) && add_triangle(t, v[0], v[2], v[3], odd);
     }
     for (int i = 0; i < 3; i++)
-        if (!edge_vertex(t, cube, corners[n == 1 ? in[0] : in[i]], corners[n == 1 ? out[i] : out[0]], &v[i])) return false;
+        if (!edge_vertex(t, cube, corners[n == 1 ? in[0] : in[i]], corners[n == 1 ? out[i] : out[0]], &v[i]))
+            return false;
     return add_triangle(t, v[0], v[1], v[2], odd);
 }
 
 static bool cube_tets(tets *t, const int cube[3]) {
-    static const int axes[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {2, 1, 0}, {1, 0, 2}}; /* even, then odd */
+    static const int axes[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1},
+                                   {0, 2, 1}, {2, 1, 0}, {1, 0, 2}}; /* even, then odd */
     unsigned inside = 0;
     for (int c = 0; c < 8; c++) {
         const int p[3] = {cube[0] + (c & 1), cube[1] + (c >> 1 & 1), cube[2] + (c >> 2 & 1)};
@@ -119,7 +128,8 @@ static void close_border(const kn_grid *grid, float *values) {
     for (int z = 0; z < grid->size[2]; z++)
         for (int y = 0; y < grid->size[1]; y++)
             for (int x = 0; x < grid->size[0]; x++) {
-                bool border = x == 0 || y == 0 || z == 0 || x == grid->size[0] - 1 || y == grid->size[1] - 1 || z == grid->size[2] - 1;
+                bool border = x == 0 || y == 0 || z == 0 || x == grid->size[0] - 1 || y == grid->size[1] - 1 ||
+                              z == grid->size[2] - 1;
                 float *v = values + index_of(grid, (const int[3]){x, y, z});
                 if (!(*v == *v) || (border && *v < (float)grid->step * 0.5f)) *v = (float)grid->step * 0.5f;
             }
@@ -128,7 +138,8 @@ static void close_border(const kn_grid *grid, float *values) {
 bool kn_tets_extract(kn_tris *mesh, const kn_grid *grid, float *values, kn_error *error) {
     *mesh = (kn_tris){0};
     size_t layer = 7 * (size_t)grid->size[0] * (size_t)grid->size[1];
-    tets t = {mesh, grid, values, {kn_alloc(layer, sizeof(uint32_t), error), kn_alloc(layer, sizeof(uint32_t), error)}, 0, error};
+    tets t = {mesh, grid, values, {kn_alloc(layer, sizeof(uint32_t), error), kn_alloc(layer, sizeof(uint32_t), error)},
+              0,    error};
     bool ok = t.slots[0] && t.slots[1];
     close_border(grid, values);
     for (int z = 0; ok && z + 1 < grid->size[2]; z++) {

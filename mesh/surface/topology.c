@@ -106,7 +106,8 @@ bool kn_topology_check(const kn_tris *mesh, kn_topology *topology, kn_error *err
     *topology = (kn_topology){.outward = true};
     uint32_t *parent = join(mesh, error);
     double *volume = parent ? volumes(mesh, parent, error) : NULL;
-    bool ok = volume && count_open(mesh, &topology->open_edges, error) && count_bad_vertices(mesh, &topology->bad_vertices, error);
+    bool ok = volume && count_open(mesh, &topology->open_edges, error) &&
+              count_bad_vertices(mesh, &topology->bad_vertices, error);
     for (size_t t = 0; ok && t < mesh->triangle_count; t++) {
         double area = area_of(mesh, t);
         topology->area += area;
@@ -161,7 +162,8 @@ float *kn_tris_normals(const kn_tris *mesh, kn_error *error) {
     float *normals = kn_alloc(mesh->vertex_count, 3 * sizeof *normals, error);
     for (size_t t = 0; normals && t < mesh->triangle_count; t++) {
         const uint32_t *i = mesh->triangles + 3 * t;
-        kn_vec3 a = vertex(mesh, i[0]), n = kn_vec3_cross(kn_vec3_sub(vertex(mesh, i[1]), a), kn_vec3_sub(vertex(mesh, i[2]), a));
+        kn_vec3 a = vertex(mesh, i[0]),
+                n = kn_vec3_cross(kn_vec3_sub(vertex(mesh, i[1]), a), kn_vec3_sub(vertex(mesh, i[2]), a));
         for (int k = 0; k < 3; k++) {
             float *out = normals + 3 * (size_t)i[k];
             out[0] += (float)n.x, out[1] += (float)n.y, out[2] += (float)n.z;

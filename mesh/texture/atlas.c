@@ -1,4 +1,5 @@
-/* Charts for the texture: triangles that face one of six directions, cut where they would overlap, packed with padding. */
+/* Charts for the texture: triangles that face one of six directions, cut where they would overlap, packed with
+ * padding. */
 #include "mesh/views/mesh.h"
 
 #include <stdlib.h>
@@ -20,10 +21,10 @@ typedef struct atlas {
     uint8_t *labels;      /* [triangles] direction 0..5 */
     uint8_t *ejected;     /* [triangles] rounds in which it overlapped others */
     uint32_t *stack;
-    float *flat;          /* [triangles][3][2] corners on the chart's plane, metres */
-    float *boxes;         /* [charts][4] low and high of flat */
+    float *flat;  /* [triangles][3][2] corners on the chart's plane, metres */
+    float *boxes; /* [charts][4] low and high of flat */
     stbrp_rect *rects;
-    double *areas;        /* [charts] */
+    double *areas; /* [charts] */
     double axes[3][3];
 } atlas;
 
@@ -48,7 +49,8 @@ static bool find_neighbours(atlas *a, kn_error *error) {
     }
     qsort(edges, count, sizeof *edges, by_key);
     for (size_t i = 0; i + 1 < count; i++)
-        if (edges[i].key == edges[i + 1].key) a->neighbours[edges[i].at] = edges[i + 1].at / 3, a->neighbours[edges[i + 1].at] = edges[i].at / 3;
+        if (edges[i].key == edges[i + 1].key)
+            a->neighbours[edges[i].at] = edges[i + 1].at / 3, a->neighbours[edges[i + 1].at] = edges[i].at / 3;
     kn_free(edges);
     return true;
 }
@@ -90,7 +92,8 @@ static void number_charts(atlas *a) {
             uint32_t at = a->stack[--top];
             for (int i = 0; i < 3; i++) {
                 uint32_t n = a->neighbours[3 * at + (uint32_t)i];
-                if (s->charts[n] == UINT32_MAX && a->labels[n] == a->labels[at] && a->ejected[n] == a->ejected[at]) s->charts[n] = s->chart_count, a->stack[top++] = n;
+                if (s->charts[n] == UINT32_MAX && a->labels[n] == a->labels[at] && a->ejected[n] == a->ejected[at])
+                    s->charts[n] = s->chart_count, a->stack[top++] = n;
             }
         }
         s->chart_count++;
@@ -102,7 +105,8 @@ static bool flatten(atlas *a, kn_error *error) {
     kn_free(a->boxes);
     a->boxes = kn_alloc(s->chart_count, 4 * sizeof *a->boxes, error);
     if (!a->boxes) return false;
-    for (size_t c = 0; c < s->chart_count; c++) a->boxes[4 * c] = a->boxes[4 * c + 1] = 1e30f, a->boxes[4 * c + 2] = a->boxes[4 * c + 3] = -1e30f;
+    for (size_t c = 0; c < s->chart_count; c++)
+        a->boxes[4 * c] = a->boxes[4 * c + 1] = 1e30f, a->boxes[4 * c + 2] = a->boxes[4 * c + 3] = -1e30f;
     for (size_t i = 0; i < 3 * s->triangle_count; i++) {
         const float *p = s->positions + 3 * (size_t)s->triangles[i];
         int axis = a->labels[i / 3] / 2;
@@ -129,10 +133,11 @@ static void find_axes(atlas *a) {
         for (size_t i = 0; i < 3; i++) s->chart_axes[4 * c + i] = (float)(sign * u[i]);
         areas[c] += (f[2] - f[0]) * (f[5] - f[1]) - (f[4] - f[0]) * (f[3] - f[1]);
     }
-    for (uint32_t c = 0; c < s->chart_count; c++) s->chart_axes[4 * c + 3] = areas[c] > 0 ? -1.0f : 1.0f; /* v runs down: unmirrored is negative */
+    for (uint32_t c = 0; c < s->chart_count; c++)
+        s->chart_axes[4 * c + 3] = areas[c] > 0 ? -1.0f : 1.0f; /* v runs down: unmirrored is negative */
 }
 
-/* --- overlaps ------------------------------------------------------------------------------------------------------------------ */
+/* --- overlaps --------------------------------------------------------------------------------- */
 
 /* Marks triangles that cover a cell of their chart which another one has. Returns how many. */
 static size_t find_overlaps(atlas *a, double cell, uint32_t *owner, size_t capacity, const uint32_t *order) {
@@ -152,10 +157,16 @@ static size_t find_overlaps(atlas *a, double cell, uint32_t *owner, size_t capac
             double area = (p[1][0] - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (p[1][1] - p[0][1]);
             bool clash = area > 0 && a->ejected[t] == 0; /* turned over */
             if (fabs(area) > 1e-9)
-                for (int y = (int)ceil(fmin(p[0][1], fmin(p[1][1], p[2][1])) - 0.5); y + 0.5 <= fmax(p[0][1], fmax(p[1][1], p[2][1])); y++)
-                    for (int x = (int)ceil(fmin(p[0][0], fmin(p[1][0], p[2][0])) - 0.5); x + 0.5 <= fmax(p[0][0], fmax(p[1][0], p[2][0])); x++) {
-                        double b = ((x + 0.5 - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (y + 0.5 - p[0][1])) / area;
-                        double c = ((p[1][0] - p[0][0]) * (y + 0.5 - p[0][1]) - (x + 0.5 - p[0][0]) * (p[1][1] - p[0][1])) / area;
+                for (int y = (int)ceil(fmin(p[0][1], fmin(p[1][1], p[2][1])) - 0.5);
+                     y + 0.5 <= fmax(p[0][1], fmax(p[1][1], p[2][1])); y++)
+                    for (int x = (int)ceil(fmin(p[0][0], fmin(p[1][0], p[2][0])) - 0.5);
+                         x + 0.5 <= fmax(p[0][0], fmax(p[1][0], p[2][0])); x++) {
+                        double b =
+                            ((x + 0.5 - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (y + 0.5 - p[0][1])) /
+                            area;
+                        double c =
+                            ((p[1][0] - p[0][0]) * (y + 0.5 - p[0][1]) - (x + 0.5 - p[0][0]) * (p[1][1] - p[0][1])) /
+                            area;
                         if (b < 1e-4 || c < 1e-4 || b + c > 1 - 1e-4) continue;
                         uint32_t *cell_owner = &owner[(size_t)y * w + (size_t)x];
                         clash = clash || *cell_owner;
@@ -183,20 +194,22 @@ static bool cut(atlas *a, int texture, kn_error *error) {
     const kn_surface *s = a->surface;
     double area = 0;
     size_t capacity = (size_t)4 << 20;
-    uint32_t *owner = kn_alloc(capacity, sizeof *owner, error), *order = kn_alloc(s->triangle_count, sizeof *order, error);
+    uint32_t *owner = kn_alloc(capacity, sizeof *owner, error),
+             *order = kn_alloc(s->triangle_count, sizeof *order, error);
     bool ok = owner && order;
     for (int pass = 0; ok && pass < 6; pass++) {
         number_charts(a);
         ok = flatten(a, error) && sort_by_chart(s, order, error);
         area = 0;
-        for (size_t c = 0; ok && c < s->chart_count; c++) area += (a->boxes[4 * c + 2] - a->boxes[4 * c]) * (a->boxes[4 * c + 3] - a->boxes[4 * c + 1]);
+        for (size_t c = 0; ok && c < s->chart_count; c++)
+            area += (a->boxes[4 * c + 2] - a->boxes[4 * c]) * (a->boxes[4 * c + 3] - a->boxes[4 * c + 1]);
         if (!ok || find_overlaps(a, sqrt(area) / texture, owner, capacity, order) == 0) break;
     }
     kn_free(owner), kn_free(order);
     return ok;
 }
 
-/* --- packing ---------------------------------------------------------------------------------------------------------------------- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 /* Whether all charts fit at `scale` texels a metre. */
 static bool fits(atlas *a, double scale, int texture, stbrp_node *nodes) {
@@ -214,7 +227,8 @@ static bool fits(atlas *a, double scale, int texture, stbrp_node *nodes) {
 static bool pack(atlas *a, int texture, kn_error *error) {
     kn_surface *s = a->surface;
     double low = 0, high = 0;
-    for (size_t c = 0; c < s->chart_count; c++) high += (a->boxes[4 * c + 2] - a->boxes[4 * c]) * (a->boxes[4 * c + 3] - a->boxes[4 * c + 1]);
+    for (size_t c = 0; c < s->chart_count; c++)
+        high += (a->boxes[4 * c + 2] - a->boxes[4 * c]) * (a->boxes[4 * c + 3] - a->boxes[4 * c + 1]);
     high = 1.5 * texture / sqrt(fmax(high, 1e-12));
     stbrp_node *nodes = kn_alloc((size_t)texture, sizeof *nodes, error);
     a->rects = kn_alloc(s->chart_count, sizeof *a->rects, error);
@@ -225,11 +239,15 @@ static bool pack(atlas *a, int texture, kn_error *error) {
         else high = middle;
     }
     if (ok && (low <= 0 || !fits(a, low, texture, nodes)))
-        ok = kn_fail(error, KN_ERROR_INPUT, "%u charts do not fit a texture of %d pixels: take a larger texture or fewer triangles", s->chart_count, texture);
+        ok = kn_fail(error, KN_ERROR_INPUT,
+                     "%u charts do not fit a texture of %d pixels: take a larger texture or fewer triangles",
+                     s->chart_count, texture);
     for (size_t i = 0; ok && i < 3 * s->triangle_count; i++) {
         uint32_t c = s->charts[i / 3];
-        s->corners[2 * i] = (float)((a->rects[c].x + PADDING + 0.5 + (a->flat[2 * i] - a->boxes[4 * c]) * low) / texture);
-        s->corners[2 * i + 1] = (float)((a->rects[c].y + PADDING + 0.5 + (a->flat[2 * i + 1] - a->boxes[4 * c + 1]) * low) / texture);
+        s->corners[2 * i] =
+            (float)((a->rects[c].x + PADDING + 0.5 + (a->flat[2 * i] - a->boxes[4 * c]) * low) / texture);
+        s->corners[2 * i + 1] =
+            (float)((a->rects[c].y + PADDING + 0.5 + (a->flat[2 * i + 1] - a->boxes[4 * c + 1]) * low) / texture);
     }
     kn_free(nodes);
     return ok;
@@ -237,13 +255,21 @@ static bool pack(atlas *a, int texture, kn_error *error) {
 
 bool kn_atlas(kn_surface *surface, int texture, kn_error *error) {
     size_t n = surface->triangle_count;
-    atlas a = {.surface = surface, .neighbours = kn_alloc(n, 12, error), .labels = kn_alloc(n, 1, error), .ejected = kn_alloc(n, 1, error),
-               .stack = kn_alloc(n, 4, error), .flat = kn_alloc(n, 6 * sizeof(float), error)};
-    surface->charts = kn_alloc(n, sizeof *surface->charts, error), surface->corners = kn_alloc(n, 6 * sizeof *surface->corners, error);
-    bool ok = a.neighbours && a.labels && a.ejected && a.stack && a.flat && surface->charts && surface->corners && find_neighbours(&a, error);
+    atlas a = {.surface = surface,
+               .neighbours = kn_alloc(n, 12, error),
+               .labels = kn_alloc(n, 1, error),
+               .ejected = kn_alloc(n, 1, error),
+               .stack = kn_alloc(n, 4, error),
+               .flat = kn_alloc(n, 6 * sizeof(float), error)};
+    surface->charts = kn_alloc(n, sizeof *surface->charts, error),
+    surface->corners = kn_alloc(n, 6 * sizeof *surface->corners, error);
+    bool ok = a.neighbours && a.labels && a.ejected && a.stack && a.flat && surface->charts && surface->corners &&
+              find_neighbours(&a, error);
     if (ok) label(&a);
     ok = ok && cut(&a, texture, error) && pack(&a, texture, error);
-    if (ok) surface->chart_axes = kn_alloc(surface->chart_count, 4 * sizeof *surface->chart_axes, error), a.areas = kn_alloc(surface->chart_count, sizeof *a.areas, error);
+    if (ok)
+        surface->chart_axes = kn_alloc(surface->chart_count, 4 * sizeof *surface->chart_axes, error),
+        a.areas = kn_alloc(surface->chart_count, sizeof *a.areas, error);
     ok = ok && surface->chart_axes && a.areas;
     if (ok) find_axes(&a);
     void *all[] = {a.neighbours, a.labels, a.ejected, a.stack, a.flat, a.boxes, a.rects, a.areas};

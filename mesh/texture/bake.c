@@ -10,10 +10,10 @@ typedef struct bake {
     kn_surface *surface;
     const kn_tris *work;
     const kn_eyes *eyes;
-    float **depth;    /* [eye] the surface's depth map */
-    float *normals;   /* [vertex][3] in the work frame */
-    uint8_t *seen;    /* [vertex] */
-    float *gains;     /* [eye][3] what its channels are multiplied with so that pictures of other exposures agree */
+    float **depth;  /* [eye] the surface's depth map */
+    float *normals; /* [vertex][3] in the work frame */
+    uint8_t *seen;  /* [vertex] */
+    float *gains;   /* [eye][3] what its channels are multiplied with so that pictures of other exposures agree */
 } bake;
 
 typedef struct vote {
@@ -47,7 +47,8 @@ static void fetch(const kn_eye *eye, double x, double y, double rgb[3]) {
 static vote ask(const bake *b, size_t e, const double p[3], const double n[3]) {
     const kn_eye *eye = &b->eyes->items[e];
     vote v = {0};
-    double to[3] = {eye->center[0] - p[0], eye->center[1] - p[1], eye->center[2] - p[2]}, away = sqrt(to[0] * to[0] + to[1] * to[1] + to[2] * to[2]);
+    double to[3] = {eye->center[0] - p[0], eye->center[1] - p[1], eye->center[2] - p[2]},
+           away = sqrt(to[0] * to[0] + to[1] * to[1] + to[2] * to[2]);
     double facing = (to[0] * n[0] + to[1] * n[1] + to[2] * n[2]) / away, pixel[2], depth;
     if (facing < 0.15 || !kn_eye_project(eye, p, pixel, &depth)) return v;
     if (pixel[0] < 1 || pixel[1] < 1 || pixel[0] > eye->width - 1 || pixel[1] > eye->height - 1) return v;
@@ -66,7 +67,8 @@ static int by_luma(const void *a, const void *b) {
     return p->luma < q->luma ? -1 : p->luma > q->luma;
 }
 
-/* The colour that most say: the votes near the weighted median, the best-placed eyes first. Returns the sum of weights. */
+/* The colour that most say: the votes near the weighted median, the best-placed eyes first. Returns the sum of
+ * weights. */
 static double decide(const bake *b, const double p[3], const double n[3], double rgb[3]) {
     vote votes[MAX_VOTES];
     int count = 0;
@@ -89,7 +91,8 @@ static double decide(const bake *b, const double p[3], const double n[3], double
     double sum = 0;
     for (int c = 0; c < 3; c++) rgb[c] = 0;
     for (int i = 0; i < count; i++) {
-        double off = (votes[i].luma - votes[middle].luma) / 22, w = pow(votes[i].weight / best, 4) * exp(-off * off) + 1e-9;
+        double off = (votes[i].luma - votes[middle].luma) / 22,
+               w = pow(votes[i].weight / best, 4) * exp(-off * off) + 1e-9;
         for (int c = 0; c < 3; c++) rgb[c] += w * votes[i].rgb[c];
         sum += w;
     }
@@ -97,7 +100,7 @@ static double decide(const bake *b, const double p[3], const double n[3], double
     return total;
 }
 
-/* --- exposures ------------------------------------------------------------------------------------------------------------------- */
+/* --- exposures -------------------------------------------------------------------------------- */
 
 #define LEVEL_POINTS 1200
 #define LEVEL_ROUNDS 12
@@ -141,7 +144,8 @@ static double disagreement(const sample *samples, size_t count, int channel, con
 }
 
 /* One channel: points become the mean of what the eyes say, eyes the robust mean of what the points miss, in turn. */
-static void level_channel(const bake *b, const sample *samples, size_t count, int channel, double *gains, double *points) {
+static void level_channel(const bake *b, const sample *samples, size_t count, int channel, double *gains,
+                          double *points) {
     size_t eyes = b->eyes->count, places = LEVEL_POINTS + 1;
     memset(gains, 0, eyes * sizeof *gains);
     for (int round = 0; round < LEVEL_ROUNDS; round++) {
@@ -153,20 +157,23 @@ static void level_channel(const bake *b, const sample *samples, size_t count, in
         }
         for (size_t i = 0; i < count; i++) {
             const sample *s = &samples[i];
-            double missing = points[s->point] / weights[s->point] - s->log[channel], off = (missing - gains[s->eye]) / 0.1, w = s->weight / (1 + off * off);
+            double missing = points[s->point] / weights[s->point] - s->log[channel],
+                   off = (missing - gains[s->eye]) / 0.1, w = s->weight / (1 + off * off);
             sums[s->eye] += w * missing, totals[s->eye] += w;
         }
-        for (size_t e = 0; e < eyes; e++) gains[e] = totals[e] > 0 ? fmin(fmax(sums[e] / totals[e], -0.5), 0.5) : 0, mean += gains[e] / (double)eyes;
+        for (size_t e = 0; e < eyes; e++)
+            gains[e] = totals[e] > 0 ? fmin(fmax(sums[e] / totals[e], -0.5), 0.5) : 0, mean += gains[e] / (double)eyes;
         for (size_t e = 0; e < eyes; e++) gains[e] -= mean;
     }
 }
 
-/* Exposure and white balance of the pictures against each other, or their borders would show on the surface. Left alone where factors
- * explain little of what differs, as on surfaces that shine. */
+/* Exposure and white balance of the pictures against each other, or their borders would show on the surface. Left alone
+ * where factors explain little of what differs, as on surfaces that shine. */
 static bool level(bake *b, kn_error *error) {
     sample *samples = NULL;
     size_t count = 0;
-    double *gains = kn_alloc(b->eyes->count, 3 * sizeof *gains, error), *points = kn_alloc(LEVEL_POINTS + 1, 2 * sizeof *points, error);
+    double *gains = kn_alloc(b->eyes->count, 3 * sizeof *gains, error),
+           *points = kn_alloc(LEVEL_POINTS + 1, 2 * sizeof *points, error);
     for (size_t i = 0; i < 3 * b->eyes->count; i++) b->gains[i] = 1;
     bool ok = gains && points && take_samples(b, &samples, &count, error);
     for (int c = 0; ok && count && c < 3; c++) {
@@ -180,7 +187,7 @@ static bool level(bake *b, kn_error *error) {
     return ok;
 }
 
-/* --- vertices ------------------------------------------------------------------------------------------------------------------ */
+/* --- vertices --------------------------------------------------------------------------------- */
 
 static void color_vertices(bake *b) {
     kn_surface *s = b->surface;
@@ -213,7 +220,8 @@ static bool spread(bake *b, kn_error *error) {
         }
         for (size_t v = 0; v < s->vertex_count; v++)
             if (sums[4 * v + 3] > 0) {
-                for (size_t c = 0; c < 3; c++) s->colors[3 * v + c] = (uint8_t)lroundf(sums[4 * v + c] / sums[4 * v + 3]);
+                for (size_t c = 0; c < 3; c++)
+                    s->colors[3 * v + c] = (uint8_t)lroundf(sums[4 * v + c] / sums[4 * v + 3]);
                 b->seen[v] = 1, changed = 1;
             }
     }
@@ -221,7 +229,7 @@ static bool spread(bake *b, kn_error *error) {
     return true;
 }
 
-/* --- texels ------------------------------------------------------------------------------------------------------------------------ */
+/* --- texels ----------------------------------------------------------------------------------- */
 
 static void paint_texel(void *user, size_t t, double w1, double w2, size_t texel) {
     const bake *b = user;
@@ -246,12 +254,16 @@ void kn_texels_visit(const kn_surface *s, int size, uint8_t *done, kn_texel_visi
         for (int i = 0; i < 6; i++) p[i / 2][i % 2] = s->corners[6 * t + (size_t)i] * size;
         double area = (p[1][0] - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (p[1][1] - p[0][1]);
         if (fabs(area) < 1e-12) continue;
-        for (int y = (int)ceil(fmin(p[0][1], fmin(p[1][1], p[2][1])) - 0.5); y + 0.5 <= fmax(p[0][1], fmax(p[1][1], p[2][1])); y++)
-            for (int x = (int)ceil(fmin(p[0][0], fmin(p[1][0], p[2][0])) - 0.5); x + 0.5 <= fmax(p[0][0], fmax(p[1][0], p[2][0])); x++) {
+        for (int y = (int)ceil(fmin(p[0][1], fmin(p[1][1], p[2][1])) - 0.5);
+             y + 0.5 <= fmax(p[0][1], fmax(p[1][1], p[2][1])); y++)
+            for (int x = (int)ceil(fmin(p[0][0], fmin(p[1][0], p[2][0])) - 0.5);
+                 x + 0.5 <= fmax(p[0][0], fmax(p[1][0], p[2][0])); x++) {
                 if (x < 0 || y < 0 || x >= size || y >= size) continue;
                 size_t at = (size_t)y * (size_t)size + (size_t)x;
-                double w1 = ((x + 0.5 - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (y + 0.5 - p[0][1])) / area;
-                double w2 = ((p[1][0] - p[0][0]) * (y + 0.5 - p[0][1]) - (x + 0.5 - p[0][0]) * (p[1][1] - p[0][1])) / area;
+                double w1 =
+                    ((x + 0.5 - p[0][0]) * (p[2][1] - p[0][1]) - (p[2][0] - p[0][0]) * (y + 0.5 - p[0][1])) / area;
+                double w2 =
+                    ((p[1][0] - p[0][0]) * (y + 0.5 - p[0][1]) - (x + 0.5 - p[0][0]) * (p[1][1] - p[0][1])) / area;
                 if (done[at] || w1 < -1e-6 || w2 < -1e-6 || w1 + w2 > 1 + 1e-6) continue;
                 visit(user, t, w1, w2, at);
                 done[at] = 1;
@@ -280,12 +292,13 @@ void kn_texels_pad(kn_image *image, uint8_t *done) {
                 if (count) done[at] = (uint8_t)(pass + 1);
             }
     for (size_t i = 0; i < (size_t)w * (size_t)h; i++)
-        if (done[i]) sum[0] += image->data[3 * i], sum[1] += image->data[3 * i + 1], sum[2] += image->data[3 * i + 2], n++;
+        if (done[i])
+            sum[0] += image->data[3 * i], sum[1] += image->data[3 * i + 1], sum[2] += image->data[3 * i + 2], n++;
     for (size_t i = 0; n > 0 && i < (size_t)w * (size_t)h; i++)
         for (size_t c = 0; c < 3 && !done[i]; c++) image->data[3 * i + c] = (uint8_t)(sum[c] / n);
 }
 
-/* --- all ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- all -------------------------------------------------------------------------------------- */
 
 static bool draw_depths(bake *b, kn_error *error) {
     kn_raster raster;
@@ -304,12 +317,19 @@ static bool draw_depths(bake *b, kn_error *error) {
 }
 
 bool kn_bake(kn_surface *surface, const kn_tris *work, const kn_eyes *eyes, int texture, kn_error *error) {
-    bake b = {surface, work, eyes, kn_alloc(eyes->count, sizeof *b.depth, error), kn_tris_normals(work, error), kn_alloc(work->vertex_count, 1, error),
+    bake b = {surface,
+              work,
+              eyes,
+              kn_alloc(eyes->count, sizeof *b.depth, error),
+              kn_tris_normals(work, error),
+              kn_alloc(work->vertex_count, 1, error),
               kn_alloc(eyes->count, 3 * sizeof(float), error)};
     uint8_t *done = kn_alloc((size_t)texture * (size_t)texture, 1, error);
-    surface->colors = kn_alloc(work->vertex_count, 3, error), surface->confidence = kn_alloc(work->vertex_count, sizeof(float), error);
-    bool ok = b.depth && b.normals && b.seen && b.gains && done && surface->colors && surface->confidence && kn_image_init(&surface->texture, texture, texture, 3, error) &&
-              draw_depths(&b, error) && level(&b, error);
+    surface->colors = kn_alloc(work->vertex_count, 3, error),
+    surface->confidence = kn_alloc(work->vertex_count, sizeof(float), error);
+    bool ok = b.depth && b.normals && b.seen && b.gains && done && surface->colors && surface->confidence &&
+              kn_image_init(&surface->texture, texture, texture, 3, error) && draw_depths(&b, error) &&
+              level(&b, error);
     if (ok) color_vertices(&b);
     ok = ok && spread(&b, error);
     if (ok) kn_texels_visit(surface, texture, done, paint_texel, &b), kn_texels_pad(&surface->texture, done);

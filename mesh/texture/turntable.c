@@ -7,24 +7,31 @@
 /* An eye that looks at the middle of the surface from `azimuth` and `elevation`. */
 static kn_eye look(const kn_surface *s, int size, double azimuth, double elevation) {
     double low[3] = {1e300, 1e300, 1e300}, high[3] = {-1e300, -1e300, -1e300}, middle[3], diagonal = 0;
-    for (size_t v = 0; v < 3 * s->vertex_count; v++) low[v % 3] = fmin(low[v % 3], s->positions[v]), high[v % 3] = fmax(high[v % 3], s->positions[v]);
+    for (size_t v = 0; v < 3 * s->vertex_count; v++)
+        low[v % 3] = fmin(low[v % 3], s->positions[v]), high[v % 3] = fmax(high[v % 3], s->positions[v]);
     for (int i = 0; i < 3; i++) middle[i] = (low[i] + high[i]) / 2, diagonal += (high[i] - low[i]) * (high[i] - low[i]);
     diagonal = sqrt(diagonal);
-    double ca = cos(azimuth), sa = sin(azimuth), ce = cos(elevation), se = sin(elevation), forward[3] = {-ca * ce, -sa * ce, -se};
-    kn_eye eye = {.width = size, .height = size, .fx = 1.9 * size, .fy = 1.9 * size, .cx = size / 2.0, .cy = size / 2.0};
-    double right[3] = {-sa, ca, 0}, down[3] = {forward[1] * right[2] - forward[2] * right[1], forward[2] * right[0] - forward[0] * right[2], forward[0] * right[1] - forward[1] * right[0]};
+    double ca = cos(azimuth), sa = sin(azimuth), ce = cos(elevation), se = sin(elevation),
+           forward[3] = {-ca * ce, -sa * ce, -se};
+    kn_eye eye = {
+        .width = size, .height = size, .fx = 1.9 * size, .fy = 1.9 * size, .cx = size / 2.0, .cy = size / 2.0};
+    double right[3] = {-sa, ca, 0},
+           down[3] = {forward[1] * right[2] - forward[2] * right[1], forward[2] * right[0] - forward[0] * right[2],
+                      forward[0] * right[1] - forward[1] * right[0]};
     for (int j = 0; j < 3; j++) {
         eye.r[0][j] = right[j], eye.r[1][j] = down[j], eye.r[2][j] = forward[j];
         eye.center[j] = middle[j] - forward[j] * 2.0 * fmax(diagonal, 1e-9);
     }
-    for (int i = 0; i < 3; i++) eye.t[i] = -(eye.r[i][0] * eye.center[0] + eye.r[i][1] * eye.center[1] + eye.r[i][2] * eye.center[2]);
+    for (int i = 0; i < 3; i++)
+        eye.t[i] = -(eye.r[i][0] * eye.center[0] + eye.r[i][1] * eye.center[1] + eye.r[i][2] * eye.center[2]);
     return eye;
 }
 
 /* Colour of the surface at a drawn pixel: texture with soft light, or clay with stronger light. */
 static void shade(const kn_surface *s, const kn_raster *raster, size_t i, const kn_eye *eye, bool clay, double rgb[3]) {
     size_t t = raster->triangle[i] - 1;
-    double b = raster->weights[2 * i], c = raster->weights[2 * i + 1], w[3] = {1 - b - c, b, c}, n[3] = {0}, uv[2] = {0}, facing = 0;
+    double b = raster->weights[2 * i], c = raster->weights[2 * i + 1], w[3] = {1 - b - c, b, c}, n[3] = {0},
+           uv[2] = {0}, facing = 0;
     for (size_t k = 0; k < 3; k++) {
         for (size_t j = 0; j < 3; j++) n[j] += w[k] * s->normals[3 * s->triangles[3 * t + k] + j];
         for (size_t j = 0; j < 2 && s->corners; j++) uv[j] += w[k] * s->corners[6 * t + 2 * k + j];
@@ -36,11 +43,18 @@ static void shade(const kn_surface *s, const kn_raster *raster, size_t i, const 
         return;
     }
     int x = (int)(uv[0] * s->texture.width), y = (int)(uv[1] * s->texture.height);
-    x = x < 0 ? 0 : x >= s->texture.width ? s->texture.width - 1 : x, y = y < 0 ? 0 : y >= s->texture.height ? s->texture.height - 1 : y;
-    for (int j = 0; j < 3; j++) rgb[j] = s->texture.data[3 * ((size_t)y * (size_t)s->texture.width + (size_t)x) + (size_t)j];
+    x = x < 0                   ? 0
+        : x >= s->texture.width ? s->texture.width - 1
+                                : x,
+    y = y < 0                    ? 0
+        : y >= s->texture.height ? s->texture.height - 1
+                                 : y;
+    for (int j = 0; j < 3; j++)
+        rgb[j] = s->texture.data[3 * ((size_t)y * (size_t)s->texture.width + (size_t)x) + (size_t)j];
 }
 
-static void draw_tile(const kn_surface *s, const kn_tris *mesh, kn_raster *raster, kn_image *image, int tile, int across) {
+static void draw_tile(const kn_surface *s, const kn_tris *mesh, kn_raster *raster, kn_image *image, int tile,
+                      int across) {
     int size = raster->width / 2, left = tile % across * size, top = tile / across * size;
     bool clay = tile >= 4; /* the lower row shows the shape alone */
     kn_eye eye = look(s, raster->width, (tile % 4) * M_PI / 2 + 0.6, clay ? 0.35 : 0.3);
@@ -60,9 +74,13 @@ static void draw_tile(const kn_surface *s, const kn_tris *mesh, kn_raster *raste
 }
 
 bool kn_surface_write_turntable(const kn_surface *surface, const char *path, int width, kn_error *error) {
-    if (width < 64 || width > 8192) return kn_fail(error, KN_ERROR_INPUT, "turntable of %d pixels, expected 64 to 8192", width);
+    if (width < 64 || width > 8192)
+        return kn_fail(error, KN_ERROR_INPUT, "turntable of %d pixels, expected 64 to 8192", width);
     int tile = width / 4;
-    kn_tris mesh = {.positions = surface->positions, .triangles = surface->triangles, .vertex_count = surface->vertex_count, .triangle_count = surface->triangle_count};
+    kn_tris mesh = {.positions = surface->positions,
+                    .triangles = surface->triangles,
+                    .vertex_count = surface->vertex_count,
+                    .triangle_count = surface->triangle_count};
     kn_image image = {0};
     kn_raster raster = {0};
     bool ok = kn_image_init(&image, 4 * tile, 2 * tile, 3, error) && kn_raster_init(&raster, 2 * tile, 2 * tile, error);
@@ -73,7 +91,7 @@ bool kn_surface_write_turntable(const kn_surface *surface, const char *path, int
     return ok;
 }
 
-/* --- for the writers ------------------------------------------------------------------------------------------------------------ */
+/* --- for the writers -------------------------------------------------------------------------- */
 
 typedef struct split_key {
     uint64_t key;
@@ -88,13 +106,18 @@ static int by_key(const void *a, const void *b) {
 bool kn_split_init(kn_split *split, const kn_surface *s, kn_error *error) {
     size_t corners = 3 * s->triangle_count;
     split_key *keys = kn_alloc(corners, sizeof *keys, error);
-    *split = (kn_split){.source = kn_alloc(corners, 4, error), .chart = kn_alloc(corners, 4, error), .uv = kn_alloc(corners, 8, error), .triangles = kn_alloc(corners, 4, error)};
+    *split = (kn_split){.source = kn_alloc(corners, 4, error),
+                        .chart = kn_alloc(corners, 4, error),
+                        .uv = kn_alloc(corners, 8, error),
+                        .triangles = kn_alloc(corners, 4, error)};
     bool ok = keys && split->source && split->chart && split->uv && split->triangles;
-    for (size_t i = 0; ok && i < corners; i++) keys[i] = (split_key){(uint64_t)s->triangles[i] << 32 | s->charts[i / 3], (uint32_t)i};
+    for (size_t i = 0; ok && i < corners; i++)
+        keys[i] = (split_key){(uint64_t)s->triangles[i] << 32 | s->charts[i / 3], (uint32_t)i};
     if (ok) qsort(keys, corners, sizeof *keys, by_key);
     for (size_t i = 0; ok && i < corners; i++) {
         if (i == 0 || keys[i].key != keys[i - 1].key) {
-            split->source[split->count] = s->triangles[keys[i].corner], split->chart[split->count] = s->charts[keys[i].corner / 3];
+            split->source[split->count] = s->triangles[keys[i].corner],
+            split->chart[split->count] = s->charts[keys[i].corner / 3];
             memcpy(split->uv + 2 * split->count++, s->corners + 2 * (size_t)keys[i].corner, 2 * sizeof(float));
         }
         split->triangles[keys[i].corner] = (uint32_t)split->count - 1;
@@ -112,7 +135,8 @@ void kn_split_finish(kn_split *split) {
 static const struct {
     const char *extension;
     bool (*write)(const kn_surface *surface, const char *path, kn_error *error);
-} formats[] = {{".glb", kn_write_glb}, {".obj", kn_write_obj}, {".ply", kn_write_ply}, {".stl", kn_write_stl}, {".3mf", kn_write_3mf}, {".usdz", kn_write_usdz}};
+} formats[] = {{".glb", kn_write_glb}, {".obj", kn_write_obj}, {".ply", kn_write_ply},
+               {".stl", kn_write_stl}, {".3mf", kn_write_3mf}, {".usdz", kn_write_usdz}};
 
 static int format_of(const char *path) {
     const char *dot = strrchr(path, '.');
@@ -125,6 +149,8 @@ bool kn_surface_format_known(const char *path) { return format_of(path) >= 0; }
 
 bool kn_surface_write(const kn_surface *surface, const char *path, kn_error *error) {
     int format = format_of(path);
-    if (format < 0) return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name ending in .glb, .obj, .ply, .stl, .3mf or .usdz", path);
+    if (format < 0)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name ending in .glb, .obj, .ply, .stl, .3mf or .usdz",
+                       path);
     return formats[format].write(surface, path, error);
 }

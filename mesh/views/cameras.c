@@ -48,7 +48,8 @@ static bool set_pose(kn_camera *camera, double m[4][4]) {
         }
     if (scale < 1e-12) return false;
     for (int r = 0; r < 3; r++) {
-        for (int c = 0; c < 3; c++) camera->rotation[r][c] = m[r][c] / sqrt(scale) * (c == 0 ? 1 : -1); /* OpenGL: y up, z backward */
+        for (int c = 0; c < 3; c++)
+            camera->rotation[r][c] = m[r][c] / sqrt(scale) * (c == 0 ? 1 : -1); /* OpenGL: y up, z backward */
         camera->translation[r] = m[r][3];
     }
     for (int a = 0; a < 3; a++)
@@ -58,7 +59,8 @@ static bool set_pose(kn_camera *camera, double m[4][4]) {
             if (fabs(dot - (a == b)) > 1e-2) return false;
         }
     double(*r)[3] = camera->rotation;
-    double determinant = r[0][0] * (r[1][1] * r[2][2] - r[1][2] * r[2][1]) - r[0][1] * (r[1][0] * r[2][2] - r[1][2] * r[2][0]) +
+    double determinant = r[0][0] * (r[1][1] * r[2][2] - r[1][2] * r[2][1]) -
+                         r[0][1] * (r[1][0] * r[2][2] - r[1][2] * r[2][0]) +
                          r[0][2] * (r[1][0] * r[2][1] - r[1][1] * r[2][0]);
     return determinant > 0;
 }
@@ -74,7 +76,8 @@ static bool set_intrinsics(kn_view_camera *view, const json_t *frame, const json
     camera->width = (int)w, camera->height = (int)h;
     if (!number(frame, root, "fl_x", &fx)) {
         if (!number(frame, root, "camera_angle_x", &angle) || angle <= 0 || angle >= M_PI) return false;
-        fx = (w > 0 ? w : 1) / 2 / tan(angle / 2); /* without a size: in picture widths, scaled when the picture is known */
+        fx = (w > 0 ? w : 1) / 2 /
+             tan(angle / 2); /* without a size: in picture widths, scaled when the picture is known */
     }
     if (!number(frame, root, "fl_y", &fy)) fy = fx;
     if (!number(frame, root, "cx", &cx)) cx = w > 0 ? w / 2 : 0.5;
@@ -84,17 +87,24 @@ static bool set_intrinsics(kn_view_camera *view, const json_t *frame, const json
     return fx > 0 && fy > 0 && fx < 1e7 && fy < 1e7;
 }
 
-static bool read_frame(kn_view_camera *view, const json_t *frame, const json_t *root, const char *name, size_t index, kn_error *error) {
+static bool read_frame(kn_view_camera *view, const json_t *frame, const json_t *root, const char *name, size_t index,
+                       kn_error *error) {
     double m[4][4];
     const char *file = json_string_value(json_object_get(frame, "file_path"));
-    if (file && strlen(file) >= sizeof view->file) return kn_fail(error, KN_ERROR_INPUT, "%s: frame %zu: the file name is too long", name, index);
+    if (file && strlen(file) >= sizeof view->file)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: frame %zu: the file name is too long", name, index);
     if (file) strcpy(view->file, file);
     if (!read_matrix(json_object_get(frame, "transform_matrix"), m))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: frame %zu: expected transform_matrix with 4 rows of 4 numbers", name, index);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: frame %zu: expected transform_matrix with 4 rows of 4 numbers", name,
+                       index);
     if (!set_pose(&view->camera, m))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: frame %zu: transform_matrix is not a finite rotation and translation", name, index);
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: frame %zu: transform_matrix is not a finite rotation and translation", name, index);
     if (!set_intrinsics(view, frame, root))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: frame %zu: expected a focal length (fl_x, or camera_angle_x in radians) and a size up to 16384", name, index);
+        return kn_fail(
+            error, KN_ERROR_INPUT,
+            "%s: frame %zu: expected a focal length (fl_x, or camera_angle_x in radians) and a size up to 16384", name,
+            index);
     snprintf(view->camera.name, sizeof view->camera.name, "%zu", index);
     return true;
 }
@@ -111,7 +121,8 @@ static bool read_33(const json_t *value, double m[3][3]) {
     return true;
 }
 
-/* "rotation": 3x3 or a quaternion wxyz, camera to world; "translation": the centre. Camera axes x right, y down, z forward. */
+/* "rotation": 3x3 or a quaternion wxyz, camera to world; "translation": the centre. Camera axes x right, y down, z
+ * forward. */
 static bool read_rigid(kn_camera *camera, const json_t *value) {
     const json_t *rotation = json_object_get(value, "rotation"), *translation = json_object_get(value, "translation");
     double m[4][4] = {{0}}, r[3][3], q[4], norm = 0;
@@ -131,26 +142,37 @@ static bool read_rigid(kn_camera *camera, const json_t *value) {
 }
 
 /* A camera of a sidecar: the keys of a rig's cameras (docs/formats.md), and "file" and "distortion". */
-static bool read_sidecar_camera(kn_view_camera *view, const json_t *value, const char *name, size_t index, kn_error *error) {
+static bool read_sidecar_camera(kn_view_camera *view, const json_t *value, const char *name, size_t index,
+                                kn_error *error) {
     kn_camera *c = &view->camera;
     const char *file = json_string_value(json_object_get(value, "file"));
     const json_t *bent = json_object_get(value, "distortion");
-    json_int_t width = json_integer_value(json_object_get(value, "width")), height = json_integer_value(json_object_get(value, "height"));
-    if (file && strlen(file) >= sizeof view->file) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: the file name is too long", name, index);
+    json_int_t width = json_integer_value(json_object_get(value, "width")),
+               height = json_integer_value(json_object_get(value, "height"));
+    if (file && strlen(file) >= sizeof view->file)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: the file name is too long", name, index);
     if (file) strcpy(view->file, file);
     if (width < 1 || height < 1 || width > 16384 || height > 16384)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected width and height of 1 to 16384 pixels", name, index);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected width and height of 1 to 16384 pixels", name,
+                       index);
     c->width = (int)width, c->height = (int)height;
-    if (!read_33(json_object_get(value, "K"), c->k) || !(c->k[0][0] > 0 && c->k[0][0] < 1e7 && c->k[1][1] > 0 && c->k[1][1] < 1e7) || !(fabs(c->k[0][2]) < 1e6) ||
+    if (!read_33(json_object_get(value, "K"), c->k) ||
+        !(c->k[0][0] > 0 && c->k[0][0] < 1e7 && c->k[1][1] > 0 && c->k[1][1] < 1e7) || !(fabs(c->k[0][2]) < 1e6) ||
         !(fabs(c->k[1][2]) < 1e6))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected K, 3 rows of 3 numbers with focal lengths above 0", name, index);
-    if (bent && json_array_size(bent) != 4) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected distortion [k1, k2, p1, p2]", name, index);
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: camera %zu: expected K, 3 rows of 3 numbers with focal lengths above 0", name, index);
+    if (bent && json_array_size(bent) != 4)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected distortion [k1, k2, p1, p2]", name, index);
     for (size_t i = 0; bent && i < 4; i++) {
         view->distortion[i] = json_number_value(json_array_get(bent, i));
-        if (!(fabs(view->distortion[i]) < 1e3)) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected distortion [k1, k2, p1, p2]", name, index);
+        if (!(fabs(view->distortion[i]) < 1e3))
+            return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: expected distortion [k1, k2, p1, p2]", name, index);
     }
     if (!read_rigid(c, value))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: rotation and translation are not a finite rotation (3x3 or quaternion wxyz) and a centre", name, index);
+        return kn_fail(
+            error, KN_ERROR_INPUT,
+            "%s: camera %zu: rotation and translation are not a finite rotation (3x3 or quaternion wxyz) and a centre",
+            name, index);
     snprintf(c->name, sizeof c->name, "%zu", index);
     return true;
 }
@@ -164,7 +186,8 @@ static void replace_nan(char *text, size_t size) {
     }
 }
 
-bool kn_view_list_parse_transforms(kn_view_list *list, const char *name, const char *text, size_t size, kn_error *error) {
+bool kn_view_list_parse_transforms(kn_view_list *list, const char *name, const char *text, size_t size,
+                                   kn_error *error) {
     *list = (kn_view_list){0};
     char *copy = kn_alloc(size + 1, 1, error);
     if (!copy) return false;
@@ -174,10 +197,13 @@ bool kn_view_list_parse_transforms(kn_view_list *list, const char *name, const c
     json_t *root = json_loadb(copy, size, 0, &where);
     kn_free(copy);
     if (!root) return kn_fail(error, KN_ERROR_INPUT, "%s:%d: %s", name, where.line, where.text);
-    const json_t *sidecar = json_object_get(root, "cameras"), *frames = json_is_array(sidecar) ? sidecar : json_object_get(root, "frames");
+    const json_t *sidecar = json_object_get(root, "cameras"),
+                 *frames = json_is_array(sidecar) ? sidecar : json_object_get(root, "frames");
     size_t count = json_array_size(frames);
     bool ok = count > 0 && count <= MAX_CAMERAS;
-    if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s: expected an array frames (NeRF) or cameras (Kinora) with 1 to %d entries", name, MAX_CAMERAS);
+    if (!ok)
+        kn_fail(error, KN_ERROR_INPUT, "%s: expected an array frames (NeRF) or cameras (Kinora) with 1 to %d entries",
+                name, MAX_CAMERAS);
     list->items = ok ? kn_alloc(count, sizeof *list->items, error) : NULL;
     ok = ok && list->items;
     for (size_t i = 0; ok && i < count; i++)
@@ -228,16 +254,21 @@ bool kn_view_list_write(const kn_view_list *list, const char *path, kn_error *er
     for (size_t i = 0; i < list->count; i++) {
         const kn_view_camera *view = &list->items[i];
         const kn_camera *c = &view->camera;
-        kn_bytes_print(&out, "  {\"file_path\": \"%s\", \"w\": %d, \"h\": %d, \"fl_x\": %.10g, \"fl_y\": %.10g, \"cx\": %.10g, \"cy\": %.10g,\n", view->file,
-                       c->width, c->height, c->k[0][0], c->k[1][1], c->k[0][2], c->k[1][2]);
-        kn_bytes_print(&out, "   \"k1\": %.10g, \"k2\": %.10g, \"p1\": %.10g, \"p2\": %.10g,\n   \"transform_matrix\": [", view->distortion[0],
-                       view->distortion[1], view->distortion[2], view->distortion[3]);
+        kn_bytes_print(&out,
+                       "  {\"file_path\": \"%s\", \"w\": %d, \"h\": %d, \"fl_x\": %.10g, \"fl_y\": %.10g, \"cx\": "
+                       "%.10g, \"cy\": %.10g,\n",
+                       view->file, c->width, c->height, c->k[0][0], c->k[1][1], c->k[0][2], c->k[1][2]);
+        kn_bytes_print(&out,
+                       "   \"k1\": %.10g, \"k2\": %.10g, \"p1\": %.10g, \"p2\": %.10g,\n   \"transform_matrix\": [",
+                       view->distortion[0], view->distortion[1], view->distortion[2], view->distortion[3]);
         for (int r = 0; r < 3; r++)
-            kn_bytes_print(&out, "[%.10g, %.10g, %.10g, %.10g], ", c->rotation[r][0], -c->rotation[r][1], -c->rotation[r][2], c->translation[r]);
+            kn_bytes_print(&out, "[%.10g, %.10g, %.10g, %.10g], ", c->rotation[r][0], -c->rotation[r][1],
+                           -c->rotation[r][2], c->translation[r]);
         kn_bytes_print(&out, "[0, 0, 0, 1]]}%s\n", i + 1 < list->count ? "," : "");
     }
     kn_bytes_print(&out, " ]\n}\n");
-    bool ok = out.failed ? kn_fail(error, KN_ERROR_MEMORY, "out of memory") : kn_file_write(path, out.data, out.size, error);
+    bool ok =
+        out.failed ? kn_fail(error, KN_ERROR_MEMORY, "out of memory") : kn_file_write(path, out.data, out.size, error);
     kn_bytes_finish(&out);
     return ok;
 }

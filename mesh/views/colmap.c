@@ -14,8 +14,10 @@ static const struct {
     int count;
     int at[8]; /* which parameter is fx, fy, cx, cy, k1, k2, p1, p2; -1: zero */
 } models[] = {
-    {"SIMPLE_PINHOLE", 3, {0, 0, 1, 2, -1, -1, -1, -1}}, {"PINHOLE", 4, {0, 1, 2, 3, -1, -1, -1, -1}},
-    {"SIMPLE_RADIAL", 4, {0, 0, 1, 2, 3, -1, -1, -1}},   {"RADIAL", 5, {0, 0, 1, 2, 3, 4, -1, -1}},
+    {"SIMPLE_PINHOLE", 3, {0, 0, 1, 2, -1, -1, -1, -1}},
+    {"PINHOLE", 4, {0, 1, 2, 3, -1, -1, -1, -1}},
+    {"SIMPLE_RADIAL", 4, {0, 0, 1, 2, 3, -1, -1, -1}},
+    {"RADIAL", 5, {0, 0, 1, 2, 3, 4, -1, -1}},
     {"OPENCV", 8, {0, 1, 2, 3, 4, 5, 6, 7}},
 };
 
@@ -69,7 +71,10 @@ static bool parse_cameras(colmap_camera **cameras, size_t *count, const char *na
         if (!kn_grow(cameras, &capacity, *count + 1, sizeof **cameras, error)) return false;
         memset(&(*cameras)[*count], 0, sizeof **cameras);
         if (!parse_camera(&(*cameras)[*count], line))
-            return kn_fail(error, KN_ERROR_INPUT, "%s/cameras.txt:%d: expected ID MODEL WIDTH HEIGHT PARAMETERS of a pinhole, radial or OPENCV model", name, number);
+            return kn_fail(
+                error, KN_ERROR_INPUT,
+                "%s/cameras.txt:%d: expected ID MODEL WIDTH HEIGHT PARAMETERS of a pinhole, radial or OPENCV model",
+                name, number);
         (*count)++;
     }
     if (*count == 0) return kn_fail(error, KN_ERROR_INPUT, "%s/cameras.txt: no cameras", name);
@@ -81,7 +86,9 @@ static bool parse_image(kn_view_camera *view, const char *line, const colmap_cam
     long id, camera_id;
     double q[4], t[3], norm = 0;
     char file[sizeof view->file];
-    if (sscanf(line, "%ld %lf %lf %lf %lf %lf %lf %lf %ld %511[^\n]", &id, &q[0], &q[1], &q[2], &q[3], &t[0], &t[1], &t[2], &camera_id, file) != 10) return false;
+    if (sscanf(line, "%ld %lf %lf %lf %lf %lf %lf %lf %ld %511[^\n]", &id, &q[0], &q[1], &q[2], &q[3], &t[0], &t[1],
+               &t[2], &camera_id, file) != 10)
+        return false;
     for (int i = 0; i < 4; i++) norm += q[i] * q[i];
     if (!(norm > 1e-6 && norm < 1e6)) return false;
     for (int i = 0; i < 3; i++)
@@ -91,41 +98,52 @@ static bool parse_image(kn_view_camera *view, const char *line, const colmap_cam
         if (cameras[i].id == camera_id) camera = &cameras[i];
     if (!camera) return false;
     *view = camera->view;
-    kn_pose world_to_camera = kn_pose_from_quaternion((kn_vec3){t[0], t[1], t[2]}, q), pose = kn_pose_inverse(&world_to_camera);
+    kn_pose world_to_camera = kn_pose_from_quaternion((kn_vec3){t[0], t[1], t[2]}, q),
+            pose = kn_pose_inverse(&world_to_camera);
     memcpy(view->camera.rotation, pose.rotation, sizeof pose.rotation);
-    view->camera.translation[0] = pose.translation.x, view->camera.translation[1] = pose.translation.y, view->camera.translation[2] = pose.translation.z;
+    view->camera.translation[0] = pose.translation.x, view->camera.translation[1] = pose.translation.y,
+    view->camera.translation[2] = pose.translation.z;
     strcpy(view->file, file);
     snprintf(view->camera.name, sizeof view->camera.name, "%ld", id);
     return true;
 }
 
-static int by_file(const void *a, const void *b) { return strcmp(((const kn_view_camera *)a)->file, ((const kn_view_camera *)b)->file); }
+static int by_file(const void *a, const void *b) {
+    return strcmp(((const kn_view_camera *)a)->file, ((const kn_view_camera *)b)->file);
+}
 
-static bool parse_images(kn_view_list *list, const char *name, const char *text, const colmap_camera *cameras, size_t count, kn_error *error) {
+static bool parse_images(kn_view_list *list, const char *name, const char *text, const colmap_camera *cameras,
+                         size_t count, kn_error *error) {
     char line[2048];
     int number = 0;
     size_t capacity = 0;
     while (next_line(&text, line, sizeof line, &number)) {
         if (line[0] == '#' || line[strspn(line, " \t")] == 0) continue;
-        if (list->count >= 100000) return kn_fail(error, KN_ERROR_INPUT, "%s/images.txt: more than 100000 images", name);
+        if (list->count >= 100000)
+            return kn_fail(error, KN_ERROR_INPUT, "%s/images.txt: more than 100000 images", name);
         if (!kn_grow(&list->items, &capacity, list->count + 1, sizeof *list->items, error)) return false;
         memset(&list->items[list->count], 0, sizeof *list->items);
         if (!parse_image(&list->items[list->count], line, cameras, count))
-            return kn_fail(error, KN_ERROR_INPUT, "%s/images.txt:%d: expected ID QW QX QY QZ TX TY TZ CAMERA_ID NAME with finite numbers and a camera of cameras.txt",
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s/images.txt:%d: expected ID QW QX QY QZ TX TY TZ CAMERA_ID NAME with finite numbers and "
+                           "a camera of cameras.txt",
                            name, number);
         list->count++;
         next_line(&text, line, sizeof line, &number); /* the image's points, which may be empty */
     }
     if (list->count == 0) return kn_fail(error, KN_ERROR_INPUT, "%s/images.txt: no images", name);
-    qsort(list->items, list->count, sizeof *list->items, by_file); /* the order of the frames, whatever COLMAP registered first */
+    qsort(list->items, list->count, sizeof *list->items,
+          by_file); /* the order of the frames, whatever COLMAP registered first */
     return true;
 }
 
-bool kn_view_list_parse_colmap(kn_view_list *list, const char *name, const char *cameras_text, const char *images_text, kn_error *error) {
+bool kn_view_list_parse_colmap(kn_view_list *list, const char *name, const char *cameras_text, const char *images_text,
+                               kn_error *error) {
     *list = (kn_view_list){0};
     colmap_camera *cameras = NULL;
     size_t count = 0;
-    bool ok = parse_cameras(&cameras, &count, name, cameras_text, error) && parse_images(list, name, images_text, cameras, count, error);
+    bool ok = parse_cameras(&cameras, &count, name, cameras_text, error) &&
+              parse_images(list, name, images_text, cameras, count, error);
     kn_free(cameras);
     if (!ok) kn_view_list_finish(list);
     return ok;

@@ -41,17 +41,19 @@ int kn_eyes_neighbours(const kn_eyes *eyes, size_t eye, int32_t neighbours[KN_MA
     return n < 7 ? n : 7;
 }
 
-/* --- pictures ------------------------------------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 /* Where a straight picture's pixel lies in the distorted one (OpenCV's model). */
 static void distort(const kn_eye *eye, const double k[4], double x, double y, double out[2]) {
-    double u = (x - eye->cx) / eye->fx, v = (y - eye->cy) / eye->fy, r2 = u * u + v * v, radial = 1 + r2 * (k[0] + r2 * k[1]);
+    double u = (x - eye->cx) / eye->fx, v = (y - eye->cy) / eye->fy, r2 = u * u + v * v,
+           radial = 1 + r2 * (k[0] + r2 * k[1]);
     out[0] = eye->fx * (u * radial + 2 * k[2] * u * v + k[3] * (r2 + 2 * u * u)) + eye->cx;
     out[1] = eye->fy * (v * radial + k[2] * (r2 + 2 * v * v) + 2 * k[3] * u * v) + eye->cy;
 }
 
 /* Copies `channels` planes through the distortion, bilinear; outside is 0. */
-static void straighten(const kn_eye *eye, const double k[4], const uint8_t *source, int source_channels, uint8_t *target, int channels) {
+static void straighten(const kn_eye *eye, const double k[4], const uint8_t *source, int source_channels,
+                       uint8_t *target, int channels) {
     bool bent = k[0] != 0 || k[1] != 0 || k[2] != 0 || k[3] != 0;
     for (int y = 0; y < eye->height; y++)
         for (int x = 0; x < eye->width; x++) {
@@ -64,18 +66,22 @@ static void straighten(const kn_eye *eye, const double k[4], const uint8_t *sour
                 memset(out, 0, (size_t)channels);
                 continue;
             }
-            int x0 = (int)fx, y0 = (int)fy, x1 = x0 + 1 < eye->width ? x0 + 1 : x0, y1 = y0 + 1 < eye->height ? y0 + 1 : y0;
+            int x0 = (int)fx, y0 = (int)fy, x1 = x0 + 1 < eye->width ? x0 + 1 : x0,
+                y1 = y0 + 1 < eye->height ? y0 + 1 : y0;
             for (int c = 0; c < channels; c++) {
                 int o = source_channels < 3 ? 0 : c;
-                double a = source[(y0 * eye->width + x0) * source_channels + o], b = source[(y0 * eye->width + x1) * source_channels + o];
-                double d = source[(y1 * eye->width + x0) * source_channels + o], e = source[(y1 * eye->width + x1) * source_channels + o];
+                double a = source[(y0 * eye->width + x0) * source_channels + o],
+                       b = source[(y0 * eye->width + x1) * source_channels + o];
+                double d = source[(y1 * eye->width + x0) * source_channels + o],
+                       e = source[(y1 * eye->width + x1) * source_channels + o];
                 out[c] = (uint8_t)lround((a * (1 - ax) + b * ax) * (1 - ay) + (d * (1 - ax) + e * ax) * ay);
             }
         }
 }
 
 /* The mask as the picture is given, before undistortion. *found tells whether there is one. */
-static bool raw_mask(const kn_surface_view *view, const kn_surface_params *params, uint8_t *mask, bool *found, kn_error *error) {
+static bool raw_mask(const kn_surface_view *view, const kn_surface_params *params, uint8_t *mask, bool *found,
+                     kn_error *error) {
     size_t count = (size_t)view->picture.width * (size_t)view->picture.height;
     kn_error inner = {0};
     *found = true;
@@ -88,7 +94,8 @@ static bool raw_mask(const kn_surface_view *view, const kn_surface_params *param
 }
 
 /* Masks from a background that does not move in the pictures, or from colours that only the object has. */
-static bool static_masks(const kn_surface_view *views, uint8_t **masks, size_t count, const kn_surface_params *params, kn_error *error) {
+static bool static_masks(const kn_surface_view *views, uint8_t **masks, size_t count, const kn_surface_params *params,
+                         kn_error *error) {
     const kn_image **pictures = kn_alloc(count, sizeof *pictures, error);
     if (!pictures) return false;
     for (size_t i = 0; i < count; i++) pictures[i] = &views[i].picture;
@@ -98,15 +105,19 @@ static bool static_masks(const kn_surface_view *views, uint8_t **masks, size_t c
     if (!ok && inner.kind == KN_ERROR_NONE) {
         bool found;
         if (!kn_mask_colors(views, masks, count, &params->log, &found, error)) return false;
-        if (found) return kn_log_line(&params->log, KN_LOG_INFO, "the object is told from its surroundings by colour"), true;
-        return kn_fail(error, KN_ERROR_INPUT, "the pictures have no alpha and neither a plain nor a still background: give masks, or say that there are none");
+        if (found)
+            return kn_log_line(&params->log, KN_LOG_INFO, "the object is told from its surroundings by colour"), true;
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "the pictures have no alpha and neither a plain nor a still background: give masks, or say that "
+                       "there are none");
     }
     if (!ok && error) *error = inner;
     return ok;
 }
 
 /* raw[count]: masks of the pictures as given. */
-static bool find_masks(const kn_surface_view *views, uint8_t **raw, size_t count, const kn_surface_params *params, kn_error *error) {
+static bool find_masks(const kn_surface_view *views, uint8_t **raw, size_t count, const kn_surface_params *params,
+                       kn_error *error) {
     size_t missing = 0;
     for (size_t i = 0; i < count; i++) {
         bool found;
@@ -114,7 +125,10 @@ static bool find_masks(const kn_surface_view *views, uint8_t **raw, size_t count
         missing += !found;
     }
     if (missing * 3 > count) return static_masks(views, raw, count, params, error);
-    if (missing) kn_log_line(&params->log, KN_LOG_WARNING, "%zu of %zu pictures show no object before a plain background; they are used without a mask", missing, count);
+    if (missing)
+        kn_log_line(&params->log, KN_LOG_WARNING,
+                    "%zu of %zu pictures show no object before a plain background; they are used without a mask",
+                    missing, count);
     for (size_t i = 0; i < count && missing; i++) {
         bool found;
         if (!raw_mask(&views[i], params, raw[i], &found, error)) return false;
@@ -123,35 +137,42 @@ static bool find_masks(const kn_surface_view *views, uint8_t **raw, size_t count
     return true;
 }
 
-/* --- checks ------------------------------------------------------------------------------------------------------------------ */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static bool check_view(const kn_surface_view *view, const kn_surface_view *first, size_t index, kn_error *error) {
     const kn_camera *c = &view->camera.camera;
     const kn_image *p = &view->picture;
     if (!p->data || p->channels < 3) return kn_fail(error, KN_ERROR_INPUT, "picture %zu: expected RGB or RGBA", index);
-    if (p->width < 32 || p->height < 32) return kn_fail(error, KN_ERROR_INPUT, "picture %zu: %d x %d pixels, expected at least 32 x 32", index, p->width, p->height);
+    if (p->width < 32 || p->height < 32)
+        return kn_fail(error, KN_ERROR_INPUT, "picture %zu: %d x %d pixels, expected at least 32 x 32", index, p->width,
+                       p->height);
     if (p->width != first->picture.width || p->height != first->picture.height)
-        return kn_fail(error, KN_ERROR_INPUT, "picture %zu has %d x %d pixels, the first one %d x %d; expected one size", index, p->width, p->height,
-                       first->picture.width, first->picture.height);
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "picture %zu has %d x %d pixels, the first one %d x %d; expected one size", index, p->width,
+                       p->height, first->picture.width, first->picture.height);
     if (view->mask.data && (view->mask.width != p->width || view->mask.height != p->height || view->mask.channels != 1))
-        return kn_fail(error, KN_ERROR_INPUT, "mask %zu has %d x %d pixels and %d channels, expected %d x %d and 1", index, view->mask.width, view->mask.height,
-                       view->mask.channels, p->width, p->height);
+        return kn_fail(error, KN_ERROR_INPUT, "mask %zu has %d x %d pixels and %d channels, expected %d x %d and 1",
+                       index, view->mask.width, view->mask.height, view->mask.channels, p->width, p->height);
     for (int i = 0; i < 9; i++)
         if (!isfinite(c->rotation[i / 3][i % 3]) || !isfinite(c->translation[i / 3]) || !isfinite(c->k[i / 3][i % 3]))
-            return kn_fail(error, KN_ERROR_INPUT, "camera %zu: a number of its pose or intrinsics is not finite", index);
+            return kn_fail(error, KN_ERROR_INPUT, "camera %zu: a number of its pose or intrinsics is not finite",
+                           index);
     if (c->width > 0) {
         double sx = (double)p->width / c->width, sy = (double)p->height / c->height;
         if (fabs(sx / sy - 1) > 0.02)
-            return kn_fail(error, KN_ERROR_INPUT, "camera %zu is for %d x %d pixels, the picture has %d x %d: expected the same shape", index, c->width, c->height,
-                           p->width, p->height);
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "camera %zu is for %d x %d pixels, the picture has %d x %d: expected the same shape", index,
+                           c->width, c->height, p->width, p->height);
     }
-    if (c->k[0][0] <= 0 || c->k[1][1] <= 0) return kn_fail(error, KN_ERROR_INPUT, "camera %zu: the focal length is not positive", index);
+    if (c->k[0][0] <= 0 || c->k[1][1] <= 0)
+        return kn_fail(error, KN_ERROR_INPUT, "camera %zu: the focal length is not positive", index);
     return true;
 }
 
 static void set_camera(kn_eye *eye, const kn_view_camera *view, int width, int height) {
     const kn_camera *c = &view->camera;
-    double sx = c->width > 0 ? (double)width / c->width : width, sy = c->height > 0 ? (double)height / c->height : sx; /* 0: in picture widths */
+    double sx = c->width > 0 ? (double)width / c->width : width,
+           sy = c->height > 0 ? (double)height / c->height : sx; /* 0: in picture widths */
     eye->width = width, eye->height = height;
     eye->fx = c->k[0][0] * sx, eye->fy = c->k[1][1] * sy;
     eye->cx = c->k[0][2] * sx, eye->cy = c->k[1][2] < 0 && c->height == 0 ? height / 2.0 : c->k[1][2] * sy;
@@ -161,10 +182,11 @@ static void set_camera(kn_eye *eye, const kn_view_camera *view, int width, int h
     }
 }
 
-/* --- the work frame ------------------------------------------------------------------------------------------------------------ */
+/* --- the work frame --------------------------------------------------------------------------- */
 
 static void set_t(kn_eye *eye) {
-    for (int i = 0; i < 3; i++) eye->t[i] = -(eye->r[i][0] * eye->center[0] + eye->r[i][1] * eye->center[1] + eye->r[i][2] * eye->center[2]);
+    for (int i = 0; i < 3; i++)
+        eye->t[i] = -(eye->r[i][0] * eye->center[0] + eye->r[i][1] * eye->center[1] + eye->r[i][2] * eye->center[2]);
 }
 
 void kn_eyes_move(kn_eyes *eyes, const double center[3], double scale) {
@@ -182,11 +204,14 @@ void kn_eyes_move(kn_eyes *eyes, const double center[3], double scale) {
 static kn_vec3 find_up(const kn_eyes *eyes, const double given[3]) {
     kn_vec3 up = {given[0], given[1], given[2]};
     if (kn_vec3_length(up) > 0) return kn_vec3_normalize(up);
-    for (size_t e = 0; e < eyes->count; e++) up = kn_vec3_sub(up, (kn_vec3){eyes->items[e].r[1][0], eyes->items[e].r[1][1], eyes->items[e].r[1][2]});
+    for (size_t e = 0; e < eyes->count; e++)
+        up = kn_vec3_sub(up, (kn_vec3){eyes->items[e].r[1][0], eyes->items[e].r[1][1], eyes->items[e].r[1][2]});
     up = kn_vec3_normalize(up);
     double *v[3] = {&up.x, &up.y, &up.z};
     for (int i = 0; i < 3; i++)
-        if (fabs(*v[i]) > cos(12 * M_PI / 180)) up = (kn_vec3){i == 0 ? copysign(1, up.x) : 0, i == 1 ? copysign(1, up.y) : 0, i == 2 ? copysign(1, up.z) : 0};
+        if (fabs(*v[i]) > cos(12 * M_PI / 180))
+            up = (kn_vec3){i == 0 ? copysign(1, up.x) : 0, i == 1 ? copysign(1, up.y) : 0,
+                           i == 2 ? copysign(1, up.z) : 0};
     if (kn_vec3_length(up) < 0.5) up = (kn_vec3){0, 0, 1};
     return up;
 }
@@ -205,14 +230,19 @@ static void turn(kn_eyes *eyes, kn_vec3 up) {
         kn_eye *eye = &eyes->items[e];
         double r[3][3], c[3];
         for (int i = 0; i < 3; i++)
-            for (int j = 0; j < 3; j++) r[i][j] = eye->r[i][0] * eyes->from_input[j][0] + eye->r[i][1] * eyes->from_input[j][1] + eye->r[i][2] * eyes->from_input[j][2];
-        for (int j = 0; j < 3; j++) c[j] = eyes->from_input[j][0] * eye->center[0] + eyes->from_input[j][1] * eye->center[1] + eyes->from_input[j][2] * eye->center[2];
+            for (int j = 0; j < 3; j++)
+                r[i][j] = eye->r[i][0] * eyes->from_input[j][0] + eye->r[i][1] * eyes->from_input[j][1] +
+                          eye->r[i][2] * eyes->from_input[j][2];
+        for (int j = 0; j < 3; j++)
+            c[j] = eyes->from_input[j][0] * eye->center[0] + eyes->from_input[j][1] * eye->center[1] +
+                   eyes->from_input[j][2] * eye->center[2];
         memcpy(eye->r, r, sizeof r), memcpy(eye->center, c, sizeof c);
         set_t(eye);
     }
 }
 
-/* The point nearest to all rays through the masks' middles, by least squares. False when the rays are (nearly) parallel. */
+/* The point nearest to all rays through the masks' middles, by least squares. False when the rays are (nearly)
+ * parallel. */
 static bool look_at(const kn_eyes *eyes, double point[3]) {
     double a[3][4] = {{0}};
     for (size_t e = 0; e < eyes->count; e++) {
@@ -222,7 +252,8 @@ static bool look_at(const kn_eyes *eyes, double point[3]) {
             for (int x = 0; x < eye->width; x++)
                 if (eye->mask[y * eye->width + x]) sx += x + 0.5, sy += y + 0.5, n++;
         if (n == 0) continue;
-        double c[3] = {(sx / n - eye->cx) / eye->fx, (sy / n - eye->cy) / eye->fy, 1}, d[3], length = sqrt(c[0] * c[0] + c[1] * c[1] + 1);
+        double c[3] = {(sx / n - eye->cx) / eye->fx, (sy / n - eye->cy) / eye->fy, 1}, d[3],
+               length = sqrt(c[0] * c[0] + c[1] * c[1] + 1);
         for (int i = 0; i < 3; i++) d[i] = (eye->r[0][i] * c[0] + eye->r[1][i] * c[1] + eye->r[2][i]) / length;
         for (int i = 0; i < 3; i++)
             for (int j = 0; j < 3; j++) {
@@ -247,21 +278,28 @@ static bool place(kn_eyes *eyes, const kn_surface_params *params, kn_error *erro
     const double *first = eyes->items[0].center;
     for (size_t e = 0; e < eyes->count; e++)
         for (int i = 0; i < 3; i++) spread = fmax(spread, fabs(eyes->items[e].center[i] - first[i]));
-    if (spread < 1e-9) return kn_fail(error, KN_ERROR_INPUT, "the camera stands still in all %zu pictures: expected an orbit around the object", eyes->count);
-    if (!look_at(eyes, target)) return kn_fail(error, KN_ERROR_INPUT, "the cameras all look in one direction: expected an orbit around the object");
+    if (spread < 1e-9)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "the camera stands still in all %zu pictures: expected an orbit around the object", eyes->count);
+    if (!look_at(eyes, target))
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "the cameras all look in one direction: expected an orbit around the object");
     for (size_t e = 0; e < eyes->count; e++) {
         const double *c = eyes->items[e].center;
         nearest = fmin(nearest, sqrt(pow(c[0] - target[0], 2) + pow(c[1] - target[1], 2) + pow(c[2] - target[2], 2)));
     }
-    if (!(nearest > 1e-9) || nearest < spread * 1e-3) return kn_fail(error, KN_ERROR_INPUT, "a camera stands in the middle of the object: expected an orbit around it");
+    if (!(nearest > 1e-9) || nearest < spread * 1e-3)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "a camera stands in the middle of the object: expected an orbit around it");
     kn_eyes_move(eyes, target, 1 / nearest);
     return true;
 }
 
-/* --- all -------------------------------------------------------------------------------------------------------------------------- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 /* `channels` floats a pixel through the distortion, from the nearest pixel; NULL when out of memory. */
-static float *straighten_floats(const kn_eye *eye, const double k[4], const float *source, size_t channels, kn_error *error) {
+static float *straighten_floats(const kn_eye *eye, const double k[4], const float *source, size_t channels,
+                                kn_error *error) {
     float *out = kn_alloc((size_t)eye->width * (size_t)eye->height, channels * sizeof *out, error);
     for (int i = 0; out && i < eye->width * eye->height; i++) {
         double at[2];
@@ -277,20 +315,27 @@ static bool prepare(kn_eye *eye, const kn_surface_view *view, const uint8_t *raw
     size_t count = (size_t)view->picture.width * (size_t)view->picture.height;
     set_camera(eye, &view->camera, view->picture.width, view->picture.height);
     set_t(eye);
-    eye->rgb = kn_alloc(count, 3, error), eye->mask = kn_alloc(count, 1, error), eye->edge = kn_alloc(count, sizeof *eye->edge, error);
+    eye->rgb = kn_alloc(count, 3, error), eye->mask = kn_alloc(count, 1, error),
+    eye->edge = kn_alloc(count, sizeof *eye->edge, error);
     if (!eye->rgb || !eye->mask || !eye->edge) return false;
     straighten(eye, view->camera.distortion, view->picture.data, view->picture.channels, eye->rgb, 3);
     straighten(eye, view->camera.distortion, raw, 1, eye->mask, 1);
     for (size_t i = 0; i < count; i++) eye->mask[i] = eye->mask[i] >= 128 ? 255 : 0;
     if (no_mask) memset(eye->mask, 255, count);
-    if (view->depth && !(eye->depth = straighten_floats(eye, view->camera.distortion, view->depth, 1, error))) return false;
-    if (view->depth && view->normals && !(eye->normals = straighten_floats(eye, view->camera.distortion, view->normals, 3, error))) return false;
-    return kn_mask_distance(eye->mask, eye->width, eye->height, eye->edge, error) && kn_mask_soften(eye->edge, eye->width, eye->height, error);
+    if (view->depth && !(eye->depth = straighten_floats(eye, view->camera.distortion, view->depth, 1, error)))
+        return false;
+    if (view->depth && view->normals &&
+        !(eye->normals = straighten_floats(eye, view->camera.distortion, view->normals, 3, error)))
+        return false;
+    return kn_mask_distance(eye->mask, eye->width, eye->height, eye->edge, error) &&
+           kn_mask_soften(eye->edge, eye->width, eye->height, error);
 }
 
-bool kn_eyes_init(kn_eyes *eyes, const kn_surface_view *views, size_t count, const kn_surface_params *params, kn_error *error) {
+bool kn_eyes_init(kn_eyes *eyes, const kn_surface_view *views, size_t count, const kn_surface_params *params,
+                  kn_error *error) {
     *eyes = (kn_eyes){.no_mask = params->no_mask};
-    if (count < 3 || count > 2000) return kn_fail(error, KN_ERROR_INPUT, "%zu pictures, expected 3 to 2000 around the object", count);
+    if (count < 3 || count > 2000)
+        return kn_fail(error, KN_ERROR_INPUT, "%zu pictures, expected 3 to 2000 around the object", count);
     for (size_t i = 0; i < count; i++)
         if (!check_view(&views[i], &views[0], i, error)) return false;
     size_t pixels = (size_t)views[0].picture.width * (size_t)views[0].picture.height;

@@ -14,7 +14,7 @@ bool kn_mask_alpha(const kn_image *picture, uint8_t *mask) {
     return inside > 0 && inside < count;
 }
 
-/* --- connected regions ------------------------------------------------------------------------------------------------- */
+/* --- connected regions ------------------------------------------------------------------------ */
 
 /* Labels the pixels equal to `value` that are 4-connected to pixel `start` with `label`; returns how many. */
 static size_t flood(uint8_t *map, int width, int height, size_t start, uint8_t value, uint8_t label, uint32_t *stack) {
@@ -23,7 +23,8 @@ static size_t flood(uint8_t *map, int width, int height, size_t start, uint8_t v
     map[start] = label;
     while (top) {
         int at = (int)stack[--top], x = at % width, y = at / width;
-        int next[4] = {x > 0 ? at - 1 : -1, x + 1 < width ? at + 1 : -1, y > 0 ? at - width : -1, y + 1 < height ? at + width : -1};
+        int next[4] = {x > 0 ? at - 1 : -1, x + 1 < width ? at + 1 : -1, y > 0 ? at - width : -1,
+                       y + 1 < height ? at + width : -1};
         for (int i = 0; i < 4; i++)
             if (next[i] >= 0 && map[next[i]] == value) map[next[i]] = label, stack[top++] = (uint32_t)next[i], filled++;
     }
@@ -37,7 +38,8 @@ static bool tidy(uint8_t *map, const uint8_t *sure, int width, int height, kn_er
     uint32_t *stack = kn_alloc(count, sizeof *stack, error), *sizes = kn_alloc(count, sizeof *sizes, error);
     bool ok = stack && sizes;
     for (size_t i = 0; ok && i < count; i++) /* 2: background seen from the border */
-        if (map[i] == 0 && (i < (size_t)width || i >= count - (size_t)width || i % (size_t)width == 0 || i % (size_t)width == (size_t)width - 1))
+        if (map[i] == 0 && (i < (size_t)width || i >= count - (size_t)width || i % (size_t)width == 0 ||
+                            i % (size_t)width == (size_t)width - 1))
             flood(map, width, height, i, 0, 2, stack);
     for (size_t i = 0; ok && i < count; i++)
         if (map[i] == 0) {
@@ -66,7 +68,7 @@ bool kn_mask_tidy(uint8_t *mask, int width, int height, kn_error *error) {
     return ok;
 }
 
-/* --- plain background ---------------------------------------------------------------------------------------------------- */
+/* --- plain background ------------------------------------------------------------------------- */
 
 static int median_of(const int histogram[256], int total) {
     int sum = 0, value = 0;
@@ -96,7 +98,8 @@ bool kn_mask_plain(const kn_image *picture, uint8_t *mask, kn_error *error) {
         int x = (int)(i % (size_t)w), y = (int)(i / (size_t)w);
         if (x < 2 || y < 2 || x >= w - 2 || y >= h - 2) spread[far]++;
     }
-    for (int sum = 0; limit < 255 && (sum += spread[limit]) * 20 < total * 19; limit++) {}
+    for (int sum = 0; limit < 255 && (sum += spread[limit]) * 20 < total * 19; limit++) {
+    }
     bool plain = limit <= 24;
     int threshold = limit + 10 > 16 ? limit + 10 : 16;
     size_t inside = 0;
@@ -110,7 +113,7 @@ bool kn_mask_plain(const kn_image *picture, uint8_t *mask, kn_error *error) {
     return plain;
 }
 
-/* --- background that does not move ------------------------------------------------------------------------------------------ */
+/* --- background that does not move ------------------------------------------------------------ */
 
 bool kn_mask_static(const kn_image *const *pictures, uint8_t *const *masks, size_t count, kn_error *error) {
     int w = pictures[0]->width, h = pictures[0]->height, n = pictures[0]->channels;
@@ -130,12 +133,13 @@ bool kn_mask_static(const kn_image *const *pictures, uint8_t *const *masks, size
             far > 40 ? moving++ : still++;
         }
     }
-    bool ok = still > 3 * moving && moving * 200 > still; /* a moving camera changes nearly everything, a still one nearly nothing */
+    bool ok = still > 3 * moving &&
+              moving * 200 > still; /* a moving camera changes nearly everything, a still one nearly nothing */
     for (size_t v = 0; ok && v < count; v++) ok = kn_mask_tidy(masks[v], w, h, error);
     return ok;
 }
 
-/* --- distance --------------------------------------------------------------------------------------------------------------- */
+/* --- distance --------------------------------------------------------------------------------- */
 
 /* One row of the squared distance transform: lower envelope of parabolas. f, d [n]; v [n], z [n + 1] are scratch. */
 static void transform_row(const float *f, float *d, int n, int *v, float *z) {
@@ -158,7 +162,8 @@ static void transform_row(const float *f, float *d, int n, int *v, float *z) {
 }
 
 /* Distance of every pixel to the nearest one whose mask has the wanted side. */
-static void transform(const uint8_t *mask, bool inside, int w, int h, float *out, float *line, float *result, int *v, float *z) {
+static void transform(const uint8_t *mask, bool inside, int w, int h, float *out, float *line, float *result, int *v,
+                      float *z) {
     for (int y = 0; y < h; y++) {
         for (int x = 0; x < w; x++) line[x] = (mask[y * w + x] >= 128) == inside ? 0 : 1e12f;
         transform_row(line, out + (size_t)y * (size_t)w, w, v, z);
@@ -195,7 +200,8 @@ bool kn_mask_soften(float *distance, int w, int h, kn_error *error) {
             size_t first = way ? (size_t)k : (size_t)k * (size_t)w, step = way ? (size_t)w : 1;
             for (int i = 0; i < n; i++) line[i] = distance[first + (size_t)i * step];
             for (int i = 2; i + 2 < n; i++)
-                distance[first + (size_t)i * step] = (line[i - 2] + line[i + 2] + 4 * (line[i - 1] + line[i + 1]) + 6 * line[i]) / 16;
+                distance[first + (size_t)i * step] =
+                    (line[i - 2] + line[i + 2] + 4 * (line[i - 1] + line[i + 1]) + 6 * line[i]) / 16;
         }
     kn_free(line);
     return line != NULL;

@@ -57,7 +57,9 @@ void kn_canvas_polygon(kn_image *image, const double (*points)[2], int count, kn
         }
     }
     int left, right, top, bottom;
-    if (count < 3 || !clip_range(low[0], high[0], image->width, &left, &right) || !clip_range(low[1], high[1], image->height, &top, &bottom)) return;
+    if (count < 3 || !clip_range(low[0], high[0], image->width, &left, &right) ||
+        !clip_range(low[1], high[1], image->height, &top, &bottom))
+        return;
     double sign = area < 0 ? -1 : 1;
     for (int y = top; y <= bottom; y++)
         for (int x = left; x <= right; x++) {

@@ -1,4 +1,5 @@
-/* Anti-aliased drawing on an RGB image: lines, convex polygons, discs and a 5 x 7 pixel font. Internal to pipelines/. */
+/* Anti-aliased drawing on an RGB image: lines, convex polygons, discs and a 5 x 7 pixel font. Internal to
+ * pipelines/. */
 #ifndef KN_PIPELINES_CANVAS_H
 #define KN_PIPELINES_CANVAS_H
 

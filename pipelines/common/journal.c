@@ -86,9 +86,13 @@ static bool resume(kn_journal *journal, const char *path, const char *job, kn_er
     if (fscanf(journal->stream, "kinora-journal 1 %64[0-9a-f]", found) != 1 || fgetc(journal->stream) != '\n')
         return kn_fail(error, KN_ERROR_INPUT, "%s: not a journal of this version", path);
     if (strcmp(found, job) != 0)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: holds an unfinished job with other inputs or options; finish it with its own command line, choose another folder, or use --overwrite", journal->folder);
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: holds an unfinished job with other inputs or options; finish it with its own command line, "
+                       "choose another folder, or use --overwrite",
+                       journal->folder);
     long good = read_chunks(journal);
-    if (good < 0 || fflush(journal->stream) != 0 || ftruncate(fileno(journal->stream), good) != 0 || fseek(journal->stream, good, SEEK_SET) != 0)
+    if (good < 0 || fflush(journal->stream) != 0 || ftruncate(fileno(journal->stream), good) != 0 ||
+        fseek(journal->stream, good, SEEK_SET) != 0)
         return kn_fail(error, KN_ERROR_IO, "%s: cannot go on: %s", path, strerror(errno));
     return true;
 }

@@ -11,13 +11,14 @@
 
 typedef struct kn_journal {
     char *folder;
-    FILE *stream;      /* positioned after the last finished chunk */
-    int lock;          /* descriptor of <folder>/lock, held while the job runs; -1: none */
+    FILE *stream; /* positioned after the last finished chunk */
+    int lock;     /* descriptor of <folder>/lock, held while the job runs; -1: none */
     size_t chunks_done;
 } kn_journal;
 
 /* Opens or begins the journal of `job` (64 hexadecimal digits) in an existing folder and finds the number of finished
- * chunks, which come first. KN_ERROR_INPUT when it belongs to another job, KN_ERROR_IO when another process holds it. */
+ * chunks, which come first. KN_ERROR_INPUT when it belongs to another job, KN_ERROR_IO when another process holds
+ * it. */
 bool kn_journal_init(kn_journal *journal, const char *folder, const char *job, kn_error *error);
 
 /* Records the files (names inside the folder) of the next chunk as finished and flushes to the disk. */

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const char *const surround[6] = {"CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"};
+static const char *const surround[6] = {"CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT",
+                                        "CAM_BACK_LEFT",  "CAM_BACK",  "CAM_BACK_RIGHT"};
 
 /* The cell of each camera when the rig has exactly nuScenes' six. */
 static bool surround_cells(const kn_rig *rig, int cells[KN_RIG_MAX_CAMERAS]) {

@@ -6,7 +6,7 @@
 #include "kinora/camera.h"
 
 typedef struct kn_mosaic {
-    int width, height;                        /* of the whole picture, even */
+    int width, height;                                     /* of the whole picture, even */
     int left[KN_RIG_MAX_CAMERAS], top[KN_RIG_MAX_CAMERAS]; /* where each camera's picture goes */
 } kn_mosaic;
 

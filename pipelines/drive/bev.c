@@ -5,14 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-#define SCALE 7.2            /* pixels per metre: 100 m from edge to edge */
-#define EGO_ROW 500          /* the ego stands below the middle, so that more of the way ahead is seen */
-#define TRAIL 48             /* positions remembered per road user */
-#define LANE_BAND 4.2        /* metres of asphalt drawn along each lane mark */
+#define SCALE 7.2     /* pixels per metre: 100 m from edge to edge */
+#define EGO_ROW 500   /* the ego stands below the middle, so that more of the way ahead is seen */
+#define TRAIL 48      /* positions remembered per road user */
+#define LANE_BAND 4.2 /* metres of asphalt drawn along each lane mark */
 
-static const kn_color ground = {34, 40, 38, 1}, asphalt = {62, 65, 70, 1}, mark = {214, 214, 206, .9f}, edge = {150, 152, 156, 1},
-                      pavement = {104, 98, 92, 1}, ego_color = {64, 196, 255, 1}, white = {240, 240, 240, 1}, shade = {12, 14, 16, .72f},
-                      outline = {16, 18, 20, 1};
+static const kn_color ground = {34, 40, 38, 1}, asphalt = {62, 65, 70, 1}, mark = {214, 214, 206, .9f},
+                      edge = {150, 152, 156, 1}, pavement = {104, 98, 92, 1}, ego_color = {64, 196, 255, 1},
+                      white = {240, 240, 240, 1}, shade = {12, 14, 16, .72f}, outline = {16, 18, 20, 1};
 
 typedef struct trail {
     int instance, count, next;
@@ -39,7 +39,8 @@ static void to_picture(const view *v, double x, double y, double *px, double *py
     *py = EGO_ROW - SCALE * (dx * v->cosine + dy * v->sine);
 }
 
-bool kn_bev_create(kn_bev **bev, const kn_map_line *lines, size_t line_count, const char *title, kn_rational rate, kn_error *error) {
+bool kn_bev_create(kn_bev **bev, const kn_map_line *lines, size_t line_count, const char *title, kn_rational rate,
+                   kn_error *error) {
     kn_bev *b = *bev = kn_alloc(1, sizeof *b, error);
     if (!b) return false;
     b->lines = lines;
@@ -80,7 +81,8 @@ static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v, int
         for (size_t k = 0; k + 1 < n; k++) {
             double quad[4][2];
             const size_t corners[4] = {k, k + 1, n + k + 1, n + k};
-            for (int c = 0; c < 4; c++) to_picture(v, line->points[corners[c]][0], line->points[corners[c]][1], &quad[c][0], &quad[c][1]);
+            for (int c = 0; c < 4; c++)
+                to_picture(v, line->points[corners[c]][0], line->points[corners[c]][1], &quad[c][0], &quad[c][1]);
             kn_canvas_polygon(image, (const double(*)[2])quad, 4, color);
             for (int c = 0; c < 4; c++) { /* no seams between neighbours */
                 const double *a = quad[c], *b = quad[(c + 1) % 4];
@@ -94,16 +96,21 @@ static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v, int
 static kn_color class_color(const kn_box *box) {
     if (box->is_parked) return (kn_color){128, 132, 140, 1};
     switch (box->kind) {
-    case KN_ACTOR_CAR: case KN_ACTOR_VAN: return (kn_color){255, 170, 60, 1};
-    case KN_ACTOR_TRUCK: case KN_ACTOR_BUS: case KN_ACTOR_TRAILER: return (kn_color){235, 110, 70, 1};
-    case KN_ACTOR_MOTORBIKE: case KN_ACTOR_BICYCLE: return (kn_color){120, 220, 130, 1};
+    case KN_ACTOR_CAR:
+    case KN_ACTOR_VAN: return (kn_color){255, 170, 60, 1};
+    case KN_ACTOR_TRUCK:
+    case KN_ACTOR_BUS:
+    case KN_ACTOR_TRAILER: return (kn_color){235, 110, 70, 1};
+    case KN_ACTOR_MOTORBIKE:
+    case KN_ACTOR_BICYCLE: return (kn_color){120, 220, 130, 1};
     case KN_ACTOR_PEDESTRIAN: return (kn_color){240, 120, 200, 1};
     default: return (kn_color){170, 150, 110, 1};
     }
 }
 
 /* A box from its centre, heading and size (metres), with a lighter front edge. */
-static void draw_box(kn_image *image, const view *v, const double center[2], double heading, double length, double width, kn_color color) {
+static void draw_box(kn_image *image, const view *v, const double center[2], double heading, double length,
+                     double width, kn_color color) {
     double corners[4][2], c = cos(heading), s = sin(heading);
     static const double signs[4][2] = {{1, 1}, {1, -1}, {-1, -1}, {-1, 1}};
     for (int i = 0; i < 4; i++) {
@@ -134,7 +141,8 @@ static bool remember(kn_bev *bev, int instance, double x, double y, trail **foun
     for (size_t i = 0; i < bev->trail_count && !t; i++)
         if (bev->trails[i].instance == instance) t = &bev->trails[i];
     if (!t) {
-        if (!kn_grow(&bev->trails, &bev->trail_capacity, bev->trail_count + 1, sizeof *bev->trails, error)) return false;
+        if (!kn_grow(&bev->trails, &bev->trail_capacity, bev->trail_count + 1, sizeof *bev->trails, error))
+            return false;
         t = &bev->trails[bev->trail_count++];
         *t = (trail){.instance = instance};
     }
@@ -148,7 +156,8 @@ static bool remember(kn_bev *bev, int instance, double x, double y, trail **foun
 
 static void draw_trail(kn_image *image, const view *v, const trail *t, kn_color color) {
     for (int i = 1; i < t->count; i++) {
-        const double *a = t->points[(t->next - i + TRAIL) % TRAIL], *b = t->points[(t->next - i - 1 + 2 * TRAIL) % TRAIL];
+        const double *a = t->points[(t->next - i + TRAIL) % TRAIL],
+                     *b = t->points[(t->next - i - 1 + 2 * TRAIL) % TRAIL];
         double x0, y0, x1, y1;
         if (hypot(a[0] - b[0], a[1] - b[1]) > 15) break; /* it was away in between */
         to_picture(v, a[0], a[1], &x0, &y0);
@@ -160,7 +169,8 @@ static void draw_trail(kn_image *image, const view *v, const trail *t, kn_color 
 
 static void draw_header(const kn_bev *bev, kn_image *image, const kn_frame_facts *facts) {
     char text[160];
-    snprintf(text, sizeof text, "%s  %.2f s  ego %.0f km/h", bev->title, (double)facts->frame * bev->rate.den / bev->rate.num, fabs(facts->ego_speed) * 3.6);
+    snprintf(text, sizeof text, "%s  %.2f s  ego %.0f km/h", bev->title,
+             (double)facts->frame * bev->rate.den / bev->rate.num, fabs(facts->ego_speed) * 3.6);
     text_on_shade(image, 14, 14, 2, text, white);
     double x = KN_BEV_SIZE - 20 - 20 * SCALE, y = KN_BEV_SIZE - 20;
     text_on_shade(image, (int)x, (int)y - 22, 2, "20 m", white);
@@ -185,7 +195,8 @@ static bool draw_actors(kn_bev *bev, kn_image *image, const view *v, const kn_fr
                 double x, y;
                 snprintf(text, sizeof text, "%.0f", speed * 3.6);
                 to_picture(v, box->translation[0], box->translation[1], &x, &y);
-                if (x > -50 && y > -50 && x < KN_BEV_SIZE && y < KN_BEV_SIZE) text_on_shade(image, (int)x + 14, (int)y - 6, 2, text, white);
+                if (x > -50 && y > -50 && x < KN_BEV_SIZE && y < KN_BEV_SIZE)
+                    text_on_shade(image, (int)x + 14, (int)y - 6, 2, text, white);
             }
         }
     return true;
@@ -193,7 +204,8 @@ static bool draw_actors(kn_bev *bev, kn_image *image, const view *v, const kn_fr
 
 bool kn_bev_draw(kn_bev *bev, kn_image *image, const kn_frame_facts *facts, kn_error *error) {
     double c = facts->ego_rotation[0][0], s = facts->ego_rotation[1][0], length = hypot(c, s);
-    view v = {facts->ego_translation[0], facts->ego_translation[1], length > 0 ? c / length : 1, length > 0 ? s / length : 0};
+    view v = {facts->ego_translation[0], facts->ego_translation[1], length > 0 ? c / length : 1,
+              length > 0 ? s / length : 0};
     kn_canvas_clear(image, ground);
     bool surfaces = draw_surfaces(bev, image, &v, 4, pavement) | draw_surfaces(bev, image, &v, 3, asphalt);
     if (!surfaces) draw_lines(bev, image, &v, 2, 2.2 * SCALE, pavement);
@@ -210,4 +222,3 @@ bool kn_bev_draw(kn_bev *bev, kn_image *image, const kn_frame_facts *facts, kn_e
     draw_header(bev, image, facts);
     return true;
 }
-

@@ -10,8 +10,10 @@
 typedef struct kn_bev kn_bev;
 
 /* `lines` are the scene's map in world coordinates and must outlive the view. */
-bool kn_bev_create(kn_bev **bev, const kn_map_line *lines, size_t line_count, const char *title, kn_rational rate, kn_error *error);
-/* Draws a frame into image (KN_BEV_SIZE x KN_BEV_SIZE, 3 channels). Frames must come in order: trails are remembered. */
+bool kn_bev_create(kn_bev **bev, const kn_map_line *lines, size_t line_count, const char *title, kn_rational rate,
+                   kn_error *error);
+/* Draws a frame into image (KN_BEV_SIZE x KN_BEV_SIZE, 3 channels). Frames must come in order: trails are
+ * remembered. */
 bool kn_bev_draw(kn_bev *bev, kn_image *image, const kn_frame_facts *facts, kn_error *error);
 void kn_bev_destroy(kn_bev **bev);
 

@@ -29,7 +29,9 @@ bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, k
     job->done[stage] = frames;
     for (int i = 0; i < KN_STAGE_COUNT; i++) sum += weights[job->params.source == KN_DRIVE_SAMPLER][i] * job->done[i];
     uint64_t total = (uint64_t)job->frame_count * 1000, done = (uint64_t)(sum * 1000 + .5);
-    if (!job->cancelled) job->cancelled = !job->params.progress(job->params.progress_user, stage_name(job), done < total ? done : total, total);
+    if (!job->cancelled)
+        job->cancelled =
+            !job->params.progress(job->params.progress_user, stage_name(job), done < total ? done : total, total);
     bool cancelled = job->cancelled;
     pthread_mutex_unlock(&job->progress_lock);
     return !cancelled || kn_fail(error, KN_ERROR_CANCELLED, "stopped; start it again with the same command to go on");
@@ -42,7 +44,8 @@ static bool open_journal(kn_drive_job *job, kn_error *error) {
     kn_error first = {0};
     if (kn_journal_init(&job->journal, job->work, job->hash, &first)) return true;
     if (first.kind == KN_ERROR_INPUT && job->params.overwrite)
-        return kn_remove_tree(job->work, error) && kn_make_directories(job->work, error) && kn_journal_init(&job->journal, job->work, job->hash, error);
+        return kn_remove_tree(job->work, error) && kn_make_directories(job->work, error) &&
+               kn_journal_init(&job->journal, job->work, job->hash, error);
     if (error) *error = first;
     return false;
 }
@@ -57,7 +60,8 @@ static bool open_scene(kn_drive_job *job, kn_error *error) {
     if (!p->rig) kn_scene_mount_rig(job->scene, &job->rig);
     job->frame_count = kn_scene_frame_count(job->scene);
     if (p->frames > 0 && job->frame_count > p->frames) job->frame_count = p->frames;
-    if (job->frame_count == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before its first frame", p->scene);
+    if (job->frame_count == 0)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before its first frame", p->scene);
     job->chunk_frames = kn_min_size(job->chunk_frames, job->frame_count);
     job->chunk_count = (job->frame_count + job->chunk_frames - 1) / job->chunk_frames;
     if (p->prompt) snprintf(job->prompt, sizeof job->prompt, "%s", p->prompt);
@@ -72,13 +76,19 @@ static bool check_model(const kn_drive_job *job, kn_error *error) {
     int drive = -1;
     for (int i = 0; i < info->control_count; i++)
         if (strcmp(info->control_names[i], "drive") == 0) drive = i;
-    if (drive < 0) return kn_fail(error, KN_ERROR_INPUT, "%s: the model has no driving capability: expected a folder controlnet-drive", job->params.model);
+    if (drive < 0)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: the model has no driving capability: expected a folder controlnet-drive",
+                       job->params.model);
     if (info->control_channels[drive] != KN_CONTROL_CHANNELS)
-        return kn_fail(error, KN_ERROR_INPUT, "%s/controlnet-drive: takes %d control channels, expected %d", job->params.model, info->control_channels[drive], KN_CONTROL_CHANNELS);
+        return kn_fail(error, KN_ERROR_INPUT, "%s/controlnet-drive: takes %d control channels, expected %d",
+                       job->params.model, info->control_channels[drive], KN_CONTROL_CHANNELS);
     if (view->width % info->latent_factor || view->height % info->latent_factor)
-        return kn_fail(error, KN_ERROR_INPUT, "size %dx%d: this model needs multiples of %d", view->width, view->height, info->latent_factor);
+        return kn_fail(error, KN_ERROR_INPUT, "size %dx%d: this model needs multiples of %d", view->width, view->height,
+                       info->latent_factor);
     if (!info->pixel_noise && info->latent_channels > 12)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %d latent channels, expected at most 12", job->params.model, info->latent_channels);
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %d latent channels, expected at most 12", job->params.model,
+                       info->latent_channels);
     return true;
 }
 
@@ -86,10 +96,14 @@ static bool open_model(kn_drive_job *job, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     kn_model_params params = KN_MODEL_PARAMS_DEFAULT;
     params.log = job->params.log;
-    if (!kn_gpu_create(&job->sampler_gpu, &job->params.gpu, error) || !kn_model_load(&job->model, job->sampler_gpu, job->params.model, &params, error) || !check_model(job, error)) return false;
+    if (!kn_gpu_create(&job->sampler_gpu, &job->params.gpu, error) ||
+        !kn_model_load(&job->model, job->sampler_gpu, job->params.model, &params, error) || !check_model(job, error))
+        return false;
     const kn_model_info *info = kn_model_get_info(job->model);
-    if (!job->params.no_temporal && info->temporal && info->max_frames > 0 && job->chunk_frames > (size_t)info->max_frames)
-        return kn_fail(error, KN_ERROR_INPUT, "%zu frames per chunk: this model takes at most %d together", job->chunk_frames, info->max_frames);
+    if (!job->params.no_temporal && info->temporal && info->max_frames > 0 &&
+        job->chunk_frames > (size_t)info->max_frames)
+        return kn_fail(error, KN_ERROR_INPUT, "%zu frames per chunk: this model takes at most %d together",
+                       job->chunk_frames, info->max_frames);
     return kn_drive_check_memory(job, error);
 }
 
@@ -107,8 +121,11 @@ static bool open_renderers(kn_drive_job *job, kn_error *error) {
 static bool run_chunks(kn_drive_job *job, kn_error *error) {
     size_t done = kn_min_size(job->journal.chunks_done, job->chunk_count);
     job->report.resumed_frames = kn_min_size(done * job->chunk_frames, job->frame_count);
-    for (int stage = KN_STAGE_RENDER; stage <= KN_STAGE_STORE; stage++) job->done[stage] = (double)job->report.resumed_frames;
-    if (done > 0) kn_log_line(&job->params.log, KN_LOG_INFO, "going on after frame %zu of %zu", job->report.resumed_frames, job->frame_count);
+    for (int stage = KN_STAGE_RENDER; stage <= KN_STAGE_STORE; stage++)
+        job->done[stage] = (double)job->report.resumed_frames;
+    if (done > 0)
+        kn_log_line(&job->params.log, KN_LOG_INFO, "going on after frame %zu of %zu", job->report.resumed_frames,
+                    job->frame_count);
     if (done == job->chunk_count) return kn_finisher_encode(job->finisher, done, error);
     bool ok = open_model(job, error) && open_renderers(job, error) && kn_drive_make_label_folders(job, error);
     job->report.setup = kn_now() - job->started;
@@ -125,7 +142,8 @@ static bool run_job(kn_drive_job *job, const kn_drive_params *params, kn_error *
     if (job->report.already_complete) return true;
     if (!open_journal(job, error) || !kn_gpu_create(&job->gpu, &job->params.gpu, error)) return false;
     snprintf(job->report.device, sizeof job->report.device, "%s", kn_gpu_get_info(job->gpu)->name);
-    if (!open_scene(job, error) || !kn_finisher_create(&job->finisher, job, error) || !run_chunks(job, error)) return false;
+    if (!open_scene(job, error) || !kn_finisher_create(&job->finisher, job, error) || !run_chunks(job, error))
+        return false;
     if (!kn_finisher_commit(job->finisher, error)) return false;
     job->report.frames = job->frame_count;
     job->report.cameras = (size_t)job->rig.camera_count;

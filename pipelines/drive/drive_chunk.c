@@ -14,13 +14,17 @@ void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, ch
     snprintf(name, size, "chunk_%06zu_%s.mkv", chunk, job->rig.cameras[camera].name);
 }
 
-void kn_drive_boxes_name(size_t chunk, char *name, size_t size) { snprintf(name, size, "chunk_%06zu_boxes.bin", chunk); }
+void kn_drive_boxes_name(size_t chunk, char *name, size_t size) {
+    snprintf(name, size, "chunk_%06zu_boxes.bin", chunk);
+}
 
 /* Noise values per picture: 3 per pixel, or the latent's channels per latent cell. */
 static size_t noise_per_picture(const kn_drive_job *job) {
     const kn_model_info *info = kn_model_get_info(job->model);
-    size_t width = (size_t)job->rig.cameras[0].width, height = (size_t)job->rig.cameras[0].height, factor = (size_t)info->latent_factor;
-    return info->pixel_noise ? 3 * width * height : (size_t)info->latent_channels * (width / factor) * (height / factor);
+    size_t width = (size_t)job->rig.cameras[0].width, height = (size_t)job->rig.cameras[0].height,
+           factor = (size_t)info->latent_factor;
+    return info->pixel_noise ? 3 * width * height
+                             : (size_t)info->latent_channels * (width / factor) * (height / factor);
 }
 
 static bool init_chunk(const kn_drive_job *job, kn_drive_chunk *c, kn_error *error) {
@@ -28,7 +32,9 @@ static bool init_chunk(const kn_drive_job *job, kn_drive_chunk *c, kn_error *err
     bool sampled = job->params.source == KN_DRIVE_SAMPLER;
     if (!(c->rgb = kn_alloc(pictures * 3, job->pixels, error))) return false;
     if (job->params.source == KN_DRIVE_BEAUTY) return true;
-    if (!(c->control = kn_alloc((sampled ? pictures : 1) * KN_CONTROL_CHANNELS * job->pixels, sizeof *c->control, error))) return false;
+    if (!(c->control =
+              kn_alloc((sampled ? pictures : 1) * KN_CONTROL_CHANNELS * job->pixels, sizeof *c->control, error)))
+        return false;
     return !sampled || (c->noise = kn_alloc(pictures * noise_per_picture(job), sizeof *c->noise, error));
 }
 
@@ -41,10 +47,13 @@ static bool init_buffers(kn_drive_job *job, size_t first, kn_error *error) {
     for (size_t i = first; i < job->chunk_count && i < first + 2; i++)
         if (!init_chunk(job, &job->chunks[i % 2], error)) return false;
     if (!(job->stored.rgb = kn_alloc(pictures * 3, job->pixels, error))) return false;
-    if (!(s->depth = kn_alloc(job->pixels, sizeof *s->depth, error)) || !(s->semantic = kn_alloc(job->pixels, 1, error)) ||
-        !(s->instance = kn_alloc(job->pixels, sizeof *s->instance, error)) || !(s->label = kn_alloc(job->pixels, sizeof *s->label, error)))
+    if (!(s->depth = kn_alloc(job->pixels, sizeof *s->depth, error)) ||
+        !(s->semantic = kn_alloc(job->pixels, 1, error)) ||
+        !(s->instance = kn_alloc(job->pixels, sizeof *s->instance, error)) ||
+        !(s->label = kn_alloc(job->pixels, sizeof *s->label, error)))
         return false;
-    if (job->params.source == KN_DRIVE_BEAUTY) return (s->picture = kn_alloc(3 * job->pixels, sizeof *s->picture, error)) != NULL;
+    if (job->params.source == KN_DRIVE_BEAUTY)
+        return (s->picture = kn_alloc(3 * job->pixels, sizeof *s->picture, error)) != NULL;
     return job->params.source != KN_DRIVE_SAMPLER || (s->planar = kn_alloc(pictures * 3, job->pixels, error));
 }
 
@@ -71,7 +80,7 @@ void kn_drive_chunks_finish(kn_drive_job *job) {
     *s = (kn_drive_scratch){0};
 }
 
-/* --- rendering ------------------------------------------------------------------------------------------------------ */
+/* --- rendering -------------------------------------------------------------------------------- */
 
 static void interleave(const float *planar, size_t pixels, uint8_t *rgb) {
     for (size_t c = 0; c < 3; c++)
@@ -107,7 +116,8 @@ static bool latent_noise(kn_drive_job *job, const kn_camera *camera, size_t fram
     return ok;
 }
 
-static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, size_t picture, int camera, kn_error *error) {
+static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, size_t picture, int camera,
+                           kn_error *error) {
     const kn_drive_scratch *s = &job->scratch;
     const kn_camera *view = &job->rig.cameras[camera];
     size_t pixels = (size_t)view->width * (size_t)view->height;
@@ -115,13 +125,20 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     bool pixel_noise = anchored && kn_model_get_info(job->model)->pixel_noise;
     float *control = c->control ? c->control + (sampled ? picture * KN_CONTROL_CHANNELS * job->pixels : 0) : NULL;
     float *noise = anchored ? c->noise + picture * noise_per_picture(job) : NULL;
-    kn_render_target target = {.control = control, .noise = pixel_noise ? noise : NULL, .beauty = s->picture,
-                               .depth = s->depth, .semantic = s->semantic, .instance = s->instance};
+    kn_render_target target = {.control = control,
+                               .noise = pixel_noise ? noise : NULL,
+                               .beauty = s->picture,
+                               .depth = s->depth,
+                               .semantic = s->semantic,
+                               .instance = s->instance};
     if (!kn_render(job->renderers[0], view, frame, &target, error)) return false;
     if (anchored && !pixel_noise && !latent_noise(job, view, frame, noise, error)) return false;
-    if (!sampled) interleave(s->picture ? s->picture : control + KN_CONTROL_COLOR * pixels, pixels, c->rgb + picture * 3 * job->pixels);
+    if (!sampled)
+        interleave(s->picture ? s->picture : control + KN_CONTROL_COLOR * pixels, pixels,
+                   c->rgb + picture * 3 * job->pixels);
     if (!kn_drive_write_labels(job, frame, camera, error)) return false;
-    return kn_boxes_2d_append(&c->boxes, &c->box_count, &c->box_capacity, &job->facts, view, camera, s->depth, s->instance, error);
+    return kn_boxes_2d_append(&c->boxes, &c->box_count, &c->box_capacity, &job->facts, view, camera, s->depth,
+                              s->instance, error);
 }
 
 /* A chunk in a thread's hands. */
@@ -140,14 +157,16 @@ static bool render_chunk(void *user, kn_error *error) {
         if (!kn_frame_facts_read(&job->facts, job->scene, first + f, error)) return false;
         for (size_t v = 0; v < cameras; v++) {
             if (!render_picture(job, work->chunk, first + f, f * cameras + v, (int)v, error)) return false;
-            if (!kn_drive_progress(job, KN_STAGE_RENDER, (double)(first + f) + (double)(v + 1) / (double)cameras, error)) return false;
+            if (!kn_drive_progress(job, KN_STAGE_RENDER, (double)(first + f) + (double)(v + 1) / (double)cameras,
+                                   error))
+                return false;
         }
     }
     job->report.render += kn_now() - started;
     return true;
 }
 
-/* --- sampling ------------------------------------------------------------------------------------------------------- */
+/* --- sampling --------------------------------------------------------------------------------- */
 
 static kn_sampler_params sampler_params(const kn_drive_job *job, int frames) {
     kn_sampler_params params = KN_SAMPLER_PARAMS_DEFAULT;
@@ -162,7 +181,8 @@ static kn_sampler_params sampler_params(const kn_drive_job *job, int frames) {
     params.multi_view = !job->params.no_multi_view;
     params.temporal = !job->params.no_temporal;
     for (int i = 0; i < KN_MAX_VIEWS; i++)
-        for (int side = 0; side < 2; side++) params.neighbours[i][side] = i < job->rig.camera_count ? job->neighbours[i][side] : -1;
+        for (int side = 0; side < 2; side++)
+            params.neighbours[i][side] = i < job->rig.camera_count ? job->neighbours[i][side] : -1;
     return params;
 }
 
@@ -176,14 +196,21 @@ bool kn_drive_check_memory(kn_drive_job *job, kn_error *error) {
         if (frames == wanted) first = bytes;
         if (bytes + reserve > free_bytes) continue;
         if (frames < wanted)
-            return kn_fail(error, KN_ERROR_MEMORY, "sampling %d frames of %d cameras together needs %llu MiB of device memory, but %llu MiB are free: --chunk %d fits (in another rhythm, so with other pictures)",
-                           wanted, params.views, (unsigned long long)((first + reserve) >> 20), (unsigned long long)(free_bytes >> 20), frames);
-        kn_log_line(&job->params.log, KN_LOG_INFO, "plan: sampling %d frames of %d cameras takes %llu MiB beside the model, %llu MiB are free", frames, params.views,
-                    (unsigned long long)(bytes >> 20), (unsigned long long)(free_bytes >> 20));
+            return kn_fail(error, KN_ERROR_MEMORY,
+                           "sampling %d frames of %d cameras together needs %llu MiB of device memory, but %llu MiB "
+                           "are free: --chunk %d fits (in another rhythm, so with other pictures)",
+                           wanted, params.views, (unsigned long long)((first + reserve) >> 20),
+                           (unsigned long long)(free_bytes >> 20), frames);
+        kn_log_line(&job->params.log, KN_LOG_INFO,
+                    "plan: sampling %d frames of %d cameras takes %llu MiB beside the model, %llu MiB are free", frames,
+                    params.views, (unsigned long long)(bytes >> 20), (unsigned long long)(free_bytes >> 20));
         return true;
     }
-    return kn_fail(error, KN_ERROR_MEMORY, "sampling one frame of %d cameras needs %llu MiB of device memory, but %llu MiB are free: smaller pictures or a rig of fewer cameras need less",
-                   job->rig.camera_count, (unsigned long long)((bytes + reserve) >> 20), (unsigned long long)(free_bytes >> 20));
+    return kn_fail(error, KN_ERROR_MEMORY,
+                   "sampling one frame of %d cameras needs %llu MiB of device memory, but %llu MiB are free: smaller "
+                   "pictures or a rig of fewer cameras need less",
+                   job->rig.camera_count, (unsigned long long)((bytes + reserve) >> 20),
+                   (unsigned long long)(free_bytes >> 20));
 }
 
 static bool make_sampler(kn_drive_job *job, int frames, kn_error *error) {
@@ -197,7 +224,8 @@ static bool make_sampler(kn_drive_job *job, int frames, kn_error *error) {
 static bool sample_progress(void *user, const char *stage, uint64_t done, uint64_t total) {
     (void)stage;
     const chunk_work *work = user;
-    double share = total ? (double)done / (double)total : 1, before = (double)(work->chunk->index * work->job->chunk_frames);
+    double share = total ? (double)done / (double)total : 1,
+           before = (double)(work->chunk->index * work->job->chunk_frames);
     return kn_drive_progress(work->job, KN_STAGE_SAMPLE, before + share * (double)work->chunk->frames, NULL);
 }
 
@@ -207,28 +235,38 @@ static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) 
     uint8_t *planar = job->scratch.planar;
     size_t pictures = c->frames * (size_t)job->rig.camera_count;
     if (!make_sampler(job, (int)c->frames, error)) return false;
-    if (job->params.no_anchored_noise) kn_noise_fill(c->noise, pictures * noise_per_picture(job), kn_hash64(job->params.seed * 0x9e3779b97f4a7c15u + c->index), false);
+    if (job->params.no_anchored_noise)
+        kn_noise_fill(c->noise, pictures * noise_per_picture(job),
+                      kn_hash64(job->params.seed * 0x9e3779b97f4a7c15u + c->index), false);
     const char *prompt = job->prompt;
     chunk_work work = {job, c};
-    kn_sample_input input = {.prompts = &prompt, .prompt_count = 1, .controls = {c->control}, .noise = c->noise, .progress = sample_progress, .progress_user = &work};
+    kn_sample_input input = {.prompts = &prompt,
+                             .prompt_count = 1,
+                             .controls = {c->control},
+                             .noise = c->noise,
+                             .progress = sample_progress,
+                             .progress_user = &work};
     if (!kn_sample_u8(job->sampler, &input, planar, error)) return false;
     for (size_t n = 0; n < pictures; n++)
         for (size_t channel = 0; channel < 3; channel++)
-            for (size_t i = 0; i < job->pixels; i++) c->rgb[(n * job->pixels + i) * 3 + channel] = planar[(n * 3 + channel) * job->pixels + i];
+            for (size_t i = 0; i < job->pixels; i++)
+                c->rgb[(n * job->pixels + i) * 3 + channel] = planar[(n * 3 + channel) * job->pixels + i];
     job->report.sample += kn_now() - started;
     return true;
 }
 
-/* --- storing -------------------------------------------------------------------------------------------------------- */
+/* --- storing ---------------------------------------------------------------------------------- */
 
 static bool write_segment(kn_drive_job *job, int camera, const char *name, kn_error *error) {
     const kn_camera *view = &job->rig.cameras[camera];
-    kn_video_params params = {.width = view->width, .height = view->height, .rate = job->params.rate, .codec = KN_CODEC_FFV1};
+    kn_video_params params = {
+        .width = view->width, .height = view->height, .rate = job->params.rate, .codec = KN_CODEC_FFV1};
     kn_video_writer *writer = NULL;
     char *path = kn_path_join(job->work, name, error);
     bool ok = path && kn_video_writer_create(&writer, path, &params, error);
     for (size_t f = 0; ok && f < job->stored.frames; f++)
-        ok = kn_video_writer_add(writer, job->stored.rgb + (f * (size_t)job->rig.camera_count + (size_t)camera) * 3 * job->pixels, error);
+        ok = kn_video_writer_add(
+            writer, job->stored.rgb + (f * (size_t)job->rig.camera_count + (size_t)camera) * 3 * job->pixels, error);
     ok = ok && kn_video_writer_commit(writer, error);
     kn_video_writer_destroy(&writer);
     kn_free(path);
@@ -263,7 +301,7 @@ static bool store_chunk(void *user, kn_error *error) {
     return kn_finisher_encode(job->finisher, job->stored.index + 1, error);
 }
 
-/* --- the three stages ----------------------------------------------------------------------------------------------- */
+/* --- the three stages ------------------------------------------------------------------------- */
 
 static bool start_rendering(kn_drive_job *job, chunk_work *work, size_t index, kn_error *error) {
     *work = (chunk_work){job, &job->chunks[index % 2]};
@@ -288,7 +326,8 @@ bool kn_drive_chunks_run(kn_drive_job *job, size_t first, kn_error *error) {
     chunk_work work[2];
     bool ok = init_buffers(job, first, error) && start_rendering(job, &work[first % 2], first, error);
     for (size_t i = first; ok && i < job->chunk_count; i++) {
-        ok = kn_task_wait(&job->render_task, error) && (i + 1 == job->chunk_count || start_rendering(job, &work[(i + 1) % 2], i + 1, error)) &&
+        ok = kn_task_wait(&job->render_task, error) &&
+             (i + 1 == job->chunk_count || start_rendering(job, &work[(i + 1) % 2], i + 1, error)) &&
              sample_chunk(job, &job->chunks[i % 2], error) && start_storing(job, &job->chunks[i % 2], error);
     }
     ok = ok && kn_task_wait(&job->store_task, error);

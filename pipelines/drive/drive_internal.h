@@ -14,24 +14,30 @@
 /* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
 typedef struct kn_drive_chunk {
     size_t index, frames;
-    float *control;      /* [N][KN_CONTROL_CHANNELS][height][width] */
-    float *noise;        /* [N][noise channels][...] */
-    uint8_t *rgb;        /* [N][height][width][3] */
+    float *control; /* [N][KN_CONTROL_CHANNELS][height][width] */
+    float *noise;   /* [N][noise channels][...] */
+    uint8_t *rgb;   /* [N][height][width][3] */
     kn_box_2d *boxes;
     size_t box_count, box_capacity;
 } kn_drive_chunk;
 
 /* What rendering draws into, one camera at a time, and what the sampler gives. */
 typedef struct kn_drive_scratch {
-    float *picture;      /* [3][height][width]: beauty pictures */
-    float *depth;        /* [height][width], like the next two */
+    float *picture; /* [3][height][width]: beauty pictures */
+    float *depth;   /* [height][width], like the next two */
     uint8_t *semantic;
     uint16_t *instance, *label;
-    uint8_t *planar;     /* [N][3][height][width] from the sampler */
+    uint8_t *planar; /* [N][3][height][width] from the sampler */
 } kn_drive_scratch;
 
 /* A chunk goes through these; each is done in its own thread, so that three chunks are on their way at a time. */
-typedef enum kn_drive_stage { KN_STAGE_RENDER, KN_STAGE_SAMPLE, KN_STAGE_STORE, KN_STAGE_ENCODE, KN_STAGE_COUNT } kn_drive_stage;
+typedef enum kn_drive_stage {
+    KN_STAGE_RENDER,
+    KN_STAGE_SAMPLE,
+    KN_STAGE_STORE,
+    KN_STAGE_ENCODE,
+    KN_STAGE_COUNT
+} kn_drive_stage;
 
 typedef struct kn_finisher kn_finisher;
 
@@ -39,25 +45,25 @@ typedef struct kn_drive_job {
     kn_drive_params params;
     kn_rig rig;
     int neighbours[KN_RIG_MAX_CAMERAS][2];
-    char scene_name[80];           /* file name without folder and extension, safe for file names */
+    char scene_name[80]; /* file name without folder and extension, safe for file names */
     char hash[65], scene_hash[65], model_hash[65];
-    char *work;                    /* <output>/.work */
-    size_t work_existed;           /* the leading part of `work` that was there before this job; SIZE_MAX: nothing was made */
+    char *work;          /* <output>/.work */
+    size_t work_existed; /* the leading part of `work` that was there before this job; SIZE_MAX: nothing was made */
     kn_journal journal;
-    kn_gpu *gpu;                   /* of the renderers */
-    kn_gpu *sampler_gpu;           /* the same device again, for another thread; NULL without a sampler */
+    kn_gpu *gpu;         /* of the renderers */
+    kn_gpu *sampler_gpu; /* the same device again, for another thread; NULL without a sampler */
     kn_scene *scene;
-    kn_renderer *renderers[4];     /* [0] draws; further ones give more noise channels to latent models */
+    kn_renderer *renderers[4]; /* [0] draws; further ones give more noise channels to latent models */
     kn_model *model;
     kn_sampler *sampler;
-    int sampler_frames;            /* what the sampler was made for; 0: none yet */
+    int sampler_frames; /* what the sampler was made for; 0: none yet */
     char prompt[1000];
     size_t frame_count, chunk_frames, chunk_count;
-    size_t pixels;                 /* of the largest camera */
-    kn_drive_chunk chunks[2];      /* one is sampled while the other is rendered */
-    kn_drive_chunk stored;         /* only rgb and boxes: what is being stored and encoded */
+    size_t pixels;            /* of the largest camera */
+    kn_drive_chunk chunks[2]; /* one is sampled while the other is rendered */
+    kn_drive_chunk stored;    /* only rgb and boxes: what is being stored and encoded */
     kn_drive_scratch scratch;
-    kn_frame_facts facts;          /* of the frame that is being rendered */
+    kn_frame_facts facts; /* of the frame that is being rendered */
     kn_finisher *finisher;
     kn_task render_task, store_task;
     pthread_mutex_t progress_lock; /* guards the next two */
@@ -71,7 +77,7 @@ typedef struct kn_drive_job {
 /* Seconds of a clock that never goes back. */
 double kn_now(void);
 
-/* --- drive_plan.c --- */
+/* --- drive_plan.c ----------------------------------------------------------------------------- */
 /* Checks the parameters, reads the rig, fills names and hashes. */
 bool kn_drive_plan(kn_drive_job *job, const kn_drive_params *params, kn_error *error);
 /* SHA-256 over the scene file and the road network and catalogs that it names. */
@@ -79,7 +85,7 @@ bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error);
 /* Is `output` free for this job? Sets report.already_complete when it holds this job's finished results. */
 bool kn_drive_check_output(kn_drive_job *job, kn_error *error);
 
-/* --- drive_chunk.c --- */
+/* --- drive_chunk.c ---------------------------------------------------------------------------- */
 /* Before the first chunk: whether sampling fits the device's free memory; says which --chunk would. */
 bool kn_drive_check_memory(kn_drive_job *job, kn_error *error);
 /* Renders, samples, stores and encodes all chunks from `first` on; each stage works on another chunk. */
@@ -91,7 +97,7 @@ size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index);
 void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size);
 void kn_drive_boxes_name(size_t chunk, char *name, size_t size);
 
-/* --- drive_labels.c --- */
+/* --- drive_labels.c --------------------------------------------------------------------------- */
 /* Writes the label images of one camera and frame into the work folder. */
 bool kn_drive_write_labels(kn_drive_job *job, size_t frame, int camera, kn_error *error);
 bool kn_drive_make_label_folders(kn_drive_job *job, kn_error *error);
@@ -104,7 +110,7 @@ bool kn_boxes_file_init(kn_boxes_file *file, const char *path, const kn_drive_jo
 void kn_boxes_file_add(kn_boxes_file *file, const kn_drive_job *job, const kn_box_2d *box);
 bool kn_boxes_file_commit(kn_boxes_file *file, kn_error *error);
 
-/* --- drive_finish.c --- */
+/* --- drive_finish.c --------------------------------------------------------------------------- */
 /* Begins the outputs in the work folder. The job's scene must be open. One thread at a time. */
 bool kn_finisher_create(kn_finisher **finisher, kn_drive_job *job, kn_error *error);
 /* Turns the segments of all chunks below `end` that were not yet into frames of the outputs. */
@@ -113,7 +119,7 @@ bool kn_finisher_encode(kn_finisher *finisher, size_t end, kn_error *error);
 bool kn_finisher_commit(kn_finisher *finisher, kn_error *error);
 void kn_finisher_destroy(kn_finisher **finisher);
 
-/* --- drive_record.c --- */
+/* --- drive_record.c --------------------------------------------------------------------------- */
 /* The names of the outputs in the output folder; returns how many there are (at most KN_RIG_MAX_CAMERAS + 4). */
 int kn_drive_outputs(const kn_drive_job *job, char names[][96]);
 bool kn_drive_write_record(kn_drive_job *job, kn_error *error);

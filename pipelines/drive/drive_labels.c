@@ -48,7 +48,9 @@ bool kn_drive_write_labels(kn_drive_job *job, size_t frame, int camera, kn_error
 bool kn_boxes_file_init(kn_boxes_file *file, const char *path, const kn_drive_job *job, kn_error *error) {
     *file = (kn_boxes_file){0};
     if (!kn_file_writer_init(&file->file, path, error)) return false;
-    fprintf(file->file.stream, "{\"format\": \"kinora-boxes-2d\", \"version\": 1, \"scene\": \"%s\", \"frame_rate\": [%d, %d], \"frame_count\": %zu,\n\"boxes\": [",
+    fprintf(file->file.stream,
+            "{\"format\": \"kinora-boxes-2d\", \"version\": 1, \"scene\": \"%s\", \"frame_rate\": [%d, %d], "
+            "\"frame_count\": %zu,\n\"boxes\": [",
             job->scene_name, job->params.rate.num, job->params.rate.den, job->frame_count);
     return true;
 }
@@ -56,10 +58,13 @@ bool kn_boxes_file_init(kn_boxes_file *file, const char *path, const kn_drive_jo
 void kn_boxes_file_add(kn_boxes_file *file, const kn_drive_job *job, const kn_box_2d *b) {
     FILE *stream = file->file.stream;
     double occlusion = b->box_pixels ? (double)b->occluded_pixels / b->box_pixels : 1;
-    fprintf(stream, "%s\n{\"frame\": %u, \"camera\": \"%s\", \"instance\": %d, \"category\": \"%s\", \"amodal\": [%.2f, %.2f, %.2f, %.2f], \"visible\": ",
-            file->count++ ? "," : "", b->frame, job->rig.cameras[b->camera].name, b->instance, kn_category_name((kn_actor_class)b->kind),
-            b->amodal[0], b->amodal[1], b->amodal[2], b->amodal[3]);
-    if (b->visible_pixels) fprintf(stream, "[%.0f, %.0f, %.0f, %.0f]", b->visible[0], b->visible[1], b->visible[2], b->visible[3]);
+    fprintf(stream,
+            "%s\n{\"frame\": %u, \"camera\": \"%s\", \"instance\": %d, \"category\": \"%s\", \"amodal\": [%.2f, %.2f, "
+            "%.2f, %.2f], \"visible\": ",
+            file->count++ ? "," : "", b->frame, job->rig.cameras[b->camera].name, b->instance,
+            kn_category_name((kn_actor_class)b->kind), b->amodal[0], b->amodal[1], b->amodal[2], b->amodal[3]);
+    if (b->visible_pixels)
+        fprintf(stream, "[%.0f, %.0f, %.0f, %.0f]", b->visible[0], b->visible[1], b->visible[2], b->visible[3]);
     else fputs("null", stream);
     fprintf(stream, ", \"visible_pixels\": %u, \"occlusion\": %.3f}", b->visible_pixels, occlusion);
 }

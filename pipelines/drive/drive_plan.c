@@ -9,7 +9,7 @@
 #define FULL_HASH_LIMIT ((size_t)256 << 20) /* larger weight files are known by their size and 16 MiB at each end */
 #define END_BYTES ((size_t)16 << 20)
 
-/* --- hashes ------------------------------------------------------------------------------------------------------- */
+/* --- hashes ----------------------------------------------------------------------------------- */
 
 /* A growing text whose hash stands for everything that was put into it. */
 typedef struct digest {
@@ -47,7 +47,8 @@ static int compare_text(const void *a, const void *b) { return strcmp(*(char *co
 
 static bool digest_folder(digest *d, const char *folder, const char *prefix, int depth, kn_error *error);
 
-static bool digest_entry(digest *d, const char *folder, const char *prefix, const char *name, int depth, kn_error *error) {
+static bool digest_entry(digest *d, const char *folder, const char *prefix, const char *name, int depth,
+                         kn_error *error) {
     struct stat info;
     char *path = kn_path_join(folder, name, error), *inner = kn_format(error, "%s/%s", prefix, name);
     bool ok = path && inner;
@@ -63,13 +64,16 @@ static bool digest_entry(digest *d, const char *folder, const char *prefix, cons
 /* All files of a folder in the order of their names. */
 static bool digest_folder(digest *d, const char *folder, const char *prefix, int depth, kn_error *error) {
     DIR *dir = opendir(folder);
-    if (!dir) return kn_fail(error, errno == ENOENT || errno == ENOTDIR ? KN_ERROR_INPUT : KN_ERROR_IO, "%s: cannot open the folder: %s", folder, strerror(errno));
+    if (!dir)
+        return kn_fail(error, errno == ENOENT || errno == ENOTDIR ? KN_ERROR_INPUT : KN_ERROR_IO,
+                       "%s: cannot open the folder: %s", folder, strerror(errno));
     char **names = NULL;
     size_t count = 0, capacity = 0;
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(dir));) {
         if (entry->d_name[0] == '.') continue;
-        ok = kn_grow(&names, &capacity, count + 1, sizeof *names, error) && (names[count] = kn_strdup(entry->d_name, error)) != NULL;
+        ok = kn_grow(&names, &capacity, count + 1, sizeof *names, error) &&
+             (names[count] = kn_strdup(entry->d_name, error)) != NULL;
         count += ok;
     }
     closedir(dir);
@@ -125,8 +129,11 @@ static bool digest_rig(digest *d, const kn_rig *rig, kn_error *error) {
     bool ok = true;
     for (int i = 0; ok && i < rig->camera_count; i++) {
         const kn_camera *c = &rig->cameras[i];
-        ok = digest_add(d, error, "camera", c->name) && digest_number(d, error, "width", c->width) && digest_number(d, error, "height", c->height);
-        for (int n = 0; ok && n < 9; n++) ok = digest_number(d, error, "k", c->k[n / 3][n % 3]) && digest_number(d, error, "r", c->rotation[n / 3][n % 3]);
+        ok = digest_add(d, error, "camera", c->name) && digest_number(d, error, "width", c->width) &&
+             digest_number(d, error, "height", c->height);
+        for (int n = 0; ok && n < 9; n++)
+            ok = digest_number(d, error, "k", c->k[n / 3][n % 3]) &&
+                 digest_number(d, error, "r", c->rotation[n / 3][n % 3]);
         for (int n = 0; ok && n < 3; n++) ok = digest_number(d, error, "t", c->translation[n]);
     }
     return ok;
@@ -135,33 +142,57 @@ static bool digest_rig(digest *d, const kn_rig *rig, kn_error *error) {
 /* Everything that changes a bit of the results. */
 static bool hash_job(kn_drive_job *job, kn_error *error) {
     const kn_drive_params *p = &job->params;
-    const struct { const char *key; double value; } numbers[] = {
-        {"rate", p->rate.num}, {"rate_den", p->rate.den}, {"frames", (double)p->frames}, {"seed_low", (double)(uint32_t)p->seed},
-        {"seed_high", (double)(p->seed >> 32)}, {"steps", p->steps}, {"guidance", p->guidance}, {"chunk", p->chunk_frames},
-        {"weather", p->overrides.weather}, {"time", p->overrides.time}, {"traffic", p->overrides.traffic}, {"ego_speed", p->overrides.ego_speed},
-        {"start", p->overrides.start}, {"surroundings", p->overrides.grow_surroundings}, {"codec", p->codec}, {"labels", p->labels},
-        {"source", p->source}, {"no_noise", p->no_anchored_noise}, {"no_views", p->no_multi_view}, {"no_temporal", p->no_temporal}};
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"rate", p->rate.num},
+                   {"rate_den", p->rate.den},
+                   {"frames", (double)p->frames},
+                   {"seed_low", (double)(uint32_t)p->seed},
+                   {"seed_high", (double)(p->seed >> 32)},
+                   {"steps", p->steps},
+                   {"guidance", p->guidance},
+                   {"chunk", p->chunk_frames},
+                   {"weather", p->overrides.weather},
+                   {"time", p->overrides.time},
+                   {"traffic", p->overrides.traffic},
+                   {"ego_speed", p->overrides.ego_speed},
+                   {"start", p->overrides.start},
+                   {"surroundings", p->overrides.grow_surroundings},
+                   {"codec", p->codec},
+                   {"labels", p->labels},
+                   {"source", p->source},
+                   {"no_noise", p->no_anchored_noise},
+                   {"no_views", p->no_multi_view},
+                   {"no_temporal", p->no_temporal}};
     digest d = {0};
     bool ok = digest_add(&d, error, "kinora", KINORA_VERSION) && digest_add(&d, error, "scene", job->scene_hash) &&
-              digest_add(&d, error, "model", job->model_hash) && digest_add(&d, error, "prompt", p->prompt ? p->prompt : "") &&
+              digest_add(&d, error, "model", job->model_hash) &&
+              digest_add(&d, error, "prompt", p->prompt ? p->prompt : "") &&
               digest_add(&d, error, "name", job->scene_name) && digest_rig(&d, &job->rig, error);
-    for (size_t i = 0; ok && i < KN_COUNT(numbers); i++) ok = digest_number(&d, error, numbers[i].key, numbers[i].value);
+    for (size_t i = 0; ok && i < KN_COUNT(numbers); i++)
+        ok = digest_number(&d, error, numbers[i].key, numbers[i].value);
     if (ok) kn_sha256_hex(d.text, d.length, job->hash);
     kn_free(d.text);
     return ok;
 }
 
-/* --- parameters ----------------------------------------------------------------------------------------------------- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 static bool check_numbers(const kn_drive_params *p, kn_error *error) {
     if (!p->scene || !p->output) return kn_fail(error, KN_ERROR_INPUT, "a scene and an output folder are needed");
-    if (p->source == KN_DRIVE_SAMPLER && !p->model) return kn_fail(error, KN_ERROR_INPUT, "the sampler needs a model folder");
+    if (p->source == KN_DRIVE_SAMPLER && !p->model)
+        return kn_fail(error, KN_ERROR_INPUT, "the sampler needs a model folder");
     if (p->frames > 1000000) return kn_fail(error, KN_ERROR_INPUT, "%zu frames, expected at most 1000000", p->frames);
-    if (p->chunk_frames < 1 || p->chunk_frames > 64) return kn_fail(error, KN_ERROR_INPUT, "%d frames per chunk, expected 1..64", p->chunk_frames);
+    if (p->chunk_frames < 1 || p->chunk_frames > 64)
+        return kn_fail(error, KN_ERROR_INPUT, "%d frames per chunk, expected 1..64", p->chunk_frames);
     if (p->steps < 0 || p->steps > 1000) return kn_fail(error, KN_ERROR_INPUT, "%d steps, expected 1..1000", p->steps);
-    if (p->rate.num < 1 || p->rate.den < 1) return kn_fail(error, KN_ERROR_INPUT, "frame rate %d/%d, expected a positive number", p->rate.num, p->rate.den);
-    bool sizes_ok = p->width >= 0 && p->height >= 0 && p->width <= 8192 && p->height <= 8192 && (p->width == 0) == (p->height == 0);
-    if (!sizes_ok) return kn_fail(error, KN_ERROR_INPUT, "size %dx%d, expected 16..8192 along each side", p->width, p->height);
+    if (p->rate.num < 1 || p->rate.den < 1)
+        return kn_fail(error, KN_ERROR_INPUT, "frame rate %d/%d, expected a positive number", p->rate.num, p->rate.den);
+    bool sizes_ok =
+        p->width >= 0 && p->height >= 0 && p->width <= 8192 && p->height <= 8192 && (p->width == 0) == (p->height == 0);
+    if (!sizes_ok)
+        return kn_fail(error, KN_ERROR_INPUT, "size %dx%d, expected 16..8192 along each side", p->width, p->height);
     return true;
 }
 
@@ -171,12 +202,16 @@ static bool check_rig(const kn_rig *rig, const char *path, kn_error *error) {
     if (rig->camera_count < 1) return kn_fail(error, KN_ERROR_INPUT, "%s: the rig has no camera", path);
     for (int i = 0; i < rig->camera_count; i++) {
         const char *name = rig->cameras[i].name;
-        if (!*name || strspn(name, allowed) != strlen(name)) return kn_fail(error, KN_ERROR_INPUT, "%s: camera name \"%s\": expected letters, digits, _ and -", path, name);
+        if (!*name || strspn(name, allowed) != strlen(name))
+            return kn_fail(error, KN_ERROR_INPUT, "%s: camera name \"%s\": expected letters, digits, _ and -", path,
+                           name);
         static const char *const taken[] = {"surround", "bev", "nuscenes", "labels", "job"};
         for (size_t t = 0; t < KN_COUNT(taken); t++)
-            if (strcmp(name, taken[t]) == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: camera name \"%s\" is used for another output", path, name);
+            if (strcmp(name, taken[t]) == 0)
+                return kn_fail(error, KN_ERROR_INPUT, "%s: camera name \"%s\" is used for another output", path, name);
         for (int j = 0; j < i; j++)
-            if (strcmp(name, rig->cameras[j].name) == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: two cameras are called %s", path, name);
+            if (strcmp(name, rig->cameras[j].name) == 0)
+                return kn_fail(error, KN_ERROR_INPUT, "%s: two cameras are called %s", path, name);
     }
     return true;
 }
@@ -193,8 +228,10 @@ static bool read_rig(kn_drive_job *job, kn_error *error) {
     const kn_camera *first = &job->rig.cameras[0];
     for (int i = 0; p->source == KN_DRIVE_SAMPLER && i < job->rig.camera_count; i++)
         if (job->rig.cameras[i].width != first->width || job->rig.cameras[i].height != first->height)
-            return kn_fail(error, KN_ERROR_INPUT, "%s: camera %s is %dx%d and %s %dx%d; give one size for all with --size WxH", path, first->name,
-                           first->width, first->height, job->rig.cameras[i].name, job->rig.cameras[i].width, job->rig.cameras[i].height);
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s: camera %s is %dx%d and %s %dx%d; give one size for all with --size WxH", path,
+                           first->name, first->width, first->height, job->rig.cameras[i].name,
+                           job->rig.cameras[i].width, job->rig.cameras[i].height);
     kn_rig_neighbours(&job->rig, job->neighbours);
     return true;
 }
@@ -220,7 +257,8 @@ bool kn_drive_plan(kn_drive_job *job, const kn_drive_params *params, kn_error *e
     if (!kn_file_exists(params->scene)) return kn_fail(error, KN_ERROR_INPUT, "%s: no such file", params->scene);
     name_scene(job);
     job->work = kn_path_join(params->output, ".work", error);
-    return job->work && read_rig(job, error) && kn_drive_hash_scene(params->scene, job->scene_hash, error) && hash_model(job, error) && hash_job(job, error);
+    return job->work && read_rig(job, error) && kn_drive_hash_scene(params->scene, job->scene_hash, error) &&
+           hash_model(job, error) && hash_job(job, error);
 }
 
 /* Does `output` hold this file or folder? */
@@ -239,19 +277,26 @@ static bool check_foreign(const kn_drive_job *job, char earlier[][96], int earli
         bool ours = false;
         for (int e = 0; e < earlier_count; e++) ours = ours || strcmp(earlier[e], names[i]) == 0;
         if (!ours && output_exists(job, names[i]))
-            return kn_fail(error, KN_ERROR_INPUT, "%s/%s: is there already and not from an earlier Kinora job; choose another folder", job->params.output, names[i]);
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s/%s: is there already and not from an earlier Kinora job; choose another folder",
+                           job->params.output, names[i]);
     }
     return true;
 }
 
 bool kn_drive_check_output(kn_drive_job *job, kn_error *error) {
-    char *record = kn_path_join(job->params.output, "job.json", error), hash[65] = "", names[KN_RIG_MAX_CAMERAS + 4][96];
+    char *record = kn_path_join(job->params.output, "job.json", error), hash[65] = "",
+         names[KN_RIG_MAX_CAMERAS + 4][96];
     if (!record) return false;
     bool finished = kn_file_exists(record), same = false, ok = true;
     int count = 0;
-    if (finished) same = kn_drive_read_record(record, hash, names, KN_RIG_MAX_CAMERAS + 4, &count) && strcmp(hash, job->hash) == 0;
+    if (finished)
+        same =
+            kn_drive_read_record(record, hash, names, KN_RIG_MAX_CAMERAS + 4, &count) && strcmp(hash, job->hash) == 0;
     if (finished && !same && !job->params.overwrite)
-        ok = kn_fail(error, KN_ERROR_INPUT, "%s: holds the results of another job; choose another folder or use --overwrite", job->params.output);
+        ok = kn_fail(error, KN_ERROR_INPUT,
+                     "%s: holds the results of another job; choose another folder or use --overwrite",
+                     job->params.output);
     bool complete = same && !job->params.overwrite;
     for (int i = 0; complete && i < count; i++) complete = output_exists(job, names[i]);
     job->report.already_complete = complete;

@@ -7,7 +7,8 @@
 int kn_drive_outputs(const kn_drive_job *job, char names[][96]) {
     int count = 0;
     const char *extension = kn_codec_extension(job->params.codec);
-    for (int i = 0; i < job->rig.camera_count; i++) snprintf(names[count++], 96, "%s%s", job->rig.cameras[i].name, extension);
+    for (int i = 0; i < job->rig.camera_count; i++)
+        snprintf(names[count++], 96, "%s%s", job->rig.cameras[i].name, extension);
     snprintf(names[count++], 96, "surround%s", extension);
     snprintf(names[count++], 96, "bev%s", extension);
     snprintf(names[count++], 96, "nuscenes");
@@ -17,8 +18,10 @@ int kn_drive_outputs(const kn_drive_job *job, char names[][96]) {
 
 void kn_drive_aigc(const kn_drive_job *job, char *text, size_t size) {
     /* GB 45438-2025, annex E: Label 1 says that the content is generated. */
-    snprintf(text, size, "{\"Label\":\"1\",\"ContentProducer\":\"Kinora %s\",\"ProduceID\":\"%.32s\",\"ReservedCode1\":\"\","
-             "\"ContentPropagator\":\"\",\"PropagateID\":\"\",\"ReservedCode2\":\"\"}", KINORA_VERSION, job->hash);
+    snprintf(text, size,
+             "{\"Label\":\"1\",\"ContentProducer\":\"Kinora %s\",\"ProduceID\":\"%.32s\",\"ReservedCode1\":\"\","
+             "\"ContentPropagator\":\"\",\"PropagateID\":\"\",\"ReservedCode2\":\"\"}",
+             KINORA_VERSION, job->hash);
 }
 
 static json_t *text_or_null(const char *text) {
@@ -35,8 +38,9 @@ static json_t *rig_record(const kn_rig *rig) {
             json_array_append_new(k, json_pack("[fff]", c->k[row][0], c->k[row][1], c->k[row][2]));
             json_array_append_new(r, json_pack("[fff]", c->rotation[row][0], c->rotation[row][1], c->rotation[row][2]));
         }
-        json_array_append_new(cameras, json_pack("{ss si si so s[fff] so}", "name", c->name, "width", c->width, "height", c->height, "K", k,
-                                                 "translation", c->translation[0], c->translation[1], c->translation[2], "rotation", r));
+        json_array_append_new(cameras, json_pack("{ss si si so s[fff] so}", "name", c->name, "width", c->width,
+                                                 "height", c->height, "K", k, "translation", c->translation[0],
+                                                 c->translation[1], c->translation[2], "rotation", r));
     }
     return json_pack("{so}", "cameras", cameras);
 }
@@ -108,10 +112,13 @@ static json_t *make_record(const kn_drive_job *job) {
     json_object_set_new(root, "codec", json_string(kn_codec_name(p->codec)));
     json_object_set_new(root, "labels", labels_record(p->labels));
     json_object_set_new(root, "rig", rig_record(&job->rig));
-    json_object_set_new(root, "device", json_pack("{ss ss}", "name", kn_gpu_get_info(job->gpu)->name, "driver", kn_gpu_get_info(job->gpu)->driver));
+    json_object_set_new(
+        root, "device",
+        json_pack("{ss ss}", "name", kn_gpu_get_info(job->gpu)->name, "driver", kn_gpu_get_info(job->gpu)->driver));
     json_object_set_new(root, "nuscenes_origin", json_pack("[ff]", job->origin[0], job->origin[1]));
-    json_object_set_new(root, "seconds", json_pack("{sf sf sf sf sf sf}", "setup", r->setup, "render", r->render, "sample", r->sample,
-                                                   "segments", r->segments, "finish", r->finish, "total", kn_now() - job->started));
+    json_object_set_new(root, "seconds",
+                        json_pack("{sf sf sf sf sf sf}", "setup", r->setup, "render", r->render, "sample", r->sample,
+                                  "segments", r->segments, "finish", r->finish, "total", kn_now() - job->started));
     json_object_set_new(root, "resumed_frames", json_integer((json_int_t)r->resumed_frames));
     json_object_set_new(root, "outputs", outputs);
     return root;

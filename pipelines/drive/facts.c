@@ -6,7 +6,8 @@ bool kn_frame_facts_read(kn_frame_facts *facts, const kn_scene *scene, size_t fr
     size_t count = kn_scene_boxes(scene, frame, NULL, 0);
     if (!kn_grow(&facts->boxes, &facts->box_capacity, count, sizeof *facts->boxes, error)) return false;
     facts->frame = frame;
-    facts->box_count = kn_min_size(kn_scene_boxes(scene, frame, facts->boxes, facts->box_capacity), facts->box_capacity);
+    facts->box_count =
+        kn_min_size(kn_scene_boxes(scene, frame, facts->boxes, facts->box_capacity), facts->box_capacity);
     kn_scene_ego_pose(scene, frame, facts->ego_translation, facts->ego_rotation, &facts->ego_speed);
     return true;
 }
@@ -34,7 +35,8 @@ const char *kn_category_name(kn_actor_class kind) {
 }
 
 kn_pose kn_camera_world_pose(const kn_frame_facts *facts, const kn_camera *camera) {
-    kn_pose ego = {.translation = {facts->ego_translation[0], facts->ego_translation[1], facts->ego_translation[2]}}, local;
+    kn_pose ego = {.translation = {facts->ego_translation[0], facts->ego_translation[1], facts->ego_translation[2]}},
+            local;
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
             ego.rotation[i][j] = facts->ego_rotation[i][j];
@@ -57,7 +59,8 @@ static bool project_box(const kn_pose *box_to_camera, const double half[3], cons
     const double near = NEAR_MM / 1000.0;
     kn_vec3 corners[8];
     for (int i = 0; i < 8; i++)
-        corners[i] = kn_pose_point(box_to_camera, (kn_vec3){i & 1 ? half[0] : -half[0], i & 2 ? half[1] : -half[1], i & 4 ? half[2] : -half[2]});
+        corners[i] = kn_pose_point(box_to_camera, (kn_vec3){i & 1 ? half[0] : -half[0], i & 2 ? half[1] : -half[1],
+                                                            i & 4 ? half[2] : -half[2]});
     rect[0] = rect[1] = INFINITY;
     rect[2] = rect[3] = -INFINITY;
     for (int a = 0; a < 8; a++)
@@ -71,7 +74,8 @@ static bool project_box(const kn_pose *box_to_camera, const double half[3], cons
             }
             for (int end = 0; end < 2; end++) {
                 kn_vec3 v = end ? q : p;
-                extend(rect, (camera->k[0][0] * v.x + camera->k[0][1] * v.y) / v.z + camera->k[0][2], camera->k[1][1] * v.y / v.z + camera->k[1][2]);
+                extend(rect, (camera->k[0][0] * v.x + camera->k[0][1] * v.y) / v.z + camera->k[0][2],
+                       camera->k[1][1] * v.y / v.z + camera->k[1][2]);
             }
         }
     rect[0] = fmaxf(rect[0], 0);
@@ -98,7 +102,8 @@ static bool enter_box(const double origin[3], const double direction[3], const d
 }
 
 /* Counts, over the rectangle, rays that meet the box and those with something else in front of it. */
-static void count_occlusion(kn_box_2d *out, const kn_pose *camera_to_box, const double half[3], const kn_camera *camera, const float *depth, const uint16_t *instance) {
+static void count_occlusion(kn_box_2d *out, const kn_pose *camera_to_box, const double half[3], const kn_camera *camera,
+                            const float *depth, const uint16_t *instance) {
     const double origin[3] = {camera_to_box->translation.x, camera_to_box->translation.y, camera_to_box->translation.z};
     int x1 = (int)ceilf(out->amodal[2]), y1 = (int)ceilf(out->amodal[3]);
     for (int y = (int)out->amodal[1]; y < y1; y++)
@@ -118,7 +123,8 @@ static void find_visible(kn_box_2d *out, const kn_camera *camera, const uint16_t
     out->visible[2] = out->visible[3] = -INFINITY;
     /* Mirrors and antennas may stick out of the box a little: look around it, too. */
     int margin = 2 + (int)(.05f * (out->amodal[2] - out->amodal[0]));
-    int x0 = (int)out->amodal[0] - margin, x1 = (int)out->amodal[2] + margin, y0 = (int)out->amodal[1] - margin, y1 = (int)out->amodal[3] + margin;
+    int x0 = (int)out->amodal[0] - margin, x1 = (int)out->amodal[2] + margin, y0 = (int)out->amodal[1] - margin,
+        y1 = (int)out->amodal[3] + margin;
     for (int y = y0 < 0 ? 0 : y0; y < y1 && y < camera->height; y++)
         for (int x = x0 < 0 ? 0 : x0; x < x1 && x < camera->width; x++) {
             if (instance[(size_t)y * (size_t)camera->width + (size_t)x] != out->instance) continue;
@@ -130,16 +136,22 @@ static void find_visible(kn_box_2d *out, const kn_camera *camera, const uint16_t
         for (int i = 0; i < 4; i++) out->visible[i] = 0;
 }
 
-bool kn_boxes_2d_append(kn_box_2d **list, size_t *count, size_t *capacity, const kn_frame_facts *facts, const kn_camera *camera,
-                        int camera_index, const float *depth, const uint16_t *instance, kn_error *error) {
+bool kn_boxes_2d_append(kn_box_2d **list, size_t *count, size_t *capacity, const kn_frame_facts *facts,
+                        const kn_camera *camera, int camera_index, const float *depth, const uint16_t *instance,
+                        kn_error *error) {
     kn_pose view = kn_camera_world_pose(facts, camera), world_to_camera = kn_pose_inverse(&view);
     for (size_t i = 0; i < facts->box_count; i++) {
         const kn_box *box = &facts->boxes[i];
         if (box->is_ego) continue;
-        kn_pose pose = kn_pose_from_quaternion((kn_vec3){box->translation[0], box->translation[1], box->translation[2]}, box->rotation);
+        kn_pose pose = kn_pose_from_quaternion((kn_vec3){box->translation[0], box->translation[1], box->translation[2]},
+                                               box->rotation);
         kn_pose to_camera = kn_pose_multiply(&world_to_camera, &pose), to_box = kn_pose_inverse(&to_camera);
-        const double half[3] = {box->size[1] / 2, box->size[0] / 2, box->size[2] / 2}; /* length along x, width along y */
-        kn_box_2d out = {.frame = (uint32_t)facts->frame, .camera = camera_index, .instance = box->instance, .kind = (int32_t)box->kind};
+        const double half[3] = {box->size[1] / 2, box->size[0] / 2,
+                                box->size[2] / 2}; /* length along x, width along y */
+        kn_box_2d out = {.frame = (uint32_t)facts->frame,
+                         .camera = camera_index,
+                         .instance = box->instance,
+                         .kind = (int32_t)box->kind};
         if (!project_box(&to_camera, half, camera, out.amodal)) continue;
         count_occlusion(&out, &to_box, half, camera, depth, instance);
         find_visible(&out, camera, instance);

@@ -1,4 +1,5 @@
-/* What is known about a frame without looking at its pictures; shared by the label writers and the top view. Internal. */
+/* What is known about a frame without looking at its pictures; shared by the label writers and the top view.
+ * Internal. */
 #ifndef KN_PIPELINES_FACTS_H
 #define KN_PIPELINES_FACTS_H
 
@@ -22,7 +23,7 @@ typedef struct kn_box_2d {
 typedef struct kn_frame_facts {
     size_t frame;
     double ego_translation[3], ego_rotation[3][3], ego_speed; /* ego to world; m/s */
-    kn_box *boxes;   /* owned; [box_count] */
+    kn_box *boxes;                                            /* owned; [box_count] */
     size_t box_count, box_capacity;
 } kn_frame_facts;
 
@@ -35,8 +36,9 @@ kn_pose kn_camera_world_pose(const kn_frame_facts *facts, const kn_camera *camer
 
 /* Projects the boxes of a frame into a camera (given relative to the ego) and compares them with its depth and
  * instance maps [height][width]. Appends to *list. Boxes that no ray meets and no pixel shows are left out. */
-bool kn_boxes_2d_append(kn_box_2d **list, size_t *count, size_t *capacity, const kn_frame_facts *facts, const kn_camera *camera,
-                        int camera_index, const float *depth, const uint16_t *instance, kn_error *error);
+bool kn_boxes_2d_append(kn_box_2d **list, size_t *count, size_t *capacity, const kn_frame_facts *facts,
+                        const kn_camera *camera, int camera_index, const float *depth, const uint16_t *instance,
+                        kn_error *error);
 
 /* "vehicle.car" and so on: nuScenes' name of a class. */
 const char *kn_category_name(kn_actor_class kind);

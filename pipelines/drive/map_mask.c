@@ -34,12 +34,15 @@ static void fill_band(map_mask *m, const double a[2], const double b[2], double 
     double dx = b[0] - a[0], dy = b[1] - a[1], square = dx * dx + dy * dy;
     for (int y = top; y <= bottom; y++)
         for (int x = left; x <= right; x++) {
-            double px = x + .5 - a[0], py = y + .5 - a[1], t = square > 0 ? fmin(fmax((px * dx + py * dy) / square, 0), 1) : 0;
+            double px = x + .5 - a[0], py = y + .5 - a[1],
+                   t = square > 0 ? fmin(fmax((px * dx + py * dy) / square, 0), 1) : 0;
             if (hypot(px - t * dx, py - t * dy) <= reach) m->pixels[(size_t)y * (size_t)m->width + (size_t)x] = 255;
         }
 }
 
-static double side(const double a[2], const double b[2], double x, double y) { return (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0]); }
+static double side(const double a[2], const double b[2], double x, double y) {
+    return (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0]);
+}
 
 static void fill_triangle(map_mask *m, const double a[2], const double b[2], const double c[2]) {
     int left, right, top, bottom;
@@ -48,7 +51,8 @@ static void fill_triangle(map_mask *m, const double a[2], const double b[2], con
     for (int y = top; y <= bottom; y++)
         for (int x = left; x <= right; x++) {
             double s0 = side(a, b, x + .5, y + .5), s1 = side(b, c, x + .5, y + .5), s2 = side(c, a, x + .5, y + .5);
-            if ((s0 >= 0 && s1 >= 0 && s2 >= 0) || (s0 <= 0 && s1 <= 0 && s2 <= 0)) m->pixels[(size_t)y * (size_t)m->width + (size_t)x] = 255;
+            if ((s0 >= 0 && s1 >= 0 && s2 >= 0) || (s0 <= 0 && s1 <= 0 && s2 <= 0))
+                m->pixels[(size_t)y * (size_t)m->width + (size_t)x] = 255;
         }
 }
 
@@ -72,9 +76,11 @@ static void fill_mark(map_mask *m, const kn_map_line *line) {
     }
 }
 
-bool kn_map_mask(const kn_map_line *lines, size_t line_count, const double origin[2], const double size[2], uint8_t **mask,
-                 int *width, int *height, kn_error *error) {
-    map_mask m = {.width = (int)ceil(size[0] / METRES_PER_PIXEL), .height = (int)ceil(size[1] / METRES_PER_PIXEL), .origin = origin};
+bool kn_map_mask(const kn_map_line *lines, size_t line_count, const double origin[2], const double size[2],
+                 uint8_t **mask, int *width, int *height, kn_error *error) {
+    map_mask m = {.width = (int)ceil(size[0] / METRES_PER_PIXEL),
+                  .height = (int)ceil(size[1] / METRES_PER_PIXEL),
+                  .origin = origin};
     m.pixels = kn_alloc((size_t)m.width * (size_t)m.height, 1, error);
     if (!m.pixels) return false;
     bool surfaces = false;

@@ -14,9 +14,9 @@ typedef struct instance_track {
     kn_actor_class kind;
     size_t annotation_count, last_sample;
     kn_token first;
-    kn_box box;            /* of the waiting annotation, already moved by the origin */
-    int visibility;        /* 1..4 */
-    kn_token previous;     /* of the annotation before the waiting one; "" when there is none */
+    kn_box box;        /* of the waiting annotation, already moved by the origin */
+    int visibility;    /* 1..4 */
+    kn_token previous; /* of the annotation before the waiting one; "" when there is none */
 } instance_track;
 
 struct kn_nuscenes {
@@ -61,8 +61,8 @@ static long long timestamp(kn_rational rate, size_t frame) {
 
 void kn_nuscenes_file_name(const kn_nuscenes_params *params, size_t frame, int camera, char *name, size_t size) {
     const char *channel = params->rig->cameras[camera].name;
-    snprintf(name, size, "%s/%s/%s__%s__%lld.jpg", kn_nuscenes_is_key(params->rate, frame) ? "samples" : "sweeps", channel,
-             params->scene_name, channel, timestamp(params->rate, frame));
+    snprintf(name, size, "%s/%s/%s__%s__%lld.jpg", kn_nuscenes_is_key(params->rate, frame) ? "samples" : "sweeps",
+             channel, params->scene_name, channel, timestamp(params->rate, frame));
 }
 
 void kn_nuscenes_map_name(const kn_nuscenes_params *params, char *name, size_t size) {
@@ -78,12 +78,14 @@ FILE *kn_nuscenes_record(kn_nuscenes *w, kn_table table) {
 
 bool kn_nuscenes_create(kn_nuscenes **writer, const kn_nuscenes_params *params, kn_error *error) {
     *writer = NULL;
-    if (params->frame_count == 0 || params->rig->camera_count < 1) return kn_fail(error, KN_ERROR_INPUT, "nuScenes tables need at least one frame and one camera");
+    if (params->frame_count == 0 || params->rig->camera_count < 1)
+        return kn_fail(error, KN_ERROR_INPUT, "nuScenes tables need at least one frame and one camera");
     kn_nuscenes *w = kn_alloc(1, sizeof *w, error);
     if (!w) return false;
     w->params = *params;
     w->sample_count = keys_before(params->rate, params->frame_count);
-    char *folder = kn_path_join(params->folder, KN_NUSCENES_VERSION, error), *maps = kn_path_join(params->folder, "maps", error);
+    char *folder = kn_path_join(params->folder, KN_NUSCENES_VERSION, error),
+         *maps = kn_path_join(params->folder, "maps", error);
     bool ok = folder && maps && kn_make_directories(folder, error) && kn_make_directories(maps, error);
     for (int i = 0; ok && i < KN_TABLE_COUNT; i++) {
         char *path = kn_format(error, "%s/%s.json", folder, kn_table_names[i]);
@@ -104,9 +106,12 @@ static void write_pose(kn_nuscenes *w, const kn_frame_facts *facts, int camera) 
     double q[4];
     kn_pose_quaternion(&pose, q);
     fprintf(kn_nuscenes_record(w, KN_TABLE_EGO_POSE),
-            "{\"token\": \"%s\", \"timestamp\": %lld, \"rotation\": [%.12g, %.12g, %.12g, %.12g], \"translation\": [%.9g, %.9g, %.9g]}",
-            kn_nuscenes_token(w->params.job, "ego_pose", facts->frame, (uint64_t)camera).text, timestamp(w->params.rate, facts->frame), q[0], q[1],
-            q[2], q[3], facts->ego_translation[0] - w->params.origin[0], facts->ego_translation[1] - w->params.origin[1], facts->ego_translation[2]);
+            "{\"token\": \"%s\", \"timestamp\": %lld, \"rotation\": [%.12g, %.12g, %.12g, %.12g], \"translation\": "
+            "[%.9g, %.9g, %.9g]}",
+            kn_nuscenes_token(w->params.job, "ego_pose", facts->frame, (uint64_t)camera).text,
+            timestamp(w->params.rate, facts->frame), q[0], q[1], q[2], q[3],
+            facts->ego_translation[0] - w->params.origin[0], facts->ego_translation[1] - w->params.origin[1],
+            facts->ego_translation[2]);
 }
 
 static void write_sample_data(kn_nuscenes *w, size_t frame, int camera) {
@@ -115,23 +120,29 @@ static void write_sample_data(kn_nuscenes *w, size_t frame, int camera) {
     char file[300];
     kn_nuscenes_file_name(&w->params, frame, camera, file, sizeof file);
     FILE *stream = kn_nuscenes_record(w, KN_TABLE_SAMPLE_DATA);
-    fprintf(stream, "{\"token\": \"%s\", \"sample_token\": \"%s\", \"ego_pose_token\": \"%s\", \"calibrated_sensor_token\": \"%s\", \"timestamp\": %lld, "
+    fprintf(stream,
+            "{\"token\": \"%s\", \"sample_token\": \"%s\", \"ego_pose_token\": \"%s\", \"calibrated_sensor_token\": "
+            "\"%s\", \"timestamp\": %lld, "
             "\"fileformat\": \"jpg\", \"is_key_frame\": %s, \"height\": %d, \"width\": %d, \"filename\": ",
-            kn_nuscenes_token(job, "sample_data", frame, c).text, kn_nuscenes_token(job, "sample", sample_of(w, frame), 0).text,
+            kn_nuscenes_token(job, "sample_data", frame, c).text,
+            kn_nuscenes_token(job, "sample", sample_of(w, frame), 0).text,
             kn_nuscenes_token(job, "ego_pose", frame, c).text, kn_nuscenes_token(job, "calibrated_sensor", c, 0).text,
             timestamp(w->params.rate, frame), kn_nuscenes_is_key(w->params.rate, frame) ? "true" : "false",
             w->params.rig->cameras[camera].height, w->params.rig->cameras[camera].width);
     kn_json_string(stream, file);
-    fprintf(stream, ", \"prev\": \"%s\", \"next\": \"%s\"}", frame > 0 ? kn_nuscenes_token(job, "sample_data", frame - 1, c).text : "",
+    fprintf(stream, ", \"prev\": \"%s\", \"next\": \"%s\"}",
+            frame > 0 ? kn_nuscenes_token(job, "sample_data", frame - 1, c).text : "",
             frame + 1 < w->params.frame_count ? kn_nuscenes_token(job, "sample_data", frame + 1, c).text : "");
 }
 
 static void write_sample(kn_nuscenes *w, size_t frame, size_t sample) {
     const char *job = w->params.job;
-    fprintf(kn_nuscenes_record(w, KN_TABLE_SAMPLE), "{\"token\": \"%s\", \"timestamp\": %lld, \"prev\": \"%s\", \"next\": \"%s\", \"scene_token\": \"%s\"}",
+    fprintf(kn_nuscenes_record(w, KN_TABLE_SAMPLE),
+            "{\"token\": \"%s\", \"timestamp\": %lld, \"prev\": \"%s\", \"next\": \"%s\", \"scene_token\": \"%s\"}",
             kn_nuscenes_token(job, "sample", sample, 0).text, timestamp(w->params.rate, frame),
             sample > 0 ? kn_nuscenes_token(job, "sample", sample - 1, 0).text : "",
-            sample + 1 < w->sample_count ? kn_nuscenes_token(job, "sample", sample + 1, 0).text : "", kn_nuscenes_token(job, "scene", 0, 0).text);
+            sample + 1 < w->sample_count ? kn_nuscenes_token(job, "sample", sample + 1, 0).text : "",
+            kn_nuscenes_token(job, "scene", 0, 0).text);
 }
 
 static kn_token annotation_token(const kn_nuscenes *w, size_t sample, int instance) {
@@ -144,14 +155,19 @@ static void write_annotation(kn_nuscenes *w, const instance_track *track, const 
     kn_token attribute;
     bool has_attribute = kn_nuscenes_attribute(job, b, &attribute);
     FILE *stream = kn_nuscenes_record(w, KN_TABLE_SAMPLE_ANNOTATION);
-    fprintf(stream, "{\"token\": \"%s\", \"sample_token\": \"%s\", \"instance_token\": \"%s\", \"visibility_token\": \"%d\", \"attribute_tokens\": [",
-            annotation_token(w, track->last_sample, track->instance).text, kn_nuscenes_token(job, "sample", track->last_sample, 0).text,
+    fprintf(stream,
+            "{\"token\": \"%s\", \"sample_token\": \"%s\", \"instance_token\": \"%s\", \"visibility_token\": \"%d\", "
+            "\"attribute_tokens\": [",
+            annotation_token(w, track->last_sample, track->instance).text,
+            kn_nuscenes_token(job, "sample", track->last_sample, 0).text,
             kn_nuscenes_token(job, "instance", (uint64_t)track->instance, 0).text, track->visibility);
     if (has_attribute) fprintf(stream, "\"%s\"", attribute.text);
-    fprintf(stream, "], \"translation\": [%.9g, %.9g, %.9g], \"size\": [%.6g, %.6g, %.6g], \"rotation\": [%.12g, %.12g, %.12g, %.12g], "
+    fprintf(stream,
+            "], \"translation\": [%.9g, %.9g, %.9g], \"size\": [%.6g, %.6g, %.6g], \"rotation\": [%.12g, %.12g, %.12g, "
+            "%.12g], "
             "\"prev\": \"%s\", \"next\": \"%s\", \"num_lidar_pts\": 0, \"num_radar_pts\": 0}",
-            b->translation[0], b->translation[1], b->translation[2], b->size[0], b->size[1], b->size[2], b->rotation[0], b->rotation[1],
-            b->rotation[2], b->rotation[3], track->previous.text, next);
+            b->translation[0], b->translation[1], b->translation[2], b->size[0], b->size[1], b->size[2], b->rotation[0],
+            b->rotation[1], b->rotation[2], b->rotation[3], track->previous.text, next);
 }
 
 static instance_track *find_track(kn_nuscenes *w, const kn_box *box, kn_error *error) {
@@ -177,10 +193,12 @@ static int visibility_level(int instance, const kn_box_2d *boxes, size_t count) 
     return share < .4 ? 1 : share < .6 ? 2 : share < .8 ? 3 : 4;
 }
 
-static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample, const kn_box_2d *boxes_2d, size_t count, kn_error *error) {
+static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample, const kn_box_2d *boxes_2d,
+                     size_t count, kn_error *error) {
     for (size_t i = 0; i < facts->box_count; i++) {
         const kn_box *box = &facts->boxes[i];
-        double dx = box->translation[0] - facts->ego_translation[0], dy = box->translation[1] - facts->ego_translation[1];
+        double dx = box->translation[0] - facts->ego_translation[0],
+               dy = box->translation[1] - facts->ego_translation[1];
         if (box->is_ego || hypot(dx, dy) > w->params.reach) continue;
         instance_track *track = find_track(w, box, error);
         if (!track) return false;
@@ -200,7 +218,8 @@ static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample,
     return true;
 }
 
-bool kn_nuscenes_add(kn_nuscenes *w, const kn_frame_facts *facts, const kn_box_2d *boxes_2d, size_t box_2d_count, kn_error *error) {
+bool kn_nuscenes_add(kn_nuscenes *w, const kn_frame_facts *facts, const kn_box_2d *boxes_2d, size_t box_2d_count,
+                     kn_error *error) {
     if (facts->frame != w->frame_count || facts->frame >= w->params.frame_count)
         return kn_fail(error, KN_ERROR_INTERNAL, "nuScenes frame %zu out of order", facts->frame);
     for (int c = 0; c < w->params.rig->camera_count; c++) {
@@ -216,15 +235,17 @@ bool kn_nuscenes_add(kn_nuscenes *w, const kn_frame_facts *facts, const kn_box_2
 
 bool kn_nuscenes_commit(kn_nuscenes *w, kn_error *error) {
     if (w->frame_count != w->params.frame_count)
-        return kn_fail(error, KN_ERROR_INTERNAL, "nuScenes tables got %zu of %zu frames", w->frame_count, w->params.frame_count);
+        return kn_fail(error, KN_ERROR_INTERNAL, "nuScenes tables got %zu of %zu frames", w->frame_count,
+                       w->params.frame_count);
     for (size_t i = 0; i < w->track_count; i++) {
         const instance_track *track = &w->tracks[i];
         write_annotation(w, track, "");
         fprintf(kn_nuscenes_record(w, KN_TABLE_INSTANCE),
-                "{\"token\": \"%s\", \"category_token\": \"%s\", \"nbr_annotations\": %zu, \"first_annotation_token\": \"%s\", \"last_annotation_token\": \"%s\"}",
+                "{\"token\": \"%s\", \"category_token\": \"%s\", \"nbr_annotations\": %zu, \"first_annotation_token\": "
+                "\"%s\", \"last_annotation_token\": \"%s\"}",
                 kn_nuscenes_token(w->params.job, "instance", (uint64_t)track->instance, 0).text,
-                kn_nuscenes_token(w->params.job, kn_category_name(track->kind), 0, 0).text, track->annotation_count, track->first.text,
-                annotation_token(w, track->last_sample, track->instance).text);
+                kn_nuscenes_token(w->params.job, kn_category_name(track->kind), 0, 0).text, track->annotation_count,
+                track->first.text, annotation_token(w, track->last_sample, track->instance).text);
     }
     bool ok = true;
     for (int i = 0; ok && i < KN_TABLE_COUNT; i++) {

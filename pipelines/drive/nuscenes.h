@@ -12,15 +12,15 @@
 #define KN_NUSCENES_VERSION "v1.0-kinora"
 
 typedef struct kn_nuscenes_params {
-    const char *folder;      /* existing; version and map folders are made in it */
-    const char *job;         /* any text that names the job: tokens are hashes of it */
-    const char *scene_name;  /* "scene-cut-in" */
+    const char *folder;     /* existing; version and map folders are made in it */
+    const char *job;        /* any text that names the job: tokens are hashes of it */
+    const char *scene_name; /* "scene-cut-in" */
     const char *description;
     const kn_rig *rig;
     kn_rational rate;
     size_t frame_count;
-    double origin[2];        /* subtracted from world x and y, metres */
-    double reach;            /* boxes farther than this from the ego are left out, metres */
+    double origin[2]; /* subtracted from world x and y, metres */
+    double reach;     /* boxes farther than this from the ego are left out, metres */
 } kn_nuscenes_params;
 
 typedef struct kn_nuscenes kn_nuscenes;
@@ -28,7 +28,8 @@ typedef struct kn_nuscenes kn_nuscenes;
 bool kn_nuscenes_create(kn_nuscenes **writer, const kn_nuscenes_params *params, kn_error *error);
 
 /* Frames in order, each once. `boxes_2d` are those of the same frame in all cameras; they give the visibility. */
-bool kn_nuscenes_add(kn_nuscenes *writer, const kn_frame_facts *facts, const kn_box_2d *boxes_2d, size_t box_2d_count, kn_error *error);
+bool kn_nuscenes_add(kn_nuscenes *writer, const kn_frame_facts *facts, const kn_box_2d *boxes_2d, size_t box_2d_count,
+                     kn_error *error);
 
 /* Ends and renames the tables. All frames must have been added. */
 bool kn_nuscenes_commit(kn_nuscenes *writer, kn_error *error);

@@ -5,24 +5,45 @@
 #include <string.h>
 
 const char *const kn_table_names[KN_TABLE_COUNT] = {
-    "attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map",
-    "sample", "sample_annotation", "sample_data", "scene", "sensor", "visibility",
+    "attribute", "calibrated_sensor", "category",    "ego_pose", "instance", "log",        "map",
+    "sample",    "sample_annotation", "sample_data", "scene",    "sensor",   "visibility",
 };
 
 /* nuScenes' own names, so that its tools' class mappings work. */
 static const char *const attributes[][2] = {
-    {"vehicle.moving", "Vehicle is moving."}, {"vehicle.stopped", "Vehicle, with a driver, is stationary but intends to move."},
-    {"vehicle.parked", "Vehicle is stationary for a longer time."}, {"cycle.with_rider", "There is a rider on the cycle."},
-    {"cycle.without_rider", "There is no rider on the cycle."}, {"pedestrian.moving", "The human is moving."},
-    {"pedestrian.standing", "The human is standing."}, {"pedestrian.sitting_lying_down", "The human is sitting or lying down."},
+    {"vehicle.moving", "Vehicle is moving."},
+    {"vehicle.stopped", "Vehicle, with a driver, is stationary but intends to move."},
+    {"vehicle.parked", "Vehicle is stationary for a longer time."},
+    {"cycle.with_rider", "There is a rider on the cycle."},
+    {"cycle.without_rider", "There is no rider on the cycle."},
+    {"pedestrian.moving", "The human is moving."},
+    {"pedestrian.standing", "The human is standing."},
+    {"pedestrian.sitting_lying_down", "The human is sitting or lying down."},
 };
 
 static const char *const categories[] = {
-    "human.pedestrian.adult", "human.pedestrian.child", "human.pedestrian.wheelchair", "human.pedestrian.stroller",
-    "human.pedestrian.personal_mobility", "human.pedestrian.police_officer", "human.pedestrian.construction_worker", "animal",
-    "vehicle.car", "vehicle.motorcycle", "vehicle.bicycle", "vehicle.bus.bendy", "vehicle.bus.rigid", "vehicle.truck",
-    "vehicle.construction", "vehicle.emergency.ambulance", "vehicle.emergency.police", "vehicle.trailer",
-    "movable_object.barrier", "movable_object.trafficcone", "movable_object.pushable_pullable", "movable_object.debris",
+    "human.pedestrian.adult",
+    "human.pedestrian.child",
+    "human.pedestrian.wheelchair",
+    "human.pedestrian.stroller",
+    "human.pedestrian.personal_mobility",
+    "human.pedestrian.police_officer",
+    "human.pedestrian.construction_worker",
+    "animal",
+    "vehicle.car",
+    "vehicle.motorcycle",
+    "vehicle.bicycle",
+    "vehicle.bus.bendy",
+    "vehicle.bus.rigid",
+    "vehicle.truck",
+    "vehicle.construction",
+    "vehicle.emergency.ambulance",
+    "vehicle.emergency.police",
+    "vehicle.trailer",
+    "movable_object.barrier",
+    "movable_object.trafficcone",
+    "movable_object.pushable_pullable",
+    "movable_object.debris",
     "static_object.bicycle_rack",
 };
 
@@ -31,7 +52,8 @@ static const char *const visibilities[] = {"v0-40", "v40-60", "v60-80", "v80-100
 kn_token kn_nuscenes_token(const char *job, const char *kind, uint64_t a, uint64_t b) {
     char text[256], hex[65];
     kn_token token;
-    int length = snprintf(text, sizeof text, "%.100s|%.100s|%llu|%llu", job, kind, (unsigned long long)a, (unsigned long long)b);
+    int length =
+        snprintf(text, sizeof text, "%.100s|%.100s|%llu|%llu", job, kind, (unsigned long long)a, (unsigned long long)b);
     kn_sha256_hex(text, (size_t)length, hex);
     memcpy(token.text, hex, 32);
     token.text[32] = 0;
@@ -40,7 +62,10 @@ kn_token kn_nuscenes_token(const char *job, const char *kind, uint64_t a, uint64
 
 /* Length of the valid UTF-8 sequence at `text` (no overlong forms, no surrogates), 0 when it is invalid. */
 static int utf8_length(const unsigned char *text) {
-    int length = text[0] >= 0xf0 && text[0] < 0xf5 ? 4 : text[0] >= 0xe0 && text[0] < 0xf0 ? 3 : text[0] >= 0xc2 && text[0] < 0xe0 ? 2 : 0;
+    int length = text[0] >= 0xf0 && text[0] < 0xf5   ? 4
+                 : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
+                 : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
+                                                     : 0;
     for (int i = 1; i < length; i++)
         if ((text[i] & 0xc0) != 0x80) return 0;
     if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f)) return 0;
@@ -64,10 +89,13 @@ void kn_json_string(FILE *stream, const char *text) {
 bool kn_nuscenes_attribute(const char *job, const kn_box *box, kn_token *token) {
     int index;
     switch (box->kind) {
-    case KN_ACTOR_CAR: case KN_ACTOR_VAN: case KN_ACTOR_TRUCK: case KN_ACTOR_BUS: case KN_ACTOR_TRAILER:
-        index = box->is_parked ? 2 : box->is_moving ? 0 : 1;
-        break;
-    case KN_ACTOR_MOTORBIKE: case KN_ACTOR_BICYCLE: index = box->is_parked ? 4 : 3; break;
+    case KN_ACTOR_CAR:
+    case KN_ACTOR_VAN:
+    case KN_ACTOR_TRUCK:
+    case KN_ACTOR_BUS:
+    case KN_ACTOR_TRAILER: index = box->is_parked ? 2 : box->is_moving ? 0 : 1; break;
+    case KN_ACTOR_MOTORBIKE:
+    case KN_ACTOR_BICYCLE: index = box->is_parked ? 4 : 3; break;
     case KN_ACTOR_PEDESTRIAN: index = box->is_moving ? 5 : 6; break;
     default: return false;
     }
@@ -77,15 +105,19 @@ bool kn_nuscenes_attribute(const char *job, const kn_box *box, kn_token *token) 
 
 static void write_vocabulary(kn_nuscenes *writer, const char *job) {
     for (size_t i = 0; i < KN_COUNT(attributes); i++)
-        fprintf(kn_nuscenes_record(writer, KN_TABLE_ATTRIBUTE), "{\"token\": \"%s\", \"name\": \"%s\", \"description\": \"%s\"}",
+        fprintf(kn_nuscenes_record(writer, KN_TABLE_ATTRIBUTE),
+                "{\"token\": \"%s\", \"name\": \"%s\", \"description\": \"%s\"}",
                 kn_nuscenes_token(job, "attribute", i, 0).text, attributes[i][0], attributes[i][1]);
     for (size_t i = 0; i < KN_COUNT(categories); i++)
-        fprintf(kn_nuscenes_record(writer, KN_TABLE_CATEGORY), "{\"token\": \"%s\", \"name\": \"%s\", \"description\": \"nuScenes category %s\", \"index\": %zu}",
+        fprintf(kn_nuscenes_record(writer, KN_TABLE_CATEGORY),
+                "{\"token\": \"%s\", \"name\": \"%s\", \"description\": \"nuScenes category %s\", \"index\": %zu}",
                 kn_nuscenes_token(job, categories[i], 0, 0).text, categories[i], categories[i], i + 1);
     static const char *const ranges[] = {"0 and 40%", "40 and 60%", "60 and 80%", "80 and 100%"};
     for (size_t i = 0; i < KN_COUNT(visibilities); i++)
-        fprintf(kn_nuscenes_record(writer, KN_TABLE_VISIBILITY), "{\"token\": \"%zu\", \"level\": \"%s\", \"description\": \"visibility of whole object is between %s\"}",
-                i + 1, visibilities[i], ranges[i]);
+        fprintf(
+            kn_nuscenes_record(writer, KN_TABLE_VISIBILITY),
+            "{\"token\": \"%zu\", \"level\": \"%s\", \"description\": \"visibility of whole object is between %s\"}",
+            i + 1, visibilities[i], ranges[i]);
 }
 
 static void write_sensors(kn_nuscenes *writer, const char *job, const kn_rig *rig) {
@@ -101,11 +133,13 @@ static void write_sensors(kn_nuscenes *writer, const char *job, const kn_rig *ri
         double q[4];
         kn_pose_quaternion(&pose, q);
         fprintf(kn_nuscenes_record(writer, KN_TABLE_CALIBRATED_SENSOR),
-                "{\"token\": \"%s\", \"sensor_token\": \"%s\", \"translation\": [%.9g, %.9g, %.9g], \"rotation\": [%.12g, %.12g, %.12g, %.12g], "
+                "{\"token\": \"%s\", \"sensor_token\": \"%s\", \"translation\": [%.9g, %.9g, %.9g], \"rotation\": "
+                "[%.12g, %.12g, %.12g, %.12g], "
                 "\"camera_intrinsic\": [[%.9g, %.9g, %.9g], [%.9g, %.9g, %.9g], [%.9g, %.9g, %.9g]]}",
-                kn_nuscenes_token(job, "calibrated_sensor", (uint64_t)i, 0).text, sensor.text, camera->translation[0], camera->translation[1],
-                camera->translation[2], q[0], q[1], q[2], q[3], camera->k[0][0], camera->k[0][1], camera->k[0][2], camera->k[1][0],
-                camera->k[1][1], camera->k[1][2], camera->k[2][0], camera->k[2][1], camera->k[2][2]);
+                kn_nuscenes_token(job, "calibrated_sensor", (uint64_t)i, 0).text, sensor.text, camera->translation[0],
+                camera->translation[1], camera->translation[2], q[0], q[1], q[2], q[3], camera->k[0][0],
+                camera->k[0][1], camera->k[0][2], camera->k[1][0], camera->k[1][1], camera->k[1][2], camera->k[2][0],
+                camera->k[2][1], camera->k[2][2]);
     }
 }
 
@@ -122,12 +156,15 @@ void kn_nuscenes_fixed_tables(kn_nuscenes *writer, const kn_nuscenes_params *par
     fputc('}', stream);
     char map[64];
     kn_nuscenes_map_name(params, map, sizeof map);
-    fprintf(kn_nuscenes_record(writer, KN_TABLE_MAP), "{\"category\": \"semantic_prior\", \"token\": \"%s\", \"filename\": \"%s\", \"log_tokens\": [\"%s\"]}",
+    fprintf(kn_nuscenes_record(writer, KN_TABLE_MAP),
+            "{\"category\": \"semantic_prior\", \"token\": \"%s\", \"filename\": \"%s\", \"log_tokens\": [\"%s\"]}",
             kn_nuscenes_token(job, "map", 0, 0).text, map, log.text);
     stream = kn_nuscenes_record(writer, KN_TABLE_SCENE);
-    fprintf(stream, "{\"token\": \"%s\", \"log_token\": \"%s\", \"nbr_samples\": %zu, \"first_sample_token\": \"%s\", \"last_sample_token\": \"%s\", \"name\": ",
-            kn_nuscenes_token(job, "scene", 0, 0).text, log.text, sample_count, kn_nuscenes_token(job, "sample", 0, 0).text,
-            kn_nuscenes_token(job, "sample", sample_count - 1, 0).text);
+    fprintf(stream,
+            "{\"token\": \"%s\", \"log_token\": \"%s\", \"nbr_samples\": %zu, \"first_sample_token\": \"%s\", "
+            "\"last_sample_token\": \"%s\", \"name\": ",
+            kn_nuscenes_token(job, "scene", 0, 0).text, log.text, sample_count,
+            kn_nuscenes_token(job, "sample", 0, 0).text, kn_nuscenes_token(job, "sample", sample_count - 1, 0).text);
     kn_json_string(stream, params->scene_name);
     fputs(", \"description\": ", stream);
     kn_json_string(stream, params->description);

@@ -17,9 +17,9 @@ typedef struct eval_view {
     kn_pose pose[2];
     uint8_t *rgb[VARIANTS][2];
     uint8_t *semantic;
-    uint8_t *block;               /* [BLOCK][height][width][3]: decoded frames of the running block */
-    uint8_t *classes;             /* [BLOCK][height][width]: what the segmenter finds in them; NULL without one */
-    uint8_t *beauty_classes;      /* [height][width] */
+    uint8_t *block;          /* [BLOCK][height][width][3]: decoded frames of the running block */
+    uint8_t *classes;        /* [BLOCK][height][width]: what the segmenter finds in them; NULL without one */
+    uint8_t *beauty_classes; /* [height][width] */
     kn_video_reader *reader;
 } eval_view;
 
@@ -33,14 +33,14 @@ typedef struct eval_job {
     kn_gpu *gpu;
     kn_scene *scene;
     kn_renderer *renderer;
-    kn_segmenter *segmenter;      /* NULL: classes are not measured */
+    kn_segmenter *segmenter; /* NULL: classes are not measured */
     kn_frame_facts facts;
     eval_view views[KN_RIG_MAX_CAMERAS];
     kn_measure measures[VARIANTS];
     int neighbours[KN_RIG_MAX_CAMERAS][2];
 } eval_job;
 
-/* --- job.json ------------------------------------------------------------------------------------------------------------- */
+/* --- job.json --------------------------------------------------------------------------------- */
 
 static int choice(json_t *value, const char *const *names, int count) {
     const char *text = json_string_value(value);
@@ -50,7 +50,8 @@ static int choice(json_t *value, const char *const *names, int count) {
 }
 
 static void read_overrides(eval_job *job, json_t *root) {
-    static const char *const weathers[] = {"clear", "overcast", "rain", "fog"}, *const times[] = {"day", "dusk", "night"};
+    static const char *const weathers[] = {"clear", "overcast", "rain", "fog"}, *const times[] = {"day", "dusk",
+                                                                                                  "night"};
     json_t *o = json_object_get(root, "overrides"), *traffic = json_object_get(o, "traffic");
     kn_scene_params *p = &job->scene_params;
     *p = KN_SCENE_PARAMS_DEFAULT;
@@ -71,7 +72,8 @@ static bool read_camera(kn_camera *camera, json_t *value) {
     snprintf(camera->name, sizeof camera->name, "%s", name);
     camera->width = (int)json_integer_value(json_object_get(value, "width"));
     camera->height = (int)json_integer_value(json_object_get(value, "height"));
-    json_t *k = json_object_get(value, "K"), *r = json_object_get(value, "rotation"), *t = json_object_get(value, "translation");
+    json_t *k = json_object_get(value, "K"), *r = json_object_get(value, "rotation"),
+           *t = json_object_get(value, "translation");
     for (size_t row = 0; row < 3; row++) {
         for (size_t column = 0; column < 3; column++) {
             camera->k[row][column] = json_number_value(json_array_get(json_array_get(k, row), column));
@@ -79,20 +81,25 @@ static bool read_camera(kn_camera *camera, json_t *value) {
         }
         camera->translation[row] = json_number_value(json_array_get(t, row));
     }
-    return camera->width > 0 && camera->height > 0 && camera->width <= 8192 && camera->height <= 8192 && camera->k[0][0] > 0 && camera->k[1][1] > 0;
+    return camera->width > 0 && camera->height > 0 && camera->width <= 8192 && camera->height <= 8192 &&
+           camera->k[0][0] > 0 && camera->k[1][1] > 0;
 }
 
 static bool read_fields(eval_job *job, json_t *root, const char *path, kn_error *error) {
     const char *scene = json_string_value(json_object_get(json_object_get(root, "scene"), "path"));
     const char *hash = json_string_value(json_object_get(json_object_get(root, "scene"), "sha256"));
     const char *codec_name = json_string_value(json_object_get(root, "codec"));
-    json_t *rate = json_object_get(root, "frame_rate"), *cameras = json_object_get(json_object_get(root, "rig"), "cameras");
+    json_t *rate = json_object_get(root, "frame_rate"),
+           *cameras = json_object_get(json_object_get(root, "rig"), "cameras");
     kn_codec codec;
     json_int_t frames = json_integer_value(json_object_get(root, "frames"));
-    job->rate = (kn_rational){(int)json_integer_value(json_array_get(rate, 0)), (int)json_integer_value(json_array_get(rate, 1))};
-    bool ok = scene && hash && strlen(hash) == 64 && codec_name && kn_codec_parse(&codec, codec_name) && frames > 0 && frames <= 1000000 &&
-              job->rate.num > 0 && job->rate.den > 0 && json_array_size(cameras) > 0 && json_array_size(cameras) <= KN_RIG_MAX_CAMERAS;
-    for (size_t i = 0; ok && i < json_array_size(cameras); i++) ok = read_camera(&job->rig.cameras[i], json_array_get(cameras, i));
+    job->rate = (kn_rational){(int)json_integer_value(json_array_get(rate, 0)),
+                              (int)json_integer_value(json_array_get(rate, 1))};
+    bool ok = scene && hash && strlen(hash) == 64 && codec_name && kn_codec_parse(&codec, codec_name) && frames > 0 &&
+              frames <= 1000000 && job->rate.num > 0 && job->rate.den > 0 && json_array_size(cameras) > 0 &&
+              json_array_size(cameras) <= KN_RIG_MAX_CAMERAS;
+    for (size_t i = 0; ok && i < json_array_size(cameras); i++)
+        ok = read_camera(&job->rig.cameras[i], json_array_get(cameras, i));
     if (!ok) return kn_fail(error, KN_ERROR_INPUT, "%s: not the record of a drive job", path);
     job->rig.camera_count = (int)json_array_size(cameras);
     job->frames = (size_t)frames;
@@ -115,31 +122,41 @@ static bool read_job(eval_job *job, kn_error *error) {
     kn_free(path);
     char hash[65];
     if (!ok || !kn_drive_hash_scene(job->scene_path, hash, error)) return false;
-    if (strcmp(hash, job->scene_hash) != 0) return kn_fail(error, KN_ERROR_INPUT, "%s: not the scene that this clip was made from: its contents differ", job->scene_path);
+    if (strcmp(hash, job->scene_hash) != 0)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: not the scene that this clip was made from: its contents differ",
+                       job->scene_path);
     return true;
 }
 
-/* --- pictures --------------------------------------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 static bool open_view(eval_job *job, int index, kn_error *error) {
     eval_view *v = &job->views[index];
     const kn_camera *camera = &job->rig.cameras[index];
     v->pixels = (size_t)camera->width * (size_t)camera->height;
     for (int i = 0; i < 2; i++) {
-        if (!(v->depth[i] = kn_alloc(v->pixels, sizeof(float), error)) || !(v->instance[i] = kn_alloc(v->pixels, sizeof(uint16_t), error))) return false;
+        if (!(v->depth[i] = kn_alloc(v->pixels, sizeof(float), error)) ||
+            !(v->instance[i] = kn_alloc(v->pixels, sizeof(uint16_t), error)))
+            return false;
         for (int k = 0; k < VARIANTS; k++)
             if (!(v->rgb[k][i] = kn_alloc(v->pixels, 3, error))) return false;
     }
-    if (!(v->motion = kn_alloc(v->pixels, 2 * sizeof(float), error)) || !(v->beauty = kn_alloc(v->pixels, 3 * sizeof(float), error))) return false;
+    if (!(v->motion = kn_alloc(v->pixels, 2 * sizeof(float), error)) ||
+        !(v->beauty = kn_alloc(v->pixels, 3 * sizeof(float), error)))
+        return false;
     if (!(v->block = kn_alloc(BLOCK * v->pixels, 3, error))) return false;
     if (!(v->semantic = kn_alloc(v->pixels, 1, error))) return false;
-    if (job->segmenter && (!(v->classes = kn_alloc(BLOCK * v->pixels, 1, error)) || !(v->beauty_classes = kn_alloc(v->pixels, 1, error)))) return false;
+    if (job->segmenter &&
+        (!(v->classes = kn_alloc(BLOCK * v->pixels, 1, error)) || !(v->beauty_classes = kn_alloc(v->pixels, 1, error))))
+        return false;
     char *path = kn_format(error, "%s/%s%s", job->params->folder, camera->name, job->extension);
     bool ok = path && kn_video_reader_create(&v->reader, path, job->rate, error);
     if (ok) {
         const kn_video_info *info = kn_video_reader_info(v->reader); /* odd sizes were padded */
         ok = info->width == camera->width && info->height == camera->height;
-        if (!ok) kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %dx%d, expected the camera's %dx%d", path, info->width, info->height, camera->width, camera->height);
+        if (!ok)
+            kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %dx%d, expected the camera's %dx%d", path, info->width,
+                    info->height, camera->width, camera->height);
     }
     kn_free(path);
     return ok;
@@ -158,7 +175,9 @@ static bool read_block(eval_job *job, size_t count, kn_error *error) {
             uint8_t *rgb = v->block + i * 3 * v->pixels;
             if (!kn_video_reader_next(v->reader, rgb, NULL, &end, error)) return false;
             if (!end && !find_classes(job, c, rgb, v->classes ? v->classes + i * v->pixels : NULL, error)) return false;
-            if (end) return kn_fail(error, KN_ERROR_INPUT, "%s/%s%s: has fewer frames than job.json says", job->params->folder, job->rig.cameras[c].name, job->extension);
+            if (end)
+                return kn_fail(error, KN_ERROR_INPUT, "%s/%s%s: has fewer frames than job.json says",
+                               job->params->folder, job->rig.cameras[c].name, job->extension);
         }
     return true;
 }
@@ -182,16 +201,22 @@ static bool draw_view(eval_job *job, int index, size_t frame, kn_error *error) {
     eval_view *v = &job->views[index];
     int now = (int)(frame & 1);
     v->pose[now] = kn_camera_world_pose(&job->facts, &job->rig.cameras[index]);
-    kn_render_target target = {.depth = v->depth[now], .instance = v->instance[now], .motion = v->motion, .semantic = v->semantic, .beauty = job->params->no_beauty ? NULL : v->beauty};
+    kn_render_target target = {.depth = v->depth[now],
+                               .instance = v->instance[now],
+                               .motion = v->motion,
+                               .semantic = v->semantic,
+                               .beauty = job->params->no_beauty ? NULL : v->beauty};
     if (!kn_render(job->renderer, &job->rig.cameras[index], frame, &target, error)) return false;
     for (size_t c = 0; target.beauty && c < 3; c++)
-        for (size_t i = 0; i < v->pixels; i++) v->rgb[BEAUTY][now][3 * i + c] = (uint8_t)lrintf(255 * fminf(fmaxf(v->beauty[c * v->pixels + i], 0), 1));
+        for (size_t i = 0; i < v->pixels; i++)
+            v->rgb[BEAUTY][now][3 * i + c] = (uint8_t)lrintf(255 * fminf(fmaxf(v->beauty[c * v->pixels + i], 0), 1));
     return !target.beauty || find_classes(job, index, v->rgb[BEAUTY][now], v->beauty_classes, error);
 }
 
 static kn_view_facts facts_of(const eval_job *job, int index, int slot) {
     const eval_view *v = &job->views[index];
-    return (kn_view_facts){&job->rig.cameras[index], v->pose[slot], v->depth[slot], v->instance[slot], v->motion, v->semantic};
+    return (kn_view_facts){&job->rig.cameras[index], v->pose[slot], v->depth[slot],
+                           v->instance[slot],        v->motion,     v->semantic};
 }
 
 /* `inside`: where the frame and its shuffled stand-in lie in the block. */
@@ -206,7 +231,8 @@ static bool measure_frame(eval_job *job, size_t frame, const size_t inside[2], k
             kn_measure_detail(m, here.camera, rgb[now]);
             if (!kn_measure_colours(m, &here, c, rgb[now], error)) return false;
             const eval_view *v = &job->views[c];
-            if (job->segmenter) kn_measure_classes(m, &here, k == BEAUTY ? v->beauty_classes : v->classes + inside[k] * v->pixels);
+            if (job->segmenter)
+                kn_measure_classes(m, &here, k == BEAUTY ? v->beauty_classes : v->classes + inside[k] * v->pixels);
             int next = job->neighbours[c][1];
             if (next < 0 || next == c) continue;
             kn_view_facts there = facts_of(job, next, now);
@@ -232,10 +258,12 @@ static bool measure_clip(eval_job *job, kn_error *error) {
             eval_view *v = &job->views[c];
             if (!draw_view(job, c, frame, error)) return false;
             memcpy(v->rgb[CLIP][frame & 1], v->block + inside * 3 * v->pixels, 3 * v->pixels);
-            memcpy(v->rgb[SHUFFLED][frame & 1], v->block + shuffled_index(inside, block) * 3 * v->pixels, 3 * v->pixels);
+            memcpy(v->rgb[SHUFFLED][frame & 1], v->block + shuffled_index(inside, block) * 3 * v->pixels,
+                   3 * v->pixels);
         }
         if (!measure_frame(job, frame, (size_t[]){inside, shuffled_index(inside, block)}, error)) return false;
-        if (job->params->progress && !job->params->progress(job->params->progress_user, "measure", frame + 1, job->frames))
+        if (job->params->progress &&
+            !job->params->progress(job->params->progress_user, "measure", frame + 1, job->frames))
             return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
     }
     return true;
@@ -273,7 +301,8 @@ bool kn_drive_eval(const kn_drive_eval_params *params, kn_drive_eval_report *rep
     job->params = params;
     bool ok = read_job(job, error) && kn_gpu_create(&job->gpu, &params->gpu, error) &&
               kn_scene_create(&job->scene, job->scene_path, &job->scene_params, &params->log, error);
-    if (ok && kn_scene_frame_count(job->scene) < job->frames) ok = kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before the clip", job->scene_path);
+    if (ok && kn_scene_frame_count(job->scene) < job->frames)
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before the clip", job->scene_path);
     kn_renderer_params renderer = {.noise_seed = job->scene_params.seed, .beauty_samples = 4};
     ok = ok && kn_renderer_create(&job->renderer, job->gpu, job->scene, &renderer, error);
     ok = ok && (!params->segmenter || kn_segmenter_create(&job->segmenter, job->gpu, params->segmenter, error));
@@ -281,8 +310,12 @@ bool kn_drive_eval(const kn_drive_eval_params *params, kn_drive_eval_report *rep
     for (int c = 0; ok && c < job->rig.camera_count; c++) ok = open_view(job, c, error);
     ok = ok && measure_clip(job, error);
     if (ok)
-        *report = (kn_drive_eval_report){.frames = job->frames, .cameras = (size_t)job->rig.camera_count, .has_beauty = !params->no_beauty,
-            .clip = kn_measure_score(&job->measures[CLIP]), .shuffled = kn_measure_score(&job->measures[SHUFFLED]), .beauty = kn_measure_score(&job->measures[BEAUTY])};
+        *report = (kn_drive_eval_report){.frames = job->frames,
+                                         .cameras = (size_t)job->rig.camera_count,
+                                         .has_beauty = !params->no_beauty,
+                                         .clip = kn_measure_score(&job->measures[CLIP]),
+                                         .shuffled = kn_measure_score(&job->measures[SHUFFLED]),
+                                         .beauty = kn_measure_score(&job->measures[BEAUTY])};
     close_job(job);
     return ok;
 }

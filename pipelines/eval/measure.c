@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define OVERLAP_STEP 2      /* every second pixel along each axis */
+#define OVERLAP_STEP 2     /* every second pixel along each axis */
 #define OVERLAP_MINIMUM 20 /* points that a pair needs */
 #define TRACK_PIXELS 60
 #define TRACK_FRAMES 3
@@ -14,7 +14,8 @@ static kn_vec3 unproject(const kn_camera *c, double x, double y, double depth) {
     return (kn_vec3){u * depth, v * depth, depth};
 }
 
-/* Pixel coordinates of a point in the camera's axes; false behind it or outside the picture by more than half a pixel. */
+/* Pixel coordinates of a point in the camera's axes; false behind it or outside the picture by more than half a
+ * pixel. */
 static bool project(const kn_camera *c, kn_vec3 p, double *x, double *y) {
     if (p.z < .05) return false;
     *y = c->k[1][1] * p.y / p.z + c->k[1][2];
@@ -31,7 +32,8 @@ static void sample(const kn_camera *c, const uint8_t *rgb, double x, double y, d
     size_t w = (size_t)c->width;
     const uint8_t *p00 = rgb + 3 * ((size_t)y0 * w + (size_t)x0), *p01 = rgb + 3 * ((size_t)y0 * w + (size_t)x1);
     const uint8_t *p10 = rgb + 3 * ((size_t)y1 * w + (size_t)x0), *p11 = rgb + 3 * ((size_t)y1 * w + (size_t)x1);
-    for (int i = 0; i < 3; i++) out[i] = ((p00[i] * (1 - fx) + p01[i] * fx) * (1 - fy) + (p10[i] * (1 - fx) + p11[i] * fx) * fy) / 255;
+    for (int i = 0; i < 3; i++)
+        out[i] = ((p00[i] * (1 - fx) + p01[i] * fx) * (1 - fy) + (p10[i] * (1 - fx) + p11[i] * fx) * fy) / 255;
 }
 
 static size_t pixel_at(const kn_camera *c, double x, double y) {
@@ -41,22 +43,25 @@ static size_t pixel_at(const kn_camera *c, double x, double y) {
     return (size_t)py * (size_t)c->width + (size_t)px;
 }
 
-/* --- warp ------------------------------------------------------------------------------------------------------------- */
+/* --- warp ------------------------------------------------------------------------------------- */
 
 /* Was the surface seen now at pixel `i` visible before at (x, y)? */
-static bool same_surface(const kn_view_facts *now, const kn_view_facts *before, const kn_pose *now_to_before, size_t i, double x, double y) {
+static bool same_surface(const kn_view_facts *now, const kn_view_facts *before, const kn_pose *now_to_before, size_t i,
+                         double x, double y) {
     const kn_camera *c = now->camera;
     size_t j = pixel_at(c, x, y);
     float d = now->depth[i], e = before->depth[j];
     if (isinf(d) || isinf(e)) return isinf(d) && isinf(e); /* sky to sky */
     if (now->instance[i] != before->instance[j]) return false;
-    kn_vec3 p = kn_pose_point(now_to_before, unproject(c, (double)(i % (size_t)c->width) + .5, (double)(i / (size_t)c->width) + .5, d));
+    kn_vec3 p = kn_pose_point(
+        now_to_before, unproject(c, (double)(i % (size_t)c->width) + .5, (double)(i / (size_t)c->width) + .5, d));
     double px, py;
     bool fixed = project(c, p, &px, &py) && hypot(px - x, py - y) < .5; /* it moved as the world does */
     return fixed ? fabs(e / p.z - 1) < .05 : fabs(e / d - 1) < .25;
 }
 
-void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_facts *before, const uint8_t *rgb_now, const uint8_t *rgb_before) {
+void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_facts *before, const uint8_t *rgb_now,
+                     const uint8_t *rgb_before) {
     const kn_camera *c = now->camera;
     size_t width = (size_t)c->width, count = width * (size_t)c->height;
     kn_pose world_to_before = kn_pose_inverse(&before->pose), relative = kn_pose_multiply(&world_to_before, &now->pose);
@@ -75,13 +80,13 @@ void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_fact
     }
 }
 
-/* --- overlap ------------------------------------------------------------------------------------------------------------ */
+/* --- overlap ---------------------------------------------------------------------------------- */
 
 /* Sums over the points that two cameras share. */
 typedef struct pair_sums {
     uint64_t count;
-    double a[3], b[3], aa[3], bb[3], ab[3];     /* per channel */
-    double la, lb, laa, lbb, lab;               /* brightness */
+    double a[3], b[3], aa[3], bb[3], ab[3]; /* per channel */
+    double la, lb, laa, lbb, lab;           /* brightness */
 } pair_sums;
 
 static void add_pair(pair_sums *s, const double a[3], const double b[3]) {
@@ -99,7 +104,8 @@ static void add_pair(pair_sums *s, const double a[3], const double b[3]) {
     s->lab += la * lb;
 }
 
-void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a, const uint8_t *rgb_b) {
+void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a,
+                        const uint8_t *rgb_b) {
     kn_pose world_to_b = kn_pose_inverse(&b->pose), relative = kn_pose_multiply(&world_to_b, &a->pose);
     pair_sums s = {0};
     for (int y = 0; y < a->camera->height; y += OVERLAP_STEP)
@@ -116,7 +122,8 @@ void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_fac
             add_pair(&s, va, vb);
         }
     if (s.count < OVERLAP_MINIMUM) return;
-    double n = (double)s.count, saa = s.laa - s.la * s.la / n, sbb = s.lbb - s.lb * s.lb / n, sab = s.lab - s.la * s.lb / n;
+    double n = (double)s.count, saa = s.laa - s.la * s.la / n, sbb = s.lbb - s.lb * s.lb / n,
+           sab = s.lab - s.la * s.lb / n;
     if (saa > 1e-9 * n && sbb > 1e-9 * n) {
         m->overlap_correlation_sum += sab / sqrt(saa * sbb);
         m->overlap_pairs++;
@@ -128,7 +135,7 @@ void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_fac
     m->overlap_points += s.count;
 }
 
-/* --- colour ------------------------------------------------------------------------------------------------------------- */
+/* --- colour ----------------------------------------------------------------------------------- */
 
 static double linear(double v) { return v <= .04045 ? v / 12.92 : pow((v + .055) / 1.055, 2.4); }
 
@@ -136,7 +143,8 @@ static double lab_curve(double t) { return t > 216.0 / 24389 ? cbrt(t) : (24389.
 
 /* Linear sRGB to CIELAB, white D65 (CIE 15; IEC 61966-2-1). */
 static void to_lab(const double rgb[3], double lab[3]) {
-    double x = .4124564 * rgb[0] + .3575761 * rgb[1] + .1804375 * rgb[2], y = .2126729 * rgb[0] + .7151522 * rgb[1] + .0721750 * rgb[2];
+    double x = .4124564 * rgb[0] + .3575761 * rgb[1] + .1804375 * rgb[2],
+           y = .2126729 * rgb[0] + .7151522 * rgb[1] + .0721750 * rgb[2];
     double z = .0193339 * rgb[0] + .1191920 * rgb[1] + .9503041 * rgb[2];
     double fx = lab_curve(x / .95047), fy = lab_curve(y), fz = lab_curve(z / 1.08883);
     lab[0] = 116 * fy - 16;
@@ -196,7 +204,7 @@ bool kn_measure_colours(kn_measure *m, const kn_view_facts *view, int camera, co
     return ok;
 }
 
-/* --- classes -------------------------------------------------------------------------------------------------------------- */
+/* --- classes ---------------------------------------------------------------------------------- */
 
 /* The groups of shaders/scene/shade.glsl's class_code. */
 kn_segment kn_segment_of(kn_semantic semantic) {
@@ -206,7 +214,9 @@ kn_segment kn_segment_of(kn_semantic semantic) {
     case KN_SEMANTIC_LANE_MARK: return KN_SEGMENT_ROAD;
     case KN_SEMANTIC_TERRAIN:
     case KN_SEMANTIC_VEGETATION: return KN_SEGMENT_NATURE;
-    default: return semantic >= KN_SEMANTIC_CAR && semantic <= KN_SEMANTIC_PEDESTRIAN ? KN_SEGMENT_ROAD_USER : KN_SEGMENT_BUILT;
+    default:
+        return semantic >= KN_SEMANTIC_CAR && semantic <= KN_SEMANTIC_PEDESTRIAN ? KN_SEGMENT_ROAD_USER
+                                                                                 : KN_SEGMENT_BUILT;
     }
 }
 
@@ -233,7 +243,7 @@ static double mean_iou(const kn_measure *m) {
     return classes ? sum / classes : NAN;
 }
 
-/* --- detail and the whole ------------------------------------------------------------------------------------------------- */
+/* --- detail and the whole --------------------------------------------------------------------- */
 
 static double brightness(const uint8_t *p) { return (.2126 * p[0] + .7152 * p[1] + .0722 * p[2]) / 255; }
 
@@ -242,7 +252,8 @@ void kn_measure_detail(kn_measure *m, const kn_camera *camera, const uint8_t *rg
     for (size_t y = 1; y + 1 < h; y++)
         for (size_t x = 1; x + 1 < w; x++) {
             const uint8_t *p = rgb + 3 * (y * w + x);
-            m->detail_sum += fabs(4 * brightness(p) - brightness(p - 3) - brightness(p + 3) - brightness(p - 3 * w) - brightness(p + 3 * w));
+            m->detail_sum += fabs(4 * brightness(p) - brightness(p - 3) - brightness(p + 3) - brightness(p - 3 * w) -
+                                  brightness(p + 3 * w));
             m->detail_pixels++;
         }
 }
@@ -261,9 +272,11 @@ static double sampson_median(const kn_measure *m) {
 static double ratio(double sum, uint64_t count) { return count ? sum / (double)count : NAN; }
 
 kn_drive_score kn_measure_score(const kn_measure *m) {
-    kn_drive_score score = {.warp_error = ratio(m->warp_sum, m->warp_pixels), .warp_share = ratio((double)m->warp_pixels, m->seen_pixels),
+    kn_drive_score score = {.warp_error = ratio(m->warp_sum, m->warp_pixels),
+                            .warp_share = ratio((double)m->warp_pixels, m->seen_pixels),
                             .overlap_correlation = ratio(m->overlap_correlation_sum, m->overlap_pairs),
-                            .overlap_error = sqrt(ratio(m->overlap_square_sum, m->overlap_points)), .overlap_points = (size_t)m->overlap_points,
+                            .overlap_error = sqrt(ratio(m->overlap_square_sum, m->overlap_points)),
+                            .overlap_points = (size_t)m->overlap_points,
                             .detail = ratio(m->detail_sum, m->detail_pixels)};
     uint64_t close = 0;
     for (int i = 0; i < (int)(3 / KN_SAMPSON_BIN); i++) close += m->sampson[i];

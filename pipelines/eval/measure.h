@@ -11,18 +11,18 @@
 /* One camera at one frame: what is known, and a picture rgb [height][width][3]. */
 typedef struct kn_view_facts {
     const kn_camera *camera;
-    kn_pose pose;               /* camera to world */
-    const float *depth;         /* metres along the view axis, INFINITY for sky */
+    kn_pose pose;       /* camera to world */
+    const float *depth; /* metres along the view axis, INFINITY for sky */
     const uint16_t *instance;
-    const float *motion;        /* [2][height][width], since the frame before */
-    const uint8_t *semantic;    /* kn_semantic */
+    const float *motion;     /* [2][height][width], since the frame before */
+    const uint8_t *semantic; /* kn_semantic */
 } kn_view_facts;
 
 /* Colour of one instance in one camera over the clip. */
 typedef struct kn_colour_track {
     int camera, instance;
     size_t frames;
-    double sum[3], square;      /* of CIELAB means, and of their squared lengths */
+    double sum[3], square; /* of CIELAB means, and of their squared lengths */
 } kn_colour_track;
 
 #define KN_SAMPSON_BINS 1000
@@ -40,19 +40,23 @@ typedef struct kn_measure {
 
 /* Compares a picture with the one of the frame before along the motion. A point counts when the pixel it came from
  * shows the same instance, at the depth that it must have had if it belongs to the world, or at a similar one. */
-void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_facts *before, const uint8_t *rgb_now, const uint8_t *rgb_before);
+void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_facts *before, const uint8_t *rgb_now,
+                     const uint8_t *rgb_before);
 
 /* Compares what two cameras see of the same surface at one frame. */
-void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a, const uint8_t *rgb_b);
+void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a,
+                        const uint8_t *rgb_b);
 
 /* Adds the mean colours of all instances with at least 60 pixels. */
 bool kn_measure_colours(kn_measure *m, const kn_view_facts *view, int camera, const uint8_t *rgb, kn_error *error);
 
 /* Matches points of a with points of b and adds the Sampson error of each match. */
-bool kn_measure_epipolar(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a, const uint8_t *rgb_b, kn_error *error);
-/* Sampson error in pixels of one match (Hartley & Zisserman, 11.4.3): first-order distance of the pair from epipolar geometry.
- * a_to_b turns camera a's axes into b's. */
-double kn_sampson(const kn_camera *a, const kn_camera *b, const kn_pose *a_to_b, double ax, double ay, double bx, double by);
+bool kn_measure_epipolar(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a,
+                         const uint8_t *rgb_b, kn_error *error);
+/* Sampson error in pixels of one match (Hartley & Zisserman, 11.4.3): first-order distance of the pair from epipolar
+ * geometry. a_to_b turns camera a's axes into b's. */
+double kn_sampson(const kn_camera *a, const kn_camera *b, const kn_pose *a_to_b, double ax, double ay, double bx,
+                  double by);
 
 /* Compares the class found at each pixel, kn_segment, with the scene's. */
 void kn_measure_classes(kn_measure *m, const kn_view_facts *view, const uint8_t *found);

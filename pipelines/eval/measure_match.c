@@ -1,6 +1,7 @@
-/* Sampson error of matched points between neighbouring cameras: what two pictures show of the same thing must lie on the
- * epipolar lines of the rig. Only pictures are matched; of the rig no more than the rotation between the cameras is used to find
- * matches (patches are compared as the other camera would see them at infinity), so that the translation tests them. */
+/* Sampson error of matched points between neighbouring cameras: what two pictures show of the same thing must lie on
+ * the epipolar lines of the rig. Only pictures are matched; of the rig no more than the rotation between the cameras is
+ * used to find matches (patches are compared as the other camera would see them at infinity), so that the translation
+ * tests them. */
 #include "pipelines/eval/measure.h"
 
 #include "base/base.h"
@@ -8,16 +9,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define CORNERS 300         /* strongest of a picture's part that the other one sees */
-#define RADIUS 5            /* patches are 11 x 11 */
-#define SPACING 4           /* pixels between corners */
-#define WINDOW .10          /* of the width: how far from its place at infinity a match may lie */
-#define ALIKE .85           /* correlation that a match needs */
-#define DISTINCT .06        /* by which it must be better than any other place */
+#define CORNERS 300  /* strongest of a picture's part that the other one sees */
+#define RADIUS 5     /* patches are 11 x 11 */
+#define SPACING 4    /* pixels between corners */
+#define WINDOW .10   /* of the width: how far from its place at infinity a match may lie */
+#define ALIKE .85    /* correlation that a match needs */
+#define DISTINCT .06 /* by which it must be better than any other place */
 
 typedef struct grey {
     int width, height;
-    float *value;           /* 0..1 */
+    float *value; /* 0..1 */
 } grey;
 
 typedef struct corner {
@@ -35,11 +36,12 @@ typedef struct matcher {
 static bool make_grey(grey *g, const kn_camera *camera, const uint8_t *rgb, kn_error *error) {
     size_t count = (size_t)camera->width * (size_t)camera->height;
     *g = (grey){camera->width, camera->height, kn_alloc(count, sizeof *g->value, error)};
-    for (size_t i = 0; g->value && i < count; i++) g->value[i] = (.2126f * rgb[3 * i] + .7152f * rgb[3 * i + 1] + .0722f * rgb[3 * i + 2]) / 255;
+    for (size_t i = 0; g->value && i < count; i++)
+        g->value[i] = (.2126f * rgb[3 * i] + .7152f * rgb[3 * i + 1] + .0722f * rgb[3 * i + 2]) / 255;
     return g->value != NULL;
 }
 
-/* --- geometry; pixel centres are at + 0.5 ------------------------------------------------------------------------------- */
+/* --- geometry; pixel centres are at + 0.5 ----------------------------------------------------- */
 
 static kn_vec3 ray(const kn_camera *c, double x, double y) {
     double v = (y - c->k[1][2]) / c->k[1][1];
@@ -53,15 +55,18 @@ static bool to_pixel(const kn_camera *c, kn_vec3 p, double *x, double *y) {
     return true;
 }
 
-static bool inside(const grey *g, double x, double y) { return x >= RADIUS + 2 && y >= RADIUS + 2 && x <= g->width - RADIUS - 2 && y <= g->height - RADIUS - 2; }
+static bool inside(const grey *g, double x, double y) {
+    return x >= RADIUS + 2 && y >= RADIUS + 2 && x <= g->width - RADIUS - 2 && y <= g->height - RADIUS - 2;
+}
 
-double kn_sampson(const kn_camera *a, const kn_camera *b, const kn_pose *a_to_b, double ax, double ay, double bx, double by) {
+double kn_sampson(const kn_camera *a, const kn_camera *b, const kn_pose *a_to_b, double ax, double ay, double bx,
+                  double by) {
     kn_vec3 p = ray(a, ax, ay), q = ray(b, bx, by), t = a_to_b->translation;
     kn_pose turn = *a_to_b;
     turn.translation = (kn_vec3){0, 0, 0};
     kn_pose back = kn_pose_inverse(&turn);
-    kn_vec3 line_b = kn_vec3_cross(t, kn_pose_point(&turn, p));                            /* E p */
-    kn_vec3 line_a = kn_pose_point(&back, kn_vec3_scale(kn_vec3_cross(t, q), -1));          /* E^T q */
+    kn_vec3 line_b = kn_vec3_cross(t, kn_pose_point(&turn, p));                    /* E p */
+    kn_vec3 line_a = kn_pose_point(&back, kn_vec3_scale(kn_vec3_cross(t, q), -1)); /* E^T q */
     double residual = kn_vec3_dot(q, line_b);
     /* The first two entries of F x = K_b^-T E p and F^T x'. */
     double bx0 = line_b.x / b->k[0][0], bx1 = (line_b.y - b->k[0][1] * bx0) / b->k[1][1];
@@ -75,7 +80,7 @@ static bool far_place(const matcher *m, const kn_pose *turn, double x, double y,
     return to_pixel(m->b->camera, kn_pose_point(turn, ray(m->a->camera, x, y)), bx, by);
 }
 
-/* --- corners (Shi & Tomasi 1994) --------------------------------------------------------------------------------------- */
+/* --- corners (Shi & Tomasi 1994) -------------------------------------------------------------- */
 
 static float corner_response(const grey *g, int x, int y) {
     float xx = 0, yy = 0, xy = 0;
@@ -126,7 +131,7 @@ static bool find_corners(matcher *m, int side, const kn_pose *turn, const grey *
     return ok;
 }
 
-/* --- patches ------------------------------------------------------------------------------------------------------------ */
+/* --- patches ---------------------------------------------------------------------------------- */
 
 enum { PATCH = (2 * RADIUS + 1) * (2 * RADIUS + 1) };
 
@@ -151,7 +156,8 @@ static bool take(const grey *g, double x, double y, float *value) {
 
 static void plain_patch(const grey *g, const corner *c, float patch[PATCH]) {
     for (int j = -RADIUS, n = 0; j <= RADIUS; j++)
-        for (int i = -RADIUS; i <= RADIUS; i++) patch[n++] = g->value[(size_t)(c->y + j) * (size_t)g->width + (size_t)(c->x + i)];
+        for (int i = -RADIUS; i <= RADIUS; i++)
+            patch[n++] = g->value[(size_t)(c->y + j) * (size_t)g->width + (size_t)(c->x + i)];
 }
 
 /* How pixel steps in a look in b, around the corner; false when they shrink to nothing. */
@@ -161,7 +167,9 @@ typedef struct steps {
 
 static bool find_steps(const matcher *m, const kn_pose *turn, const corner *c, steps *s) {
     double x = c->x + .5, y = c->y + .5, x1, y1, x2, y2;
-    if (!far_place(m, turn, x, y, &s->x, &s->y) || !far_place(m, turn, x + 1, y, &x1, &y1) || !far_place(m, turn, x, y + 1, &x2, &y2)) return false;
+    if (!far_place(m, turn, x, y, &s->x, &s->y) || !far_place(m, turn, x + 1, y, &x1, &y1) ||
+        !far_place(m, turn, x, y + 1, &x2, &y2))
+        return false;
     *s = (steps){s->x, s->y, x1 - s->x, y1 - s->y, x2 - s->x, y2 - s->y};
     return fabs(s->dxx * s->dyy - s->dxy * s->dyx) > .2;
 }
@@ -207,7 +215,8 @@ static bool find_match(const matcher *m, const kn_pose *turn, const corner *c, d
     return best >= ALIKE && best - second >= DISTINCT;
 }
 
-bool kn_measure_epipolar(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a, const uint8_t *rgb_b, kn_error *error) {
+bool kn_measure_epipolar(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a,
+                         const uint8_t *rgb_b, kn_error *error) {
     matcher *match = kn_alloc(1, sizeof *match, error);
     if (!match) return false;
     kn_pose world_to_b = kn_pose_inverse(&b->pose), a_to_b = kn_pose_multiply(&world_to_b, &a->pose), turn = a_to_b;
@@ -215,8 +224,10 @@ bool kn_measure_epipolar(kn_measure *m, const kn_view_facts *a, const kn_view_fa
     kn_pose back = kn_pose_inverse(&turn);
     match->a = a;
     match->b = b;
-    bool ok = make_grey(&match->image[0], a->camera, rgb_a, error) && make_grey(&match->image[1], b->camera, rgb_b, error) &&
-              find_corners(match, 0, &turn, &match->image[1], error) && find_corners(match, 1, &back, &match->image[0], error);
+    bool ok = make_grey(&match->image[0], a->camera, rgb_a, error) &&
+              make_grey(&match->image[1], b->camera, rgb_b, error) &&
+              find_corners(match, 0, &turn, &match->image[1], error) &&
+              find_corners(match, 1, &back, &match->image[0], error);
     for (int i = 0; ok && i < match->count[0]; i++) {
         const corner *c = &match->corners[0][i];
         double x = -100, y = -100;

@@ -21,12 +21,13 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- inputs ---------------------------------------------------------------------------------------------------------------- */
+/* --- inputs ----------------------------------------------------------------------------------- */
 
 /* The output must be possible before minutes are spent on it. */
 static bool check_output(const char *path, kn_error *error) {
     size_t length = strlen(path);
-    if (length < 5 || strcmp(path + length - 4, ".png") != 0) return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name that ends in .png", path);
+    if (length < 5 || strcmp(path + length - 4, ".png") != 0)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name that ends in .png", path);
     return kn_file_try(path, error);
 }
 
@@ -48,7 +49,8 @@ static bool check_names(const image_run *run, kn_error *error) {
         for (int j = 0; j < i; j++) {
             const char *a = run->job->controls[i].model, *b = run->job->controls[j].model;
             if (strcmp(run->names[i], run->names[j]) != 0 || (a == b) || (a && b && strcmp(a, b) == 0)) continue;
-            return kn_fail(error, KN_ERROR_INPUT, "%s and %s are both called '%s': rename one of them", b ? b : run->job->model, a ? a : run->job->model, run->names[i]);
+            return kn_fail(error, KN_ERROR_INPUT, "%s and %s are both called '%s': rename one of them",
+                           b ? b : run->job->model, a ? a : run->job->model, run->names[i]);
         }
     }
     return true;
@@ -64,10 +66,12 @@ static bool load_model(image_run *run, kn_error *error) {
         snprintf(run->names[i], sizeof run->names[i], "%s", job->controls[i].name);
         if (!job->controls[i].model) continue;
         controlnet_name(job->controls[i].model, run->names[i]);
-        for (int j = 0; j < params.controlnet_count; j++) listed = listed || strcmp(params.controlnets[j], job->controls[i].model) == 0;
+        for (int j = 0; j < params.controlnet_count; j++)
+            listed = listed || strcmp(params.controlnets[j], job->controls[i].model) == 0;
         if (!listed) params.controlnets[params.controlnet_count++] = job->controls[i].model;
     }
-    return check_names(run, error) && kn_gpu_create(&run->gpu, &job->gpu, error) && kn_model_load(&run->model, run->gpu, job->model, &params, error);
+    return check_names(run, error) && kn_gpu_create(&run->gpu, &job->gpu, error) &&
+           kn_model_load(&run->model, run->gpu, job->model, &params, error);
 }
 
 /* The size asked for, else that of the picture to start from cut to what the model can paint, else 512 x 512. */
@@ -80,7 +84,8 @@ static bool choose_size(image_run *run, kn_error *error) {
     run->paint.width -= run->paint.width % factor;
     run->paint.height -= run->paint.height % factor;
     if (run->paint.width && run->paint.height) return true;
-    return kn_fail(error, KN_ERROR_INPUT, "%s: smaller than the model's cells of %d x %d pixels; name a --size", run->job->init, factor, factor);
+    return kn_fail(error, KN_ERROR_INPUT, "%s: smaller than the model's cells of %d x %d pixels; name a --size",
+                   run->job->init, factor, factor);
 }
 
 static int control_channels(const kn_model_info *info, const char *name) {
@@ -100,21 +105,34 @@ static bool load_pictures(image_run *run, kn_error *error) {
     for (int i = 0; i < job->control_count; i++) {
         const kn_image_control *control = &job->controls[i];
         int channels = control_channels(info, run->names[i]);
-        if (channels == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: has no ControlNet called '%.60s'; name its file with --control-model", job->model, run->names[i]);
-        if (channels != 3) return kn_fail(error, KN_ERROR_UNSUPPORTED, "control '%.60s' takes %d channels, not a picture", run->names[i], channels);
+        if (channels == 0)
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s: has no ControlNet called '%.60s'; name its file with --control-model", job->model,
+                           run->names[i]);
+        if (channels != 3)
+            return kn_fail(error, KN_ERROR_UNSUPPORTED, "control '%.60s' takes %d channels, not a picture",
+                           run->names[i], channels);
         if (!kn_image_load(&run->controls[i], control->picture, 3, w, h, error)) return false;
-        run->paint.controls[i] = (kn_paint_control){run->names[i], run->controls[i], (float)control->strength, (float)control->start, (float)control->end};
+        run->paint.controls[i] = (kn_paint_control){run->names[i], run->controls[i], (float)control->strength,
+                                                    (float)control->start, (float)control->end};
     }
     run->paint.control_count = job->control_count;
     return true;
 }
 
-/* --- outputs --------------------------------------------------------------------------------------------------------------- */
+/* --- outputs ---------------------------------------------------------------------------------- */
 
 /* A1111's names, which other tools read back. */
 static const char *sampler_title(const char *name) {
-    static const char *const titles[][2] = {{"euler", "Euler"}, {"euler-a", "Euler a"}, {"heun", "Heun"}, {"dpm++2m", "DPM++ 2M"}, {"dpm++2m-sde", "DPM++ 2M SDE"},
-                                            {"ddim", "DDIM"}, {"unipc", "UniPC"}, {"lcm", "LCM"}, {"flow", "Euler flow"}};
+    static const char *const titles[][2] = {{"euler", "Euler"},
+                                            {"euler-a", "Euler a"},
+                                            {"heun", "Heun"},
+                                            {"dpm++2m", "DPM++ 2M"},
+                                            {"dpm++2m-sde", "DPM++ 2M SDE"},
+                                            {"ddim", "DDIM"},
+                                            {"unipc", "UniPC"},
+                                            {"lcm", "LCM"},
+                                            {"flow", "Euler flow"}};
     for (size_t i = 0; i < KN_COUNT(titles); i++)
         if (strcmp(titles[i][0], name) == 0) return titles[i][1];
     return name;
@@ -129,10 +147,15 @@ static char *parameters_of(const image_run *run, int index, kn_error *error) {
     if (p->init) snprintf(strength, sizeof strength, ", Denoising strength: %g", (double)p->strength);
     if (p->clip_skip > 1) snprintf(clip, sizeof clip, ", Clip skip: %d", p->clip_skip);
     bool negative = p->negative && *p->negative;
-    return kn_format(error, "%s%s%s\nSteps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %llu, Size: %dx%d, Model: %s%s%s, RNG: %s, Version: kinora %s",
-                     p->prompt ? p->prompt : "", negative ? negative_head : "", negative ? p->negative : "", p->steps ? p->steps : kn_model_get_info(run->model)->default_steps,
-                     sampler_title(kn_paint_method_name(run->model, p->method)), spacings[p->spacing], (double)p->guidance, (unsigned long long)(p->seed + (uint64_t)index),
-                     p->width, p->height, base && base[1] ? base + 1 : run->job->model, strength, clip, p->cuda_noise ? "NV" : "CPU", KINORA_VERSION);
+    return kn_format(error,
+                     "%s%s%s\nSteps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %llu, Size: %dx%d, "
+                     "Model: %s%s%s, RNG: %s, Version: kinora %s",
+                     p->prompt ? p->prompt : "", negative ? negative_head : "", negative ? p->negative : "",
+                     p->steps ? p->steps : kn_model_get_info(run->model)->default_steps,
+                     sampler_title(kn_paint_method_name(run->model, p->method)), spacings[p->spacing],
+                     (double)p->guidance, (unsigned long long)(p->seed + (uint64_t)index), p->width, p->height,
+                     base && base[1] ? base + 1 : run->job->model, strength, clip, p->cuda_noise ? "NV" : "CPU",
+                     KINORA_VERSION);
 }
 
 static char *output_name(const image_run *run, int index, kn_error *error) {
@@ -145,13 +168,16 @@ static bool write_picture(const image_run *run, int index, kn_image *image, kn_e
     size_t area = (size_t)image->width * (size_t)image->height;
     const float *planar = run->rgb + (size_t)index * 3 * area;
     for (size_t i = 0; i < 3 * area; i++) image->data[i] = (uint8_t)lrintf(planar[i % 3 * area + i / 3] * 255);
-    char hash[65], aigc[256], *parameters = parameters_of(run, index, error), *path = parameters ? output_name(run, index, error) : NULL;
+    char hash[65], aigc[256], *parameters = parameters_of(run, index, error),
+                              *path = parameters ? output_name(run, index, error) : NULL;
     bool ok = path != NULL;
     if (ok) {
         kn_sha256_hex(parameters, strlen(parameters), hash);
         /* GB 45438-2025, annex E: Label 1 says that the content is generated. */
-        snprintf(aigc, sizeof aigc, "{\"Label\":\"1\",\"ContentProducer\":\"Kinora %s\",\"ProduceID\":\"%.32s\",\"ReservedCode1\":\"\","
-                 "\"ContentPropagator\":\"\",\"PropagateID\":\"\",\"ReservedCode2\":\"\"}", KINORA_VERSION, hash);
+        snprintf(aigc, sizeof aigc,
+                 "{\"Label\":\"1\",\"ContentProducer\":\"Kinora %s\",\"ProduceID\":\"%.32s\",\"ReservedCode1\":\"\","
+                 "\"ContentPropagator\":\"\",\"PropagateID\":\"\",\"ReservedCode2\":\"\"}",
+                 KINORA_VERSION, hash);
         const char *const texts[][2] = {{"parameters", parameters}, {"AIGC", aigc}};
         ok = kn_image_write_png_text(image, path, texts, 2, error);
     }
@@ -160,16 +186,19 @@ static bool write_picture(const image_run *run, int index, kn_image *image, kn_e
     return ok;
 }
 
-/* --- whole ----------------------------------------------------------------------------------------------------------------- */
+/* --- whole ------------------------------------------------------------------------------------ */
 
 static bool paint(image_run *run, kn_image_report *report, kn_error *error) {
     double began = now();
-    if (!check_output(run->job->output, error) || !load_model(run, error) || !choose_size(run, error) || !load_pictures(run, error)) return false;
+    if (!check_output(run->job->output, error) || !load_model(run, error) || !choose_size(run, error) ||
+        !load_pictures(run, error))
+        return false;
     report->load = now() - began;
     began = now();
     size_t area = (size_t)run->paint.width * (size_t)run->paint.height;
     kn_image image;
-    if (!(run->rgb = kn_alloc((size_t)run->paint.batch * 3 * area, sizeof *run->rgb, error)) || !kn_paint(run->model, &run->paint, run->rgb, error) ||
+    if (!(run->rgb = kn_alloc((size_t)run->paint.batch * 3 * area, sizeof *run->rgb, error)) ||
+        !kn_paint(run->model, &run->paint, run->rgb, error) ||
         !kn_image_init(&image, run->paint.width, run->paint.height, 3, error))
         return false;
     report->paint = now() - began;

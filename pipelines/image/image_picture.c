@@ -14,7 +14,8 @@ static void resample_line(const float *in, size_t in_stride, int from, float *ou
     double ratio = (double)from / to, scale = ratio > 1 ? ratio : 1;
     for (int i = 0; i < to; i++) {
         double center = (i + 0.5) * ratio, total = 0, sum = 0;
-        int first = (int)fmax(floor(center - 3 * scale + 0.5), 0), end = (int)fmin(floor(center + 3 * scale + 0.5), from);
+        int first = (int)fmax(floor(center - 3 * scale + 0.5), 0),
+            end = (int)fmin(floor(center + 3 * scale + 0.5), from);
         for (int j = first; j < end; j++) {
             double weight = lanczos((j + 0.5 - center) / scale);
             total += weight;
@@ -26,7 +27,8 @@ static void resample_line(const float *in, size_t in_stride, int from, float *ou
 
 /* One plane; `scratch` [from_h][to_w]. */
 static void resample(const float *in, int from_w, int from_h, float *scratch, float *out, int to_w, int to_h) {
-    for (int y = 0; y < from_h; y++) resample_line(in + (size_t)y * (size_t)from_w, 1, from_w, scratch + (size_t)y * (size_t)to_w, 1, to_w);
+    for (int y = 0; y < from_h; y++)
+        resample_line(in + (size_t)y * (size_t)from_w, 1, from_w, scratch + (size_t)y * (size_t)to_w, 1, to_w);
     for (int x = 0; x < to_w; x++) resample_line(scratch + x, (size_t)to_w, from_h, out + x, (size_t)to_w, to_h);
 }
 
@@ -36,7 +38,8 @@ bool kn_image_load(float **planar, const char *path, int channels, int width, in
     if (!kn_image_read(&image, path, channels, error)) return false;
     size_t from = (size_t)image.width * (size_t)image.height, to = (size_t)width * (size_t)height;
     bool same = image.width == width && image.height == height, ok = true;
-    float *plane = kn_alloc(from, sizeof *plane, error), *scratch = kn_alloc((size_t)image.height * (size_t)width, sizeof *scratch, error);
+    float *plane = kn_alloc(from, sizeof *plane, error),
+          *scratch = kn_alloc((size_t)image.height * (size_t)width, sizeof *scratch, error);
     float *out = kn_alloc(to * (size_t)channels, sizeof *out, error);
     ok = plane && scratch && out;
     for (int c = 0; ok && c < channels; c++) {

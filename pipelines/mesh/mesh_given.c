@@ -19,20 +19,26 @@
 #pragma GCC diagnostic pop
 
 static bool wrong_size(const char *path, int w, int h, int width, int height, kn_error *error) {
-    return kn_fail(error, KN_ERROR_INPUT, "%s has %d x %d pixels, the pictures %d x %d: expected one size", path, w, h, width, height);
+    return kn_fail(error, KN_ERROR_INPUT, "%s has %d x %d pixels, the pictures %d x %d: expected one size", path, w, h,
+                   width, height);
 }
 
 /* The header is text: "Pf" or "PF", width, height, scale (negative: little endian), each followed by white space. */
-static bool read_pfm(float *map, const char *path, const uint8_t *data, size_t size, int width, int height, int channels, kn_error *error) {
+static bool read_pfm(float *map, const char *path, const uint8_t *data, size_t size, int width, int height,
+                     int channels, kn_error *error) {
     char header[128] = {0}, kind[3];
     int w, h, used = 0;
     double scale;
     memcpy(header, data, size < sizeof header - 1 ? size : sizeof header - 1);
-    if (sscanf(header, "%2s %d %d %lf%n", kind, &w, &h, &scale, &used) != 4 || strcmp(kind, channels == 3 ? "PF" : "Pf") != 0 || !isfinite(scale) || scale == 0)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: expected the header of a PFM with %d channel%s", path, channels, channels == 1 ? "" : "s");
+    if (sscanf(header, "%2s %d %d %lf%n", kind, &w, &h, &scale, &used) != 4 ||
+        strcmp(kind, channels == 3 ? "PF" : "Pf") != 0 || !isfinite(scale) || scale == 0)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: expected the header of a PFM with %d channel%s", path, channels,
+                       channels == 1 ? "" : "s");
     if (w != width || h != height) return wrong_size(path, w, h, width, height, error);
-    size_t row = (size_t)width * (size_t)channels, begin = (size_t)used + 1, need = row * (size_t)height * sizeof(float);
-    if (begin > size || size - begin < need) return kn_fail(error, KN_ERROR_INPUT, "%s: cut off, expected %zu bytes of floats", path, need);
+    size_t row = (size_t)width * (size_t)channels, begin = (size_t)used + 1,
+           need = row * (size_t)height * sizeof(float);
+    if (begin > size || size - begin < need)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: cut off, expected %zu bytes of floats", path, need);
     const uint16_t probe = 1;
     bool little = *(const uint8_t *)&probe == 1, swap = (scale < 0) != little;
     for (size_t y = 0; y < (size_t)height; y++)
@@ -45,14 +51,16 @@ static bool read_pfm(float *map, const char *path, const uint8_t *data, size_t s
     return true;
 }
 
-static bool read_png(float *map, const char *path, const uint8_t *data, size_t size, int width, int height, int channels, kn_error *error) {
+static bool read_png(float *map, const char *path, const uint8_t *data, size_t size, int width, int height,
+                     int channels, kn_error *error) {
     int w = 0, h = 0, stored;
     if (size > INT32_MAX || !stbi_info_from_memory(data, (int)size, &w, &h, &stored))
         return kn_fail(error, KN_ERROR_INPUT, "%s: expected a PFM or PNG map: %s", path, stbi_failure_reason());
     if (w != width || h != height) return wrong_size(path, w, h, width, height, error);
     stbi_us *pixels = stbi_load_16_from_memory(data, (int)size, &w, &h, &stored, channels);
     if (!pixels) return kn_fail(error, KN_ERROR_INPUT, "%s: %s", path, stbi_failure_reason());
-    for (size_t i = 0; i < (size_t)width * (size_t)height * (size_t)channels; i++) map[i] = channels == 1 ? (float)pixels[i] : (float)pixels[i] / 32767.5f - 1;
+    for (size_t i = 0; i < (size_t)width * (size_t)height * (size_t)channels; i++)
+        map[i] = channels == 1 ? (float)pixels[i] : (float)pixels[i] / 32767.5f - 1;
     stbi_image_free(pixels);
     return true;
 }

@@ -19,7 +19,7 @@ void kn_mesh_frames_finish(kn_mesh_frames *f) {
     *f = (kn_mesh_frames){0};
 }
 
-/* --- pictures -------------------------------------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 static bool is_folder(const char *path) {
     struct stat info;
@@ -48,7 +48,8 @@ static bool list_pictures(const char *folder, char ***paths, size_t *count, kn_e
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(directory));) {
         if (!is_picture(entry->d_name)) continue;
-        ok = kn_grow(paths, &capacity, *count + 1, sizeof **paths, error) && ((*paths)[*count] = kn_path_join(folder, entry->d_name, error));
+        ok = kn_grow(paths, &capacity, *count + 1, sizeof **paths, error) &&
+             ((*paths)[*count] = kn_path_join(folder, entry->d_name, error));
         *count += ok;
     }
     closedir(directory);
@@ -84,7 +85,7 @@ static char *named_picture(const char *cameras, const char *file, kn_error *erro
     return path;
 }
 
-/* --- frames ---------------------------------------------------------------------------------------------------------------- */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 typedef struct source {
     const kn_mesh_job *job;
@@ -104,7 +105,8 @@ static bool visit_video(source *s, visitor each, void *user, kn_error *error) {
     bool ok = true, end = false;
     kn_image picture = {0};
     for (s->count = 0; ok && !end;) {
-        ok = (picture.data || kn_image_init(&picture, width, height, 3, error)) && kn_video_reader_next(reader, picture.data, NULL, &end, error);
+        ok = (picture.data || kn_image_init(&picture, width, height, 3, error)) &&
+             kn_video_reader_next(reader, picture.data, NULL, &end, error);
         if (ok && !end) ok = each(user, s->count++, &picture, error);
     }
     kn_image_finish(&picture);
@@ -129,7 +131,10 @@ static bool named_paths(source *s, kn_error *error) {
     s->paths = kn_alloc(s->cameras->count, sizeof *s->paths, error);
     for (size_t i = 0; s->paths && i < s->cameras->count; i++) {
         const char *file = s->cameras->items[i].file;
-        if (!file[0]) return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu names no picture, so a video or a folder of pictures is needed", s->job->cameras, i);
+        if (!file[0])
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s: camera %zu names no picture, so a video or a folder of pictures is needed",
+                           s->job->cameras, i);
         if (!(s->paths[i] = named_picture(s->job->cameras, file, error))) return false;
         s->count++;
     }
@@ -137,13 +142,16 @@ static bool named_paths(source *s, kn_error *error) {
 }
 
 static bool check_count(const source *s, kn_error *error) {
-    if (s->job->input && s->count == 1) return kn_fail(error, KN_ERROR_INPUT, "%s has one frame: expected an orbit of at least 3 around the object", s->job->input);
+    if (s->job->input && s->count == 1)
+        return kn_fail(error, KN_ERROR_INPUT, "%s has one frame: expected an orbit of at least 3 around the object",
+                       s->job->input);
     if (s->cameras && s->count != s->cameras->count)
-        return kn_fail(error, KN_ERROR_INPUT, "%s has %zu frames but %s has %zu cameras: expected as many", s->job->input, s->count, s->job->cameras, s->cameras->count);
+        return kn_fail(error, KN_ERROR_INPUT, "%s has %zu frames but %s has %zu cameras: expected as many",
+                       s->job->input, s->count, s->job->cameras, s->cameras->count);
     return true;
 }
 
-/* --- which are used -------------------------------------------------------------------------------------------------------------- */
+/* --- which are used --------------------------------------------------------------------------- */
 
 typedef struct survey {
     kn_frame_look *looks;
@@ -161,15 +169,17 @@ static bool look(void *user, size_t index, kn_image *picture, kn_error *error) {
 typedef struct keeper {
     kn_mesh_frames *frames;
     const kn_view_list *cameras;
-    const bool *wanted;      /* [count] */
-    size_t count;            /* a video may have more frames than it should */
+    const bool *wanted; /* [count] */
+    size_t count;       /* a video may have more frames than it should */
 } keeper;
 
 static bool keep(void *user, size_t index, kn_image *picture, kn_error *error) {
     const keeper *k = user;
     kn_mesh_frames *f = k->frames;
     if (index >= k->count || !k->wanted[index]) return true;
-    if (!kn_grow(&f->views, &f->capacity, f->count + 1, sizeof *f->views, error) || !kn_grow(&f->index, &f->index_capacity, f->count + 1, sizeof *f->index, error)) return false;
+    if (!kn_grow(&f->views, &f->capacity, f->count + 1, sizeof *f->views, error) ||
+        !kn_grow(&f->index, &f->index_capacity, f->count + 1, sizeof *f->index, error))
+        return false;
     f->index[f->count] = index;
     f->views[f->count] = (kn_surface_view){.picture = *picture};
     if (k->cameras) f->views[f->count].camera = k->cameras->items[index];
@@ -197,12 +207,14 @@ static bool read_frames(source *s, kn_mesh_frames *f, kn_error *error) {
     return ok;
 }
 
-/* --- masks and maps ------------------------------------------------------------------------------------------------------------- */
+/* --- masks and maps --------------------------------------------------------------------------- */
 
 /* Paths of one `what` for each frame of the input. */
-static bool list_given(const char *folder, const char *what, const kn_mesh_frames *f, char ***paths, size_t *count, kn_error *error) {
+static bool list_given(const char *folder, const char *what, const kn_mesh_frames *f, char ***paths, size_t *count,
+                       kn_error *error) {
     if (!list_pictures(folder, paths, count, error)) return false;
-    return *count == f->total || kn_fail(error, KN_ERROR_INPUT, "%s has %zu %s for %zu frames: expected one each", folder, *count, what, f->total);
+    return *count == f->total || kn_fail(error, KN_ERROR_INPUT, "%s has %zu %s for %zu frames: expected one each",
+                                         folder, *count, what, f->total);
 }
 
 static bool read_masks(const kn_mesh_job *job, kn_mesh_frames *f, kn_error *error) {
@@ -230,7 +242,7 @@ static bool read_maps(const char *folder, int channels, kn_mesh_frames *f, kn_er
     return ok;
 }
 
-/* --- cameras ---------------------------------------------------------------------------------------------------------------------- */
+/* --- cameras ---------------------------------------------------------------------------------- */
 
 /* Gives the frames their cameras and drops those that have none. */
 static void assign(kn_mesh_frames *f, const kn_view_list *list) {
@@ -250,8 +262,11 @@ static bool find_cameras(const kn_mesh_job *job, const source *s, kn_mesh_frames
     const kn_image **pictures = kn_alloc(f->count + 1, sizeof *pictures, error);
     if (!pictures) return false;
     for (size_t i = 0; i < f->count; i++) pictures[i] = &f->views[i].picture;
-    kn_find_params params = {.focal = s->paths ? kn_exif_focal(s->paths[0], pictures[0]->width, pictures[0]->height) : 0, .log = job->params.log,
-                             .progress = job->params.progress, .progress_user = job->params.progress_user};
+    kn_find_params params = {.focal =
+                                 s->paths ? kn_exif_focal(s->paths[0], pictures[0]->width, pictures[0]->height) : 0,
+                             .log = job->params.log,
+                             .progress = job->params.progress,
+                             .progress_user = job->params.progress_user};
     kn_view_list list = {0};
     bool ok = kn_cameras_find(&list, pictures, f->count, &params, &f->found, error);
     kn_free(pictures);
@@ -259,15 +274,18 @@ static bool find_cameras(const kn_mesh_job *job, const source *s, kn_mesh_frames
     assign(f, &list);
     kn_view_list_finish(&list);
     if (f->found.used < f->found.pictures)
-        kn_log_line(&job->params.log, KN_LOG_WARNING, "%s: %zu of %zu frames are left out, no camera was found for them", job->input, f->found.pictures - f->found.used,
-                    f->found.pictures);
+        kn_log_line(&job->params.log, KN_LOG_WARNING,
+                    "%s: %zu of %zu frames are left out, no camera was found for them", job->input,
+                    f->found.pictures - f->found.used, f->found.pictures);
     return true;
 }
 
 bool kn_mesh_frames_init(kn_mesh_frames *f, const kn_mesh_job *job, kn_error *error) {
     kn_view_list list = {0};
     *f = (kn_mesh_frames){0};
-    if (!job->input && !job->cameras) return kn_fail(error, KN_ERROR_INPUT, "expected a video, a folder of pictures or a camera file that names pictures");
+    if (!job->input && !job->cameras)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "expected a video, a folder of pictures or a camera file that names pictures");
     if (job->cameras && !kn_view_list_read(&list, job->cameras, error)) return false;
     source s = {.job = job, .cameras = job->cameras ? &list : NULL};
     bool ok = true;

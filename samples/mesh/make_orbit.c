@@ -1,5 +1,5 @@
-/* Renders samples/mesh/orbit.mp4 and transforms.json: a small painted building before a grey background, 36 pictures on three
- * rings. Built with the tests: build/tests/unit/make_orbit FOLDER. */
+/* Renders samples/mesh/orbit.mp4 and transforms.json: a small painted building before a grey background, 36 pictures on
+ * three rings. Built with the tests: build/tests/unit/make_orbit FOLDER. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +19,10 @@ int main(int argc, char **argv) {
     shape_make(&mesh, SHAPE_BUILDING);
     orbit_cameras(cameras, COUNT, (const double[]){-10, 15, 45}, 3, SIZE);
     snprintf(path, sizeof path, "%s/orbit.mp4", argv[1]);
-    bool ok = kn_video_writer_create(&writer, path, &(kn_video_params){.width = SIZE, .height = SIZE, .rate = {12, 1}, .codec = KN_CODEC_H264, .quality = 16}, &error);
+    bool ok = kn_video_writer_create(
+        &writer, path,
+        &(kn_video_params){.width = SIZE, .height = SIZE, .rate = {12, 1}, .codec = KN_CODEC_H264, .quality = 16},
+        &error);
     for (int i = 0; ok && i < COUNT; i++) {
         kn_image picture;
         shape_render(&picture, &mesh, SHAPE_BUILDING, PAINT_TEXTURED, &cameras[i], 205);

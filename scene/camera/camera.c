@@ -15,7 +15,10 @@ static void set_pose(kn_camera *camera, const double translation[3], const doubl
 
 void kn_rig_init_nuscenes(kn_rig *rig, int width, int height) {
     /* Calibration as the nuScenes tables give it (1600 x 900): focal length, principal point, pose on the ego. */
-    static const struct { const char *name; double f, cx, cy, translation[3], wxyz[4]; } cameras[] = {
+    static const struct {
+        const char *name;
+        double f, cx, cy, translation[3], wxyz[4];
+    } cameras[] = {
         {"CAM_FRONT_LEFT", 1272.6, 826.62, 479.75, {1.5239, 0.4946, 1.5093}, {0.6757, -0.6736, 0.2121, -0.2122}},
         {"CAM_FRONT", 1266.4, 816.27, 491.51, {1.7008, 0.0159, 1.5110}, {0.4998, -0.5030, 0.4998, -0.4974}},
         {"CAM_FRONT_RIGHT", 1260.8, 807.97, 495.33, {1.5508, -0.4934, 1.4957}, {0.2060, -0.2026, 0.6824, -0.6714}},
@@ -39,23 +42,19 @@ void kn_rig_init_nuscenes(kn_rig *rig, int width, int height) {
 }
 
 static bool read_numbers(json_t *array, size_t count, double *out) {
-    if (!json_is_array(array) || json_array_size(array) != count)
-        return false;
+    if (!json_is_array(array) || json_array_size(array) != count) return false;
     for (size_t i = 0; i < count; i++) {
         json_t *value = json_array_get(array, i);
-        if (!json_is_number(value) || !(fabs(json_number_value(value)) < 1e9))
-            return false;
+        if (!json_is_number(value) || !(fabs(json_number_value(value)) < 1e9)) return false;
         out[i] = json_number_value(value);
     }
     return true;
 }
 
 static bool read_matrix(json_t *rows, double out[3][3]) {
-    if (!json_is_array(rows) || json_array_size(rows) != 3)
-        return false;
+    if (!json_is_array(rows) || json_array_size(rows) != 3) return false;
     for (size_t i = 0; i < 3; i++)
-        if (!read_numbers(json_array_get(rows, i), 3, out[i]))
-            return false;
+        if (!read_numbers(json_array_get(rows, i), 3, out[i])) return false;
     return true;
 }
 
@@ -69,8 +68,7 @@ static bool is_rotation(double m[3][3]) {
     for (int i = 0; i < 3; i++)
         for (int j = i; j < 3; j++) {
             double dot = m[i][0] * m[j][0] + m[i][1] * m[j][1] + m[i][2] * m[j][2];
-            if (!(fabs(dot - (i == j)) < 1e-3))
-                return false;
+            if (!(fabs(dot - (i == j)) < 1e-3)) return false;
         }
     return determinant(m) > 0;
 }
@@ -78,7 +76,8 @@ static bool is_rotation(double m[3][3]) {
 static bool read_pose(json_t *json, kn_camera *camera, const char *path, size_t index, kn_error *error) {
     double wxyz[4];
     if (!read_numbers(json_object_get(json, "translation"), 3, camera->translation))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"translation\" must be 3 numbers in metres", path, index);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"translation\" must be 3 numbers in metres", path,
+                       index);
     json_t *rotation = json_object_get(json, "rotation");
     if (read_numbers(rotation, 4, wxyz)) {
         if (!(wxyz[0] * wxyz[0] + wxyz[1] * wxyz[1] + wxyz[2] * wxyz[2] + wxyz[3] * wxyz[3] > 1e-6))
@@ -89,25 +88,32 @@ static bool read_pose(json_t *json, kn_camera *camera, const char *path, size_t 
         return true;
     }
     if (!read_matrix(rotation, camera->rotation))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"rotation\" must be a quaternion wxyz or a 3x3 matrix", path, index);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"rotation\" must be a quaternion wxyz or a 3x3 matrix",
+                       path, index);
     if (!is_rotation(camera->rotation))
         return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"rotation\" is not a rotation matrix", path, index);
     return true;
 }
 
-static bool read_camera(json_t *json, kn_camera *camera, const char *path, size_t index, int width, int height, kn_error *error) {
+static bool read_camera(json_t *json, kn_camera *camera, const char *path, size_t index, int width, int height,
+                        kn_error *error) {
     json_t *name = json_object_get(json, "name");
     const char *text = json_string_value(name);
-    if (!text || !*text || strlen(text) >= sizeof camera->name || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(text))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"name\" must be 1 to 63 letters, digits, _ or -", path, index);
+    if (!text || !*text || strlen(text) >= sizeof camera->name ||
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(text))
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"name\" must be 1 to 63 letters, digits, _ or -", path,
+                       index);
     snprintf(camera->name, sizeof camera->name, "%s", text);
-    json_int_t w = json_integer_value(json_object_get(json, "width")), h = json_integer_value(json_object_get(json, "height"));
+    json_int_t w = json_integer_value(json_object_get(json, "width")),
+               h = json_integer_value(json_object_get(json, "height"));
     if (w < 1 || h < 1 || w > 16384 || h > 16384)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': \"width\" and \"height\" must be 1 to 16384 pixels", path, text);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': \"width\" and \"height\" must be 1 to 16384 pixels",
+                       path, text);
     if (!read_matrix(json_object_get(json, "K"), camera->k))
         return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': \"K\" must be a 3x3 matrix", path, text);
     if (!(camera->k[0][0] > 1e-3 && camera->k[1][1] > 1e-3) || fabs(determinant(camera->k)) < 1e-6)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': \"K\" is singular or has no positive focal length", path, text);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': \"K\" is singular or has no positive focal length",
+                       path, text);
     if (camera->k[2][0] != 0 || camera->k[2][1] != 0 || camera->k[2][2] != 1)
         return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': the last row of \"K\" must be 0 0 1", path, text);
     camera->width = width > 0 ? width : (int)w;
@@ -123,18 +129,15 @@ bool kn_rig_read(kn_rig *rig, const char *path, int width, int height, kn_error 
     *rig = (kn_rig){0};
     uint8_t *data = NULL;
     size_t size;
-    if (!kn_file_read(path, 1 << 20, &data, &size, error))
-        return false;
+    if (!kn_file_read(path, 1 << 20, &data, &size, error)) return false;
     json_error_t where;
     json_t *root = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &where);
     kn_free(data);
-    if (!root)
-        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: not valid JSON: %s", path, where.line, where.text);
+    if (!root) return kn_fail(error, KN_ERROR_INPUT, "%s:%d: not valid JSON: %s", path, where.line, where.text);
     json_t *cameras = json_object_get(root, "cameras");
     size_t count = json_array_size(cameras);
     bool ok = count >= 1 && count <= KN_RIG_MAX_CAMERAS;
-    if (!ok)
-        kn_fail(error, KN_ERROR_INPUT, "%s: \"cameras\" must list 1 to %d cameras", path, KN_RIG_MAX_CAMERAS);
+    if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s: \"cameras\" must list 1 to %d cameras", path, KN_RIG_MAX_CAMERAS);
     for (size_t i = 0; ok && i < count; i++) {
         ok = read_camera(json_array_get(cameras, i), &rig->cameras[i], path, i, width, height, error);
         for (size_t k = 0; ok && k < i; k++)
@@ -143,8 +146,7 @@ bool kn_rig_read(kn_rig *rig, const char *path, int width, int height, kn_error 
     }
     rig->camera_count = (int)count;
     json_decref(root);
-    if (!ok)
-        *rig = (kn_rig){0};
+    if (!ok) *rig = (kn_rig){0};
     return ok;
 }
 

@@ -39,7 +39,8 @@ typedef struct kn_cursor {
 /* Room for `roads` roads and `junctions` junctions in arena memory. */
 bool kn_plan_init(kn_road_network *network, size_t roads, size_t junctions, kn_error *error);
 /* Appends a road that starts at *cursor and moves the cursor to its end. Index, or -1 with an error. */
-int kn_plan_road(kn_road_network *network, kn_cursor *cursor, const kn_segment *segments, int count, const kn_profile *profile, kn_error *error);
+int kn_plan_road(kn_road_network *network, kn_cursor *cursor, const kn_segment *segments, int count,
+                 const kn_profile *profile, kn_error *error);
 /* Gives a road a smooth hill: heights at its ends are *cursor's before and after. */
 bool kn_plan_elevation(kn_road_network *network, int road, const double (*knots)[2], int count, kn_error *error);
 /* Joins the end of `a` to the start of `b`, lane by lane. */
@@ -48,13 +49,14 @@ void kn_plan_join(kn_road_network *network, int a, int b);
 /* An arm of a junction: a road with one end at it. */
 typedef struct kn_arm {
     int road;
-    bool at_end;      /* its end is at the junction, else its start */
-    double angle;     /* outward direction, radians */
+    bool at_end;  /* its end is at the junction, else its start */
+    double angle; /* outward direction, radians */
     const kn_profile *profile;
 } kn_arm;
 /* Fills the junction around (x, y) whose arms end `radius` metres from it, arms sorted counter-clockwise by angle:
  * connecting roads for every turn, corners with pavements. */
-bool kn_plan_junction(kn_road_network *network, int junction, double x, double y, double radius, const kn_arm *arms, int arm_count, kn_error *error);
+bool kn_plan_junction(kn_road_network *network, int junction, double x, double y, double radius, const kn_arm *arms,
+                      int arm_count, kn_error *error);
 
 double kn_profile_width(const kn_lane_plan *lanes, int count);
 

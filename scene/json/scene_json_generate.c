@@ -10,27 +10,28 @@ typedef struct generator {
     kn_rng rng;
     kn_error *error;
     kn_profile profile;
-    int main_road;     /* where the ego starts */
-    double ego_speed;  /* m/s */
+    int main_road;    /* where the ego starts */
+    double ego_speed; /* m/s */
     int pedestrians, cyclists;
-    bool near_end;     /* the ego starts before the main road's end, where a junction lies */
+    bool near_end; /* the ego starts before the main road's end, where a junction lies */
 } generator;
 
 static double uniform(generator *g, double low, double high) { return kn_rng_uniform(&g->rng, low, high); }
 static bool chance(generator *g, double p) { return kn_rng_uniform(&g->rng, 0, 1) < p; }
 
 static void add_lane(kn_lane_plan *lanes, int *count, kn_lane_type type, double width, kn_mark_type mark) {
-    if (*count < KN_PLAN_LANES)
-        lanes[(*count)++] = (kn_lane_plan){type, width, 0, mark, KN_MARK_WHITE};
+    if (*count < KN_PLAN_LANES) lanes[(*count)++] = (kn_lane_plan){type, width, 0, mark, KN_MARK_WHITE};
 }
 
-static void town_side(generator *g, kn_lane_plan *lanes, int *count, int driving, double width, bool parking, bool cycle, double pavement) {
+static void town_side(generator *g, kn_lane_plan *lanes, int *count, int driving, double width, bool parking,
+                      bool cycle, double pavement) {
     for (int i = 0; i < driving; i++)
-        add_lane(lanes, count, KN_LANE_DRIVING, width, i + 1 < driving ? KN_MARK_BROKEN : parking || cycle ? KN_MARK_SOLID : KN_MARK_NONE);
-    if (cycle)
-        add_lane(lanes, count, KN_LANE_BIKING, uniform(g, 1.5, 2), parking ? KN_MARK_SOLID : KN_MARK_NONE);
-    if (parking)
-        add_lane(lanes, count, KN_LANE_PARKING, uniform(g, 2.1, 2.5), KN_MARK_NONE);
+        add_lane(lanes, count, KN_LANE_DRIVING, width,
+                 i + 1 < driving    ? KN_MARK_BROKEN
+                 : parking || cycle ? KN_MARK_SOLID
+                                    : KN_MARK_NONE);
+    if (cycle) add_lane(lanes, count, KN_LANE_BIKING, uniform(g, 1.5, 2), parking ? KN_MARK_SOLID : KN_MARK_NONE);
+    if (parking) add_lane(lanes, count, KN_LANE_PARKING, uniform(g, 2.1, 2.5), KN_MARK_NONE);
     add_lane(lanes, count, KN_LANE_SIDEWALK, pavement, KN_MARK_NONE);
 }
 
@@ -42,13 +43,16 @@ static void town_profile(generator *g) {
     bool cycle = chance(g, 0.25);
     town_side(g, p->left, &p->left_count, driving, width, chance(g, 0.5), cycle, pavement);
     town_side(g, p->right, &p->right_count, driving, width, chance(g, 0.6), cycle, uniform(g, 1.8, 3.6));
-    p->center_mark = driving > 1 ? (chance(g, 0.5) ? KN_MARK_SOLID_SOLID : KN_MARK_SOLID) : chance(g, 0.75) ? KN_MARK_BROKEN : KN_MARK_NONE;
+    p->center_mark = driving > 1       ? (chance(g, 0.5) ? KN_MARK_SOLID_SOLID : KN_MARK_SOLID)
+                     : chance(g, 0.75) ? KN_MARK_BROKEN
+                                       : KN_MARK_NONE;
     p->center_color = chance(g, 0.2) ? KN_MARK_YELLOW : KN_MARK_WHITE;
 }
 
 static void rural_profile(generator *g) {
     kn_profile *p = &g->profile;
-    *p = (kn_profile){.speed_limit = uniform(g, 70, 100) / 3.6, .center_mark = chance(g, 0.7) ? KN_MARK_BROKEN : KN_MARK_SOLID};
+    *p = (kn_profile){.speed_limit = uniform(g, 70, 100) / 3.6,
+                      .center_mark = chance(g, 0.7) ? KN_MARK_BROKEN : KN_MARK_SOLID};
     double width = uniform(g, 2.9, 3.6), edge = uniform(g, 0.3, 1.6);
     add_lane(p->left, &p->left_count, KN_LANE_DRIVING, width, chance(g, 0.8) ? KN_MARK_SOLID : KN_MARK_NONE);
     add_lane(p->right, &p->right_count, KN_LANE_DRIVING, width, p->left[0].mark);
@@ -104,13 +108,18 @@ static int add_road(generator *g, kn_cursor *cursor, double length, double tight
 static bool add_signal(generator *g, const kn_arm *arm, const char *type, double width, double height) {
     kn_road *road = &g->network->roads[arm->road];
     road->objects = kn_arena_alloc(&g->network->arena, 1, sizeof *road->objects, g->error);
-    if (!road->objects)
-        return false;
+    if (!road->objects) return false;
     const kn_profile *p = arm->profile;
-    double side = arm->at_end ? -kn_profile_width(p->right, p->right_count - 1) : kn_profile_width(p->left, p->left_count - 1);
+    double side =
+        arm->at_end ? -kn_profile_width(p->right, p->right_count - 1) : kn_profile_width(p->left, p->left_count - 1);
     kn_road_object *o = &road->objects[0];
-    *o = (kn_road_object){.is_signal = true, .dynamic = !strcmp(type, "1000001"), .s = arm->at_end ? road->length - 1.5 : 1.5,
-                          .t = side + (side > 0 ? 0.5 : -0.5), .z_offset = 2.3, .height = height, .width = width,
+    *o = (kn_road_object){.is_signal = true,
+                          .dynamic = !strcmp(type, "1000001"),
+                          .s = arm->at_end ? road->length - 1.5 : 1.5,
+                          .t = side + (side > 0 ? 0.5 : -0.5),
+                          .z_offset = 2.3,
+                          .height = height,
+                          .width = width,
                           .orientation = arm->at_end ? 1 : -1};
     snprintf(o->id, sizeof o->id, "signal-%.50s", road->id);
     snprintf(o->type, sizeof o->type, "%s", type);
@@ -128,7 +137,11 @@ static bool add_junction(generator *g, int index, kn_arm *arms, int count, doubl
                 arms[j] = swap;
             }
     for (int i = 0; i < count; i++)
-        if (!g->network->roads[arms[i].road].object_count && !add_signal(g, &arms[i], lights ? "1000001" : chance(g, 0.5) ? "205" : "306", lights ? 0.35 : 0.7, lights ? 1.0 : 0.7))
+        if (!g->network->roads[arms[i].road].object_count && !add_signal(g, &arms[i],
+                                                                         lights           ? "1000001"
+                                                                         : chance(g, 0.5) ? "205"
+                                                                                          : "306",
+                                                                         lights ? 0.35 : 0.7, lights ? 1.0 : 0.7))
             return false;
     return kn_plan_junction(g->network, index, x, y, radius, arms, count, g->error);
 }
@@ -148,13 +161,11 @@ static int junction_ahead(generator *g, kn_cursor *cursor, int from, int index, 
     bool wanted[3] = {true, left, right};
     int next = -1;
     for (int i = 0; i < 3; i++) {
-        if (!wanted[i])
-            continue;
+        if (!wanted[i]) continue;
         double angle = kn_wrap_angle(heading + angles[i]);
         kn_cursor out = {x + radius * cos(angle), y + radius * sin(angle), angle, 0};
         int road = add_road(g, &out, i ? uniform(g, 130, 190) : next_length, i ? 80 : 120, 0.5);
-        if (road < 0)
-            return -1;
+        if (road < 0) return -1;
         arms[count++] = (kn_arm){road, false, angle, p};
         if (i == 0) {
             next = road;
@@ -168,9 +179,9 @@ static bool generate_town(generator *g, bool junction_first) {
     town_profile(g);
     kn_cursor cursor = {0, 0, uniform(g, -M_PI, M_PI), 0};
     int junctions = junction_first ? 1 : kn_rng_int(&g->rng, 0, 2);
-    int road = g->main_road = add_road(g, &cursor, junction_first ? uniform(g, 180, 260) : uniform(g, 320, 460), 70, 0.45);
-    for (int i = 0; road >= 0 && i < junctions; i++)
-        road = junction_ahead(g, &cursor, road, i, uniform(g, 190, 280));
+    int road = g->main_road =
+        add_road(g, &cursor, junction_first ? uniform(g, 180, 260) : uniform(g, 320, 460), 70, 0.45);
+    for (int i = 0; road >= 0 && i < junctions; i++) road = junction_ahead(g, &cursor, road, i, uniform(g, 190, 280));
     g->network->junction_count = (size_t)junctions;
     g->near_end = junction_first;
     g->ego_speed = g->profile.speed_limit * uniform(g, 0.6, 1.05);
@@ -181,15 +192,12 @@ static bool generate_town(generator *g, bool junction_first) {
 }
 
 static bool generate_open_road(generator *g, bool motorway) {
-    if (motorway)
-        motorway_profile(g);
-    else
-        rural_profile(g);
+    if (motorway) motorway_profile(g);
+    else rural_profile(g);
     kn_cursor cursor = {0, 0, uniform(g, -M_PI, M_PI), 0};
     double tightest = motorway ? 600 : 130;
     g->main_road = add_road(g, &cursor, motorway ? 1100 : 800, tightest, motorway ? 0.25 : 0.35);
-    if (g->main_road < 0)
-        return false;
+    if (g->main_road < 0) return false;
     double knots[8][2], length = g->network->roads[g->main_road].length, z = 0, steep = motorway ? 0.025 : 0.05;
     int count = motorway ? 4 : 6;
     for (int i = 0; i < count; i++) {
@@ -200,7 +208,7 @@ static bool generate_open_road(generator *g, bool motorway) {
     g->ego_speed = g->profile.speed_limit * uniform(g, 0.7, 1);
     g->scene->traffic = motorway ? kn_rng_int(&g->rng, 5, 22) : kn_rng_int(&g->rng, 1, 7);
     g->cyclists = motorway ? 0 : kn_rng_int(&g->rng, 0, 1);
-    return kn_plan_elevation(g->network, g->main_road, (const double (*)[2])knots, count, g->error);
+    return kn_plan_elevation(g->network, g->main_road, (const double(*)[2])knots, count, g->error);
 }
 
 static void random_weather(generator *g) {
@@ -208,8 +216,12 @@ static void random_weather(generator *g) {
     double u = uniform(g, 0, 1), v = uniform(g, 0, 1), degree = M_PI / 180;
     *w = kn_weather_default();
     w->sun_azimuth = uniform(g, 0, 2 * M_PI);
-    w->sun_elevation = u < 0.6 ? uniform(g, 12, 65) * degree : u < 0.82 ? uniform(g, -6, 4) * degree : uniform(g, -35, -12) * degree;
-    w->seconds_of_day = u < 0.6 ? uniform(g, 9, 17) * 3600 : u < 0.82 ? uniform(g, 19, 21) * 3600 : uniform(g, 22, 24) * 3600;
+    w->sun_elevation = u < 0.6    ? uniform(g, 12, 65) * degree
+                       : u < 0.82 ? uniform(g, -6, 4) * degree
+                                  : uniform(g, -35, -12) * degree;
+    w->seconds_of_day = u < 0.6    ? uniform(g, 9, 17) * 3600
+                        : u < 0.82 ? uniform(g, 19, 21) * 3600
+                                   : uniform(g, 22, 24) * 3600;
     w->cloud_cover = v < 0.4 ? uniform(g, 0, 0.25) : v < 0.6 ? uniform(g, 0.3, 0.7) : uniform(g, 0.85, 1);
     if (v >= 0.75 && v < 0.92) {
         w->rain = uniform(g, 0.2, 0.9);
@@ -227,14 +239,12 @@ static bool roads_clash(const kn_road_network *network) {
     for (size_t a = 0; a < network->road_count; a++)
         for (size_t b = a; b < network->road_count; b++) {
             const kn_road *ra = &network->roads[a], *rb = &network->roads[b];
-            if (ra->junction >= 0 || rb->junction >= 0)
-                continue;
+            if (ra->junction >= 0 || rb->junction >= 0) continue;
             for (double s = 0; s < ra->length; s += STEP)
                 for (double r = 0; r < rb->length; r += STEP) {
                     bool joined = a == b ? fabs(s - r) < 80 : fmin(s, ra->length - s) + fmin(r, rb->length - r) < 110;
                     kn_vec3 p = kn_road_at(ra, s, 0).position, q = kn_road_at(rb, r, 0).position;
-                    if (!joined && hypot(p.x - q.x, p.y - q.y) < 45)
-                        return true;
+                    if (!joined && hypot(p.x - q.x, p.y - q.y) < 45) return true;
                 }
         }
     return false;
@@ -242,8 +252,7 @@ static bool roads_clash(const kn_road_network *network) {
 
 static kn_sim_actor *new_actor(generator *g, const char *name, kn_actor_class kind) {
     kn_sim_actor *actor = kn_sim_add(&g->scene->sim, g->error);
-    if (!actor)
-        return NULL;
+    if (!actor) return NULL;
     snprintf(actor->look.name, sizeof actor->look.name, "%s", name);
     actor->file = g->scene->path;
     kn_actor_look(&actor->look, kind, kn_rng_next(&g->rng));
@@ -255,16 +264,14 @@ static int pick_lane(generator *g, const kn_road *road, double s, kn_lane_type t
     int found = 0, lane = 0;
     for (size_t i = 0; i < section->lane_count; i++) {
         bool fits = section->lanes[i].type == type && (!right_only || section->lanes[i].id < 0);
-        if (fits && kn_rng_int(&g->rng, 0, found++) == 0)
-            lane = section->lanes[i].id;
+        if (fits && kn_rng_int(&g->rng, 0, found++) == 0) lane = section->lanes[i].id;
     }
     return lane;
 }
 
 static bool place_ego(generator *g) {
     kn_sim_actor *ego = new_actor(g, "ego", KN_ACTOR_CAR);
-    if (!ego)
-        return false;
+    if (!ego) return false;
     const kn_road *road = &g->network->roads[g->main_road];
     double s = g->near_end ? road->length - uniform(g, 25, 90) : uniform(g, 100, fmax(road->length * 0.45, 110));
     int lane = pick_lane(g, road, s, KN_LANE_DRIVING, true);
@@ -293,18 +300,16 @@ static bool place_people(generator *g, int count, bool cyclist) {
         char name[32];
         snprintf(name, sizeof name, "%s_%d", cyclist ? "cyclist" : "pedestrian", i + 1);
         kn_sim_actor *actor = new_actor(g, name, cyclist ? KN_ACTOR_BICYCLE : KN_ACTOR_PEDESTRIAN);
-        if (!actor)
-            return false;
+        if (!actor) return false;
         bool placed = false;
         for (int attempt = 0; attempt < 20 && !placed; attempt++) {
             int r = chance(g, 0.7) ? g->main_road : kn_rng_int(&g->rng, 0, (int)g->network->road_count - 1);
             const kn_road *road = &g->network->roads[r];
             double s = uniform(g, 0, road->length);
-            int lane = cyclist ? pick_lane(g, road, s, KN_LANE_BIKING, false) : pick_lane(g, road, s, KN_LANE_SIDEWALK, false);
-            if (!lane && cyclist)
-                lane = pick_lane(g, road, s, KN_LANE_DRIVING, false);
-            if (!lane || road->junction >= 0)
-                continue;
+            int lane =
+                cyclist ? pick_lane(g, road, s, KN_LANE_BIKING, false) : pick_lane(g, road, s, KN_LANE_SIDEWALK, false);
+            if (!lane && cyclist) lane = pick_lane(g, road, s, KN_LANE_DRIVING, false);
+            if (!lane || road->junction >= 0) continue;
             kn_lane_span span = kn_lane_span_at(road, s, lane);
             double width = fabs(span.outer - span.inner);
             int natural = kn_lane_direction(road, lane), direction = cyclist || chance(g, 0.5) ? natural : -natural;
@@ -326,11 +331,10 @@ static bool place_people(generator *g, int count, bool cyclist) {
 }
 
 static bool generate_roads(generator *g, const char *kind) {
-    if (!strcmp(kind, "town") || !strcmp(kind, "junction"))
-        return generate_town(g, kind[0] == 'j');
-    if (!strcmp(kind, "motorway") || !strcmp(kind, "rural"))
-        return generate_open_road(g, kind[0] == 'm');
-    return kn_fail(g->error, KN_ERROR_INPUT, "%s: \"generate\": kind '%.40s', expected town, motorway, rural or junction", g->scene->path, kind);
+    if (!strcmp(kind, "town") || !strcmp(kind, "junction")) return generate_town(g, kind[0] == 'j');
+    if (!strcmp(kind, "motorway") || !strcmp(kind, "rural")) return generate_open_road(g, kind[0] == 'm');
+    return kn_fail(g->error, KN_ERROR_INPUT,
+                   "%s: \"generate\": kind '%.40s', expected town, motorway, rural or junction", g->scene->path, kind);
 }
 
 bool kn_generate(kn_json_scene *scene, const char *kind, uint64_t seed, kn_error *error) {
@@ -338,11 +342,9 @@ bool kn_generate(kn_json_scene *scene, const char *kind, uint64_t seed, kn_error
     for (uint64_t attempt = 0; attempt < 12; attempt++) {
         kn_road_network_finish(&scene->network);
         kn_rng_init(&g.rng, kn_hash64(seed ^ 0x67656e6572617465) + attempt);
-        if (!kn_plan_init(&scene->network, KN_PLAN_ROADS, 4, error) || !generate_roads(&g, kind))
-            return false;
+        if (!kn_plan_init(&scene->network, KN_PLAN_ROADS, 4, error) || !generate_roads(&g, kind)) return false;
         kn_road_network_complete(&scene->network);
-        if (!roads_clash(&scene->network))
-            break;
+        if (!roads_clash(&scene->network)) break;
     }
     scene->sim.network = &scene->network;
     scene->generated = true;

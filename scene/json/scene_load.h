@@ -12,13 +12,14 @@ typedef struct kn_json_scene {
     char name[128];
     kn_road_network network;
     kn_sim sim;
-    double duration;       /* seconds; 0: as long as asked for */
-    int traffic;           /* lawful vehicles that the file asks for besides its actors */
+    double duration; /* seconds; 0: as long as asked for */
+    int traffic;     /* lawful vehicles that the file asks for besides its actors */
     uint64_t seed;
-    bool generated;        /* its people may be left out where they would touch somebody */
+    bool generated; /* its people may be left out where they would touch somebody */
 } kn_json_scene;
 bool kn_json_scene_read(kn_json_scene *scene, const char *path, uint64_t seed, kn_report *report, kn_error *error);
-bool kn_json_scene_parse(kn_json_scene *scene, const char *path, const char *text, size_t size, uint64_t seed, kn_report *report, kn_error *error);
+bool kn_json_scene_parse(kn_json_scene *scene, const char *path, const char *text, size_t size, uint64_t seed,
+                         kn_report *report, kn_error *error);
 void kn_json_scene_finish(kn_json_scene *scene);
 
 /* A file of either kind, loaded and with overrides in force. */

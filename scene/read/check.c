@@ -6,8 +6,7 @@
 enum { MAX_FINDINGS = 5000 };
 
 void kn_report_add(kn_report *report, bool is_error, const char *file, int line, const char *format, ...) {
-    if (!report)
-        return;
+    if (!report) return;
     kn_finding finding = {.is_error = is_error, .line = line};
     snprintf(finding.file, sizeof finding.file, "%s", file ? file : "");
     va_list arguments;
@@ -16,9 +15,9 @@ void kn_report_add(kn_report *report, bool is_error, const char *file, int line,
     va_end(arguments);
     for (size_t i = 0; i < report->count; i++) {
         const kn_finding *other = &report->findings[i];
-        if (other->is_error == is_error && !strcmp(other->message, finding.message) && !strcmp(other->file, finding.file)) {
-            if (other->line != line)
-                report->repeats[i]++;
+        if (other->is_error == is_error && !strcmp(other->message, finding.message) &&
+            !strcmp(other->file, finding.file)) {
+            if (other->line != line) report->repeats[i]++;
             return;
         }
     }
@@ -37,7 +36,8 @@ void kn_report_close(kn_report *report) {
         char *message = report->findings[i].message;
         size_t length = strlen(message);
         if (report->repeats[i])
-            snprintf(message + length, sizeof report->findings[i].message - length, " (and %u more)", report->repeats[i]);
+            snprintf(message + length, sizeof report->findings[i].message - length, " (and %u more)",
+                     report->repeats[i]);
         report->repeats[i] = 0;
     }
     kn_free(report->repeats);
@@ -51,6 +51,4 @@ void kn_report_finish(kn_report *report) {
     *report = (kn_report){0};
 }
 
-void kn_findings_free(kn_finding *findings) {
-    kn_free(findings);
-}
+void kn_findings_free(kn_finding *findings) { kn_free(findings); }

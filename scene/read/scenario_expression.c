@@ -10,8 +10,7 @@
 const char *kn_scope_find(const kn_scope *scope, const char *name) {
     for (; scope; scope = scope->parent)
         for (size_t i = 0; i < scope->count; i++)
-            if (!strcmp(scope->parameters[i].name, name))
-                return scope->parameters[i].value;
+            if (!strcmp(scope->parameters[i].name, name)) return scope->parameters[i].value;
     return NULL;
 }
 
@@ -25,16 +24,14 @@ typedef struct parser {
 static double parse_or(parser *p);
 
 static double fail(parser *p, const char *what, const char *name) {
-    if (!*p->message)
-        snprintf(p->message, 200, "%s '%.60s' in the expression", what, name);
+    if (!*p->message) snprintf(p->message, 200, "%s '%.60s' in the expression", what, name);
     return 0;
 }
 
 static bool accept(parser *p, const char *token) {
     p->at += strspn(p->at, " \t");
     size_t length = strlen(token);
-    if (strncmp(p->at, token, length))
-        return false;
+    if (strncmp(p->at, token, length)) return false;
     if (isalpha((unsigned char)token[0]) && (isalnum((unsigned char)p->at[length]) || p->at[length] == '_'))
         return false;
     p->at += length;
@@ -43,18 +40,15 @@ static bool accept(parser *p, const char *token) {
 
 static size_t take_name(parser *p, char *name, size_t size) {
     size_t length = 0;
-    while (isalnum((unsigned char)p->at[length]) || p->at[length] == '_')
-        length++;
+    while (isalnum((unsigned char)p->at[length]) || p->at[length] == '_') length++;
     snprintf(name, size, "%.*s", (int)(length < size ? length : size - 1), p->at);
     p->at += length;
     return length;
 }
 
 static double text_value(parser *p, const char *text, const char *name) {
-    if (!strcmp(text, "true"))
-        return 1;
-    if (!strcmp(text, "false"))
-        return 0;
+    if (!strcmp(text, "true")) return 1;
+    if (!strcmp(text, "false")) return 0;
     char *end;
     double value = strtod(text, &end);
     end += strspn(end, " \t");
@@ -63,8 +57,7 @@ static double text_value(parser *p, const char *text, const char *name) {
 
 static double call(parser *p, const char *name) {
     double a = parse_or(p), b = accept(p, ",") ? parse_or(p) : 0;
-    if (!accept(p, ")"))
-        return fail(p, "no ')' after", name);
+    if (!accept(p, ")")) return fail(p, "no ')' after", name);
     if (!strcmp(name, "round")) return round(a);
     if (!strcmp(name, "floor")) return floor(a);
     if (!strcmp(name, "ceil")) return ceil(a);
@@ -95,32 +88,24 @@ static double parse_primary(parser *p) {
     }
     if (isalpha((unsigned char)*p->at)) {
         take_name(p, name, sizeof name);
-        if (!strcmp(name, "true") || !strcmp(name, "false"))
-            return name[0] == 't';
-        if (!strcmp(name, "pi"))
-            return M_PI;
+        if (!strcmp(name, "true") || !strcmp(name, "false")) return name[0] == 't';
+        if (!strcmp(name, "pi")) return M_PI;
         return accept(p, "(") ? call(p, name) : fail(p, "unknown word", name);
     }
     char *end;
     double value = strtod(p->at, &end);
-    if (end == p->at)
-        return fail(p, "a number is missing before", p->at);
+    if (end == p->at) return fail(p, "a number is missing before", p->at);
     p->at = end;
     return value;
 }
 
 static double parse_unary(parser *p) {
-    if (++p->depth > 200)
-        return fail(p, "too deep nesting at", p->at);
+    if (++p->depth > 200) return fail(p, "too deep nesting at", p->at);
     double value;
-    if (accept(p, "-"))
-        value = -parse_unary(p);
-    else if (accept(p, "+"))
-        value = parse_unary(p);
-    else if (accept(p, "not"))
-        value = !parse_unary(p);
-    else
-        value = parse_primary(p);
+    if (accept(p, "-")) value = -parse_unary(p);
+    else if (accept(p, "+")) value = parse_unary(p);
+    else if (accept(p, "not")) value = !parse_unary(p);
+    else value = parse_primary(p);
     p->depth--;
     return value;
 }
@@ -128,17 +113,13 @@ static double parse_unary(parser *p) {
 static double parse_product(parser *p) {
     double value = parse_unary(p);
     while (!*p->message) {
-        if (accept(p, "*"))
-            value *= parse_unary(p);
+        if (accept(p, "*")) value *= parse_unary(p);
         else if (accept(p, "/")) {
             double divisor = parse_unary(p);
-            if (divisor == 0)
-                return fail(p, "division by zero before", p->at);
+            if (divisor == 0) return fail(p, "division by zero before", p->at);
             value /= divisor;
-        } else if (accept(p, "%"))
-            value = fmod(value, parse_unary(p));
-        else
-            break;
+        } else if (accept(p, "%")) value = fmod(value, parse_unary(p));
+        else break;
     }
     return value;
 }
@@ -146,30 +127,21 @@ static double parse_product(parser *p) {
 static double parse_sum(parser *p) {
     double value = parse_product(p);
     while (!*p->message) {
-        if (accept(p, "+"))
-            value += parse_product(p);
-        else if (accept(p, "-"))
-            value -= parse_product(p);
-        else
-            break;
+        if (accept(p, "+")) value += parse_product(p);
+        else if (accept(p, "-")) value -= parse_product(p);
+        else break;
     }
     return value;
 }
 
 static double parse_comparison(parser *p) {
     double value = parse_sum(p);
-    if (accept(p, "<="))
-        return value <= parse_sum(p);
-    if (accept(p, ">="))
-        return value >= parse_sum(p);
-    if (accept(p, "=="))
-        return value == parse_sum(p);
-    if (accept(p, "!="))
-        return value != parse_sum(p);
-    if (accept(p, "<"))
-        return value < parse_sum(p);
-    if (accept(p, ">"))
-        return value > parse_sum(p);
+    if (accept(p, "<=")) return value <= parse_sum(p);
+    if (accept(p, ">=")) return value >= parse_sum(p);
+    if (accept(p, "==")) return value == parse_sum(p);
+    if (accept(p, "!=")) return value != parse_sum(p);
+    if (accept(p, "<")) return value < parse_sum(p);
+    if (accept(p, ">")) return value > parse_sum(p);
     return value;
 }
 
@@ -183,8 +155,7 @@ static double parse_and(parser *p) {
 }
 
 static double parse_or(parser *p) {
-    if (++p->depth > 200)
-        return fail(p, "too deep nesting at", p->at);
+    if (++p->depth > 200) return fail(p, "too deep nesting at", p->at);
     double value = parse_and(p);
     while (!*p->message && accept(p, "or")) {
         double other = parse_and(p);
@@ -212,10 +183,8 @@ bool kn_expression_text(const kn_scope *scope, const char *text, char *out, size
     }
     parser p = {scope, text + 2, 0, message};
     double value = parse_or(&p);
-    if (!*message && !accept(&p, "}"))
-        fail(&p, "unexpected text", p.at);
-    if (!*message && !isfinite(value))
-        fail(&p, "no finite result of", text);
+    if (!*message && !accept(&p, "}")) fail(&p, "unexpected text", p.at);
+    if (!*message && !isfinite(value)) fail(&p, "no finite result of", text);
     snprintf(out, size, "%.17g", value);
     return !*message;
 }

@@ -33,7 +33,7 @@ typedef struct kn_xml {
     const char *file;      /* for messages */
     const kn_scope *scope; /* parameters in force; may be NULL */
     kn_arena *arena;
-    kn_report *report;     /* may be NULL */
+    kn_report *report; /* may be NULL */
     kn_error *error;
     bool failed;
 } kn_xml;
@@ -42,12 +42,13 @@ typedef struct kn_xml {
  * The document is freed with xmlFreeDoc. */
 bool kn_xml_parse(const char *path, const char *root, xmlDoc **doc, kn_error *error);
 /* The same from memory; `path` is for messages. */
-bool kn_xml_parse_memory(const char *path, const void *data, size_t size, const char *root, xmlDoc **doc, kn_error *error);
+bool kn_xml_parse_memory(const char *path, const void *data, size_t size, const char *root, xmlDoc **doc,
+                         kn_error *error);
 
 int kn_xml_line(const xmlNode *node);
 bool kn_xml_is(const xmlNode *node, const char *name);
-xmlNode *kn_xml_child(const xmlNode *node, const char *name);   /* first of that name; any when NULL; node may be NULL */
-xmlNode *kn_xml_next(const xmlNode *node, const char *name);    /* next sibling of that name */
+xmlNode *kn_xml_child(const xmlNode *node, const char *name); /* first of that name; any when NULL; node may be NULL */
+xmlNode *kn_xml_next(const xmlNode *node, const char *name);  /* next sibling of that name */
 size_t kn_xml_count(const xmlNode *node, const char *name);
 xmlNode *kn_xml_require(kn_xml *xml, xmlNode *node, const char *name); /* first child; an error when absent */
 

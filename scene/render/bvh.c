@@ -34,8 +34,8 @@ static float box_area(const kn_bvh_box *box) {
 static float middle(const kn_bvh_box *box, int axis) { return box->low[axis] + box->high[axis]; }
 
 typedef struct split {
-    int axis;   /* -1: none */
-    int bin;    /* the left side holds bins below it */
+    int axis; /* -1: none */
+    int bin;  /* the left side holds bins below it */
     float cost, low, scale;
 } split;
 
@@ -56,8 +56,7 @@ static void sweep_axis(const kn_bvh_box *bins, const uint32_t *counts, int axis,
         box_grow(&box, &bins[b]);
         count += counts[b];
         float cost = left[b - 1] + box_area(&box) * (float)count;
-        if (cost < best->cost)
-            *best = (split){axis, b, cost, low, scale};
+        if (cost < best->cost) *best = (split){axis, b, cost, low, scale};
     }
 }
 
@@ -70,15 +69,12 @@ static split find_split(const kn_bvh_box *boxes, const uint32_t *order, size_t c
     split best = {.axis = -1, .cost = INFINITY};
     for (int axis = 0; axis < 3; axis++) {
         float low = middles->low[axis], extent = middles->high[axis] - low;
-        if (!(extent > 0))
-            continue;
+        if (!(extent > 0)) continue;
         float scale = (float)BINS / extent * 0.9999f;
-        if (!isfinite(scale))
-            continue;
+        if (!isfinite(scale)) continue;
         kn_bvh_box bins[BINS];
         uint32_t counts[BINS] = {0};
-        for (int b = 0; b < BINS; b++)
-            box_clear(&bins[b]);
+        for (int b = 0; b < BINS; b++) box_clear(&bins[b]);
         for (size_t i = 0; i < count; i++) {
             int bin = bin_of(middle(&boxes[order[i]], axis), low, scale);
             counts[bin]++;
@@ -123,11 +119,11 @@ static size_t divide(kn_bvh *bvh, const kn_bvh_box *boxes, const task *job) {
         }
     }
     split at = {.axis = -1};
-    if (job->count > 1)
-        at = find_split(boxes, order, job->count, &middles);
+    if (job->count > 1) at = find_split(boxes, order, job->count, &middles);
     float whole = box_area(&node->box);
     bool small = job->count <= KN_BVH_LEAF;
-    if (job->count == 1 || (small && (at.axis < 0 || whole + triangle_cost * at.cost >= triangle_cost * whole * (float)job->count))) {
+    if (job->count == 1 ||
+        (small && (at.axis < 0 || whole + triangle_cost * at.cost >= triangle_cost * whole * (float)job->count))) {
         node->first = (uint32_t)job->first;
         node->count = (uint16_t)job->count;
         return 0;
@@ -139,10 +135,10 @@ static size_t divide(kn_bvh *bvh, const kn_bvh_box *boxes, const task *job) {
 
 bool kn_bvh_build(kn_bvh *bvh, const kn_bvh_box *boxes, size_t count, kn_error *error) {
     bvh->node_count = bvh->triangle_count = 0;
-    if (count == 0)
-        return true;
+    if (count == 0) return true;
     if (count > (1u << 23))
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "scene has %zu triangles, at most %u can be drawn", count, 1u << 23);
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "scene has %zu triangles, at most %u can be drawn", count,
+                       1u << 23);
     for (size_t i = 0; i < count; i++)
         for (int a = 0; a < 3; a++)
             if (!isfinite(boxes[i].low[a]) || !isfinite(boxes[i].high[a]))
@@ -150,8 +146,7 @@ bool kn_bvh_build(kn_bvh *bvh, const kn_bvh_box *boxes, size_t count, kn_error *
     if (!kn_grow(&bvh->nodes, &bvh->node_capacity, 2 * count, sizeof *bvh->nodes, error) ||
         !kn_grow(&bvh->order, &bvh->order_capacity, count, sizeof *bvh->order, error))
         return false;
-    for (size_t i = 0; i < count; i++)
-        bvh->order[i] = (uint32_t)i;
+    for (size_t i = 0; i < count; i++) bvh->order[i] = (uint32_t)i;
     task stack[STACK];
     int depth = 0;
     stack[depth++] = (task){0, 0, count};
@@ -161,8 +156,7 @@ bool kn_bvh_build(kn_bvh *bvh, const kn_bvh_box *boxes, size_t count, kn_error *
         task job = stack[--depth];
         memset(&bvh->nodes[job.node], 0, sizeof *bvh->nodes);
         size_t left = divide(bvh, boxes, &job);
-        if (left == 0)
-            continue;
+        if (left == 0) continue;
         uint32_t child = (uint32_t)bvh->node_count;
         bvh->nodes[job.node].first = child;
         bvh->node_count += 2;
@@ -209,12 +203,11 @@ static void pack_box(const kn_bvh_box *box, const kn_bvh_grid *grid, int signs, 
     out[2] = far[1] | far[2] << 16;
 }
 
-void kn_bvh_emit(const kn_bvh *bvh, const kn_bvh_grid *grid, int signs, size_t node_base, size_t triangle_base, uint32_t end,
-                 uint32_t *scratch, kn_bvh_packed *out) {
+void kn_bvh_emit(const kn_bvh *bvh, const kn_bvh_grid *grid, int signs, size_t node_base, size_t triangle_base,
+                 uint32_t end, uint32_t *scratch, kn_bvh_packed *out) {
     uint32_t *stack = scratch, *waiting = scratch + bvh->node_count + 1; /* subtrees that wait when a node is written */
     size_t depth = 0, at = 0;
-    if (bvh->node_count == 0)
-        return;
+    if (bvh->node_count == 0) return;
     stack[depth++] = 0;
     while (depth > 0) {
         const kn_bvh_node *node = &bvh->nodes[stack[--depth]];

@@ -21,7 +21,7 @@ typedef struct kn_bvh_node {
 typedef struct kn_bvh {
     kn_bvh_node *nodes;
     size_t node_count, node_capacity;
-    uint32_t *order;     /* [triangle_count]: the leaves' triangles */
+    uint32_t *order; /* [triangle_count]: the leaves' triangles */
     size_t triangle_count, order_capacity;
 } kn_bvh;
 
@@ -35,21 +35,23 @@ typedef struct kn_bvh_grid {
 } kn_bvh_grid;
 kn_bvh_grid kn_bvh_grid_over(const kn_bvh_box *box); /* with a margin */
 
-/* A node as the shaders read it. Six 16-bit planes: near x | near y << 16, low z | far x << 16, far y | high z << 16, where
- * near is the side that rays of these signs enter by. Then, for a leaf, KN_BVH_IS_LEAF | first triangle, else the node that
- * a ray which misses goes on with. A ray goes on with the next node in memory after a leaf and after a box that it hits. */
+/* A node as the shaders read it. Six 16-bit planes: near x | near y << 16, low z | far x << 16, far y | high z << 16,
+ * where near is the side that rays of these signs enter by. Then, for a leaf, KN_BVH_IS_LEAF | first triangle, else the
+ * node that a ray which misses goes on with. A ray goes on with the next node in memory after a leaf and after a box
+ * that it hits. */
 typedef uint32_t kn_bvh_packed[4];
 #define KN_BVH_IS_LEAF 0x80000000u
 #define KN_BVH_END 0x7fffffffu
 
-/* Builds over boxes[count] (of the triangles). Non-finite boxes are refused. count 0 gives an empty tree (node_count 0). */
+/* Builds over boxes[count] (of the triangles). Non-finite boxes are refused. count 0 gives an empty tree (node_count
+ * 0). */
 bool kn_bvh_build(kn_bvh *bvh, const kn_bvh_box *boxes, size_t count, kn_error *error);
 void kn_bvh_finish(kn_bvh *bvh);
 
-/* Writes the tree in the order in which rays of these signs meet it: node_count nodes and one that sends every ray on to
- * `end` (KN_BVH_END, or the root of another tree). Nodes and triangles are counted from node_base and triangle_base.
+/* Writes the tree in the order in which rays of these signs meet it: node_count nodes and one that sends every ray on
+ * to `end` (KN_BVH_END, or the root of another tree). Nodes and triangles are counted from node_base and triangle_base.
  * `scratch` holds 2 (node_count + 1) words. Nothing is written for an empty tree. */
-void kn_bvh_emit(const kn_bvh *bvh, const kn_bvh_grid *grid, int signs, size_t node_base, size_t triangle_base, uint32_t end,
-                 uint32_t *scratch, kn_bvh_packed *out);
+void kn_bvh_emit(const kn_bvh *bvh, const kn_bvh_grid *grid, int signs, size_t node_base, size_t triangle_base,
+                 uint32_t end, uint32_t *scratch, kn_bvh_packed *out);
 
 #endif

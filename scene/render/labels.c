@@ -6,34 +6,29 @@
 
 #include <string.h>
 
-size_t kn_scene_frame_count(const kn_scene *scene) {
-    return scene->timeline.frame_count;
-}
+size_t kn_scene_frame_count(const kn_scene *scene) { return scene->timeline.frame_count; }
 
-double kn_scene_frame_rate(const kn_scene *scene) {
-    return scene->timeline.frame_rate;
-}
+double kn_scene_frame_rate(const kn_scene *scene) { return scene->timeline.frame_rate; }
 
-const kn_weather *kn_scene_weather(const kn_scene *scene) {
-    return &scene->timeline.weather;
-}
+const kn_weather *kn_scene_weather(const kn_scene *scene) { return &scene->timeline.weather; }
 
 static const kn_actor_state *state_at(const kn_timeline *timeline, size_t frame, size_t actor) {
     frame = frame < timeline->frame_count ? frame : timeline->frame_count - 1;
     return &timeline->states[frame * timeline->actor_count + actor];
 }
 
-void kn_scene_ego_pose(const kn_scene *scene, size_t frame, double translation[3], double rotation[3][3], double *speed) {
+void kn_scene_ego_pose(const kn_scene *scene, size_t frame, double translation[3], double rotation[3][3],
+                       double *speed) {
     const kn_actor_state *state = state_at(&scene->timeline, frame, 0);
     translation[0] = state->pose.translation.x;
     translation[1] = state->pose.translation.y;
     translation[2] = state->pose.translation.z;
     memcpy(rotation, state->pose.rotation, sizeof state->pose.rotation);
-    if (speed)
-        *speed = state->speed;
+    if (speed) *speed = state->speed;
 }
 
-static void place_box(kn_box *box, const kn_pose *pose, const double center[3], double length, double width, double height) {
+static void place_box(kn_box *box, const kn_pose *pose, const double center[3], double length, double width,
+                      double height) {
     kn_vec3 p = kn_pose_point(pose, (kn_vec3){center[0], center[1], center[2]});
     box->translation[0] = p.x;
     box->translation[1] = p.y;
@@ -49,31 +44,28 @@ static void box_velocity(const kn_timeline *timeline, size_t frame, size_t actor
     size_t a = frame > 0 ? frame - 1 : frame, b = frame + 1 < timeline->frame_count ? frame + 1 : frame;
     const kn_actor_state *sa = state_at(timeline, a, actor), *sb = state_at(timeline, b, actor);
     const kn_actor_state *now = state_at(timeline, frame, actor);
-    if (!sa->present || a == b)
-        sa = now;
-    if (!sb->present || a == b)
-        sb = now;
+    if (!sa->present || a == b) sa = now;
+    if (!sb->present || a == b) sb = now;
     double dt = (double)((sb == now ? frame : b) - (sa == now ? frame : a)) / timeline->frame_rate;
     const double *c = timeline->actors[actor].center;
     kn_vec3 center = {c[0], c[1], c[2]}, d;
     if (dt > 0)
         d = kn_vec3_scale(kn_vec3_sub(kn_pose_point(&sb->pose, center), kn_pose_point(&sa->pose, center)), 1 / dt);
-    else
-        d = kn_pose_direction(&now->pose, (kn_vec3){now->speed, 0, 0});
+    else d = kn_pose_direction(&now->pose, (kn_vec3){now->speed, 0, 0});
     box->velocity[0] = d.x;
     box->velocity[1] = d.y;
     box->velocity[2] = d.z;
 }
 
 size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t capacity) {
-    static const char *const names[] = {"car", "van", "truck", "bus", "trailer", "motorbike", "bicycle", "pedestrian", "barrier", "cone", "object"};
+    static const char *const names[] = {"car",     "van",        "truck",   "bus",  "trailer", "motorbike",
+                                        "bicycle", "pedestrian", "barrier", "cone", "object"};
     const kn_timeline *timeline = &scene->timeline;
     size_t count = 0;
     for (size_t a = 1; a < timeline->actor_count; a++) {
         const kn_actor *actor = &timeline->actors[a];
         const kn_actor_state *state = state_at(timeline, frame, a);
-        if (!state->present || actor->is_signal)
-            continue;
+        if (!state->present || actor->is_signal) continue;
         if (count < capacity) {
             kn_box *box = &boxes[count];
             *box = (kn_box){.instance = actor->instance, .kind = actor->kind, .is_parked = actor->is_static};
@@ -88,7 +80,8 @@ size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t
         const kn_static_instance *thing = &scene->world.instances[i];
         if (count < capacity) {
             kn_box *box = &boxes[count];
-            *box = (kn_box){.instance = thing->instance, .kind = thing->kind, .is_parked = thing->kind <= KN_ACTOR_BICYCLE};
+            *box = (kn_box){
+                .instance = thing->instance, .kind = thing->kind, .is_parked = thing->kind <= KN_ACTOR_BICYCLE};
             snprintf(box->name, sizeof box->name, "%s_%d", names[thing->kind], thing->instance);
             place_box(box, &thing->pose, thing->center, thing->size[0], thing->size[1], thing->size[2]);
         }
@@ -100,8 +93,7 @@ size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t
 static const char *place_words(const kn_scene *scene) {
     const kn_actor_state *state = state_at(&scene->timeline, 0, 0);
     kn_road_position at = kn_road_locate(&scene->network, state->pose.translation.x, state->pose.translation.y, 10);
-    if (at.road < 0)
-        return "an open road";
+    if (at.road < 0) return "an open road";
     const kn_road *road = &scene->network.roads[at.road];
     const kn_lane_section *section = kn_road_section(road, at.s);
     int lanes = 0;
@@ -110,10 +102,8 @@ static const char *place_words(const kn_scene *scene) {
         lanes += kn_lane_is_drivable(section->lanes[i].type);
         pavement |= section->lanes[i].type == KN_LANE_SIDEWALK;
     }
-    if (road->junction >= 0)
-        return "a junction";
-    if (road->town || pavement)
-        return "a town street";
+    if (road->junction >= 0) return "a junction";
+    if (road->town || pavement) return "a town street";
     return lanes >= 4 ? "a motorway" : "a country road";
 }
 
@@ -121,7 +111,10 @@ void kn_scene_caption(const kn_scene *scene, char *text, size_t size) {
     const kn_weather *w = &scene->timeline.weather;
     double degrees = w->sun_elevation * 180 / M_PI;
     const char *time = degrees > 6 ? "day" : degrees > -8 ? "dusk" : "night";
-    const char *weather = w->rain > 0.05 ? "rain" : w->fog_range > 0 && w->fog_range < 2000 ? "fog" : w->cloud_cover > 0.6 ? "overcast" : "clear";
+    const char *weather = w->rain > 0.05                            ? "rain"
+                          : w->fog_range > 0 && w->fog_range < 2000 ? "fog"
+                          : w->cloud_cover > 0.6                    ? "overcast"
+                                                                    : "clear";
     size_t cars = 0, large = 0, people = 0, cycles = 0;
     for (size_t a = 1; a < scene->timeline.actor_count; a++) {
         kn_actor_class kind = scene->timeline.actors[a].kind;
@@ -131,12 +124,13 @@ void kn_scene_caption(const kn_scene *scene, char *text, size_t size) {
         cycles += kind == KN_ACTOR_BICYCLE || kind == KN_ACTOR_MOTORBIKE;
     }
     snprintf(text, size, "a driving scene on %s, %s, %s, %s%s%s%s", place_words(scene), weather, time,
-             cars + large == 0 ? "no traffic" : cars + large < 6 ? "some cars" : "many cars", large ? ", a truck" : "", people ? ", people" : "",
-             cycles ? ", a bicycle" : "");
+             cars + large == 0  ? "no traffic"
+             : cars + large < 6 ? "some cars"
+                                : "many cars",
+             large ? ", a truck" : "", people ? ", people" : "", cycles ? ", a bicycle" : "");
 }
 
 size_t kn_scene_map(const kn_scene *scene, const kn_map_line **lines) {
-    if (lines)
-        *lines = scene->lines;
+    if (lines) *lines = scene->lines;
     return scene->line_count;
 }

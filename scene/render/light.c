@@ -2,9 +2,10 @@
 
 #include <math.h>
 
-/* Clear sky and sun at some elevations of the sun (degrees), in exposure-adapted units: a film camera's automatic exposure
- * keeps a white paper near 1 by day and lets nights stay dark. Between the rows everything is interpolated. Radiances by
- * day follow the ratios of sun, sky and ground light in the CIE clear sky (ISO 15469); lamps gain as exposure opens. */
+/* Clear sky and sun at some elevations of the sun (degrees), in exposure-adapted units: a film camera's automatic
+ * exposure keeps a white paper near 1 by day and lets nights stay dark. Between the rows everything is interpolated.
+ * Radiances by day follow the ratios of sun, sky and ground light in the CIE clear sky (ISO 15469); lamps gain as
+ * exposure opens. */
 typedef struct key {
     float elevation;
     float sun[3], zenith[3], horizon[3];
@@ -30,8 +31,7 @@ static double unit(double value) { return value > 0 ? (value < 1 ? value : 1) : 
 
 static key key_at(double elevation) {
     size_t i = 0;
-    while (i + 2 < KEYS && elevation > keys[i + 1].elevation)
-        i++;
+    while (i + 2 < KEYS && elevation > keys[i + 1].elevation) i++;
     const key *a = &keys[i], *b = &keys[i + 1];
     float t = (float)unit((elevation - a->elevation) / (b->elevation - a->elevation));
     key at = {.elevation = (float)elevation};
@@ -74,15 +74,15 @@ static void set_fog(kn_light_setup *light, const kn_weather *weather, double rai
 kn_light_setup kn_light_setup_from_weather(const kn_weather *weather) {
     double degrees = isfinite(weather->sun_elevation) ? weather->sun_elevation * 180 / M_PI : 40;
     double cloud = unit(weather->cloud_cover), rain = unit(weather->rain);
-    if (rain > 0)
-        cloud = fmax(cloud, .75 + .25 * rain);
-    if (weather->fog_range > 1 && weather->fog_range < 400)
-        cloud = fmax(cloud, 1 - weather->fog_range / 400);
+    if (rain > 0) cloud = fmax(cloud, .75 + .25 * rain);
+    if (weather->fog_range > 1 && weather->fog_range < 400) cloud = fmax(cloud, 1 - weather->fog_range / 400);
     key at = key_at(degrees);
     float cover = (float)(cloud * cloud * (3 - 2 * cloud)), through = powf(1 - cover, 1.5f);
     float gloom = (float)(1 - .3 * rain);
     kn_light_setup light = {.sun_direction = direction_of_sun(weather, degrees),
-                            .lamp_scale = at.lamp_scale, .lamps_on = at.lamps_on, .darkness = at.darkness,
+                            .lamp_scale = at.lamp_scale,
+                            .lamps_on = at.lamps_on,
+                            .darkness = at.darkness,
                             .emission_scale = 1};
     const float cloud_tint[3] = {mix(.97f, .84f, at.darkness), 1, mix(1.05f, 1.32f, at.darkness)};
     static const float earth[3] = {.30f, .28f, .25f};

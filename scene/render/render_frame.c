@@ -6,9 +6,9 @@
 
 /* A camera in the world (relative to the renderer's origin). */
 typedef struct view {
-    kn_pose pose;       /* camera to world */
+    kn_pose pose; /* camera to world */
     double k[3][3];
-    double rays[3][3];  /* world direction = rays * (u, v, 1) */
+    double rays[3][3]; /* world direction = rays * (u, v, 1) */
 } view;
 
 static void put(kn_renderer *renderer, size_t texel, double x, double y, double z, double w) {
@@ -20,12 +20,12 @@ static bool invert(const double m[3][3], double out[3][3]) {
     double determinant = 0;
     for (int i = 0; i < 3; i++)
         determinant += m[0][i] * (m[1][(i + 1) % 3] * m[2][(i + 2) % 3] - m[1][(i + 2) % 3] * m[2][(i + 1) % 3]);
-    if (!isfinite(determinant) || fabs(determinant) < 1e-9)
-        return false;
+    if (!isfinite(determinant) || fabs(determinant) < 1e-9) return false;
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             out[j][i] = (m[(i + 1) % 3][(j + 1) % 3] * m[(i + 2) % 3][(j + 2) % 3] -
-                         m[(i + 1) % 3][(j + 2) % 3] * m[(i + 2) % 3][(j + 1) % 3]) / determinant;
+                         m[(i + 1) % 3][(j + 2) % 3] * m[(i + 2) % 3][(j + 1) % 3]) /
+                        determinant;
     return true;
 }
 
@@ -47,13 +47,13 @@ static bool view_at(const kn_renderer *renderer, const kn_camera *camera, size_t
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
             out->rays[i][j] = 0;
-            for (int k = 0; k < 3; k++)
-                out->rays[i][j] += out->pose.rotation[i][k] * inverse[k][j];
+            for (int k = 0; k < 3; k++) out->rays[i][j] += out->pose.rotation[i][k] * inverse[k][j];
         }
     return true;
 }
 
-static void put_camera(kn_renderer *renderer, const kn_camera *camera, const view *now, const view *before, size_t frame) {
+static void put_camera(kn_renderer *renderer, const kn_camera *camera, const view *now, const view *before,
+                       size_t frame) {
     const kn_vec3 *t = &now->pose.translation;
     const kn_actor_state *ego = &renderer->scene->timeline.states[frame * renderer->scene->timeline.actor_count];
     kn_vec3 velocity = kn_pose_direction(&ego->pose, (kn_vec3){ego->speed, 0, 0});
@@ -62,14 +62,14 @@ static void put_camera(kn_renderer *renderer, const kn_camera *camera, const vie
     put(renderer, 0, t->x, t->y, t->z, (double)frame);
     for (int c = 0; c < 3; c++) {
         put(renderer, 1 + (size_t)c, now->rays[0][c], now->rays[1][c], now->rays[2][c], sizes[c]);
-        put(renderer, 4 + (size_t)c, now->pose.rotation[0][c], now->pose.rotation[1][c], now->pose.rotation[2][c], speeds[c]);
+        put(renderer, 4 + (size_t)c, now->pose.rotation[0][c], now->pose.rotation[1][c], now->pose.rotation[2][c],
+            speeds[c]);
     }
     const kn_vec3 *b = &before->pose.translation;
     for (int r = 0; r < 3; r++) { /* K R^T [1 | -t] */
         double row[3] = {0};
         for (int c = 0; c < 3; c++)
-            for (int k = 0; k < 3; k++)
-                row[c] += before->k[r][k] * before->pose.rotation[c][k];
+            for (int k = 0; k < 3; k++) row[c] += before->k[r][k] * before->pose.rotation[c][k];
         put(renderer, 7 + (size_t)r, row[0], row[1], row[2], -(row[0] * b->x + row[1] * b->y + row[2] * b->z));
     }
 }
@@ -86,7 +86,7 @@ static void put_light_setup(kn_renderer *renderer) {
     put(renderer, 16, l->lamp_scale, l->lamps_on, l->darkness, l->emission_scale);
 }
 
-/* --- lights ---------------------------------------------------------------------------------------------------------- */
+/* --- lights ----------------------------------------------------------------------------------- */
 
 typedef struct candidate {
     kn_light light; /* in the world, relative to the origin */
@@ -118,10 +118,8 @@ static bool in_sight(const light_list *list, kn_vec3 position, double range) {
         }
         kn_vec3 inward = kn_vec3_normalize(kn_vec3_cross(ray[0], ray[1]));
         kn_vec3 center = {v->pose.rotation[0][2], v->pose.rotation[1][2], v->pose.rotation[2][2]};
-        if (kn_vec3_dot(inward, center) < 0)
-            inward = kn_vec3_scale(inward, -1);
-        if (kn_vec3_dot(inward, offset) < -range)
-            return false;
+        if (kn_vec3_dot(inward, center) < 0) inward = kn_vec3_scale(inward, -1);
+        if (kn_vec3_dot(inward, offset) < -range) return false;
     }
     return true;
 }
@@ -132,14 +130,11 @@ static void offer(light_list *list, const kn_light *light) {
     double range = light->range > 0 ? light->range : 1;
     double strength = fmax(light->color[0], fmax(light->color[1], light->color[2]));
     double away = fmax(kn_vec3_length(kn_vec3_sub(light->position, list->view->pose.translation)), range);
-    new.importance = strength * range * range / (away * away);
-    if (!(strength > 0) || !in_sight(list, light->position, range))
-        return;
+    new.importance = strength *range *range / (away * away);
+    if (!(strength > 0) || !in_sight(list, light->position, range)) return;
     size_t at = list->count < KN_RENDER_MAX_LIGHTS ? list->count++ : KN_RENDER_MAX_LIGHTS;
-    if (at == KN_RENDER_MAX_LIGHTS && list->best[--at].importance >= new.importance)
-        return;
-    for (; at > 0 && list->best[at - 1].importance < new.importance; at--)
-        list->best[at] = list->best[at - 1];
+    if (at == KN_RENDER_MAX_LIGHTS && list->best[--at].importance >= new.importance) return;
+    for (; at > 0 && list->best[at - 1].importance < new.importance; at--) list->best[at] = list->best[at - 1];
     list->best[at] = new;
 }
 
@@ -147,7 +142,10 @@ static void offer(light_list *list, const kn_light *light) {
 static int ego_lamps(const kn_actor *ego, kn_light lamps[4]) {
     for (int i = 0; i < 2; i++)
         lamps[i] = (kn_light){{ego->center[0] + ego->length / 2, (i ? -.35 : .35) * ego->width, .65},
-                              {1, 0, -.032}, {190, 185, 170}, .913f, 80};
+                              {1, 0, -.032},
+                              {190, 185, 170},
+                              .913f,
+                              80};
     return 2;
 }
 
@@ -177,21 +175,20 @@ static void put_lights(kn_renderer *renderer, const kn_camera *camera, const vie
         for (size_t i = 0; renderer->light.lamps_on > 0 && i < scene->world.light_count; i++) {
             kn_light light = scene->world.lights[i];
             light.position = kn_vec3_sub(light.position, renderer->origin);
-            for (int c = 0; c < 3; c++)
-                light.color[c] *= renderer->light.lamps_on;
+            for (int c = 0; c < 3; c++) light.color[c] *= renderer->light.lamps_on;
             offer(&list, &light);
         }
         for (size_t i = 0; i < timeline->actor_count; i++) {
             const kn_actor_state *state = &timeline->states[frame * timeline->actor_count + i];
-            if (state->present && (state->lamps & KN_LAMP_HEAD))
-                offer_actor(renderer, &list, i, state);
+            if (state->present && (state->lamps & KN_LAMP_HEAD)) offer_actor(renderer, &list, i, state);
         }
     }
     for (size_t i = 0; i < list.count; i++) {
         const kn_light *light = &list.best[i].light;
         kn_vec3 axis = kn_vec3_normalize(light->direction);
         size_t texel = KN_RENDER_HEADER_TEXELS + i * 3;
-        put(renderer, texel, light->position.x, light->position.y, light->position.z, light->range > 0 ? light->range : 1);
+        put(renderer, texel, light->position.x, light->position.y, light->position.z,
+            light->range > 0 ? light->range : 1);
         put(renderer, texel + 1, axis.x, axis.y, axis.z, light->cone_cos);
         put(renderer, texel + 2, light->color[0], light->color[1], light->color[2], 0);
     }
@@ -199,7 +196,7 @@ static void put_lights(kn_renderer *renderer, const kn_camera *camera, const vie
     put(renderer, 18, (double)list.count, KN_RENDER_HEADER_TEXELS, (double)renderer->part_count, (double)first_part);
 }
 
-/* --- parts ----------------------------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 static void put_pose(kn_renderer *renderer, size_t texel, const kn_pose *pose) {
     const double t[3] = {pose->translation.x, pose->translation.y, pose->translation.z};
@@ -239,8 +236,7 @@ static void put_parts(kn_renderer *renderer, size_t frame) {
     put_pose(renderer, world + 3, &identity);
     put(renderer, world + 6, 0, 0, 0, 0);
     for (size_t i = 0; i < renderer->scene->world.model_count; i++)
-        for (int w = -1; w < renderer->scene->world.models[i].wheel_count; w++)
-            put_part(renderer, i, w, frame);
+        for (int w = -1; w < renderer->scene->world.models[i].wheel_count; w++) put_part(renderer, i, w, frame);
 }
 
 bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error) {
@@ -259,10 +255,12 @@ bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size
     put(renderer, 21, grid->low[0], grid->low[1], grid->low[2], 0);
     put(renderer, 22, grid->cell[0], grid->cell[1], grid->cell[2], 0);
     put_lights(renderer, camera, &now, frame);
-    put(renderer, 19, (double)(seed & 0xffff), (double)(seed >> 16 & 0xffff), (double)(seed >> 32 & 0xffff), (double)(seed >> 48));
+    put(renderer, 19, (double)(seed & 0xffff), (double)(seed >> 16 & 0xffff), (double)(seed >> 32 & 0xffff),
+        (double)(seed >> 48));
     size_t first_spray = renderer->frame_texels - KN_RENDER_SPRAY_TEXELS * KN_RENDER_MAX_SPRAYS;
     size_t sprays = kn_render_put_sprays(renderer, now.pose.translation, frame, first_spray);
     put(renderer, 20, renderer->params.beauty_samples, (double)sprays, (double)first_spray, 0);
     put_parts(renderer, frame);
-    return kn_gpu_upload(renderer->frame_data, 0, renderer->frame_words, renderer->frame_texels * sizeof *renderer->frame_words, error);
+    return kn_gpu_upload(renderer->frame_data, 0, renderer->frame_words,
+                         renderer->frame_texels * sizeof *renderer->frame_words, error);
 }

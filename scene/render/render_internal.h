@@ -1,5 +1,5 @@
-/* What the renderer's files share: the scene on the device, the frame's parameters, one recorded list per kind of picture.
- * Internal to scene/render*.c. */
+/* What the renderer's files share: the scene on the device, the frame's parameters, one recorded list per kind of
+ * picture. Internal to scene/render*.c. */
 #ifndef KN_SCENE_RENDER_INTERNAL_H
 #define KN_SCENE_RENDER_INTERNAL_H
 
@@ -14,25 +14,26 @@ enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 23, KN_RENDER_MAX_SP
 /* One picture kernel with its output buffer, recorded for one size. */
 typedef struct kn_render_pass {
     kn_gpu_recorder *recorder;
-    kn_gpu_buffer *output;  /* host-visible: [planes][height][width] fp32 */
-    kn_gpu_buffer *list;    /* pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused */
-    kn_gpu_buffer *spots;   /* [pixels][5] vec4: what the centre and the spots show (control.comp); there when list is */
+    kn_gpu_buffer *output; /* host-visible: [planes][height][width] fp32 */
+    /* Pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused. */
+    kn_gpu_buffer *list;
+    kn_gpu_buffer *spots; /* [pixels][5] vec4: what the centre and the spots show (control.comp); there when list is */
     int width, height, planes;
-    bool rain;              /* recorded with kn_render_rain_record */
+    bool rain; /* recorded with kn_render_rain_record */
 } kn_render_pass;
 
 /* The actors' triangles of one frame, rebuilt on the host. */
 typedef struct kn_render_moving {
     kn_bvh bvh;
-    size_t triangle_max, vertex_max;  /* of all actors together */
-    float radius;                     /* around an actor's origin that holds any of them, metres */
-    size_t *part_first;               /* [actor_count]: the actor's body; its wheels follow */
+    size_t triangle_max, vertex_max;    /* of all actors together */
+    float radius;                       /* around an actor's origin that holds any of them, metres */
+    size_t *part_first;                 /* [actor_count]: the actor's body; its wheels follow */
     float (*position)[3], (*normal)[3]; /* [vertex_max], placed in the world */
-    struct kn_render_piece *pieces;   /* [triangle_max] */
-    kn_bvh_box *boxes;                /* [triangle_max] */
-    uint32_t *scratch;                /* of kn_bvh_emit */
-    kn_bvh_packed *nodes;             /* [4][2 triangle_max] */
-    float *triangles, *attributes;    /* [triangle_max][12], [triangle_max][16] */
+    struct kn_render_piece *pieces;     /* [triangle_max] */
+    kn_bvh_box *boxes;                  /* [triangle_max] */
+    uint32_t *scratch;                  /* of kn_bvh_emit */
+    kn_bvh_packed *nodes;               /* [4][2 triangle_max] */
+    float *triangles, *attributes;      /* [triangle_max][12], [triangle_max][16] */
 } kn_render_moving;
 
 struct kn_renderer {
@@ -40,18 +41,18 @@ struct kn_renderer {
     const kn_scene *scene;
     kn_renderer_params params;
     kn_weather weather, beauty_weather; /* of the frame; that `beauty` was recorded for */
-    kn_light_setup light;     /* of the frame */
-    kn_vec3 origin;           /* of the shaders' world coordinates */
+    kn_light_setup light;               /* of the frame */
+    kn_vec3 origin;                     /* of the shaders' world coordinates */
     /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
     kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;
     size_t static_triangles;
-    size_t static_nodes;      /* of one order, with its way out; the four orders lie one behind the other */
-    kn_bvh_grid grid;         /* of all packed nodes */
-    size_t part_count;        /* the world, then each actor's body and wheels */
-    size_t built_frame;       /* the frame whose actors the buffers hold; SIZE_MAX: none */
-    float roots[4];           /* FRAME_ROOTS of that frame */
+    size_t static_nodes; /* of one order, with its way out; the four orders lie one behind the other */
+    kn_bvh_grid grid;    /* of all packed nodes */
+    size_t part_count;   /* the world, then each actor's body and wheels */
+    size_t built_frame;  /* the frame whose actors the buffers hold; SIZE_MAX: none */
+    float roots[4];      /* FRAME_ROOTS of that frame */
     kn_render_moving moving;
-    float (*frame_words)[4];  /* host copy of frame_data */
+    float (*frame_words)[4]; /* host copy of frame_data */
     size_t frame_texels;
     kn_render_pass control, noise, beauty;
     struct kn_render_beauty *beauty_work; /* of render_beauty.c */
@@ -63,22 +64,25 @@ void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5])
 /* Pixels covered by one workgroup (a subgroup) for this device's subgroup size; see block_pixel in trace.glsl. */
 void kn_render_block(const kn_renderer *renderer, uint32_t *lanes, int *wide, int *high);
 
-/* Makes pass->output hold `planes` planes of this size. *fresh tells that the pass must be recorded (again): its recorder
- * is then empty. */
-bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int width, int height, int planes, bool *fresh, kn_error *error);
+/* Makes pass->output hold `planes` planes of this size. *fresh tells that the pass must be recorded (again): its
+ * recorder is then empty. */
+bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int width, int height, int planes, bool *fresh,
+                            kn_error *error);
 void kn_render_pass_finish(kn_render_pass *pass);
 
-/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list and 7 pass->spots
- * if there are.
- * Specialization constant 0 is the subgroup size. One workgroup a block, or in a row when they work on the list. */
-bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row, kn_error *error);
+/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list and 7
+ * pass->spots if there are. Specialization constant 0 is the subgroup size. One workgroup a block, or in a row when
+ * they work on the list. */
+bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row,
+                           kn_error *error);
 
 /* Downloads `count` planes from plane `first` on. */
 bool kn_render_pass_read(kn_render_pass *pass, int first, int count, float *out, kn_error *error);
 
 /* Packs one triangle as trace.glsl reads it: triangle[12], attributes[16]. */
-void kn_render_pack_triangle(const float position[3][3], const float normal[3][3], const float uv[3][2], uint16_t material,
-                             uint16_t instance, size_t part, bool last, float *triangle, float *attributes);
+void kn_render_pack_triangle(const float position[3][3], const float normal[3][3], const float uv[3][2],
+                             uint16_t material, uint16_t instance, size_t part, bool last, float *triangle,
+                             float *attributes);
 
 /* Checks the scene's meshes and puts everything that never changes onto the device. */
 bool kn_render_upload_static(kn_renderer *renderer, kn_error *error);
@@ -94,14 +98,14 @@ kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel
 /* Brings the actors of `frame` and the camera's parameters onto the device. */
 bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error);
 
-/* render_rain.c: records falling rain and spray over planes 0..2 of pass->output, display values. The distance of what a pixel
- * shows is the float `first` + `stride` x pixel of `away`: metres along the ray, or along the view axis. */
-bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, kn_gpu_buffer *away, uint32_t first, uint32_t stride, bool along_ray,
-                           kn_error *error);
+/* render_rain.c: records falling rain and spray over planes 0..2 of pass->output, display values. The distance of what
+ * a pixel shows is the float `first` + `stride` x pixel of `away`: metres along the ray, or along the view axis. */
+bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, kn_gpu_buffer *away, uint32_t first,
+                           uint32_t stride, bool along_ray, kn_error *error);
 /* Whether this frame's pictures need that. */
 bool kn_render_rains(const kn_renderer *renderer);
-/* Puts what the wheels of the vehicles nearest to `eye` (relative to the renderer's origin) throw up into frame_words from
- * texel `first` on, in rain; returns how many vehicles. */
+/* Puts what the wheels of the vehicles nearest to `eye` (relative to the renderer's origin) throw up into frame_words
+ * from texel `first` on, in rain; returns how many vehicles. */
 size_t kn_render_put_sprays(kn_renderer *renderer, kn_vec3 eye, size_t frame, size_t first);
 
 /* render_beauty.c: submits the beauty picture (recording it at its first use for this size) after

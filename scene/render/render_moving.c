@@ -29,8 +29,7 @@ static void measure(kn_render_moving *moving, const kn_mesh *mesh, double away) 
 /* Distance of a part's joint from the actor's origin, however its parents turn. */
 static double reach_of(const kn_actor_model *model, int part) {
     double reach = 0;
-    for (; part >= 0; part = model->wheels[part].parent - 1)
-        reach += kn_vec3_length(model->wheels[part].position);
+    for (; part >= 0; part = model->wheels[part].parent - 1) reach += kn_vec3_length(model->wheels[part].position);
     return reach;
 }
 
@@ -38,16 +37,14 @@ bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
     const kn_world *world = &renderer->scene->world;
     kn_render_moving *moving = &renderer->moving;
     moving->part_first = kn_alloc(world->model_count, sizeof *moving->part_first, error);
-    if (!moving->part_first)
-        return false;
+    if (!moving->part_first) return false;
     renderer->part_count = 1;
     for (size_t i = 0; i < world->model_count; i++) {
         const kn_actor_model *model = &world->models[i];
         moving->part_first[i] = renderer->part_count;
         renderer->part_count += 1 + (size_t)model->wheel_count;
         measure(moving, &model->body, 0);
-        for (int w = 0; w < model->wheel_count; w++)
-            measure(moving, &model->wheels[w].mesh, reach_of(model, w));
+        for (int w = 0; w < model->wheel_count; w++) measure(moving, &model->wheels[w].mesh, reach_of(model, w));
     }
     size_t triangles = moving->triangle_max;
     return (moving->position = kn_alloc(moving->vertex_max, sizeof *moving->position, error)) &&
@@ -84,7 +81,8 @@ typedef struct cursor {
     size_t triangles, vertices;
 } cursor;
 
-static void place_mesh(kn_renderer *renderer, const kn_mesh *mesh, const kn_pose *pose, size_t part, uint16_t instance, cursor *at) {
+static void place_mesh(kn_renderer *renderer, const kn_mesh *mesh, const kn_pose *pose, size_t part, uint16_t instance,
+                       cursor *at) {
     kn_render_moving *moving = &renderer->moving;
     kn_pose local = *pose;
     local.translation = kn_vec3_sub(pose->translation, renderer->origin);
@@ -117,12 +115,12 @@ static size_t place_actors(kn_renderer *renderer, size_t frame) {
     cursor at = {0};
     for (size_t i = 0; i < world->model_count; i++) {
         const kn_actor *actor = &renderer->scene->timeline.actors[i];
-        if (actor->is_ego || !state_of(renderer, i, frame)->present)
-            continue;
+        if (actor->is_ego || !state_of(renderer, i, frame)->present) continue;
         for (int w = -1; w < world->models[i].wheel_count; w++) {
             kn_pose pose = kn_render_part_pose(renderer, i, w, frame);
             const kn_mesh *mesh = w < 0 ? &world->models[i].body : &world->models[i].wheels[w].mesh;
-            place_mesh(renderer, mesh, &pose, renderer->moving.part_first[i] + (size_t)(w + 1), (uint16_t)actor->instance, &at);
+            place_mesh(renderer, mesh, &pose, renderer->moving.part_first[i] + (size_t)(w + 1),
+                       (uint16_t)actor->instance, &at);
         }
     }
     return at.triangles;
@@ -140,29 +138,26 @@ static void pack_moving(kn_render_moving *moving) {
             memcpy(normal[c], moving->normal[piece->first_vertex + v], sizeof normal[c]);
             memcpy(uv[c], mesh->uv[v], sizeof uv[c]);
         }
-        kn_render_pack_triangle(position, normal, uv, mesh->material[piece->triangle], piece->instance, piece->part, false,
-                                moving->triangles + i * 12, moving->attributes + i * 16);
+        kn_render_pack_triangle(position, normal, uv, mesh->material[piece->triangle], piece->instance, piece->part,
+                                false, moving->triangles + i * 12, moving->attributes + i * 16);
     }
     for (size_t n = 0; n < bvh->node_count; n++)
-        if (bvh->nodes[n].count)
-            moving->triangles[(bvh->nodes[n].first + bvh->nodes[n].count - 1) * 12 + 3] = 1;
+        if (bvh->nodes[n].count) moving->triangles[(bvh->nodes[n].first + bvh->nodes[n].count - 1) * 12 + 3] = 1;
 }
 
 bool kn_render_moving_upload(kn_renderer *renderer, size_t frame, kn_error *error) {
     kn_render_moving *moving = &renderer->moving;
-    if (renderer->built_frame == frame)
-        return true;
+    if (renderer->built_frame == frame) return true;
     renderer->built_frame = SIZE_MAX;
     size_t count = place_actors(renderer, frame);
-    if (!kn_bvh_build(&moving->bvh, moving->boxes, count, error))
-        return false;
+    if (!kn_bvh_build(&moving->bvh, moving->boxes, count, error)) return false;
     size_t nodes = count ? moving->bvh.node_count + 1 : 0, base = KN_BVH_ORDERS * renderer->static_nodes;
     pack_moving(moving);
     for (size_t order = 0; order < KN_BVH_ORDERS; order++) { /* the actors' tree goes on into the world's */
         uint32_t world = renderer->static_nodes ? (uint32_t)(order * renderer->static_nodes) : KN_BVH_END;
         size_t first = base + order * nodes;
-        kn_bvh_emit(&moving->bvh, &renderer->grid, (int)order, first, renderer->static_triangles, world, moving->scratch,
-                    moving->nodes + order * nodes);
+        kn_bvh_emit(&moving->bvh, &renderer->grid, (int)order, first, renderer->static_triangles, world,
+                    moving->scratch, moving->nodes + order * nodes);
         renderer->roots[order] = nodes ? (float)first : renderer->static_nodes ? (float)world : -1.0f;
     }
     if (count > 0 &&

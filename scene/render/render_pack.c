@@ -4,8 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-void kn_render_pack_triangle(const float position[3][3], const float normal[3][3], const float uv[3][2], uint16_t material,
-                             uint16_t instance, size_t part, bool last, float *triangle, float *attributes) {
+void kn_render_pack_triangle(const float position[3][3], const float normal[3][3], const float uv[3][2],
+                             uint16_t material, uint16_t instance, size_t part, bool last, float *triangle,
+                             float *attributes) {
     for (int a = 0; a < 3; a++) {
         triangle[a] = position[0][a];
         triangle[4 + a] = position[1][a] - position[0][a];
@@ -42,18 +43,16 @@ static bool check_mesh(const kn_mesh *mesh, size_t material_count, const char *n
 
 static bool check_world(const kn_scene *scene, kn_error *error) {
     const kn_world *world = &scene->world;
-    if (!check_mesh(&world->mesh, world->material_count, "world", error))
-        return false;
+    if (!check_mesh(&world->mesh, world->material_count, "world", error)) return false;
     if (world->model_count > scene->timeline.actor_count)
-        return kn_fail(error, KN_ERROR_INTERNAL, "world has %zu models for %zu actors", world->model_count, scene->timeline.actor_count);
+        return kn_fail(error, KN_ERROR_INTERNAL, "world has %zu models for %zu actors", world->model_count,
+                       scene->timeline.actor_count);
     for (size_t i = 0; i < world->model_count; i++) {
         const kn_actor_model *model = &world->models[i];
         const char *name = scene->timeline.actors[i].name;
-        if (!check_mesh(&model->body, world->material_count, name, error))
-            return false;
+        if (!check_mesh(&model->body, world->material_count, name, error)) return false;
         for (int w = 0; w < model->wheel_count; w++)
-            if (!check_mesh(&model->wheels[w].mesh, world->material_count, name, error))
-                return false;
+            if (!check_mesh(&model->wheels[w].mesh, world->material_count, name, error)) return false;
     }
     return true;
 }
@@ -88,8 +87,7 @@ static void triangle_corners(const kn_renderer *renderer, const kn_mesh *mesh, s
 static bool build_tree(kn_renderer *renderer, kn_bvh *bvh, kn_error *error) {
     const kn_mesh *mesh = &renderer->scene->world.mesh;
     kn_bvh_box *boxes = kn_alloc(mesh->triangle_count, sizeof *boxes, error);
-    if (!boxes)
-        return false;
+    if (!boxes) return false;
     for (size_t i = 0; i < mesh->triangle_count; i++) {
         float position[3][3], normal[3][3], uv[3][2];
         triangle_corners(renderer, mesh, i, position, normal, uv);
@@ -104,10 +102,11 @@ static bool build_tree(kn_renderer *renderer, kn_bvh *bvh, kn_error *error) {
 }
 
 /* A buffer that uniform texel views can cover. */
-static bool make_buffer(kn_renderer *renderer, kn_gpu_buffer **buffer, size_t texels, const char *what, kn_error *error) {
+static bool make_buffer(kn_renderer *renderer, kn_gpu_buffer **buffer, size_t texels, const char *what,
+                        kn_error *error) {
     if (texels > kn_gpu_get_info(renderer->gpu)->max_texel_elements)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "the scene's %s need %zu texels, the device reads at most %llu", what, texels,
-                       (unsigned long long)kn_gpu_get_info(renderer->gpu)->max_texel_elements);
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "the scene's %s need %zu texels, the device reads at most %llu",
+                       what, texels, (unsigned long long)kn_gpu_get_info(renderer->gpu)->max_texel_elements);
     return kn_gpu_buffer_create(buffer, renderer->gpu, kn_max_size(texels, 16) * 16, KN_GPU_MEMORY_DEVICE, error);
 }
 
@@ -132,8 +131,7 @@ static bool upload_triangles(kn_renderer *renderer, const kn_bvh *bvh, kn_error 
     uint8_t *last = kn_alloc(count, 1, error);
     bool good = triangles && last && (attributes = kn_alloc(count, 16 * sizeof *attributes, error));
     for (size_t n = 0; good && n < bvh->node_count; n++)
-        if (bvh->nodes[n].count)
-            last[bvh->nodes[n].first + bvh->nodes[n].count - 1] = 1;
+        if (bvh->nodes[n].count) last[bvh->nodes[n].first + bvh->nodes[n].count - 1] = 1;
     for (size_t i = 0; good && i < count; i++) {
         float position[3][3], normal[3][3], uv[3][2];
         size_t source = bvh->order[i];
@@ -151,13 +149,13 @@ static bool upload_triangles(kn_renderer *renderer, const kn_bvh *bvh, kn_error 
 
 static bool upload_materials(kn_renderer *renderer, kn_error *error) {
     const kn_world *world = &renderer->scene->world;
-    float (*words)[12] = kn_alloc(world->material_count + 1, sizeof *words, error);
-    if (!words)
-        return false;
+    float(*words)[12] = kn_alloc(world->material_count + 1, sizeof *words, error);
+    if (!words) return false;
     for (size_t i = 0; i < world->material_count; i++) {
         const kn_material *m = &world->materials[i];
-        const float row[12] = {m->color[0], m->color[1], m->color[2], m->roughness, m->emission[0], m->emission[1],
-                               m->emission[2], m->metallic, (float)m->texture, (float)m->emitter, (float)m->semantic, m->wettable};
+        const float row[12] = {m->color[0],       m->color[1],       m->color[2],        m->roughness,
+                               m->emission[0],    m->emission[1],    m->emission[2],     m->metallic,
+                               (float)m->texture, (float)m->emitter, (float)m->semantic, m->wettable};
         memcpy(words[i], row, sizeof row);
     }
     bool good = make_buffer(renderer, &renderer->materials, (world->material_count + 1) * 3, "materials", error) &&
@@ -170,11 +168,9 @@ static bool upload_materials(kn_renderer *renderer, kn_error *error) {
 static kn_bvh_grid make_grid(const kn_renderer *renderer, const kn_bvh *bvh) {
     const kn_timeline *timeline = &renderer->scene->timeline;
     kn_bvh_box all = {{-1, -1, -1}, {1, 1, 1}};
-    if (bvh->node_count)
-        all = bvh->nodes[0].box;
+    if (bvh->node_count) all = bvh->nodes[0].box;
     for (size_t i = 0; i < timeline->frame_count * timeline->actor_count; i++) {
-        if (!timeline->states[i].present)
-            continue;
+        if (!timeline->states[i].present) continue;
         kn_vec3 p = kn_vec3_sub(timeline->states[i].pose.translation, renderer->origin);
         const double at[3] = {p.x, p.y, p.z};
         const float reach = renderer->moving.radius;
@@ -188,8 +184,7 @@ static kn_bvh_grid make_grid(const kn_renderer *renderer, const kn_bvh *bvh) {
 
 bool kn_render_upload_static(kn_renderer *renderer, kn_error *error) {
     kn_bvh bvh = {0};
-    if (!check_world(renderer->scene, error))
-        return false;
+    if (!check_world(renderer->scene, error)) return false;
     renderer->origin = middle_of(renderer->scene);
     bool good = build_tree(renderer, &bvh, error);
     size_t moving = renderer->moving.triangle_max, triangles = bvh.triangle_count + moving;
@@ -202,7 +197,8 @@ bool kn_render_upload_static(kn_renderer *renderer, kn_error *error) {
     good = good && make_buffer(renderer, &renderer->nodes, nodes, "boxes", error) &&
            make_buffer(renderer, &renderer->triangles, triangles * 3, "triangles", error) &&
            make_buffer(renderer, &renderer->attributes, triangles * 4, "triangles", error) &&
-           upload_nodes(renderer, &bvh, error) && upload_triangles(renderer, &bvh, error) && upload_materials(renderer, error);
+           upload_nodes(renderer, &bvh, error) && upload_triangles(renderer, &bvh, error) &&
+           upload_materials(renderer, error);
     kn_bvh_finish(&bvh);
     return good;
 }

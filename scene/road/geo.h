@@ -7,9 +7,9 @@
 /* A transverse Mercator projection as an OpenDRIVE header's geoReference names it. */
 typedef struct kn_geo {
     bool known;
-    double latitude, longitude; /* of the origin, radians */
-    double scale, x, y;         /* k_0, false easting and northing */
-    double a, f;                /* ellipsoid: semi-major axis in metres, flattening */
+    double latitude, longitude;                /* of the origin, radians */
+    double scale, x, y;                        /* k_0, false easting and northing */
+    double a, f;                               /* ellipsoid: semi-major axis in metres, flattening */
     double offset_x, offset_y, offset_heading; /* <offset> of the header: network to projected */
 } kn_geo;
 

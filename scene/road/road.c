@@ -7,16 +7,12 @@
 
 double kn_cubic_at(const kn_poly3 *records, size_t count, double s, double *slope) {
     size_t i = count;
-    while (i > 1 && records[i - 1].s > s)
-        i--;
-    if (slope)
-        *slope = 0;
-    if (!i)
-        return 0;
+    while (i > 1 && records[i - 1].s > s) i--;
+    if (slope) *slope = 0;
+    if (!i) return 0;
     const kn_poly3 *r = &records[i - 1];
     double ds = fmax(s - r->s, 0);
-    if (slope)
-        *slope = r->b + ds * (2 * r->c + ds * 3 * r->d);
+    if (slope) *slope = r->b + ds * (2 * r->c + ds * 3 * r->d);
     return r->a + ds * (r->b + ds * (r->c + ds * r->d));
 }
 
@@ -27,15 +23,15 @@ typedef struct local_point {
 
 static local_point arc_at(double curvature, double ds) {
     double angle = curvature * ds;
-    if (fabs(angle) < 1e-6)
-        return (local_point){ds, 0.5 * curvature * ds * ds, angle, curvature};
+    if (fabs(angle) < 1e-6) return (local_point){ds, 0.5 * curvature * ds * ds, angle, curvature};
     return (local_point){sin(angle) / curvature, (1 - cos(angle)) / curvature, angle, curvature};
 }
 
 /* Clothoid by Gauss-Legendre quadrature of cos and sin of the heading. */
 static local_point spiral_at(const kn_geometry *g, double ds) {
     static const double node[5] = {-0.9061798459386640, -0.5384693101056831, 0, 0.5384693101056831, 0.9061798459386640};
-    static const double weight[5] = {0.2369268850561891, 0.4786286704993665, 0.5688888888888889, 0.4786286704993665, 0.2369268850561891};
+    static const double weight[5] = {0.2369268850561891, 0.4786286704993665, 0.5688888888888889, 0.4786286704993665,
+                                     0.2369268850561891};
     double k0 = g->curvature_start, rate = g->length > 0 ? (g->curvature_end - k0) / g->length : 0;
     double turn = fabs(k0 * ds) + fabs(0.5 * rate * ds * ds);
     int parts = (int)fmin(1 + turn, 200);
@@ -61,7 +57,8 @@ static local_point poly3_at(const kn_geometry *g, double ds) {
         u += h / sqrt(1 + slope * slope);
     }
     double first = g->v[1] + u * (2 * g->v[2] + u * 3 * g->v[3]), second = 2 * g->v[2] + 6 * g->v[3] * u;
-    return (local_point){u, g->v[0] + u * (g->v[1] + u * (g->v[2] + u * g->v[3])), atan(first), second / pow(1 + first * first, 1.5)};
+    return (local_point){u, g->v[0] + u * (g->v[1] + u * (g->v[2] + u * g->v[3])), atan(first),
+                         second / pow(1 + first * first, 1.5)};
 }
 
 static local_point param_poly3_at(const kn_geometry *g, double ds) {
@@ -69,7 +66,8 @@ static local_point param_poly3_at(const kn_geometry *g, double ds) {
     double du = g->u[1] + p * (2 * g->u[2] + p * 3 * g->u[3]), dv = g->v[1] + p * (2 * g->v[2] + p * 3 * g->v[3]);
     double ddu = 2 * g->u[2] + 6 * g->u[3] * p, ddv = 2 * g->v[2] + 6 * g->v[3] * p;
     double speed = hypot(du, dv);
-    local_point out = {g->u[0] + p * (g->u[1] + p * (g->u[2] + p * g->u[3])), g->v[0] + p * (g->v[1] + p * (g->v[2] + p * g->v[3])), 0, 0};
+    local_point out = {g->u[0] + p * (g->u[1] + p * (g->u[2] + p * g->u[3])),
+                       g->v[0] + p * (g->v[1] + p * (g->v[2] + p * g->v[3])), 0, 0};
     if (speed > 1e-9) {
         out.heading = atan2(dv, du);
         out.curvature = (du * ddv - dv * ddu) / (speed * speed * speed);
@@ -92,10 +90,8 @@ static const kn_geometry *find_geometry(const kn_road *road, double s) {
     size_t low = 0, high = road->geometry_count;
     while (high - low > 1) {
         size_t middle = (low + high) / 2;
-        if (road->geometries[middle].s <= s)
-            low = middle;
-        else
-            high = middle;
+        if (road->geometries[middle].s <= s) low = middle;
+        else high = middle;
     }
     return &road->geometries[low];
 }
@@ -111,28 +107,26 @@ kn_road_frame kn_road_at(const kn_road *road, double s, double t) {
     frame.pitch = -atan(slope);
     frame.roll = kn_cubic_at(road->superelevations, road->superelevation_count, s, NULL);
     double x = g->x + c * p.u - n * p.v, y = g->y + n * p.u + c * p.v, across = t * cos(frame.roll);
-    frame.position = (kn_vec3){x - sin(frame.heading) * across, y + cos(frame.heading) * across, elevation + t * sin(frame.roll)};
+    frame.position =
+        (kn_vec3){x - sin(frame.heading) * across, y + cos(frame.heading) * across, elevation + t * sin(frame.roll)};
     return frame;
 }
 
 int kn_road_find(const kn_road_network *network, const char *id) {
     for (size_t i = 0; i < network->road_count; i++)
-        if (!strcmp(network->roads[i].id, id))
-            return (int)i;
+        if (!strcmp(network->roads[i].id, id)) return (int)i;
     return -1;
 }
 
 const kn_lane_section *kn_road_section(const kn_road *road, double s) {
     size_t i = road->section_count - 1;
-    while (i > 0 && road->sections[i].s > s)
-        i--;
+    while (i > 0 && road->sections[i].s > s) i--;
     return &road->sections[i];
 }
 
 const kn_lane *kn_section_lane(const kn_lane_section *section, int lane_id) {
     for (size_t i = 0; i < section->lane_count; i++)
-        if (section->lanes[i].id == lane_id)
-            return &section->lanes[i];
+        if (section->lanes[i].id == lane_id) return &section->lanes[i];
     return NULL;
 }
 
@@ -141,12 +135,10 @@ kn_lane_span kn_lane_span_at(const kn_road *road, double s, int lane_id) {
     int side = lane_id > 0 ? 1 : -1;
     kn_lane_span span = {0};
     span.inner = span.outer = span.center = kn_cubic_at(road->lane_offsets, road->lane_offset_count, s, NULL);
-    if (!lane_id)
-        return span;
+    if (!lane_id) return span;
     for (size_t k = 0; k < section->lane_count; k++) { /* from the centre outward */
         const kn_lane *lane = &section->lanes[side > 0 ? section->lane_count - 1 - k : k];
-        if (lane->id * side <= 0 || lane->id * side > lane_id * side)
-            continue;
+        if (lane->id * side <= 0 || lane->id * side > lane_id * side) continue;
         double width = fmin(fmax(kn_cubic_at(lane->widths, lane->width_count, s - section->s, NULL), 0), 1000);
         span.inner = span.outer;
         span.outer += side * width;
@@ -157,10 +149,8 @@ kn_lane_span kn_lane_span_at(const kn_road *road, double s, int lane_id) {
 
 static void complete_lane(const kn_road *road, kn_lane *lane) {
     double height = lane->type == KN_LANE_SIDEWALK || lane->type == KN_LANE_CURB ? 0.12 : 0;
-    if (!(fabs(lane->height_inner) < 10))
-        lane->height_inner = lane->type == KN_LANE_CURB ? 0 : height;
-    if (!(fabs(lane->height_outer) < 10))
-        lane->height_outer = height;
+    if (!(fabs(lane->height_inner) < 10)) lane->height_inner = lane->type == KN_LANE_CURB ? 0 : height;
+    if (!(fabs(lane->height_outer) < 10)) lane->height_outer = height;
     for (size_t i = 0; i < lane->mark_count; i++)
         if (lane->marks[i].dash_length <= 0) {
             lane->marks[i].dash_length = 3;
@@ -174,8 +164,7 @@ void kn_road_network_complete(kn_road_network *network) {
         for (size_t i = 0; i < road->section_count; i++) {
             kn_lane_section *section = &road->sections[i];
             section->end = i + 1 < road->section_count ? road->sections[i + 1].s : fmax(road->length, section->s);
-            for (size_t j = 0; j < section->lane_count; j++)
-                complete_lane(road, &section->lanes[j]);
+            for (size_t j = 0; j < section->lane_count; j++) complete_lane(road, &section->lanes[j]);
         }
     }
 }

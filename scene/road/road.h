@@ -15,7 +15,11 @@ typedef struct kn_poly3 {
 } kn_poly3;
 
 typedef enum kn_geometry_kind {
-    KN_GEOMETRY_LINE, KN_GEOMETRY_ARC, KN_GEOMETRY_SPIRAL, KN_GEOMETRY_POLY3, KN_GEOMETRY_PARAM_POLY3
+    KN_GEOMETRY_LINE,
+    KN_GEOMETRY_ARC,
+    KN_GEOMETRY_SPIRAL,
+    KN_GEOMETRY_POLY3,
+    KN_GEOMETRY_PARAM_POLY3
 } kn_geometry_kind;
 
 typedef struct kn_geometry {
@@ -27,23 +31,52 @@ typedef struct kn_geometry {
 } kn_geometry;
 
 typedef enum kn_lane_type {
-    KN_LANE_NONE, KN_LANE_DRIVING, KN_LANE_STOP, KN_LANE_SHOULDER, KN_LANE_BIKING, KN_LANE_SIDEWALK, KN_LANE_BORDER,
-    KN_LANE_RESTRICTED, KN_LANE_PARKING, KN_LANE_MEDIAN, KN_LANE_CURB, KN_LANE_EXIT, KN_LANE_ENTRY, KN_LANE_RAMP,
-    KN_LANE_RAIL, KN_LANE_OTHER
+    KN_LANE_NONE,
+    KN_LANE_DRIVING,
+    KN_LANE_STOP,
+    KN_LANE_SHOULDER,
+    KN_LANE_BIKING,
+    KN_LANE_SIDEWALK,
+    KN_LANE_BORDER,
+    KN_LANE_RESTRICTED,
+    KN_LANE_PARKING,
+    KN_LANE_MEDIAN,
+    KN_LANE_CURB,
+    KN_LANE_EXIT,
+    KN_LANE_ENTRY,
+    KN_LANE_RAMP,
+    KN_LANE_RAIL,
+    KN_LANE_OTHER
 } kn_lane_type;
 
 typedef enum kn_mark_type {
-    KN_MARK_NONE, KN_MARK_SOLID, KN_MARK_BROKEN, KN_MARK_SOLID_SOLID, KN_MARK_SOLID_BROKEN, KN_MARK_BROKEN_SOLID,
-    KN_MARK_BROKEN_BROKEN, KN_MARK_BOTTS_DOTS, KN_MARK_CURB, KN_MARK_GRASS, KN_MARK_OTHER
+    KN_MARK_NONE,
+    KN_MARK_SOLID,
+    KN_MARK_BROKEN,
+    KN_MARK_SOLID_SOLID,
+    KN_MARK_SOLID_BROKEN,
+    KN_MARK_BROKEN_SOLID,
+    KN_MARK_BROKEN_BROKEN,
+    KN_MARK_BOTTS_DOTS,
+    KN_MARK_CURB,
+    KN_MARK_GRASS,
+    KN_MARK_OTHER
 } kn_mark_type;
 
-typedef enum kn_mark_color { KN_MARK_WHITE, KN_MARK_YELLOW, KN_MARK_BLUE, KN_MARK_GREEN, KN_MARK_RED, KN_MARK_ORANGE } kn_mark_color;
+typedef enum kn_mark_color {
+    KN_MARK_WHITE,
+    KN_MARK_YELLOW,
+    KN_MARK_BLUE,
+    KN_MARK_GREEN,
+    KN_MARK_RED,
+    KN_MARK_ORANGE
+} kn_mark_color;
 
 typedef struct kn_road_mark {
     double s_offset; /* from the lane section's start */
     kn_mark_type type;
     kn_mark_color color;
-    double width; /* metres; the importer fills .12 (standard) or .25 (bold) when absent */
+    double width;                 /* metres; the importer fills .12 (standard) or .25 (bold) when absent */
     double dash_length, dash_gap; /* of broken marks; the importer fills 3 and 9 (rural), 3 and 6 (town) when absent */
 } kn_road_mark;
 
@@ -54,17 +87,17 @@ typedef struct kn_lane {
     int predecessor, successor; /* lane ids; KN_NO_LANE when absent */
     kn_poly3 *widths;           /* s = sOffset */
     size_t width_count;
-    kn_road_mark *marks;        /* on the outer edge of the lane; of lane 0: on the centre line */
+    kn_road_mark *marks; /* on the outer edge of the lane; of lane 0: on the centre line */
     size_t mark_count;
     double height_inner, height_outer; /* of the lane above the road surface (kerbs, pavements), metres */
-    double speed_limit;         /* m/s; 0: none given */
+    double speed_limit;                /* m/s; 0: none given */
 } kn_lane;
 #define KN_NO_LANE 0x7fffffff
 
 typedef struct kn_lane_section {
-    double s;           /* start on the road */
-    double end;         /* filled by the importer */
-    kn_lane *lanes;     /* sorted by id, descending: leftmost first, ..., 1, 0, -1, ... rightmost */
+    double s;       /* start on the road */
+    double end;     /* filled by the importer */
+    kn_lane *lanes; /* sorted by id, descending: leftmost first, ..., 1, 0, -1, ... rightmost */
     size_t lane_count;
 } kn_lane_section;
 
@@ -72,8 +105,8 @@ typedef enum kn_link_kind { KN_LINK_NONE, KN_LINK_ROAD, KN_LINK_JUNCTION } kn_li
 
 typedef struct kn_road_link {
     kn_link_kind kind;
-    int index;        /* into roads or junctions; -1 when dangling */
-    bool at_end;      /* contact point of the linked road: its end rather than its start */
+    int index;   /* into roads or junctions; -1 when dangling */
+    bool at_end; /* contact point of the linked road: its end rather than its start */
 } kn_road_link;
 
 typedef enum kn_object_shape { KN_OBJECT_BOX, KN_OBJECT_CYLINDER, KN_OBJECT_OUTLINE } kn_object_shape;
@@ -90,7 +123,7 @@ typedef struct kn_road_object {
     double *outline_height;
     size_t outline_count;
     double repeat_length, repeat_distance; /* <repeat>; 0: single */
-    int orientation; /* signals: +1, -1 or 0 for both */
+    int orientation;                       /* signals: +1, -1 or 0 for both */
     double value;
 } kn_road_object;
 
@@ -103,13 +136,13 @@ typedef struct kn_road_span {
 
 typedef struct kn_road {
     char id[64], name[64];
-    int line;              /* of the <road> in its file */
+    int line; /* of the <road> in its file */
     double length;
-    int junction;          /* index; -1 when the road is no connecting road */
+    int junction; /* index; -1 when the road is no connecting road */
     bool left_hand_traffic;
-    bool open_ground;      /* a paved place: nobody follows its lanes */
-    bool town;             /* <type type="town"> or lowSpeed somewhere */
-    double speed_limit;    /* m/s from <type><speed>; 0: none */
+    bool open_ground;   /* a paved place: nobody follows its lanes */
+    bool town;          /* <type type="town"> or lowSpeed somewhere */
+    double speed_limit; /* m/s from <type><speed>; 0: none */
     kn_road_link predecessor, successor;
     kn_geometry *geometries;
     size_t geometry_count;
@@ -145,8 +178,8 @@ typedef struct kn_controller {
     char id[64];
     const char **signals; /* [signal_count] ids */
     size_t signal_count;
-    int junction;         /* whose lights they are; -1: none's */
-    int sequence;         /* place among the junction's controllers */
+    int junction; /* whose lights they are; -1: none's */
+    int sequence; /* place among the junction's controllers */
 } kn_controller;
 
 typedef struct kn_road_network {
@@ -158,7 +191,7 @@ typedef struct kn_road_network {
     size_t controller_count;
     kn_geo geo;                 /* of the header's geoReference */
     struct kn_signals *signals; /* signals.h; NULL: not planned yet */
-    kn_arena arena; /* owns every array and string above */
+    kn_arena arena;             /* owns every array and string above */
 } kn_road_network;
 
 struct kn_report; /* check.h: collects what is unsupported or wrong, with file and line */

@@ -7,38 +7,43 @@
 enum { MAX_LANE_ID = 100 };
 
 static kn_lane_type lane_type(kn_xml *xml, xmlNode *node) {
-    static const struct { const char *name; kn_lane_type type; } types[] = {
-        {"none", KN_LANE_NONE}, {"driving", KN_LANE_DRIVING}, {"stop", KN_LANE_STOP}, {"shoulder", KN_LANE_SHOULDER},
-        {"biking", KN_LANE_BIKING}, {"sidewalk", KN_LANE_SIDEWALK}, {"walking", KN_LANE_SIDEWALK}, {"border", KN_LANE_BORDER},
-        {"restricted", KN_LANE_RESTRICTED}, {"parking", KN_LANE_PARKING}, {"median", KN_LANE_MEDIAN}, {"curb", KN_LANE_CURB},
-        {"exit", KN_LANE_EXIT}, {"offRamp", KN_LANE_EXIT}, {"mwyExit", KN_LANE_EXIT}, {"entry", KN_LANE_ENTRY},
-        {"onRamp", KN_LANE_ENTRY}, {"mwyEntry", KN_LANE_ENTRY}, {"connectingRamp", KN_LANE_RAMP}, {"slipLane", KN_LANE_RAMP},
-        {"rail", KN_LANE_RAIL}, {"tram", KN_LANE_RAIL}, {"bidirectional", KN_LANE_DRIVING}, {"bus", KN_LANE_DRIVING},
-        {"taxi", KN_LANE_DRIVING}, {"HOV", KN_LANE_DRIVING}, {"roadWorks", KN_LANE_OTHER}, {"special1", KN_LANE_OTHER},
-        {"special2", KN_LANE_OTHER}, {"special3", KN_LANE_OTHER}};
+    static const struct {
+        const char *name;
+        kn_lane_type type;
+    } types[] = {
+        {"none", KN_LANE_NONE},           {"driving", KN_LANE_DRIVING},       {"stop", KN_LANE_STOP},
+        {"shoulder", KN_LANE_SHOULDER},   {"biking", KN_LANE_BIKING},         {"sidewalk", KN_LANE_SIDEWALK},
+        {"walking", KN_LANE_SIDEWALK},    {"border", KN_LANE_BORDER},         {"restricted", KN_LANE_RESTRICTED},
+        {"parking", KN_LANE_PARKING},     {"median", KN_LANE_MEDIAN},         {"curb", KN_LANE_CURB},
+        {"exit", KN_LANE_EXIT},           {"offRamp", KN_LANE_EXIT},          {"mwyExit", KN_LANE_EXIT},
+        {"entry", KN_LANE_ENTRY},         {"onRamp", KN_LANE_ENTRY},          {"mwyEntry", KN_LANE_ENTRY},
+        {"connectingRamp", KN_LANE_RAMP}, {"slipLane", KN_LANE_RAMP},         {"rail", KN_LANE_RAIL},
+        {"tram", KN_LANE_RAIL},           {"bidirectional", KN_LANE_DRIVING}, {"bus", KN_LANE_DRIVING},
+        {"taxi", KN_LANE_DRIVING},        {"HOV", KN_LANE_DRIVING},           {"roadWorks", KN_LANE_OTHER},
+        {"special1", KN_LANE_OTHER},      {"special2", KN_LANE_OTHER},        {"special3", KN_LANE_OTHER}};
     const char *text = kn_xml_text(xml, node, "type");
     for (size_t i = 0; text && i < KN_COUNT(types); i++)
-        if (!strcmp(text, types[i].name))
-            return types[i].type;
+        if (!strcmp(text, types[i].name)) return types[i].type;
     if (text && strcmp(text, "shared"))
-        kn_report_add(xml->report, false, xml->file, kn_xml_line(node), "lane type '%.60s' is not known; nobody drives there", text);
+        kn_report_add(xml->report, false, xml->file, kn_xml_line(node),
+                      "lane type '%.60s' is not known; nobody drives there", text);
     return KN_LANE_OTHER;
 }
 
 static kn_mark_type mark_type(kn_xml *xml, xmlNode *node) {
-    static const char *const names[] = {"none", "solid", "broken", "solid solid", "solid broken", "broken solid",
-                                        "broken broken", "botts dots", "curb", "grass"};
+    static const char *const names[] = {"none",         "solid",         "broken",     "solid solid", "solid broken",
+                                        "broken solid", "broken broken", "botts dots", "curb",        "grass"};
     const char *text = kn_xml_text(xml, node, "type");
     for (size_t i = 0; text && i < KN_COUNT(names); i++)
-        if (!strcmp(text, names[i]))
-            return (kn_mark_type)i;
-    kn_report_add(xml->report, false, xml->file, kn_xml_line(node), "road mark type '%.60s' is not known and is not drawn", text ? text : "");
+        if (!strcmp(text, names[i])) return (kn_mark_type)i;
+    kn_report_add(xml->report, false, xml->file, kn_xml_line(node),
+                  "road mark type '%.60s' is not known and is not drawn", text ? text : "");
     return KN_MARK_OTHER;
 }
 
 static void read_mark(kn_xml *xml, xmlNode *node, kn_road_mark *mark) {
-    static const kn_mark_color colors[] = {KN_MARK_WHITE, KN_MARK_WHITE, KN_MARK_YELLOW, KN_MARK_BLUE, KN_MARK_GREEN,
-                                           KN_MARK_RED, KN_MARK_ORANGE, KN_MARK_WHITE, KN_MARK_WHITE};
+    static const kn_mark_color colors[] = {KN_MARK_WHITE, KN_MARK_WHITE,  KN_MARK_YELLOW, KN_MARK_BLUE, KN_MARK_GREEN,
+                                           KN_MARK_RED,   KN_MARK_ORANGE, KN_MARK_WHITE,  KN_MARK_WHITE};
     kn_xml_known(xml, node, "type userData sway");
     mark->s_offset = kn_xml_number(xml, node, "sOffset", 0);
     mark->type = mark_type(xml, node);
@@ -50,11 +55,9 @@ static void read_mark(kn_xml *xml, xmlNode *node, kn_road_mark *mark) {
     if (line) {
         mark->dash_length = kn_xml_number(xml, line, "length", 0);
         mark->dash_gap = kn_xml_number(xml, line, "space", 0);
-        if (mark->width <= 0)
-            mark->width = kn_xml_number(xml, line, "width", 0);
+        if (mark->width <= 0) mark->width = kn_xml_number(xml, line, "width", 0);
     }
-    if (!(mark->width > 0 && mark->width <= 2))
-        mark->width = bold ? 0.25 : 0.12;
+    if (!(mark->width > 0 && mark->width <= 2)) mark->width = bold ? 0.25 : 0.12;
     if (!(mark->dash_length > 0.05 && mark->dash_length < 1000) || !(mark->dash_gap >= 0 && mark->dash_gap < 1000))
         mark->dash_length = mark->dash_gap = 0; /* completed per road */
 }
@@ -62,8 +65,7 @@ static void read_mark(kn_xml *xml, xmlNode *node, kn_road_mark *mark) {
 static void read_lane_speed(kn_xml *xml, xmlNode *node, kn_lane *lane) {
     xmlNode *speed = kn_xml_child(node, "speed");
     const char *max = speed ? kn_xml_text(xml, speed, "max") : NULL;
-    if (!max || !strcmp(max, "no limit") || !strcmp(max, "undefined"))
-        return;
+    if (!max || !strcmp(max, "no limit") || !strcmp(max, "undefined")) return;
     int unit = kn_xml_choice(xml, speed, "unit", "m/s mph km/h");
     lane->speed_limit = kn_xml_number(xml, speed, "max", 0) * (unit == 1 ? 0.44704 : unit == 2 ? 1 / 3.6 : 1);
 }
@@ -81,11 +83,9 @@ static bool read_lane(kn_xml *xml, xmlNode *node, kn_lane *lane) {
         return kn_xml_fail(xml, node, "lane id %d, expected -%d to %d", lane->id, MAX_LANE_ID, MAX_LANE_ID);
     if (kn_xml_child(node, "border"))
         kn_xml_unsupported(xml, kn_xml_child(node, "border"), "lane borders; give <width>");
-    if (!kn_road_read_cubics(xml, node, "width", "sOffset", &lane->widths, &lane->width_count))
-        return false;
+    if (!kn_road_read_cubics(xml, node, "width", "sOffset", &lane->widths, &lane->width_count)) return false;
     lane->marks = kn_xml_alloc(xml, kn_xml_count(node, "roadMark"), sizeof *lane->marks);
-    if (!lane->marks)
-        return false;
+    if (!lane->marks) return false;
     for (xmlNode *mark = kn_xml_child(node, "roadMark"); mark; mark = kn_xml_next(mark, "roadMark"))
         read_mark(xml, mark, &lane->marks[lane->mark_count++]);
     read_lane_speed(xml, node, lane);
@@ -104,18 +104,15 @@ static bool read_section(kn_xml *xml, xmlNode *node, kn_lane_section *section) {
     kn_xml_known(xml, node, "left center right userData");
     section->s = kn_xml_need_number(xml, node, "s");
     size_t count = 1;
-    for (int side = 0; side < 3; side++)
-        count += kn_xml_count(kn_xml_child(node, sides[side]), "lane");
+    for (int side = 0; side < 3; side++) count += kn_xml_count(kn_xml_child(node, sides[side]), "lane");
     section->lanes = kn_xml_alloc(xml, count, sizeof *section->lanes);
-    if (!section->lanes)
-        return false;
+    if (!section->lanes) return false;
     bool has_center = false;
     for (int side = 0; side < 3; side++) {
         xmlNode *group = kn_xml_child(node, sides[side]);
         for (xmlNode *child = kn_xml_child(group, "lane"); child; child = kn_xml_next(child, "lane")) {
             kn_lane *lane = &section->lanes[section->lane_count++];
-            if (!read_lane(xml, child, lane))
-                return false;
+            if (!read_lane(xml, child, lane)) return false;
             has_center |= lane->id == 0;
             if ((lane->id > 0) - (lane->id < 0) != 1 - side)
                 return kn_xml_fail(xml, child, "lane %d stands in <%s>", lane->id, sides[side]);
@@ -133,17 +130,14 @@ static bool read_section(kn_xml *xml, xmlNode *node, kn_lane_section *section) {
 bool kn_road_read_lanes(kn_xml *xml, xmlNode *lanes, kn_road *road) {
     kn_xml_known(xml, lanes, "laneOffset laneSection userData");
     road->sections = kn_xml_alloc(xml, kn_xml_count(lanes, "laneSection"), sizeof *road->sections);
-    if (!road->sections)
-        return false;
+    if (!road->sections) return false;
     for (xmlNode *node = kn_xml_child(lanes, "laneSection"); node; node = kn_xml_next(node, "laneSection")) {
         kn_lane_section *section = &road->sections[road->section_count++];
-        if (!read_section(xml, node, section))
-            return false;
+        if (!read_section(xml, node, section)) return false;
         if (road->section_count > 1 && section->s < section[-1].s)
             return kn_xml_fail(xml, node, "<laneSection> records are not sorted by 's'");
     }
-    if (!road->section_count)
-        return kn_xml_fail(xml, lanes, "<lanes> has no <laneSection>");
+    if (!road->section_count) return kn_xml_fail(xml, lanes, "<lanes> has no <laneSection>");
     return true;
 }
 
@@ -152,12 +146,12 @@ static bool read_outline(kn_xml *xml, xmlNode *outline, kn_road_object *out) {
     size_t count = kn_xml_count(outline, kind);
     out->outline = kn_xml_alloc(xml, count, sizeof *out->outline);
     out->outline_height = kn_xml_alloc(xml, count, sizeof *out->outline_height);
-    if (xml->failed || count < 3)
-        return !xml->failed;
+    if (xml->failed || count < 3) return !xml->failed;
     for (xmlNode *corner = kn_xml_child(outline, kind); corner; corner = kn_xml_next(corner, kind)) {
         double *point = out->outline[out->outline_count];
         bool local = kind[6] == 'L';
-        double a = kn_xml_need_number(xml, corner, local ? "u" : "s"), b = kn_xml_need_number(xml, corner, local ? "v" : "t");
+        double a = kn_xml_need_number(xml, corner, local ? "u" : "s"),
+               b = kn_xml_need_number(xml, corner, local ? "v" : "t");
         /* Road corners are turned into the object's axes as if the road were straight between them and the object. */
         double c = cos(out->heading), s = sin(out->heading), ds = a - out->s, dt = b - out->t;
         point[0] = local ? a : c * ds + s * dt;
@@ -170,10 +164,10 @@ static bool read_outline(kn_xml *xml, xmlNode *outline, kn_road_object *out) {
 }
 
 static void read_object(kn_xml *xml, xmlNode *node, bool is_signal, kn_road_object *out) {
-    if (is_signal)
-        kn_xml_known(xml, node, "validity dependency reference positionInertial positionRoad userData");
+    if (is_signal) kn_xml_known(xml, node, "validity dependency reference positionInertial positionRoad userData");
     else
-        kn_xml_known(xml, node, "outline outlines repeat validity material markings borders parkingSpace surface userData");
+        kn_xml_known(xml, node,
+                     "outline outlines repeat validity material markings borders parkingSpace surface userData");
     out->is_signal = is_signal;
     kn_xml_copy(xml, node, "id", out->id, sizeof out->id);
     kn_xml_copy(xml, node, "type", out->type, sizeof out->type);
@@ -218,7 +212,8 @@ static size_t count_objects(const xmlNode *objects) {
     for (xmlNode *node = kn_xml_child(objects, "object"); node; node = kn_xml_next(node, "object")) {
         count++;
         xmlNode *outline = first_outline(node);
-        for (outline = outline ? kn_xml_next(outline, "outline") : NULL; outline; outline = kn_xml_next(outline, "outline"))
+        for (outline = outline ? kn_xml_next(outline, "outline") : NULL; outline;
+             outline = kn_xml_next(outline, "outline"))
             count++;
     }
     return count;
@@ -227,47 +222,47 @@ static size_t count_objects(const xmlNode *objects) {
 static bool read_outlines(kn_xml *xml, xmlNode *node, kn_road_object *object, kn_road *road) {
     const kn_road_object plain = *object;
     xmlNode *outline = first_outline(node);
-    if (outline && !read_outline(xml, outline, object))
-        return false;
-    for (outline = outline ? kn_xml_next(outline, "outline") : NULL; outline; outline = kn_xml_next(outline, "outline")) {
+    if (outline && !read_outline(xml, outline, object)) return false;
+    for (outline = outline ? kn_xml_next(outline, "outline") : NULL; outline;
+         outline = kn_xml_next(outline, "outline")) {
         kn_road_object *more = &road->objects[road->object_count++];
         *more = plain;
         more->more = true;
-        if (!read_outline(xml, outline, more))
-            return false;
+        if (!read_outline(xml, outline, more)) return false;
     }
     return true;
 }
 
 static bool read_spans(kn_xml *xml, xmlNode *objects, kn_road *road) {
     static const char *const names[] = {"tunnel", "bridge"};
-    road->spans = kn_xml_alloc(xml, kn_xml_count(objects, names[0]) + kn_xml_count(objects, names[1]), sizeof *road->spans);
+    road->spans =
+        kn_xml_alloc(xml, kn_xml_count(objects, names[0]) + kn_xml_count(objects, names[1]), sizeof *road->spans);
     for (int k = 0; k < 2 && road->spans; k++)
-        for (xmlNode *node = kn_xml_child(objects, names[k]); node && !xml->failed; node = kn_xml_next(node, names[k])) {
+        for (xmlNode *node = kn_xml_child(objects, names[k]); node && !xml->failed;
+             node = kn_xml_next(node, names[k])) {
             kn_road_span *span = &road->spans[road->span_count++];
-            *span = (kn_road_span){.tunnel = k == 0, .s = kn_xml_need_number(xml, node, "s"), .length = kn_xml_need_number(xml, node, "length"),
+            *span = (kn_road_span){.tunnel = k == 0,
+                                   .s = kn_xml_need_number(xml, node, "s"),
+                                   .length = kn_xml_need_number(xml, node, "length"),
                                    .lighting = kn_xml_number(xml, node, "lighting", 0.5)};
             kn_xml_copy(xml, node, "type", span->type, sizeof span->type);
             if (!(span->s >= 0 && span->s <= 1e6 && span->length >= 0 && span->length <= 1e6))
-                return kn_xml_fail(xml, node, "<%s> of %g m at s = %g m is out of range", names[k], span->length, span->s);
+                return kn_xml_fail(xml, node, "<%s> of %g m at s = %g m is out of range", names[k], span->length,
+                                   span->s);
         }
     return !xml->failed;
 }
 
 bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road) {
     xmlNode *objects = kn_xml_child(road_node, "objects"), *signals = kn_xml_child(road_node, "signals");
-    if (objects)
-        kn_xml_known(xml, objects, "object tunnel bridge userData");
-    if (signals)
-        kn_xml_known(xml, signals, "signal userData");
+    if (objects) kn_xml_known(xml, objects, "object tunnel bridge userData");
+    if (signals) kn_xml_known(xml, signals, "signal userData");
     road->objects = kn_xml_alloc(xml, count_objects(objects) + kn_xml_count(signals, "signal"), sizeof *road->objects);
-    if (!road->objects || !read_spans(xml, objects, road))
-        return false;
+    if (!road->objects || !read_spans(xml, objects, road)) return false;
     for (xmlNode *node = kn_xml_child(objects, "object"); node; node = kn_xml_next(node, "object")) {
         kn_road_object *object = &road->objects[road->object_count++];
         read_object(xml, node, false, object);
-        if (xml->failed || !read_outlines(xml, node, object, road))
-            return false;
+        if (xml->failed || !read_outlines(xml, node, object, road)) return false;
     }
     for (xmlNode *node = kn_xml_child(signals, "signal"); node; node = kn_xml_next(node, "signal"))
         read_object(xml, node, true, &road->objects[road->object_count++]);

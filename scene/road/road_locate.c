@@ -18,8 +18,7 @@ static double refine(const kn_road *road, double low, double high, double s, dou
         double d = ahead(road, s, x, y, across);
         double curvature = kn_road_at(road, s, 0).curvature, scale = fmax(1 - curvature * *across, 0.2);
         double next = fmin(fmax(s + d / scale, low), high);
-        if (fabs(next - s) < 1e-6)
-            break;
+        if (fabs(next - s) < 1e-6) break;
         s = next;
     }
     ahead(road, s, x, y, across);
@@ -42,8 +41,7 @@ kn_road_position kn_road_locate(const kn_road_network *network, double x, double
         for (size_t i = 0; i < road->geometry_count; i++) {
             const kn_geometry *g = &road->geometries[i];
             double low = fmax(g->s, 0), high = fmin(g->s + g->length, road->length);
-            if (high < low || hypot(x - g->x, y - g->y) > g->length * 1.6 + SIDE + fmin(best_cost, 1e6))
-                continue;
+            if (high < low || hypot(x - g->x, y - g->y) > g->length * 1.6 + SIDE + fmin(best_cost, 1e6)) continue;
             int samples = (int)fmin(2 + (high - low) / 4, 300);
             double s = low, nearest = INFINITY, t;
             for (int k = 0; k <= samples; k++) {
@@ -55,8 +53,7 @@ kn_road_position kn_road_locate(const kn_road_network *network, double x, double
                     s = at;
                 }
             }
-            if (nearest > SIDE + best_cost + 4)
-                continue;
+            if (nearest > SIDE + best_cost + 4) continue;
             s = refine(road, low, high, s, x, y, &t);
             double along = ahead(road, s, x, y, &t), cost = hypot(beside(road, s, t), along);
             if (cost < best_cost - 1e-9 || (cost <= best_cost + 1e-9 && cost <= reach && fabs(t) < best_t)) {

@@ -8,17 +8,16 @@ static const double MAX_LENGTH = 1e6; /* metres of one road */
 
 static bool compare_s(const kn_poly3 *records, size_t count) {
     for (size_t i = 1; i < count; i++)
-        if (records[i].s < records[i - 1].s)
-            return false;
+        if (records[i].s < records[i - 1].s) return false;
     return true;
 }
 
-bool kn_road_read_cubics(kn_xml *xml, xmlNode *node, const char *name, const char *s_name, kn_poly3 **records, size_t *count) {
+bool kn_road_read_cubics(kn_xml *xml, xmlNode *node, const char *name, const char *s_name, kn_poly3 **records,
+                         size_t *count) {
     size_t n = kn_xml_count(node, name);
     *count = 0;
     *records = kn_xml_alloc(xml, n, sizeof **records);
-    if (!*records)
-        return false;
+    if (!*records) return false;
     for (xmlNode *child = kn_xml_child(node, name); child; child = kn_xml_next(child, name)) {
         kn_poly3 *record = &(*records)[(*count)++];
         record->s = kn_xml_need_number(xml, child, s_name);
@@ -50,8 +49,10 @@ static void read_geometry(kn_xml *xml, xmlNode *node, kn_geometry *geometry) {
     geometry->y = kn_xml_need_number(xml, node, "y");
     geometry->heading = kn_xml_need_number(xml, node, "hdg");
     geometry->length = kn_xml_need_number(xml, node, "length");
-    if (!(geometry->length >= 0 && geometry->length <= MAX_LENGTH) || fabs(geometry->x) > 1e8 || fabs(geometry->y) > 1e8)
-        kn_xml_fail(xml, node, "<geometry> with length %g at %g, %g is out of range", geometry->length, geometry->x, geometry->y);
+    if (!(geometry->length >= 0 && geometry->length <= MAX_LENGTH) || fabs(geometry->x) > 1e8 ||
+        fabs(geometry->y) > 1e8)
+        kn_xml_fail(xml, node, "<geometry> with length %g at %g, %g is out of range", geometry->length, geometry->x,
+                    geometry->y);
     kn_xml_known(xml, node, "line arc spiral poly3 paramPoly3 userData");
     xmlNode *shape;
     if ((shape = kn_xml_child(node, "arc"))) {
@@ -64,8 +65,7 @@ static void read_geometry(kn_xml *xml, xmlNode *node, kn_geometry *geometry) {
     } else if ((shape = kn_xml_child(node, "poly3"))) {
         static const char *const names[] = {"a", "b", "c", "d"};
         geometry->kind = KN_GEOMETRY_POLY3;
-        for (int i = 0; i < 4; i++)
-            geometry->v[i] = kn_xml_need_number(xml, shape, names[i]);
+        for (int i = 0; i < 4; i++) geometry->v[i] = kn_xml_need_number(xml, shape, names[i]);
     } else if ((shape = kn_xml_child(node, "paramPoly3"))) {
         read_param_poly(xml, shape, geometry);
     } else if (!kn_xml_child(node, "line")) {
@@ -78,17 +78,16 @@ static void read_geometry(kn_xml *xml, xmlNode *node, kn_geometry *geometry) {
 static bool read_plan_view(kn_xml *xml, xmlNode *node, kn_road *road) {
     xmlNode *plan = kn_xml_require(xml, node, "planView");
     road->geometries = kn_xml_alloc(xml, kn_xml_count(plan, "geometry"), sizeof *road->geometries);
-    if (!road->geometries || !plan)
-        return false;
+    if (!road->geometries || !plan) return false;
     kn_xml_known(xml, plan, "geometry userData");
-    for (xmlNode *child = kn_xml_child(plan, "geometry"); child && !xml->failed; child = kn_xml_next(child, "geometry")) {
+    for (xmlNode *child = kn_xml_child(plan, "geometry"); child && !xml->failed;
+         child = kn_xml_next(child, "geometry")) {
         kn_geometry *geometry = &road->geometries[road->geometry_count++];
         read_geometry(xml, child, geometry);
         if (road->geometry_count > 1 && geometry->s < geometry[-1].s)
             kn_xml_fail(xml, child, "<geometry> records are not sorted by 's'");
     }
-    if (!road->geometry_count)
-        kn_xml_fail(xml, plan, "<planView> has no <geometry>");
+    if (!road->geometry_count) kn_xml_fail(xml, plan, "<planView> has no <geometry>");
     return !xml->failed;
 }
 
@@ -100,7 +99,8 @@ static double speed_unit(kn_xml *xml, xmlNode *speed) {
 static void read_types(kn_xml *xml, xmlNode *node, kn_road *road) {
     for (xmlNode *type = kn_xml_child(node, "type"); type; type = kn_xml_next(type, "type")) {
         const char *name = kn_xml_text(xml, type, "type");
-        road->town |= name && (!strcmp(name, "town") || !strncmp(name, "town", 4) || !strcmp(name, "lowSpeed") || !strcmp(name, "pedestrian"));
+        road->town |= name && (!strcmp(name, "town") || !strncmp(name, "town", 4) || !strcmp(name, "lowSpeed") ||
+                               !strcmp(name, "pedestrian"));
         xmlNode *speed = kn_xml_child(type, "speed");
         const char *max = speed ? kn_xml_text(xml, speed, "max") : NULL;
         if (max && strcmp(max, "no limit") && strcmp(max, "undefined") && !road->speed_limit)
@@ -109,7 +109,8 @@ static void read_types(kn_xml *xml, xmlNode *node, kn_road *road) {
 }
 
 static bool read_road(kn_xml *xml, xmlNode *node, kn_road *road) {
-    kn_xml_known(xml, node, "link type planView elevationProfile lateralProfile lanes objects signals surface userData");
+    kn_xml_known(xml, node,
+                 "link type planView elevationProfile lateralProfile lanes objects signals surface userData");
     if (kn_xml_child(node, "surface") && kn_xml_child(kn_xml_child(node, "surface"), NULL))
         kn_xml_unsupported(xml, kn_xml_child(node, "surface"), "surface files (CRG) are not read");
     kn_xml_copy(xml, node, "id", road->id, sizeof road->id);
@@ -121,72 +122,68 @@ static bool read_road(kn_xml *xml, xmlNode *node, kn_road *road) {
         kn_xml_fail(xml, node, "road '%s' is %g m long, expected 0 to %g", road->id, road->length, MAX_LENGTH);
     road->left_hand_traffic = kn_xml_choice(xml, node, "rule", "RHT LHT") == 1;
     read_types(xml, node, road);
-    if (!read_plan_view(xml, node, road))
-        return false;
+    if (!read_plan_view(xml, node, road)) return false;
     xmlNode *elevation = kn_xml_child(node, "elevationProfile"), *lateral = kn_xml_child(node, "lateralProfile");
     xmlNode *lanes = kn_xml_require(xml, node, "lanes");
-    if (elevation)
-        kn_xml_known(xml, elevation, "elevation userData");
-    if (lateral)
-        kn_xml_known(xml, lateral, "superelevation userData");
+    if (elevation) kn_xml_known(xml, elevation, "elevation userData");
+    if (lateral) kn_xml_known(xml, lateral, "superelevation userData");
     return kn_road_read_cubics(xml, elevation, "elevation", "s", &road->elevations, &road->elevation_count) &&
-           kn_road_read_cubics(xml, lateral, "superelevation", "s", &road->superelevations, &road->superelevation_count) &&
+           kn_road_read_cubics(xml, lateral, "superelevation", "s", &road->superelevations,
+                               &road->superelevation_count) &&
            kn_road_read_cubics(xml, lanes, "laneOffset", "s", &road->lane_offsets, &road->lane_offset_count) &&
            kn_road_read_lanes(xml, lanes, road) && kn_road_read_objects(xml, node, road);
 }
 
 static int find_junction(const kn_road_network *network, const char *id) {
     for (size_t i = 0; i < network->junction_count; i++)
-        if (!strcmp(network->junctions[i].id, id))
-            return (int)i;
+        if (!strcmp(network->junctions[i].id, id)) return (int)i;
     return -1;
 }
 
 static void read_link(kn_xml *xml, xmlNode *node, const kn_road_network *network, kn_road_link *link) {
     link->kind = KN_LINK_NONE;
     link->index = -1;
-    if (!node)
-        return;
+    if (!node) return;
     const char *id = kn_xml_need_text(xml, node, "elementId");
     int kind = kn_xml_choice(xml, node, "elementType", "road junction");
     link->at_end = kn_xml_choice(xml, node, "contactPoint", "start end") == 1;
     link->kind = kind == 1 ? KN_LINK_JUNCTION : KN_LINK_ROAD;
     link->index = kind == 1 ? find_junction(network, id) : kn_road_find(network, id);
     if (link->index < 0) {
-        kn_report_add(xml->report, true, xml->file, kn_xml_line(node), "the road is linked to %s '%s', which does not exist",
-                      kind == 1 ? "junction" : "road", id);
+        kn_report_add(xml->report, true, xml->file, kn_xml_line(node),
+                      "the road is linked to %s '%s', which does not exist", kind == 1 ? "junction" : "road", id);
         link->kind = KN_LINK_NONE;
     }
 }
 
 static void read_road_links(kn_xml *xml, xmlNode *node, kn_road_network *network, kn_road *road) {
     xmlNode *link = kn_xml_child(node, "link");
-    if (link)
-        kn_xml_known(xml, link, "predecessor successor userData");
+    if (link) kn_xml_known(xml, link, "predecessor successor userData");
     read_link(xml, kn_xml_child(link, "predecessor"), network, &road->predecessor);
     read_link(xml, kn_xml_child(link, "successor"), network, &road->successor);
     const char *junction = kn_xml_text(xml, node, "junction");
     if (junction && strcmp(junction, "-1") && *junction) {
         road->junction = find_junction(network, junction);
         if (road->junction < 0)
-            kn_report_add(xml->report, true, xml->file, road->line, "road '%s' belongs to junction '%s', which does not exist", road->id, junction);
+            kn_report_add(xml->report, true, xml->file, road->line,
+                          "road '%s' belongs to junction '%s', which does not exist", road->id, junction);
     }
 }
 
 static bool read_connection(kn_xml *xml, xmlNode *node, const kn_road_network *network, kn_connection *connection) {
     kn_xml_known(xml, node, "laneLink userData");
-    const char *incoming = kn_xml_text(xml, node, "incomingRoad"), *connecting = kn_xml_text(xml, node, "connectingRoad");
-    if (!connecting)
-        connecting = kn_xml_text(xml, node, "linkedRoad"); /* of a direct junction */
+    const char *incoming = kn_xml_text(xml, node, "incomingRoad"),
+               *connecting = kn_xml_text(xml, node, "connectingRoad");
+    if (!connecting) connecting = kn_xml_text(xml, node, "linkedRoad"); /* of a direct junction */
     connection->incoming_road = incoming ? kn_road_find(network, incoming) : -1;
     connection->connecting_road = connecting ? kn_road_find(network, connecting) : -1;
     if (connection->incoming_road < 0 || connection->connecting_road < 0)
-        kn_report_add(xml->report, true, xml->file, kn_xml_line(node), "<connection> from road '%s' over road '%s': no such road",
-                      incoming ? incoming : "", connecting ? connecting : "");
+        kn_report_add(xml->report, true, xml->file, kn_xml_line(node),
+                      "<connection> from road '%s' over road '%s': no such road", incoming ? incoming : "",
+                      connecting ? connecting : "");
     connection->contact_at_end = kn_xml_choice(xml, node, "contactPoint", "start end") == 1;
     connection->links = kn_xml_alloc(xml, kn_xml_count(node, "laneLink"), sizeof *connection->links);
-    if (!connection->links)
-        return false;
+    if (!connection->links) return false;
     for (xmlNode *link = kn_xml_child(node, "laneLink"); link; link = kn_xml_next(link, "laneLink"))
         connection->links[connection->link_count++] =
             (kn_lane_link){kn_xml_integer(xml, link, "from", 0), kn_xml_integer(xml, link, "to", 0)};
@@ -198,7 +195,8 @@ static bool read_controller(kn_xml *xml, xmlNode *node, kn_controller *controlle
     kn_xml_copy(xml, node, "id", controller->id, sizeof controller->id);
     controller->junction = -1;
     controller->signals = kn_xml_alloc(xml, kn_xml_count(node, "control"), sizeof *controller->signals);
-    for (xmlNode *c = controller->signals ? kn_xml_child(node, "control") : NULL; c && !xml->failed; c = kn_xml_next(c, "control")) {
+    for (xmlNode *c = controller->signals ? kn_xml_child(node, "control") : NULL; c && !xml->failed;
+         c = kn_xml_next(c, "control")) {
         const char *id = kn_xml_need_text(xml, c, "signalId");
         controller->signals[controller->signal_count++] = id ? id : "";
     }
@@ -209,10 +207,10 @@ static void join_controllers(kn_xml *xml, xmlNode *node, kn_road_network *networ
     for (xmlNode *c = kn_xml_child(node, "controller"); c && !xml->failed; c = kn_xml_next(c, "controller")) {
         const char *id = kn_xml_text(xml, c, "id");
         size_t k = 0;
-        while (id && k < network->controller_count && strcmp(network->controllers[k].id, id))
-            k++;
+        while (id && k < network->controller_count && strcmp(network->controllers[k].id, id)) k++;
         if (!id || k == network->controller_count) {
-            kn_report_add(xml->report, true, xml->file, kn_xml_line(c), "the junction has controller '%s', which does not exist", id ? id : "");
+            kn_report_add(xml->report, true, xml->file, kn_xml_line(c),
+                          "the junction has controller '%s', which does not exist", id ? id : "");
             continue;
         }
         network->controllers[k].junction = junction;
@@ -222,12 +220,11 @@ static void join_controllers(kn_xml *xml, xmlNode *node, kn_road_network *networ
 
 static bool read_controllers(kn_xml *xml, xmlNode *root, kn_road_network *network) {
     size_t count = kn_xml_count(root, "controller");
-    if (count > MAX_ROADS)
-        return kn_xml_fail(xml, root, "%zu controllers, expected at most %d", count, MAX_ROADS);
+    if (count > MAX_ROADS) return kn_xml_fail(xml, root, "%zu controllers, expected at most %d", count, MAX_ROADS);
     network->controllers = kn_xml_alloc(xml, count, sizeof *network->controllers);
-    for (xmlNode *node = network->controllers ? kn_xml_child(root, "controller") : NULL; node; node = kn_xml_next(node, "controller"))
-        if (!read_controller(xml, node, &network->controllers[network->controller_count++]))
-            return false;
+    for (xmlNode *node = network->controllers ? kn_xml_child(root, "controller") : NULL; node;
+         node = kn_xml_next(node, "controller"))
+        if (!read_controller(xml, node, &network->controllers[network->controller_count++])) return false;
     int index = 0;
     for (xmlNode *node = kn_xml_child(root, "junction"); node && !xml->failed; node = kn_xml_next(node, "junction"))
         join_controllers(xml, node, network, index++);
@@ -237,19 +234,16 @@ static bool read_controllers(kn_xml *xml, xmlNode *root, kn_road_network *networ
 static bool read_junction(kn_xml *xml, xmlNode *node, const kn_road_network *network, kn_junction *junction) {
     kn_xml_known(xml, node, "connection controller priority surface userData");
     junction->connections = kn_xml_alloc(xml, kn_xml_count(node, "connection"), sizeof *junction->connections);
-    if (!junction->connections)
-        return false;
+    if (!junction->connections) return false;
     for (xmlNode *child = kn_xml_child(node, "connection"); child; child = kn_xml_next(child, "connection"))
-        if (!read_connection(xml, child, network, &junction->connections[junction->connection_count++]))
-            return false;
+        if (!read_connection(xml, child, network, &junction->connections[junction->connection_count++])) return false;
     return true;
 }
 
 static void read_header(kn_xml *xml, xmlNode *header, kn_road_network *network) {
     xmlNode *reference = kn_xml_child(header, "geoReference"), *offset = kn_xml_child(header, "offset");
     xmlChar *text = reference ? xmlNodeGetContent(reference) : NULL;
-    if (text)
-        kn_geo_parse(&network->geo, (const char *)text);
+    if (text) kn_geo_parse(&network->geo, (const char *)text);
     xmlFree(text);
     network->geo.offset_x = kn_xml_number(xml, offset, "x", 0);
     network->geo.offset_y = kn_xml_number(xml, offset, "y", 0);
@@ -259,40 +253,37 @@ static void read_header(kn_xml *xml, xmlNode *header, kn_road_network *network) 
 static bool read_network(kn_xml *xml, xmlNode *root, kn_road_network *network) {
     size_t road_count = kn_xml_count(root, "road"), junction_count = kn_xml_count(root, "junction");
     if (!road_count || road_count > MAX_ROADS || junction_count > MAX_ROADS)
-        return kn_xml_fail(xml, root, "%zu roads and %zu junctions, expected 1 to %d roads", road_count, junction_count, MAX_ROADS);
+        return kn_xml_fail(xml, root, "%zu roads and %zu junctions, expected 1 to %d roads", road_count, junction_count,
+                           MAX_ROADS);
     read_header(xml, kn_xml_child(root, "header"), network);
     kn_xml_known(xml, root, "header road junction controller junctionGroup station userData");
     network->roads = kn_xml_alloc(xml, road_count, sizeof *network->roads);
     network->junctions = kn_xml_alloc(xml, junction_count, sizeof *network->junctions);
-    if (xml->failed)
-        return false;
+    if (xml->failed) return false;
     for (xmlNode *node = kn_xml_child(root, "junction"); node; node = kn_xml_next(node, "junction")) {
         kn_junction *junction = &network->junctions[network->junction_count++];
         kn_xml_copy(xml, node, "id", junction->id, sizeof junction->id);
         kn_xml_copy(xml, node, "name", junction->name, sizeof junction->name);
     }
     for (xmlNode *node = kn_xml_child(root, "road"); node; node = kn_xml_next(node, "road"))
-        if (!read_road(xml, node, &network->roads[network->road_count++]))
-            return false;
+        if (!read_road(xml, node, &network->roads[network->road_count++])) return false;
     size_t index = 0;
     for (xmlNode *node = kn_xml_child(root, "road"); node && !xml->failed; node = kn_xml_next(node, "road"))
         read_road_links(xml, node, network, &network->roads[index++]);
     index = 0;
     for (xmlNode *node = kn_xml_child(root, "junction"); node; node = kn_xml_next(node, "junction"))
-        if (!read_junction(xml, node, network, &network->junctions[index++]))
-            return false;
+        if (!read_junction(xml, node, network, &network->junctions[index++])) return false;
     return !xml->failed && read_controllers(xml, root, network);
 }
 
-static bool network_from_document(kn_road_network *network, const char *path, xmlDoc *doc, kn_report *report, kn_error *error) {
+static bool network_from_document(kn_road_network *network, const char *path, xmlDoc *doc, kn_report *report,
+                                  kn_error *error) {
     *network = (kn_road_network){0};
     kn_xml xml = {.file = path, .arena = &network->arena, .report = report, .error = error};
     bool ok = read_network(&xml, xmlDocGetRootElement(doc), network);
     xmlFreeDoc(doc);
-    if (ok)
-        kn_road_network_complete(network);
-    else
-        kn_road_network_finish(network);
+    if (ok) kn_road_network_complete(network);
+    else kn_road_network_finish(network);
     return ok;
 }
 
@@ -302,7 +293,8 @@ bool kn_road_network_read(kn_road_network *network, const char *path, struct kn_
     return kn_xml_parse(path, "OpenDRIVE", &doc, error) && network_from_document(network, path, doc, report, error);
 }
 
-bool kn_road_network_parse(kn_road_network *network, const char *path, const void *data, size_t size, kn_report *report, kn_error *error) {
+bool kn_road_network_parse(kn_road_network *network, const char *path, const void *data, size_t size, kn_report *report,
+                           kn_error *error) {
     xmlDoc *doc;
     *network = (kn_road_network){0};
     return kn_xml_parse_memory(path, data, size, "OpenDRIVE", &doc, error) &&

@@ -10,10 +10,12 @@ bool kn_road_read_lanes(kn_xml *xml, xmlNode *lanes, kn_road *road);
 /* <objects> and <signals> of one road. */
 bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road);
 /* Records of a cubic: elements `name` inside `node`, with the position in attribute `s_name`. */
-bool kn_road_read_cubics(kn_xml *xml, xmlNode *node, const char *name, const char *s_name, kn_poly3 **records, size_t *count);
+bool kn_road_read_cubics(kn_xml *xml, xmlNode *node, const char *name, const char *s_name, kn_poly3 **records,
+                         size_t *count);
 
 /* A network from the text of an .xodr file that is in memory. */
-bool kn_road_network_parse(kn_road_network *network, const char *path, const void *data, size_t size, kn_report *report, kn_error *error);
+bool kn_road_network_parse(kn_road_network *network, const char *path, const void *data, size_t size, kn_report *report,
+                           kn_error *error);
 
 /* Fills what readers and generators leave open: ends of sections, lane heights of pavements, dash lengths. */
 void kn_road_network_complete(kn_road_network *network);

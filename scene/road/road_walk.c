@@ -6,9 +6,7 @@
 
 enum { MAX_HOPS = 2000 };
 
-int kn_lane_direction(const kn_road *road, int lane) {
-    return (lane > 0) == road->left_hand_traffic ? 1 : -1;
-}
+int kn_lane_direction(const kn_road *road, int lane) { return (lane > 0) == road->left_hand_traffic ? 1 : -1; }
 
 bool kn_lane_is_drivable(kn_lane_type type) {
     return type == KN_LANE_DRIVING || type == KN_LANE_ENTRY || type == KN_LANE_EXIT || type == KN_LANE_RAMP;
@@ -16,8 +14,7 @@ bool kn_lane_is_drivable(kn_lane_type type) {
 
 static size_t section_index(const kn_road *road, double s, int direction) {
     size_t i = road->section_count - 1;
-    while (i > 0 && (road->sections[i].s > s || (direction < 0 && road->sections[i].s >= s)))
-        i--;
+    while (i > 0 && (road->sections[i].s > s || (direction < 0 && road->sections[i].s >= s))) i--;
     return i;
 }
 
@@ -34,26 +31,24 @@ static double end_heading(const kn_road *road, bool at_end, int direction) {
 
 /* A connection's way for this lane; false when it does not take the lane or lies at the other end of the road. */
 static bool connection_branch(const kn_road_network *network, const kn_connection *c, const kn_walker *w, branch *out) {
-    if (c->incoming_road != w->road || c->connecting_road < 0)
-        return false;
+    if (c->incoming_road != w->road || c->connecting_road < 0) return false;
     int lane = KN_NO_LANE;
     for (size_t i = 0; i < c->link_count; i++)
-        if (c->links[i].from == w->lane)
-            lane = c->links[i].to;
-    if (!c->link_count)
-        lane = (w->direction > 0) == c->contact_at_end ? -w->lane : w->lane;
+        if (c->links[i].from == w->lane) lane = c->links[i].to;
+    if (!c->link_count) lane = (w->direction > 0) == c->contact_at_end ? -w->lane : w->lane;
     const kn_road *from = &network->roads[w->road], *to = &network->roads[c->connecting_road];
     double s = c->contact_at_end ? to->length : 0;
-    if (lane == KN_NO_LANE || !kn_section_lane(kn_road_section(to, s), lane))
-        return false;
-    kn_vec3 here = kn_road_at(from, w->direction > 0 ? from->length : 0, kn_lane_span_at(from, w->direction > 0 ? from->length : 0, w->lane).center).position;
+    if (lane == KN_NO_LANE || !kn_section_lane(kn_road_section(to, s), lane)) return false;
+    kn_vec3 here = kn_road_at(from, w->direction > 0 ? from->length : 0,
+                              kn_lane_span_at(from, w->direction > 0 ? from->length : 0, w->lane).center)
+                       .position;
     kn_vec3 there = kn_road_at(to, s, kn_lane_span_at(to, s, lane).center).position;
-    if (hypot(here.x - there.x, here.y - there.y) > 6)
-        return false;
+    if (hypot(here.x - there.x, here.y - there.y) > 6) return false;
     out->road = c->connecting_road;
     out->lane = lane;
     out->direction = c->contact_at_end ? -1 : 1;
-    out->turn = kn_wrap_angle(end_heading(to, out->direction > 0, out->direction) - end_heading(from, w->direction > 0, w->direction));
+    out->turn = kn_wrap_angle(end_heading(to, out->direction > 0, out->direction) -
+                              end_heading(from, w->direction > 0, w->direction));
     return true;
 }
 
@@ -62,19 +57,18 @@ static size_t route_rank(const kn_walk_plan *plan, const kn_road_network *networ
     const kn_road *road = &network->roads[b->road];
     const kn_road_link *next = b->direction > 0 ? &road->successor : &road->predecessor;
     for (size_t i = 0; plan && i < plan->route_count; i++)
-        if (plan->route[i] == b->road || (next->kind == KN_LINK_ROAD && plan->route[i] == next->index))
-            return i;
+        if (plan->route[i] == b->road || (next->kind == KN_LINK_ROAD && plan->route[i] == next->index)) return i;
     return SIZE_MAX;
 }
 
-static bool choose_branch(const kn_road_network *network, const kn_junction *junction, const kn_walker *w, const kn_walk_plan *plan, branch *best) {
+static bool choose_branch(const kn_road_network *network, const kn_junction *junction, const kn_walker *w,
+                          const kn_walk_plan *plan, branch *best) {
     bool found = false;
     size_t best_rank = SIZE_MAX;
     double best_cost = 0;
     for (size_t i = 0; i < junction->connection_count; i++) {
         branch b;
-        if (!connection_branch(network, &junction->connections[i], w, &b))
-            continue;
+        if (!connection_branch(network, &junction->connections[i], w, &b)) continue;
         size_t rank = route_rank(plan, network, &b);
         double cost = plan && plan->turn ? -plan->turn * b.turn : fabs(b.turn);
         if (!found || rank < best_rank || (rank == best_rank && cost < best_cost)) {
@@ -98,13 +92,13 @@ static bool next_road(const kn_road_network *network, kn_walker *w, const kn_wal
     const kn_road_link *link = w->direction > 0 ? &road->successor : &road->predecessor;
     branch next;
     if (link->kind == KN_LINK_JUNCTION) {
-        if (!choose_branch(network, &network->junctions[link->index], w, plan, &next))
-            return false;
+        if (!choose_branch(network, &network->junctions[link->index], w, plan, &next)) return false;
     } else if (link->kind == KN_LINK_ROAD) {
         const kn_lane_section *section = &road->sections[w->direction > 0 ? road->section_count - 1 : 0];
         next.road = link->index;
         next.direction = link->at_end ? -1 : 1;
-        next.lane = linked_lane(kn_section_lane(section, w->lane), w->direction, w->lane, next.direction != w->direction);
+        next.lane =
+            linked_lane(kn_section_lane(section, w->lane), w->direction, w->lane, next.direction != w->direction);
     } else {
         return false;
     }
@@ -123,21 +117,20 @@ static bool next_road(const kn_road_network *network, kn_walker *w, const kn_wal
 static bool next_section(const kn_road *road, kn_walker *w, size_t index) {
     const kn_lane_section *here = &road->sections[index], *there = here + w->direction;
     int lane = linked_lane(kn_section_lane(here, w->lane), w->direction, w->lane, false);
-    if (!lane || !kn_section_lane(there, lane))
-        return false;
+    if (!lane || !kn_section_lane(there, lane)) return false;
     w->lane = lane;
     return true;
 }
 
-bool kn_road_walk(const kn_road_network *network, kn_walker *w, double distance, const kn_walk_plan *plan, double *left) {
+bool kn_road_walk(const kn_road_network *network, kn_walker *w, double distance, const kn_walk_plan *plan,
+                  double *left) {
     bool ok = true;
     for (int hop = 0; ok && hop < MAX_HOPS; hop++) {
         const kn_road *road = &network->roads[w->road];
         w->s = fmin(fmax(w->s, 0), road->length);
         size_t index = section_index(road, w->s, w->direction);
         double border = w->direction > 0 ? fmin(road->sections[index].end, road->length) : road->sections[index].s;
-        if (index == 0 && w->direction < 0)
-            border = 0;
+        if (index == 0 && w->direction < 0) border = 0;
         double room = fmax((border - w->s) * w->direction, 0);
         if (distance <= room) {
             w->s += w->direction * distance;
@@ -148,18 +141,15 @@ bool kn_road_walk(const kn_road_network *network, kn_walker *w, double distance,
         distance -= room;
         bool last = w->direction > 0 ? index + 1 == road->section_count : index == 0;
         ok = last ? next_road(network, w, plan) : next_section(road, w, index);
-        if (!last && ok && w->direction > 0 && border < road->length)
-            w->s = nextafter(border, INFINITY);
+        if (!last && ok && w->direction > 0 && border < road->length) w->s = nextafter(border, INFINITY);
     }
-    if (left)
-        *left = distance;
+    if (left) *left = distance;
     return ok && distance == 0;
 }
 
 static double lane_height(const kn_road *road, double s, double t, int lane_id) {
     const kn_lane *lane = kn_section_lane(kn_road_section(road, s), lane_id);
-    if (!lane)
-        return 0;
+    if (!lane) return 0;
     kn_lane_span span = kn_lane_span_at(road, s, lane_id);
     double width = span.outer - span.inner, f = fabs(width) > 1e-6 ? (t - span.inner) / width : 0;
     f = fmin(fmax(f, 0), 1);
@@ -170,7 +160,8 @@ int kn_road_lane_at(const kn_road *road, double s, double t) {
     const kn_lane_section *section = kn_road_section(road, s);
     for (size_t i = 0; i < section->lane_count; i++) {
         kn_lane_span span = kn_lane_span_at(road, s, section->lanes[i].id);
-        if (section->lanes[i].id && t >= fmin(span.inner, span.outer) && t <= fmax(span.inner, span.outer) && span.inner != span.outer)
+        if (section->lanes[i].id && t >= fmin(span.inner, span.outer) && t <= fmax(span.inner, span.outer) &&
+            span.inner != span.outer)
             return section->lanes[i].id;
     }
     return KN_NO_LANE;
@@ -219,19 +210,24 @@ double kn_walker_curvature(const kn_road_network *network, const kn_walker *w) {
 }
 
 bool kn_lane_advance(const kn_road_network *network, kn_lane_position *position, double distance, int turn) {
-    kn_walker w = {position->road, position->lane, kn_lane_direction(&network->roads[position->road], position->lane), position->s, position->offset};
+    kn_walker w = {position->road, position->lane, kn_lane_direction(&network->roads[position->road], position->lane),
+                   position->s, position->offset};
     bool ok = kn_road_walk(network, &w, distance, &(kn_walk_plan){.turn = turn}, NULL);
     *position = (kn_lane_position){w.road, w.lane, w.s, w.offset};
     return ok;
 }
 
 kn_pose kn_lane_pose(const kn_road_network *network, const kn_lane_position *position) {
-    kn_walker w = {position->road, position->lane, kn_lane_direction(&network->roads[position->road], position->lane), position->s, position->offset};
+    kn_walker w = {position->road, position->lane, kn_lane_direction(&network->roads[position->road], position->lane),
+                   position->s, position->offset};
     return kn_walker_pose(network, &w, 0);
 }
 
 size_t kn_road_route(const kn_road_network *network, const kn_walker *from, int to_road, int *route, size_t capacity) {
-    typedef struct { kn_walker w; int parent; } visit;
+    typedef struct {
+        kn_walker w;
+        int parent;
+    } visit;
     size_t limit = network->road_count * 2, head = 0, count = 0, length = 0, seen_size = network->road_count * 2;
     visit *queue = kn_alloc(limit + 2, sizeof *queue, NULL);
     uint8_t *seen = kn_alloc(seen_size, 1, NULL);
@@ -242,8 +238,7 @@ size_t kn_road_route(const kn_road_network *network, const kn_walker *from, int 
     }
     while (queue && seen && head < count && goal < 0) {
         visit v = queue[head];
-        if (v.w.road == to_road)
-            goal = (int)head;
+        if (v.w.road == to_road) goal = (int)head;
         kn_walker end = v.w;
         const kn_road *road = &network->roads[v.w.road];
         end.s = end.direction > 0 ? road->length : 0;
@@ -257,29 +252,25 @@ size_t kn_road_route(const kn_road_network *network, const kn_walker *from, int 
                     branch b;
                     kn_walker probe = end;
                     probe.lane = k < c->link_count ? c->links[k].from : end.lane;
-                    if (!connection_branch(network, c, &probe, &b))
-                        continue;
-                    next = (kn_walker){b.road, b.lane, b.direction, b.direction > 0 ? 0 : network->roads[b.road].length, 0};
+                    if (!connection_branch(network, c, &probe, &b)) continue;
+                    next = (kn_walker){b.road, b.lane, b.direction, b.direction > 0 ? 0 : network->roads[b.road].length,
+                                       0};
                     break;
                 }
-                if (next.road == end.road)
-                    continue;
+                if (next.road == end.road) continue;
             } else if (!next_road(network, &next, NULL)) {
                 continue;
             }
             uint8_t *mark = &seen[next.road * 2 + (next.direction > 0)];
-            if (!*mark && count < limit)
-                queue[count++] = (visit){next, (int)head};
+            if (!*mark && count < limit) queue[count++] = (visit){next, (int)head};
             *mark = 1;
         }
         head++;
     }
-    for (int i = goal; i >= 0; i = queue[i].parent)
-        length++;
+    for (int i = goal; i >= 0; i = queue[i].parent) length++;
     size_t position = length;
     for (int i = goal; i >= 0; i = queue[i].parent)
-        if (--position < capacity)
-            route[position] = queue[i].w.road;
+        if (--position < capacity) route[position] = queue[i].w.road;
     kn_free(queue);
     kn_free(seen);
     return kn_min_size(length, capacity);

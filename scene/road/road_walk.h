@@ -24,7 +24,8 @@ int kn_lane_direction(const kn_road *road, int lane);
 
 /* Moves by `distance` >= 0 metres along the lane. False at a dead end (the walker then stands there). `left` (may be
  * NULL) receives the metres that were not walked. */
-bool kn_road_walk(const kn_road_network *network, kn_walker *walker, double distance, const kn_walk_plan *plan, double *left);
+bool kn_road_walk(const kn_road_network *network, kn_walker *walker, double distance, const kn_walk_plan *plan,
+                  double *left);
 
 /* Pose facing along the motion; `drift` is d(offset)/d(distance) and turns the pose. */
 kn_pose kn_walker_pose(const kn_road_network *network, const kn_walker *walker, double drift);

@@ -11,8 +11,7 @@ static const double NEAR_JUNCTION = 60;                    /* metres before it i
 
 static bool has_word(const char *text, const char *word) {
     for (size_t n = strlen(word); *text; text++)
-        if (!strncasecmp(text, word, n))
-            return true;
+        if (!strncasecmp(text, word, n)) return true;
     return false;
 }
 
@@ -34,29 +33,32 @@ bool kn_junction_grows_lights(const kn_road_network *network, int junction) {
     for (size_t r = 0; r < network->road_count; r++) {
         const kn_road *road = &network->roads[r];
         for (int direction = -1; direction <= 1 && road->junction < 0; direction += 2) {
-            if (junction_at(road, direction) != junction)
-                continue;
+            if (junction_at(road, direction) != junction) continue;
             arms++;
             for (size_t k = 0; k < road->object_count; k++)
-                if (road->objects[k].is_signal)
-                    return false;
+                if (road->objects[k].is_signal) return false;
         }
     }
     return arms >= 4;
 }
 
-static bool add(kn_signals *signals, size_t capacity, const kn_road_network *network, int road_index, double s, int direction, int object) {
+static bool add(kn_signals *signals, size_t capacity, const kn_road_network *network, int road_index, double s,
+                int direction, int object) {
     const kn_road *road = &network->roads[road_index];
-    if (signals->count == capacity)
-        return false;
+    if (signals->count == capacity) return false;
     int junction = junction_at(road, direction);
     double rest = direction > 0 ? road->length - s : s;
     int controller = object >= 0 ? kn_signal_controller(network, &road->objects[object]) : -1;
     junction = rest < NEAR_JUNCTION ? junction : -1;
     if (controller >= 0 && network->controllers[controller].junction >= 0)
         junction = network->controllers[controller].junction;
-    signals->list[signals->count++] = (kn_signal){.road = road_index, .direction = direction, .s = fmin(fmax(s, 0), road->length), .object = object,
-                                                  .junction = junction, .controller = controller, .program = -1};
+    signals->list[signals->count++] = (kn_signal){.road = road_index,
+                                                  .direction = direction,
+                                                  .s = fmin(fmax(s, 0), road->length),
+                                                  .object = object,
+                                                  .junction = junction,
+                                                  .controller = controller,
+                                                  .program = -1};
     return true;
 }
 
@@ -102,7 +104,9 @@ static double own_turn(const kn_signal *signal) {
 static void set_offsets(kn_signals *signals, uint64_t seed) {
     for (size_t i = 0; i < signals->count; i++) {
         kn_signal *signal = &signals->list[i];
-        uint64_t place = signal->junction >= 0 ? (uint64_t)signal->junction : signal->controller >= 0 ? 2000000 + (uint64_t)signal->controller : 1000000 + i;
+        uint64_t place = signal->junction >= 0     ? (uint64_t)signal->junction
+                         : signal->controller >= 0 ? 2000000 + (uint64_t)signal->controller
+                                                   : 1000000 + i;
         uint64_t random = kn_hash64(seed ^ kn_hash64(place ^ 0x7369676e616c73));
         signal->offset = (double)(random % 4096) / 4096 * cycle_of(signal);
     }
@@ -110,11 +114,13 @@ static void set_offsets(kn_signals *signals, uint64_t seed) {
 
 /* Do two lights run through one cycle together? */
 static bool share_cycle(const kn_signal *a, const kn_signal *b) {
-    return a == b || (a->junction >= 0 ? a->junction == b->junction : b->junction < 0 && a->controller >= 0 && a->controller == b->controller);
+    return a == b || (a->junction >= 0 ? a->junction == b->junction
+                                       : b->junction < 0 && a->controller >= 0 && a->controller == b->controller);
 }
 
 /* Lights on the ego's way turn green some seconds before it arrives, all of a junction with them. */
-static void make_green_wave(const kn_road_network *network, kn_signals *signals, uint64_t seed, const kn_walker *ego, int turn, double speed, bool certain) {
+static void make_green_wave(const kn_road_network *network, kn_signals *signals, uint64_t seed, const kn_walker *ego,
+                            int turn, double speed, bool certain) {
     enum { HOPS = 40 };
     kn_walker w = *ego;
     double gone = 0;
@@ -122,22 +128,21 @@ static void make_green_wave(const kn_road_network *network, kn_signals *signals,
         int index = kn_signal_ahead(signals, w.road, w.direction, w.s);
         if (index >= 0 && (certain || kn_hash64(seed ^ kn_hash64((uint64_t)index + 77)) % 4 < 3)) {
             kn_signal *signal = &signals->list[index];
-            double arrival = (gone + fabs(signal->s - w.s)) / fmax(speed, 3), early = 2 + (double)(kn_hash64(seed + (uint64_t)index) % 1024) / 1024 * (GREEN - 5);
+            double arrival = (gone + fabs(signal->s - w.s)) / fmax(speed, 3),
+                   early = 2 + (double)(kn_hash64(seed + (uint64_t)index) % 1024) / 1024 * (GREEN - 5);
             double cycle = cycle_of(signal), own = signal->junction >= 0 ? own_turn(signal) : 0;
             double offset = fmod(early - arrival - own, cycle);
             offset += offset < 0 ? cycle : 0;
             for (size_t i = 0; i < signals->count; i++)
-                if (share_cycle(signal, &signals->list[i]))
-                    signals->list[i].offset = offset;
+                if (share_cycle(signal, &signals->list[i])) signals->list[i].offset = offset;
         }
         double rest = w.direction > 0 ? network->roads[w.road].length - w.s : w.s;
-        if (!kn_road_walk(network, &w, rest + 1e-3, &(kn_walk_plan){.turn = turn}, NULL))
-            return;
+        if (!kn_road_walk(network, &w, rest + 1e-3, &(kn_walk_plan){.turn = turn}, NULL)) return;
         gone += rest;
     }
 }
 
-/* --- conflicts ------------------------------------------------------------------------------------------------------ */
+/* --- conflicts -------------------------------------------------------------------------------- */
 
 enum { SAMPLES = 24, MOST_LANES = 4 };
 
@@ -154,7 +159,8 @@ static void sample_way(const kn_road *road, way_points *out) {
         const kn_lane_section *section = kn_road_section(road, s);
         for (size_t i = 0, lanes = 0; i < section->lane_count && lanes < MOST_LANES; i++)
             if (section->lanes[i].id && kn_lane_is_drivable(section->lanes[i].type)) {
-                out->at[out->count++] = kn_road_at(road, s, kn_lane_span_at(road, s, section->lanes[i].id).center).position;
+                out->at[out->count++] =
+                    kn_road_at(road, s, kn_lane_span_at(road, s, section->lanes[i].id).center).position;
                 lanes++;
             }
     }
@@ -166,28 +172,25 @@ static bool ways_meet(const way_points *a, const way_points *b) {
     for (size_t i = 0; i < a->count; i++)
         for (size_t k = 0; k < b->count; k++) {
             double dx = a->at[i].x - b->at[k].x, dy = a->at[i].y - b->at[k].y;
-            if (dx * dx + dy * dy < apart * apart && fabs(a->at[i].z - b->at[k].z) < 3)
-                return true;
+            if (dx * dx + dy * dy < apart * apart && fabs(a->at[i].z - b->at[k].z) < 3) return true;
         }
     return false;
 }
 
 static bool same_start(const kn_road *a, const kn_road *b) {
-    return a->predecessor.kind == KN_LINK_ROAD && b->predecessor.kind == KN_LINK_ROAD && a->predecessor.index == b->predecessor.index &&
-           a->predecessor.at_end == b->predecessor.at_end;
+    return a->predecessor.kind == KN_LINK_ROAD && b->predecessor.kind == KN_LINK_ROAD &&
+           a->predecessor.index == b->predecessor.index && a->predecessor.at_end == b->predecessor.at_end;
 }
 
 /* The ways of one junction; `points` is room for MOST of them. */
-static bool find_crossings(kn_road_network *network, size_t junction, kn_conflicts *c, way_points *points, size_t most, kn_error *error) {
+static bool find_crossings(kn_road_network *network, size_t junction, kn_conflicts *c, way_points *points, size_t most,
+                           kn_error *error) {
     size_t count = 0;
-    for (size_t r = 0; r < network->road_count; r++)
-        count += network->roads[r].junction == (int)junction;
-    if (count > most)
-        return true;
+    for (size_t r = 0; r < network->road_count; r++) count += network->roads[r].junction == (int)junction;
+    if (count > most) return true;
     c->roads = kn_arena_alloc(&network->arena, count + 1, sizeof *c->roads, error);
     uint8_t *crossing = kn_arena_alloc(&network->arena, count * count + 1, 1, error);
-    if (!c->roads || !crossing)
-        return false;
+    if (!c->roads || !crossing) return false;
     for (size_t r = 0; r < network->road_count; r++)
         if (network->roads[r].junction == (int)junction) {
             sample_way(&network->roads[r], &points[c->count]);
@@ -196,7 +199,8 @@ static bool find_crossings(kn_road_network *network, size_t junction, kn_conflic
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count; b++)
             crossing[a * count + b] = crossing[b * count + a] =
-                !same_start(&network->roads[c->roads[a]], &network->roads[c->roads[b]]) && ways_meet(&points[a], &points[b]);
+                !same_start(&network->roads[c->roads[a]], &network->roads[c->roads[b]]) &&
+                ways_meet(&points[a], &points[b]);
     c->crossing = crossing;
     return true;
 }
@@ -204,7 +208,8 @@ static bool find_crossings(kn_road_network *network, size_t junction, kn_conflic
 static bool find_conflicts(kn_road_network *network, kn_signals *signals, kn_error *error) {
     enum { MOST = 64 };
     way_points *points = network->junction_count ? kn_alloc(MOST, sizeof *points, error) : NULL;
-    signals->conflicts = kn_arena_alloc(&network->arena, network->junction_count + 1, sizeof *signals->conflicts, error);
+    signals->conflicts =
+        kn_arena_alloc(&network->arena, network->junction_count + 1, sizeof *signals->conflicts, error);
     bool ok = signals->conflicts && (points || !network->junction_count);
     for (size_t j = 0; ok && j < network->junction_count; j++)
         ok = find_crossings(network, j, &signals->conflicts[j], points, MOST, error);
@@ -215,8 +220,7 @@ static bool find_conflicts(kn_road_network *network, kn_signals *signals, kn_err
 bool kn_ways_cross(const kn_signals *signals, int junction, int road_a, int road_b) {
     const kn_conflicts *c = &signals->conflicts[junction];
     size_t a = c->count, b = c->count;
-    if (road_a == road_b)
-        return false;
+    if (road_a == road_b) return false;
     for (size_t i = 0; i < c->count; i++) {
         a = c->roads[i] == road_a ? i : a;
         b = c->roads[i] == road_b ? i : b;
@@ -224,9 +228,10 @@ bool kn_ways_cross(const kn_signals *signals, int junction, int road_a, int road
     return !c->crossing || a == c->count || b == c->count || c->crossing[a * c->count + b];
 }
 
-/* --- all ------------------------------------------------------------------------------------------------------------ */
+/* --- all -------------------------------------------------------------------------------------- */
 
-bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *ego, int turn, double speed, bool certain, kn_error *error) {
+bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *ego, int turn, double speed,
+                     bool certain, kn_error *error) {
     kn_signals *signals = kn_arena_alloc(&network->arena, 1, sizeof *signals, error);
     size_t capacity = 2 * network->road_count;
     for (size_t r = 0; r < network->road_count; r++)
@@ -237,22 +242,18 @@ bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *e
     find_lights(network, signals, capacity);
     kn_signals_assign_phases(network, signals);
     set_offsets(signals, seed);
-    if (ego)
-        make_green_wave(network, signals, seed, ego, turn, speed, certain);
-    if (!find_conflicts(network, signals, error))
-        return false;
+    if (ego) make_green_wave(network, signals, seed, ego, turn, speed, certain);
+    if (!find_conflicts(network, signals, error)) return false;
     network->signals = signals;
     return true;
 }
 
 const kn_signal_phase *kn_signal_phase_at(const kn_signal_program *program, double time) {
     double cycle = 0;
-    for (size_t i = 0; i < program->phase_count; i++)
-        cycle += program->phases[i].duration;
+    for (size_t i = 0; i < program->phase_count; i++) cycle += program->phases[i].duration;
     double at = cycle > 0 ? fmod(fmax(time - program->delay, 0), cycle) : 0;
     for (size_t i = 0; i < program->phase_count; i++) {
-        if (at < program->phases[i].duration || i + 1 == program->phase_count)
-            return &program->phases[i];
+        if (at < program->phases[i].duration || i + 1 == program->phase_count) return &program->phases[i];
         at -= program->phases[i].duration;
     }
     return NULL;
@@ -268,7 +269,10 @@ kn_signal_state kn_signal_at(const kn_signals *signals, size_t index, double tim
     if (signal->junction < 0)
         return at < CROSSING_GREEN ? KN_SIGNAL_GREEN : at < CROSSING_GREEN + AMBER ? KN_SIGNAL_AMBER : KN_SIGNAL_RED;
     at = fmod(at + own_turn(signal), cycle);
-    return at < GREEN ? KN_SIGNAL_GREEN : at < GREEN + AMBER ? KN_SIGNAL_AMBER : at > cycle - 1 ? KN_SIGNAL_RED_AMBER : KN_SIGNAL_RED;
+    return at < GREEN           ? KN_SIGNAL_GREEN
+           : at < GREEN + AMBER ? KN_SIGNAL_AMBER
+           : at > cycle - 1     ? KN_SIGNAL_RED_AMBER
+                                : KN_SIGNAL_RED;
 }
 
 int kn_signal_ahead(const kn_signals *signals, int road, int direction, double s) {

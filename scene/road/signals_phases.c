@@ -6,8 +6,7 @@
 int kn_signal_controller(const kn_road_network *network, const kn_road_object *object) {
     for (size_t c = 0; c < network->controller_count; c++)
         for (size_t i = 0; i < network->controllers[c].signal_count; i++)
-            if (!strcmp(network->controllers[c].signals[i], object->id))
-                return (int)c;
+            if (!strcmp(network->controllers[c].signals[i], object->id)) return (int)c;
     return -1;
 }
 
@@ -32,7 +31,8 @@ static int next_controller(const kn_road_network *network, const kn_signals *sig
     int best = -1;
     for (size_t i = 0; i < signals->count; i++) {
         int c = signals->list[i].controller;
-        if (signals->list[i].junction == junction && c >= 0 && (last < 0 || before(network, last, c)) && (best < 0 || before(network, c, best)))
+        if (signals->list[i].junction == junction && c >= 0 && (last < 0 || before(network, last, c)) &&
+            (best < 0 || before(network, c, best)))
             best = c;
     }
     return best;
@@ -45,10 +45,10 @@ static int free_turn(const kn_road_network *network, const kn_signals *signals, 
         bool fits = true;
         for (size_t i = 0; i < index && fits; i++) {
             const kn_signal *other = &signals->list[i];
-            fits = other->junction != own->junction || other->controller >= 0 || other->phase != turn || aligned(network, own, other);
+            fits = other->junction != own->junction || other->controller >= 0 || other->phase != turn ||
+                   aligned(network, own, other);
         }
-        if (fits)
-            return turn;
+        if (fits) return turn;
     }
     return count;
 }
@@ -61,21 +61,18 @@ static void assign_junction(const kn_road_network *network, kn_signals *signals,
                 signals->list[i].phase = count;
     for (size_t i = 0, first = (size_t)count; i < signals->count; i++) {
         kn_signal *signal = &signals->list[i];
-        if (signal->junction != junction || signal->controller >= 0)
-            continue;
+        if (signal->junction != junction || signal->controller >= 0) continue;
         signal->phase = free_turn(network, signals, i, (int)first, count);
         count = signal->phase == count ? count + 1 : count;
     }
     for (size_t i = 0; i < signals->count; i++)
-        if (signals->list[i].junction == junction)
-            signals->list[i].phases = count > 2 ? count : 2;
+        if (signals->list[i].junction == junction) signals->list[i].phases = count > 2 ? count : 2;
 }
 
 void kn_signals_assign_phases(const kn_road_network *network, kn_signals *signals) {
     for (size_t i = 0; i < signals->count; i++) {
         signals->list[i].phase = 0;
-        if (signals->list[i].junction < 0)
-            signals->list[i].phases = 1;
+        if (signals->list[i].junction < 0) signals->list[i].phases = 1;
     }
     for (size_t i = 0; i < signals->count; i++)
         if (signals->list[i].junction >= 0 && !signals->list[i].phases)

@@ -9,13 +9,12 @@ bool kn_osc_open_scope(kn_osc *osc, xmlNode *node, const char *list, const kn_sc
     xmlNode *declarations = kn_xml_child(node, list);
     static const char *const kinds[] = {"ParameterDeclaration", "VariableDeclaration"};
     scope->parameters = kn_xml_alloc(xml, kn_xml_count(declarations, NULL), sizeof *scope->parameters);
-    if (!scope->parameters)
-        return false;
-    if (declarations)
-        kn_xml_known(xml, declarations, "ParameterDeclaration VariableDeclaration");
+    if (!scope->parameters) return false;
+    if (declarations) kn_xml_known(xml, declarations, "ParameterDeclaration VariableDeclaration");
     xml->scope = scope;
     for (int k = 0; k < 2; k++)
-        for (xmlNode *child = kn_xml_child(declarations, kinds[k]); child && !xml->failed; child = kn_xml_next(child, kinds[k])) {
+        for (xmlNode *child = kn_xml_child(declarations, kinds[k]); child && !xml->failed;
+             child = kn_xml_next(child, kinds[k])) {
             const char *name = kn_xml_need_text(xml, child, "name"), *value = kn_xml_need_text(xml, child, "value");
             const char *override = assigned ? kn_scope_find(assigned, name) : NULL;
             if (*name == '$') /* OpenSCENARIO 0.9 habit, seen in the wild */
@@ -28,11 +27,9 @@ bool kn_osc_open_scope(kn_osc *osc, xmlNode *node, const char *list, const kn_sc
 
 int kn_osc_entity(kn_osc *osc, xmlNode *node, const char *attribute) {
     const char *name = kn_xml_text(&osc->xml, node, attribute);
-    if (!name)
-        return -1;
+    if (!name) return -1;
     for (size_t i = 0; i < osc->scenario->sim.actor_count; i++)
-        if (!strcmp(osc->scenario->sim.actors[i].look.name, name))
-            return (int)i;
+        if (!strcmp(osc->scenario->sim.actors[i].look.name, name)) return (int)i;
     kn_xml_fail(&osc->xml, node, "<%s> names entity '%.60s', which is not declared", (const char *)node->name, name);
     return -1;
 }
@@ -45,22 +42,17 @@ static bool read_init(kn_osc *osc, xmlNode *storyboard) {
     for (xmlNode *p = kn_xml_child(actions, "Private"); p; p = kn_xml_next(p, "Private"))
         count += kn_xml_count(p, "PrivateAction");
     scenario->init = kn_xml_alloc(xml, count, sizeof *scenario->init);
-    if (!scenario->init)
-        return false;
-    if (actions)
-        kn_xml_known(xml, actions, "GlobalAction Private");
+    if (!scenario->init) return false;
+    if (actions) kn_xml_known(xml, actions, "GlobalAction Private");
     for (xmlNode *g = kn_xml_child(actions, "GlobalAction"); g; g = kn_xml_next(g, "GlobalAction"))
-        if (!kn_osc_read_global(osc, g, &scenario->init[scenario->init_count++]))
-            return false;
+        if (!kn_osc_read_global(osc, g, &scenario->init[scenario->init_count++])) return false;
     for (xmlNode *p = kn_xml_child(actions, "Private"); p; p = kn_xml_next(p, "Private")) {
         int actor = kn_osc_entity(osc, p, "entityRef");
-        if (actor < 0)
-            return xml->failed ? false : kn_xml_fail(xml, p, "<Private> needs attribute 'entityRef'");
+        if (actor < 0) return xml->failed ? false : kn_xml_fail(xml, p, "<Private> needs attribute 'entityRef'");
         kn_xml_known(xml, p, "PrivateAction");
         for (xmlNode *a = kn_xml_child(p, "PrivateAction"); a; a = kn_xml_next(a, "PrivateAction")) {
             kn_action *action = &scenario->init[scenario->init_count++];
-            if (!kn_osc_read_private(osc, a, action))
-                return false;
+            if (!kn_osc_read_private(osc, a, action)) return false;
             action->actor = actor;
         }
     }
@@ -69,8 +61,7 @@ static bool read_init(kn_osc *osc, xmlNode *storyboard) {
 
 static bool read_network(kn_osc *osc, xmlNode *root, kn_road_network *given) {
     kn_xml *xml = &osc->xml;
-    if (!kn_osc_read_signals(osc, kn_xml_child(kn_xml_child(root, "RoadNetwork"), "TrafficSignals")))
-        return false;
+    if (!kn_osc_read_signals(osc, kn_xml_child(kn_xml_child(root, "RoadNetwork"), "TrafficSignals"))) return false;
     if (given) {
         osc->scenario->network = *given;
         *given = (kn_road_network){0};
@@ -78,18 +69,17 @@ static bool read_network(kn_osc *osc, xmlNode *root, kn_road_network *given) {
     }
     xmlNode *network = kn_xml_require(xml, root, "RoadNetwork");
     xmlNode *logic = kn_xml_child(network, "LogicFile");
-    if (!network)
-        return false;
+    if (!network) return false;
     kn_xml_known(xml, network, "LogicFile SceneGraphFile TrafficSignals UsedArea");
     if (!logic) {
-        kn_report_add(xml->report, false, xml->file, kn_xml_line(network), "<RoadNetwork> names no <LogicFile>: the scenario plays on an open, paved ground");
+        kn_report_add(xml->report, false, xml->file, kn_xml_line(network),
+                      "<RoadNetwork> names no <LogicFile>: the scenario plays on an open, paved ground");
         return true; /* when all positions are known: kn_open_ground */
     }
     const char *file = kn_xml_need_text(xml, logic, "filepath");
     char *path = xml->failed ? NULL : kn_path_beside(xml->file, file, xml->error);
     bool ok = path && kn_road_network_read(&osc->scenario->network, path, xml->report, xml->error);
-    if (!ok && path)
-        kn_fail_prefix(xml->error, "%s:%d: road network", xml->file, kn_xml_line(logic));
+    if (!ok && path) kn_fail_prefix(xml->error, "%s:%d: road network", xml->file, kn_xml_line(logic));
     xml->failed |= !ok;
     kn_free(path);
     return ok;
@@ -102,16 +92,12 @@ static void put_ego_first(kn_sim *sim) {
     static const char *const names[] = {"Ego", "hero", "ego_vehicle"};
     for (size_t k = 0; k < KN_COUNT(names) && ego == SIZE_MAX; k++)
         for (size_t i = 0; i < sim->actor_count && ego == SIZE_MAX; i++)
-            if (!strcasecmp(sim->actors[i].look.name, names[k]))
-                ego = i;
+            if (!strcasecmp(sim->actors[i].look.name, names[k])) ego = i;
     for (size_t i = 0; i < sim->actor_count && ego == SIZE_MAX; i++)
-        if (!strncasecmp(sim->actors[i].look.name, "ego", 3))
-            ego = i;
+        if (!strncasecmp(sim->actors[i].look.name, "ego", 3)) ego = i;
     for (size_t i = 0; i < sim->actor_count && ego == SIZE_MAX; i++)
-        if (sim->actors[i].look.kind <= KN_ACTOR_MOTORBIKE)
-            ego = i;
-    if (ego == SIZE_MAX)
-        ego = 0;
+        if (sim->actors[i].look.kind <= KN_ACTOR_MOTORBIKE) ego = i;
+    if (ego == SIZE_MAX) ego = 0;
     for (size_t i = 0; i < sim->actor_count; i++) { /* trailers declared inside vehicles know their tower by index */
         int *tower = &sim->actors[i].tower;
         *tower = *tower < 0 || *tower > (int)ego ? *tower : *tower == (int)ego ? 0 : *tower + 1;
@@ -127,9 +113,10 @@ static bool read_scenario(kn_osc *osc, xmlNode *root, kn_road_network *given) {
     kn_scenario *scenario = osc->scenario;
     if (kn_xml_child(root, "ParameterValueDistribution"))
         return kn_xml_fail(xml, root, "this is a parameter value distribution; give the scenario it names");
-    if (kn_xml_child(root, "Catalog"))
-        return kn_xml_fail(xml, root, "this is a catalog, not a scenario");
-    kn_xml_known(xml, root, "FileHeader ParameterDeclarations VariableDeclarations MonitorDeclarations CatalogLocations RoadNetwork Entities Storyboard");
+    if (kn_xml_child(root, "Catalog")) return kn_xml_fail(xml, root, "this is a catalog, not a scenario");
+    kn_xml_known(xml, root,
+                 "FileHeader ParameterDeclarations VariableDeclarations MonitorDeclarations CatalogLocations "
+                 "RoadNetwork Entities Storyboard");
     kn_scope globals, variables;
     if (!kn_osc_open_scope(osc, root, "ParameterDeclarations", NULL, &globals) ||
         !kn_osc_open_scope(osc, root, "VariableDeclarations", NULL, &variables))
@@ -137,25 +124,25 @@ static bool read_scenario(kn_osc *osc, xmlNode *root, kn_road_network *given) {
     scenario->parameter_count = globals.count + variables.count;
     scenario->parameters = kn_xml_alloc(xml, scenario->parameter_count, sizeof *scenario->parameters);
     scenario->parameters_at_start = kn_xml_alloc(xml, scenario->parameter_count, sizeof *scenario->parameters);
-    if (xml->failed)
-        return false;
+    if (xml->failed) return false;
     memcpy(scenario->parameters, globals.parameters, globals.count * sizeof *globals.parameters);
     memcpy(scenario->parameters + globals.count, variables.parameters, variables.count * sizeof *variables.parameters);
-    memcpy(scenario->parameters_at_start, scenario->parameters, scenario->parameter_count * sizeof *scenario->parameters);
+    memcpy(scenario->parameters_at_start, scenario->parameters,
+           scenario->parameter_count * sizeof *scenario->parameters);
     xmlNode *entities = kn_xml_require(xml, root, "Entities"), *storyboard = kn_xml_require(xml, root, "Storyboard");
     if (!entities || !storyboard || !kn_osc_read_catalog_locations(osc, kn_xml_child(root, "CatalogLocations")) ||
         !read_network(osc, root, given) || !kn_osc_read_entities(osc, entities))
         return false;
-    if (!scenario->sim.actor_count)
-        return kn_xml_fail(xml, entities, "<Entities> declares no <ScenarioObject>");
+    if (!scenario->sim.actor_count) return kn_xml_fail(xml, entities, "<Entities> declares no <ScenarioObject>");
     scenario->sim.network = &scenario->network;
     put_ego_first(&scenario->sim);
-    if (!kn_osc_link_trailers(osc))
-        return false;
+    if (!kn_osc_link_trailers(osc)) return false;
     kn_xml_known(xml, storyboard, "Init Story StopTrigger");
     return read_init(osc, storyboard) && kn_osc_read_stories(osc, storyboard) &&
-           kn_osc_read_trigger(osc, kn_xml_child(storyboard, "StopTrigger"), &scenario->stop) && kn_osc_link_elements(osc) &&
-           (scenario->network.road_count || kn_scenario_open_ground(scenario, xml->error) || (xml->failed = true, false));
+           kn_osc_read_trigger(osc, kn_xml_child(storyboard, "StopTrigger"), &scenario->stop) &&
+           kn_osc_link_elements(osc) &&
+           (scenario->network.road_count || kn_scenario_open_ground(scenario, xml->error) ||
+            (xml->failed = true, false));
 }
 
 static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, kn_road_network *network, uint64_t seed,
@@ -167,15 +154,15 @@ static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, 
     bool ok = scenario->path && read_scenario(&osc, xmlDocGetRootElement(doc), network);
     kn_osc_free_catalogs(&osc);
     xmlFreeDoc(doc);
-    if (!ok)
-        kn_scenario_finish(scenario);
+    if (!ok) kn_scenario_finish(scenario);
     return ok;
 }
 
 bool kn_scenario_read(kn_scenario *scenario, const char *path, uint64_t seed, kn_report *report, kn_error *error) {
     xmlDoc *doc;
     *scenario = (kn_scenario){0};
-    return kn_xml_parse(path, "OpenSCENARIO", &doc, error) && from_document(scenario, path, doc, NULL, seed, report, error);
+    return kn_xml_parse(path, "OpenSCENARIO", &doc, error) &&
+           from_document(scenario, path, doc, NULL, seed, report, error);
 }
 
 bool kn_scenario_parse(kn_scenario *scenario, const char *path, const void *data, size_t size, kn_road_network *network,

@@ -6,18 +6,23 @@
 #include "scene/simulation/storyboard.h"
 
 typedef enum kn_position_kind {
-    KN_POSITION_WORLD, KN_POSITION_RELATIVE_WORLD, KN_POSITION_RELATIVE_OBJECT, KN_POSITION_LANE, KN_POSITION_RELATIVE_LANE,
-    KN_POSITION_ROAD, KN_POSITION_RELATIVE_ROAD
+    KN_POSITION_WORLD,
+    KN_POSITION_RELATIVE_WORLD,
+    KN_POSITION_RELATIVE_OBJECT,
+    KN_POSITION_LANE,
+    KN_POSITION_RELATIVE_LANE,
+    KN_POSITION_ROAD,
+    KN_POSITION_RELATIVE_ROAD
 } kn_position_kind;
 
 typedef struct kn_position {
     kn_position_kind kind;
     int line;
-    int entity;       /* of the relative kinds */
-    int road, lane;   /* lane: id, or difference in RELATIVE_LANE */
-    double s, t;      /* along and across (offset of LANE kinds); differences in relative kinds; metres */
-    bool ds_lane;     /* RELATIVE_LANE: dsLane rather than ds */
-    double x, y, z;   /* WORLD, RELATIVE_WORLD, RELATIVE_OBJECT (dx, dy, dz) */
+    int entity;     /* of the relative kinds */
+    int road, lane; /* lane: id, or difference in RELATIVE_LANE */
+    double s, t;    /* along and across (offset of LANE kinds); differences in relative kinds; metres */
+    bool ds_lane;   /* RELATIVE_LANE: dsLane rather than ds */
+    double x, y, z; /* WORLD, RELATIVE_WORLD, RELATIVE_OBJECT (dx, dy, dz) */
     double heading, pitch, roll;
     bool has_heading, heading_relative;
 } kn_position;
@@ -31,16 +36,16 @@ typedef struct kn_dynamics {
 /* A trajectory before its positions are looked up. */
 typedef struct kn_trajectory {
     enum { KN_TRAJECTORY_POLYLINE, KN_TRAJECTORY_CLOTHOID, KN_TRAJECTORY_NURBS } kind;
-    kn_position *vertices;      /* polyline, control points; clothoid: the starts of the segments (has_start) */
-    double *times;              /* [vertex_count], NAN without */
+    kn_position *vertices; /* polyline, control points; clothoid: the starts of the segments (has_start) */
+    double *times;         /* [vertex_count], NAN without */
     size_t vertex_count;
-    double (*segments)[4];      /* clothoids: start curvature, end curvature, length, heading offset (NAN: continue) */
+    double (*segments)[4]; /* clothoids: start curvature, end curvature, length, heading offset (NAN: continue) */
     bool *has_start;
     size_t segment_count;
-    double clothoid_times[2];   /* start and stop, NAN without */
-    double *segment_times;      /* [segment_count] at which each starts, NAN without */
-    int order;                  /* nurbs */
-    double *weights, *knots;    /* [vertex_count], [knot_count] */
+    double clothoid_times[2]; /* start and stop, NAN without */
+    double *segment_times;    /* [segment_count] at which each starts, NAN without */
+    int order;                /* nurbs */
+    double *weights, *knots;  /* [vertex_count], [knot_count] */
     size_t knot_count;
     bool closed;
     int line;
@@ -48,10 +53,25 @@ typedef struct kn_trajectory {
 
 typedef enum kn_action_kind {
     KN_ACTION_NONE, /* unsupported: was reported, ends at once */
-    KN_ACTION_SPEED, KN_ACTION_SPEED_PROFILE, KN_ACTION_DISTANCE, KN_ACTION_LANE_CHANGE, KN_ACTION_LANE_OFFSET,
-    KN_ACTION_TELEPORT, KN_ACTION_TRAJECTORY, KN_ACTION_ROUTE, KN_ACTION_CONTROLLER, KN_ACTION_VISIBILITY, KN_ACTION_LIGHT,
-    KN_ACTION_ENVIRONMENT, KN_ACTION_ADD, KN_ACTION_DELETE, KN_ACTION_PARAMETER, KN_ACTION_SYNCHRONIZE, KN_ACTION_BESIDE,
-    KN_ACTION_TRAILER, KN_ACTION_SIGNAL
+    KN_ACTION_SPEED,
+    KN_ACTION_SPEED_PROFILE,
+    KN_ACTION_DISTANCE,
+    KN_ACTION_LANE_CHANGE,
+    KN_ACTION_LANE_OFFSET,
+    KN_ACTION_TELEPORT,
+    KN_ACTION_TRAJECTORY,
+    KN_ACTION_ROUTE,
+    KN_ACTION_CONTROLLER,
+    KN_ACTION_VISIBILITY,
+    KN_ACTION_LIGHT,
+    KN_ACTION_ENVIRONMENT,
+    KN_ACTION_ADD,
+    KN_ACTION_DELETE,
+    KN_ACTION_PARAMETER,
+    KN_ACTION_SYNCHRONIZE,
+    KN_ACTION_BESIDE,
+    KN_ACTION_TRAILER,
+    KN_ACTION_SIGNAL
 } kn_action_kind;
 
 /* Weather that a file sets; NAN where it says nothing. */
@@ -62,15 +82,15 @@ typedef struct kn_environment {
 typedef struct kn_action {
     kn_action_kind kind;
     int line;
-    int actor;              /* initial and global entity actions; -1: the actors of the maneuver group */
+    int actor; /* initial and global entity actions; -1: the actors of the maneuver group */
     kn_dynamics dynamics;
     bool absolute, continuous, factor;
-    int entity;             /* relative to, -1: none */
-    double value;           /* speed m/s, lane, offset m, gap m or s, parameter modification */
+    int entity;   /* relative to, -1: none */
+    double value; /* speed m/s, lane, offset m, gap m or s, parameter modification */
     double target_offset, max_lateral_acceleration;
     double max_acceleration, max_deceleration, max_speed;
     bool freespace, by_time;
-    double (*profile)[2];   /* [profile_count] */
+    double (*profile)[2]; /* [profile_count] */
     size_t profile_count;
     kn_position position;   /* teleport, add, acquire */
     kn_position *waypoints; /* route */
@@ -80,21 +100,38 @@ typedef struct kn_action {
     double time_scale, time_offset;
     bool relative_times;
     unsigned lamps;
-    int light_mode;         /* 0 off, 1 on, 2 flashing */
+    int light_mode; /* 0 off, 1 on, 2 flashing */
     kn_environment environment;
-    double tolerance, master_tolerance; /* SYNCHRONIZE: metres; waypoints[0] is the master's place, `position` the own one */
-    bool has_final;         /* a final speed is given: `value`, absolute or relative to the master (factor: times his) */
-    int side;               /* BESIDE: +1 left of the other, -1 right of him, 0 where it is */
+    double tolerance,
+        master_tolerance; /* SYNCHRONIZE: metres; waypoints[0] is the master's place, `position` the own one */
+    bool has_final;       /* a final speed is given: `value`, absolute or relative to the master (factor: times his) */
+    int side;             /* BESIDE: +1 left of the other, -1 right of him, 0 where it is */
     const char *name, *text; /* parameter and its new value; kind of modification in `by_time` (add) or `factor` */
     bool modify;
 } kn_action;
 
 typedef enum kn_condition_kind {
     KN_CONDITION_FALSE, /* unsupported: was reported */
-    KN_CONDITION_TIME, KN_CONDITION_TIME_OF_DAY, KN_CONDITION_PARAMETER, KN_CONDITION_ELEMENT, KN_CONDITION_HEADWAY, KN_CONDITION_TTC,
-    KN_CONDITION_RELATIVE_DISTANCE, KN_CONDITION_DISTANCE, KN_CONDITION_REACH, KN_CONDITION_SPEED, KN_CONDITION_RELATIVE_SPEED,
-    KN_CONDITION_ACCELERATION, KN_CONDITION_TRAVELED, KN_CONDITION_STAND_STILL, KN_CONDITION_END_OF_ROAD, KN_CONDITION_OFFROAD,
-    KN_CONDITION_COLLISION, KN_CONDITION_CLEARANCE, KN_CONDITION_SIGNAL, KN_CONDITION_SIGNAL_PHASE
+    KN_CONDITION_TIME,
+    KN_CONDITION_TIME_OF_DAY,
+    KN_CONDITION_PARAMETER,
+    KN_CONDITION_ELEMENT,
+    KN_CONDITION_HEADWAY,
+    KN_CONDITION_TTC,
+    KN_CONDITION_RELATIVE_DISTANCE,
+    KN_CONDITION_DISTANCE,
+    KN_CONDITION_REACH,
+    KN_CONDITION_SPEED,
+    KN_CONDITION_RELATIVE_SPEED,
+    KN_CONDITION_ACCELERATION,
+    KN_CONDITION_TRAVELED,
+    KN_CONDITION_STAND_STILL,
+    KN_CONDITION_END_OF_ROAD,
+    KN_CONDITION_OFFROAD,
+    KN_CONDITION_COLLISION,
+    KN_CONDITION_CLEARANCE,
+    KN_CONDITION_SIGNAL,
+    KN_CONDITION_SIGNAL_PHASE
 } kn_condition_kind;
 
 enum { KN_RULE_EQUAL, KN_RULE_GREATER, KN_RULE_LESS, KN_RULE_GREATER_EQUAL, KN_RULE_LESS_EQUAL, KN_RULE_NOT_EQUAL };
@@ -106,22 +143,22 @@ typedef struct kn_condition {
     kn_condition_kind kind;
     int line, edge, rule, axis;
     double delay, value, tolerance;
-    bool freespace, alongside_road;  /* alongside_road: distances along lanes rather than in the actor's axes */
-    bool any;                        /* any or all of the triggering entities */
+    bool freespace, alongside_road; /* alongside_road: distances along lanes rather than in the actor's axes */
+    bool any;                       /* any or all of the triggering entities */
     int *entities;
     size_t entity_count;
-    int entity;                      /* the other one; -1: `position` */
+    int entity; /* the other one; -1: `position` */
     kn_position position;
-    double forward, backward;        /* CLEARANCE: metres */
-    int lane_from, lane_to;          /* CLEARANCE: lanes relative to the actor's, left positive */
-    bool opposite;                   /* CLEARANCE: lanes of oncoming traffic count too */
-    int *others;                     /* CLEARANCE: [other_count] whom to look at; none: everybody */
+    double forward, backward; /* CLEARANCE: metres */
+    int lane_from, lane_to;   /* CLEARANCE: lanes relative to the actor's, left positive */
+    bool opposite;            /* CLEARANCE: lanes of oncoming traffic count too */
+    int *others;              /* CLEARANCE: [other_count] whom to look at; none: everybody */
     size_t other_count;
     int element_type, element_state; /* ELEMENT */
     const char *name, *text;         /* element or parameter name; value */
     struct kn_element *element;
 
-    bool evaluated, last, value_now; /* run state */
+    bool evaluated, last, value_now;      /* run state */
     double toggles[KN_CONDITION_TOGGLES]; /* times at which the edge-evaluated value changed, oldest first */
     size_t toggle_count;
 } kn_condition;
@@ -154,10 +191,10 @@ typedef struct kn_element {
     bool select_triggering;
     kn_action action;
 
-    int state, executions;        /* run state */
-    int transition;               /* KN_WHEN_END, _SKIP, _START, _STOP */
+    int state, executions; /* run state */
+    int transition;        /* KN_WHEN_END, _SKIP, _START, _STOP */
     uint64_t transition_step;
-    unsigned owner;               /* of the running action */
+    unsigned owner; /* of the running action */
     bool instant;
 } kn_element;
 
@@ -182,13 +219,13 @@ typedef struct kn_scenario {
     kn_arena arena;
     char *path;
     kn_road_network network;
-    kn_sim sim;                /* actors as declared, not yet placed */
+    kn_sim sim; /* actors as declared, not yet placed */
     kn_action *init;
     size_t init_count;
     kn_element *stories;
     size_t story_count;
     kn_trigger stop;
-    kn_parameter *parameters;  /* global ones; values change while playing */
+    kn_parameter *parameters; /* global ones; values change while playing */
     kn_parameter *parameters_at_start;
     size_t parameter_count;
     unsigned next_owner;
@@ -218,7 +255,7 @@ bool kn_storyboard_step(void *user, kn_sim *sim, kn_error *error);
 /* Back to the state before the first step (the simulation's actors are the caller's business). */
 void kn_storyboard_reset(void *user);
 
-/* --- parts of the reader ----------------------------------------------------------------------------------------- */
+/* --- parts of the reader ---------------------------------------------------------------------- */
 
 /* What the reader's parts share. */
 typedef struct kn_osc {
@@ -260,7 +297,7 @@ void kn_osc_leave_catalog(kn_osc *osc, kn_catalog_visit *visit);
 bool kn_osc_read_catalog_locations(kn_osc *osc, xmlNode *locations);
 void kn_osc_free_catalogs(kn_osc *osc);
 
-/* --- parts of the player ----------------------------------------------------------------------------------------- */
+/* --- parts of the player ---------------------------------------------------------------------- */
 
 typedef struct kn_placement {
     bool on_lane;
@@ -271,9 +308,11 @@ typedef struct kn_placement {
 /* Where a position is now. False when there is no such place (a lane that does not exist). */
 bool kn_position_resolve(const kn_sim *sim, const kn_position *position, int self, kn_placement *out);
 /* Samples a trajectory into a path in arena memory. NULL with an error. */
-kn_path *kn_trajectory_path(kn_scenario *scenario, const kn_sim *sim, const kn_trajectory *trajectory, int self, kn_error *error);
+kn_path *kn_trajectory_path(kn_scenario *scenario, const kn_sim *sim, const kn_trajectory *trajectory, int self,
+                            kn_error *error);
 /* Starts an action for an actor; true with *instant when it has ended already. */
-bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *action, int actor, unsigned owner, kn_error *error);
+bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *action, int actor, unsigned owner,
+                     kn_error *error);
 bool kn_action_running(const kn_sim *sim, const kn_action *action, int actor, unsigned owner);
 bool kn_trigger_check(kn_scenario *scenario, const kn_sim *sim, kn_trigger *trigger, bool empty);
 

@@ -8,7 +8,7 @@
 enum { MAX_CATALOG_FILES = 500, MAX_DEPTH = 4 };
 
 typedef struct catalog_file {
-    char *path;   /* arena */
+    char *path;       /* arena */
     const char *name; /* of the <Catalog> */
     xmlDoc *doc;
 } catalog_file;
@@ -18,9 +18,7 @@ struct kn_catalogs {
     size_t count;
 };
 
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static bool add_file(kn_osc *osc, const char *directory, const char *name) {
     kn_xml *xml = &osc->xml;
@@ -28,19 +26,19 @@ static bool add_file(kn_osc *osc, const char *directory, const char *name) {
     char *path = kn_path_join(directory, name, xml->error);
     catalog_file file = {.path = path ? kn_arena_strdup(xml->arena, path, xml->error) : NULL};
     kn_free(path);
-    if (!file.path)
-        return xml->failed = true, false;
+    if (!file.path) return xml->failed = true, false;
     for (size_t i = 0; i < catalogs->count; i++)
-        if (!strcmp(catalogs->files[i].path, file.path))
-            return true;
+        if (!strcmp(catalogs->files[i].path, file.path)) return true;
     kn_error problem = {0};
-    bool room = catalogs->count < MAX_CATALOG_FILES, parsed = room && kn_xml_parse(file.path, "OpenSCENARIO", &file.doc, &problem);
+    bool room = catalogs->count < MAX_CATALOG_FILES,
+         parsed = room && kn_xml_parse(file.path, "OpenSCENARIO", &file.doc, &problem);
     if (!parsed && problem.kind == KN_ERROR_MEMORY) {
         kn_fail(xml->error, problem.kind, "%s", problem.message);
         return xml->failed = true, false;
     }
     if (!parsed) {
-        kn_report_add(xml->report, true, file.path, 0, "catalog not read: %.300s", room ? problem.message : "too many catalogs");
+        kn_report_add(xml->report, true, file.path, 0, "catalog not read: %.300s",
+                      room ? problem.message : "too many catalogs");
         return true;
     }
     xmlNode *catalog = kn_xml_child(xmlDocGetRootElement(file.doc), "Catalog");
@@ -59,7 +57,8 @@ static bool add_file(kn_osc *osc, const char *directory, const char *name) {
 static bool add_directory(kn_osc *osc, xmlNode *node, const char *directory) {
     DIR *stream = opendir(directory);
     if (!stream) {
-        kn_report_add(osc->xml.report, false, osc->xml.file, kn_xml_line(node), "catalog directory '%.200s' cannot be opened", directory);
+        kn_report_add(osc->xml.report, false, osc->xml.file, kn_xml_line(node),
+                      "catalog directory '%.200s' cannot be opened", directory);
         return true;
     }
     char *names[MAX_CATALOG_FILES];
@@ -84,25 +83,24 @@ bool kn_osc_read_catalog_locations(kn_osc *osc, xmlNode *locations) {
     osc->catalogs = kn_alloc(1, sizeof *osc->catalogs, osc->xml.error);
     osc->xml.failed |= !osc->catalogs;
     if (osc->catalogs && locations)
-        kn_xml_known(&osc->xml, locations, "VehicleCatalog ControllerCatalog PedestrianCatalog MiscObjectCatalog EnvironmentCatalog "
-                                           "ManeuverCatalog TrajectoryCatalog RouteCatalog");
-    for (xmlNode *child = osc->catalogs ? kn_xml_child(locations, NULL) : NULL; child; child = kn_xml_next(child, NULL)) {
+        kn_xml_known(&osc->xml, locations,
+                     "VehicleCatalog ControllerCatalog PedestrianCatalog MiscObjectCatalog EnvironmentCatalog "
+                     "ManeuverCatalog TrajectoryCatalog RouteCatalog");
+    for (xmlNode *child = osc->catalogs ? kn_xml_child(locations, NULL) : NULL; child;
+         child = kn_xml_next(child, NULL)) {
         xmlNode *directory = kn_xml_child(child, "Directory");
-        if (!directory)
-            continue;
+        if (!directory) continue;
         const char *text = kn_xml_need_text(&osc->xml, directory, "path");
         char *path = osc->xml.failed ? NULL : kn_path_beside(osc->xml.file, text, osc->xml.error);
         bool ok = path && add_directory(osc, directory, path);
         kn_free(path);
-        if (!ok)
-            return osc->xml.failed = true, false;
+        if (!ok) return osc->xml.failed = true, false;
     }
     return !osc->xml.failed;
 }
 
 void kn_osc_free_catalogs(kn_osc *osc) {
-    for (size_t i = 0; osc->catalogs && i < osc->catalogs->count; i++)
-        xmlFreeDoc(osc->catalogs->files[i].doc);
+    for (size_t i = 0; osc->catalogs && i < osc->catalogs->count; i++) xmlFreeDoc(osc->catalogs->files[i].doc);
     kn_free(osc->catalogs);
     osc->catalogs = NULL;
 }
@@ -112,8 +110,7 @@ static xmlNode *find_entry(kn_osc *osc, const char *catalog, const char *entry, 
         catalog_file *f = &osc->catalogs->files[i];
         const char *stem = strrchr(f->path, '/') ? strrchr(f->path, '/') + 1 : f->path; /* some go by the file's name */
         size_t length = strlen(stem) - strlen(".xosc");
-        if (strcmp(f->name, catalog) && !(strlen(catalog) == length && !strncmp(stem, catalog, length)))
-            continue;
+        if (strcmp(f->name, catalog) && !(strlen(catalog) == length && !strncmp(stem, catalog, length))) continue;
         kn_xml here = osc->xml;
         here.file = f->path;
         xmlNode *node = kn_xml_child(kn_xml_child(xmlDocGetRootElement(f->doc), "Catalog"), NULL);
@@ -130,24 +127,26 @@ static xmlNode *find_entry(kn_osc *osc, const char *catalog, const char *entry, 
 
 bool kn_osc_enter_catalog(kn_osc *osc, xmlNode *reference, const char *element, kn_catalog_visit *visit) {
     kn_xml *xml = &osc->xml;
-    const char *catalog = kn_xml_need_text(xml, reference, "catalogName"), *entry = kn_xml_need_text(xml, reference, "entryName"), *file = NULL;
+    const char *catalog = kn_xml_need_text(xml, reference, "catalogName"),
+               *entry = kn_xml_need_text(xml, reference, "entryName"), *file = NULL;
     *visit = (kn_catalog_visit){.before = *xml};
     xmlNode *assignments = kn_xml_child(reference, "ParameterAssignments");
     kn_parameter *assigned = kn_xml_alloc(xml, kn_xml_count(assignments, "ParameterAssignment"), sizeof *assigned);
-    if (xml->failed)
-        return false;
+    if (xml->failed) return false;
     if (osc->catalog_depth >= MAX_DEPTH)
         return kn_xml_fail(xml, reference, "catalog entries refer to each other more than %d deep", MAX_DEPTH);
     visit->assigned.parameters = assigned;
     for (xmlNode *a = kn_xml_child(assignments, "ParameterAssignment"); a; a = kn_xml_next(a, "ParameterAssignment")) {
         const char *name = kn_xml_literal(xml, a, "parameterRef");
-        assigned[visit->assigned.count++] = (kn_parameter){*name == '$' ? name + 1 : name, kn_xml_need_text(xml, a, "value")};
+        assigned[visit->assigned.count++] =
+            (kn_parameter){*name == '$' ? name + 1 : name, kn_xml_need_text(xml, a, "value")};
     }
     visit->entry = find_entry(osc, catalog, entry, &file);
     if (!visit->entry)
         return kn_xml_fail(xml, reference, "catalog '%.60s' with entry '%.60s' was not found", catalog, entry);
     if (element && !kn_xml_is(visit->entry, element))
-        return kn_xml_fail(xml, reference, "catalog entry '%.60s' is a <%s>, expected <%s>", entry, (const char *)visit->entry->name, element);
+        return kn_xml_fail(xml, reference, "catalog entry '%.60s' is a <%s>, expected <%s>", entry,
+                           (const char *)visit->entry->name, element);
     xml->file = file;
     osc->catalog_depth++;
     visit->entered = true;

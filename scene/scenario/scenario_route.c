@@ -5,18 +5,17 @@ enum { MAX_ROUTE = 1000 };
 
 /* Walker at a waypoint; false for waypoints that are not fixed to a lane. */
 static bool at_waypoint(const kn_road_network *network, const kn_position *p, kn_walker *out) {
-    if (p->kind != KN_POSITION_LANE && p->kind != KN_POSITION_ROAD)
-        return false;
+    if (p->kind != KN_POSITION_LANE && p->kind != KN_POSITION_ROAD) return false;
     const kn_road *road = &network->roads[p->road];
     int lane = p->kind == KN_POSITION_LANE ? p->lane : kn_road_lane_at(road, p->s, p->t);
-    if (!lane || lane == KN_NO_LANE || !(p->s >= 0 && p->s <= road->length))
-        return false;
+    if (!lane || lane == KN_NO_LANE || !(p->s >= 0 && p->s <= road->length)) return false;
     *out = (kn_walker){p->road, lane, kn_lane_direction(road, lane), p->s, 0};
     return true;
 }
 
 /* The lane position `metres` along the route; false when the route breaks off before. */
-static bool walk_route(const kn_road_network *network, const kn_walker *stops, size_t count, double metres, kn_walker *out) {
+static bool walk_route(const kn_road_network *network, const kn_walker *stops, size_t count, double metres,
+                       kn_walker *out) {
     int *route = kn_alloc(MAX_ROUTE, sizeof *route, NULL);
     size_t length = 0;
     for (size_t i = 0; route && i + 1 < count && length < MAX_ROUTE; i++)
@@ -31,17 +30,16 @@ static bool read_stops(kn_osc *osc, xmlNode *route, kn_walker **stops, size_t *c
     kn_xml *xml = &osc->xml;
     size_t n = kn_xml_count(route, "Waypoint");
     *stops = kn_xml_alloc(xml, n, sizeof **stops);
-    if (*stops && !n)
-        return kn_xml_fail(xml, route, "<Route> has no <Waypoint>");
+    if (*stops && !n) return kn_xml_fail(xml, route, "<Route> has no <Waypoint>");
     for (xmlNode *w = *stops ? kn_xml_child(route, "Waypoint") : NULL; w; w = kn_xml_next(w, "Waypoint")) {
         kn_position p;
         xmlNode *kind = kn_xml_child(kn_xml_child(w, "Position"), NULL);
         if (kind && kn_xml_is(kind, "RoutePosition"))
             return kn_xml_fail(xml, w, "a route whose waypoint lies on a route");
-        if (!kn_osc_read_position(osc, w, "Position", &p))
-            return false;
+        if (!kn_osc_read_position(osc, w, "Position", &p)) return false;
         if (!at_waypoint(&osc->scenario->network, &p, &(*stops)[(*count)++]))
-            return kn_xml_fail(xml, w, "<Waypoint> of a RoutePosition must be a LanePosition or RoadPosition on a lane");
+            return kn_xml_fail(xml, w,
+                               "<Waypoint> of a RoutePosition must be a LanePosition or RoadPosition on a lane");
     }
     return !xml->failed;
 }
@@ -54,20 +52,19 @@ bool kn_osc_read_route_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     kn_walker *stops = NULL, place;
     size_t count = 0;
     kn_catalog_visit visit;
-    if (!reference || !in)
-        return false;
+    if (!reference || !in) return false;
     if (!by_lane && !by_road)
-        return kn_xml_fail(xml, in, "<InRoutePosition> needs FromLaneCoordinates or FromRoadCoordinates; others are not supported");
-    bool ok = route   ? read_stops(osc, route, &stops, &count)
-              : catalog ? kn_osc_enter_catalog(osc, catalog, "Route", &visit) && read_stops(osc, visit.entry, &stops, &count)
-                        : kn_xml_fail(xml, reference, "<RouteRef> needs a Route or CatalogReference");
-    if (!route && catalog)
-        kn_osc_leave_catalog(osc, &visit);
+        return kn_xml_fail(
+            xml, in, "<InRoutePosition> needs FromLaneCoordinates or FromRoadCoordinates; others are not supported");
+    bool ok = route ? read_stops(osc, route, &stops, &count)
+              : catalog
+                  ? kn_osc_enter_catalog(osc, catalog, "Route", &visit) && read_stops(osc, visit.entry, &stops, &count)
+                  : kn_xml_fail(xml, reference, "<RouteRef> needs a Route or CatalogReference");
+    if (!route && catalog) kn_osc_leave_catalog(osc, &visit);
     double along = ok ? kn_xml_need_number(xml, by_lane ? by_lane : by_road, "pathS") : 0;
     int lane = by_lane ? kn_xml_integer(xml, by_lane, "laneId", 0) : 0;
     p->t = by_lane ? kn_xml_number(xml, by_lane, "laneOffset", 0) : ok ? kn_xml_need_number(xml, by_road, "t") : 0;
-    if (!ok || xml->failed)
-        return false;
+    if (!ok || xml->failed) return false;
     if (!(along >= 0 && along < 1e6) || !walk_route(&osc->scenario->network, stops, count, along, &place))
         return kn_xml_fail(xml, in, "the route has no place %g m along it", along);
     p->kind = by_lane ? KN_POSITION_LANE : KN_POSITION_ROAD;

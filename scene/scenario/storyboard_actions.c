@@ -18,7 +18,8 @@ static bool start_speed(kn_sim *sim, const kn_action *a, kn_sim_actor *actor, un
             return true;
         }
     }
-    kn_transition ramp = kn_transition_of(a->dynamics.shape, a->dynamics.dimension, a->dynamics.value, actor->speed, target);
+    kn_transition ramp =
+        kn_transition_of(a->dynamics.shape, a->dynamics.dimension, a->dynamics.value, actor->speed, target);
     bool driver = actor->speed_mode == KN_SPEED_DRIVER;
     kn_sim_set_speed(actor, owner, ramp);
     if (driver && ramp.span <= 0)
@@ -37,11 +38,11 @@ static int lane_beside(int lane, int steps) {
 }
 
 static void to_lane(kn_sim *sim, kn_sim_actor *actor) {
-    if (!actor->on_lane)
-        kn_sim_place_in_world(sim, actor, actor->pose.translation, actor->yaw);
+    if (!actor->on_lane) kn_sim_place_in_world(sim, actor, actor->pose.translation, actor->yaw);
 }
 
-static bool start_lane_change(const kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, unsigned owner, kn_error *error) {
+static bool start_lane_change(const kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor,
+                              unsigned owner, kn_error *error) {
     int lane = (int)a->value;
     to_lane(sim, actor);
     if (!a->absolute) {
@@ -51,15 +52,22 @@ static bool start_lane_change(const kn_scenario *scenario, kn_sim *sim, const kn
             kn_road_position at = kn_road_locate(sim->network, other->pose.translation.x, other->pose.translation.y, 3);
             from = at.lane;
         }
-        /* Positive is to the left of the other: ids grow to the left of s, so they fall for those who drive against s. */
-        lane = from == KN_NO_LANE ? 0 : lane_beside(from, other->on_lane && other->walker.direction < 0 ? -steps : steps);
-        if (other->on_lane && actor->on_lane && other->walker.road != actor->walker.road && other->walker.direction != actor->walker.direction)
+        /* Positive is to the left of the other: ids grow to the left of s, so they fall for those who drive against
+         * s. */
+        lane =
+            from == KN_NO_LANE ? 0 : lane_beside(from, other->on_lane && other->walker.direction < 0 ? -steps : steps);
+        if (other->on_lane && actor->on_lane && other->walker.road != actor->walker.road &&
+            other->walker.direction != actor->walker.direction)
             lane = -lane;
     }
-    kn_transition t = kn_transition_of(a->dynamics.shape, a->dynamics.dimension == 1 ? 0 : a->dynamics.dimension, a->dynamics.value, 0, 0);
-    double target = actor->on_lane ? a->target_offset * actor->walker.direction * kn_lane_direction(&sim->network->roads[actor->walker.road], lane ? lane : -1) : 0;
+    kn_transition t = kn_transition_of(a->dynamics.shape, a->dynamics.dimension == 1 ? 0 : a->dynamics.dimension,
+                                       a->dynamics.value, 0, 0);
+    double target = actor->on_lane ? a->target_offset * actor->walker.direction *
+                                         kn_lane_direction(&sim->network->roads[actor->walker.road], lane ? lane : -1)
+                                   : 0;
     if (!kn_sim_change_lane(sim, actor, owner, lane, target, t))
-        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' changes to lane %d, which its road does not have there", scenario->path, a->line, actor->look.name, lane);
+        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' changes to lane %d, which its road does not have there",
+                       scenario->path, a->line, actor->look.name, lane);
     if (a->dynamics.dimension == 1)
         actor->offset = kn_transition_of(a->dynamics.shape, 1, a->dynamics.value, actor->offset.from, target);
     return true;
@@ -67,8 +75,7 @@ static bool start_lane_change(const kn_scenario *scenario, kn_sim *sim, const kn
 
 static bool start_lane_offset(kn_sim *sim, const kn_action *a, kn_sim_actor *actor, unsigned owner) {
     to_lane(sim, actor);
-    if (!actor->on_lane)
-        return true;
+    if (!actor->on_lane) return true;
     double target = a->value;
     if (!a->absolute) {
         const kn_sim_actor *other = &sim->actors[a->entity];
@@ -81,45 +88,43 @@ static bool start_lane_offset(kn_sim *sim, const kn_action *a, kn_sim_actor *act
     return true;
 }
 
-static void start_route(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self, kn_error *error) {
+static void start_route(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self,
+                        kn_error *error) {
     enum { CAPACITY = 1000 };
     to_lane(sim, actor);
     int *route = kn_arena_alloc(&scenario->arena, CAPACITY, sizeof *route, error);
-    if (!route || !actor->on_lane)
-        return;
+    if (!route || !actor->on_lane) return;
     kn_walker from = actor->walker;
     size_t count = 0;
     for (size_t i = 0; i < a->waypoint_count && count < CAPACITY; i++) {
         kn_placement place;
-        if (!kn_position_resolve(sim, &a->waypoints[i], self, &place) || !place.on_lane)
-            continue;
+        if (!kn_position_resolve(sim, &a->waypoints[i], self, &place) || !place.on_lane) continue;
         size_t more = kn_road_route(sim->network, &from, place.walker.road, route + count, CAPACITY - count);
         count += more;
-        if (more)
-            from = place.walker;
+        if (more) from = place.walker;
     }
     actor->route = route;
     actor->route_count = count;
 }
 
-static bool start_trajectory(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self, unsigned owner, kn_error *error) {
+static bool start_trajectory(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self,
+                             unsigned owner, kn_error *error) {
     kn_path *path = kn_trajectory_path(scenario, sim, a->trajectory, self, error);
-    if (!path)
-        return false;
+    if (!path) return false;
     bool timed = a->timed && path->timed;
     double offset = a->time_offset - (a->relative_times ? 0 : sim->time);
     kn_sim_follow_path(actor, owner, path, timed, a->time_scale, offset);
     return true;
 }
 
-static bool teleport(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self, kn_error *error) {
+static bool teleport(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self,
+                     kn_error *error) {
     kn_placement place;
     if (!kn_position_resolve(sim, &a->position, self, &place))
-        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' is put where the road network has no such place", scenario->path, a->position.line, actor->look.name);
-    if (place.on_lane)
-        kn_sim_place_on_lane(sim, actor, place.walker);
-    else
-        kn_sim_place_in_world(sim, actor, place.position, place.yaw);
+        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' is put where the road network has no such place",
+                       scenario->path, a->position.line, actor->look.name);
+    if (place.on_lane) kn_sim_place_on_lane(sim, actor, place.walker);
+    else kn_sim_place_in_world(sim, actor, place.position, place.yaw);
     return true;
 }
 
@@ -146,8 +151,7 @@ static bool set_parameter(kn_scenario *scenario, const kn_action *a, kn_error *e
     const char *name = a->name + (*a->name == '$');
     for (size_t i = 0; i < scenario->parameter_count; i++) {
         kn_parameter *p = &scenario->parameters[i];
-        if (strcmp(p->name, name))
-            continue;
+        if (strcmp(p->name, name)) continue;
         if (!a->modify) {
             p->value = a->text;
             return true;
@@ -164,16 +168,14 @@ static bool set_parameter(kn_scenario *scenario, const kn_action *a, kn_error *e
 static void set_light(const kn_action *a, kn_sim_actor *actor) {
     actor->lamps_forced_on &= ~a->lamps;
     actor->lamps_forced_off &= ~a->lamps;
-    if (a->light_mode >= 1)
-        actor->lamps_forced_on |= a->lamps;
-    else
-        actor->lamps_forced_off |= a->lamps;
+    if (a->light_mode >= 1) actor->lamps_forced_on |= a->lamps;
+    else actor->lamps_forced_off |= a->lamps;
 }
 
 static void start_profile(const kn_action *a, kn_sim_actor *actor, unsigned owner) {
     actor->longitudinal = (kn_axis){owner, true};
     actor->speed_mode = KN_SPEED_PROFILE;
-    actor->profile = (const double (*)[2])a->profile;
+    actor->profile = (const double(*)[2])a->profile;
     actor->profile_count = a->profile_count;
     actor->profile_time = 0;
     actor->profile_start = actor->speed;
@@ -210,8 +212,7 @@ static void start_sync(const kn_action *a, kn_sim_actor *actor, unsigned owner) 
 
 static void start_beside(kn_sim *sim, const kn_action *a, kn_sim_actor *actor, unsigned owner) {
     to_lane(sim, actor);
-    if (!actor->on_lane)
-        return;
+    if (!actor->on_lane) return;
     kn_sim_set_offset(actor, owner, (kn_transition){0});
     actor->offset_active = false;
     actor->beside = a;
@@ -226,19 +227,18 @@ static bool couple(const kn_scenario *scenario, kn_sim *sim, const kn_action *a,
             sim->actors[i].speed = sim->actors[i].acceleration = 0;
             sim->actors[i].speed_mode = KN_SPEED_HOLD;
         }
-    if (a->entity < 0)
-        return true;
+    if (a->entity < 0) return true;
     if (a->entity == self || sim->actors[a->entity].tower >= 0 || kn_sim_coupled(sim, (size_t)self, (size_t)a->entity))
-        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' cannot be hitched to '%s': it hangs on something else", scenario->path, a->line,
-                       sim->actors[a->entity].look.name, sim->actors[self].look.name);
+        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: '%s' cannot be hitched to '%s': it hangs on something else",
+                       scenario->path, a->line, sim->actors[a->entity].look.name, sim->actors[self].look.name);
     sim->actors[a->entity].tower = self;
     return true;
 }
 
-bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int self, unsigned owner, kn_error *error) {
+bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int self, unsigned owner,
+                     kn_error *error) {
     kn_sim_actor *actor = self >= 0 ? &sim->actors[self] : NULL;
-    if (actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER)
-        actor->action_line = a->line;
+    if (actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER) actor->action_line = a->line;
     if (!actor && a->kind != KN_ACTION_ENVIRONMENT && a->kind != KN_ACTION_PARAMETER && a->kind != KN_ACTION_SIGNAL)
         return true;
     switch (a->kind) {
@@ -267,8 +267,7 @@ bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int
 }
 
 bool kn_action_running(const kn_sim *sim, const kn_action *a, int self, unsigned owner) {
-    if (self < 0)
-        return false;
+    if (self < 0) return false;
     const kn_sim_actor *actor = &sim->actors[self];
     const kn_axis *longitudinal = &actor->longitudinal, *lateral = &actor->lateral;
     switch (a->kind) {

@@ -54,27 +54,27 @@ typedef struct kn_axis {
 
 typedef struct kn_sim_actor {
     kn_actor look;
-    const char *file; /* where it is declared */
+    const char *file;      /* where it is declared */
     int line, action_line; /* action_line: of the action that moved it last; 0: none */
     bool present, placed;
-    bool removed;     /* by an override: stays for conditions that name it, but is never present */
+    bool removed; /* by an override: stays for conditions that name it, but is never present */
 
-    bool on_lane;     /* else free: straight on, or on a path */
+    bool on_lane; /* else free: straight on, or on a path */
     kn_walker walker;
     const int *route;
     size_t route_count;
-    int turn;         /* at junctions */
+    int turn; /* at junctions */
     kn_pose pose;
-    double yaw;       /* of a free actor */
+    double yaw; /* of a free actor */
     double speed, acceleration, curvature, odometer, wheel_angle, standstill;
-    double drift;     /* lateral slope, metres per metre */
+    double drift; /* lateral slope, metres per metre */
 
     kn_axis longitudinal, lateral;
     kn_speed_mode speed_mode;
     kn_transition ramp;
-    int leader;       /* FOLLOW, DISTANCE: other actor */
+    int leader;                       /* FOLLOW, DISTANCE: other actor */
     double speed_delta, speed_factor; /* FOLLOW */
-    const double (*profile)[2]; /* PROFILE: [count] time, speed */
+    const double (*profile)[2];       /* PROFILE: [count] time, speed */
     size_t profile_count;
     double profile_time, profile_start;
     double gap, max_acceleration, max_deceleration, max_speed; /* DISTANCE */
@@ -83,7 +83,7 @@ typedef struct kn_sim_actor {
     int granted;          /* connecting road that it may drive through its junction; -1: none (DRIVER) */
     double granted_until; /* odometer at which it has left it */
     double waiting;       /* seconds that it has stood before a junction */
-    double fixed_speed; /* >= 0: overrides every speed (--ego-speed) */
+    double fixed_speed;   /* >= 0: overrides every speed (--ego-speed) */
 
     bool offset_active;
     kn_transition offset; /* of walker.offset */
@@ -92,31 +92,32 @@ typedef struct kn_sim_actor {
     double path_offset, path_scale;
     bool path_timed;
 
-    int indicator;    /* +1 left, -1 right while it changes lanes */
+    int indicator; /* +1 left, -1 right while it changes lanes */
     unsigned lamps_forced_on, lamps_forced_off;
     bool at_dead_end, left_network, followed_path; /* the last two for the check: since when does not matter */
 
-    const char *trailer;    /* name of the entity that this one tows; NULL: none */
-    int tower;              /* actor that tows this one; -1: none */
-    int towed_by;           /* the last one that did, plus 1; 0: nobody */
-    double hitch, coupler;  /* metres ahead of the origin: of the hitch for a trailer, of the point that hangs on the tower's hitch */
-    bool standing_free;     /* put above the ground by its file: follows no road surface while it stands */
+    const char *trailer;   /* name of the entity that this one tows; NULL: none */
+    int tower;             /* actor that tows this one; -1: none */
+    int towed_by;          /* the last one that did, plus 1; 0: nobody */
+    double hitch, coupler; /* metres ahead of the origin: of the hitch for a trailer, of the point that hangs on the
+                              tower's hitch */
+    bool standing_free;    /* put above the ground by its file: follows no road surface while it stands */
     const struct kn_action *sync;   /* SYNC: whom to meet where */
     const struct kn_action *beside; /* keeps a lateral distance; NULL: no */
-    double beside_speed;    /* m/s of that motion, left positive */
+    double beside_speed;            /* m/s of that motion, left positive */
 } kn_sim_actor;
 
 typedef struct kn_sim {
     const kn_road_network *network;
     kn_sim_actor *actors; /* [actor_count]; the ego first */
     size_t actor_count, actor_capacity;
-    double time;          /* seconds */
+    double time; /* seconds */
     uint64_t step;
     kn_weather weather;
-    bool stopped;         /* the scenario has ended */
+    bool stopped;              /* the scenario has ended */
     struct kn_way_ahead *ways; /* [ways_capacity] scratch of kn_traffic_drive */
     size_t ways_capacity;
-    int8_t *signal_set;   /* [network->signals->count] state that an action has set, -1: none; NULL: none at all */
+    int8_t *signal_set; /* [network->signals->count] state that an action has set, -1: none; NULL: none at all */
 } kn_sim;
 
 /* Called at every step before anybody moves. */
@@ -133,17 +134,18 @@ void kn_sim_step(kn_sim *sim);
 
 /* What lies ahead of somebody on a lane up to and through the next junction. */
 typedef struct kn_way_ahead {
-    int junction, road;    /* the junction and its connecting road; -1: none near */
+    int junction, road;       /* the junction and its connecting road; -1: none near */
     int from, from_direction; /* the road that leads into it */
-    bool inside;           /* its origin is in the junction */
-    double entry, exit;    /* metres from its front to the junction, and from its origin to the junction's far end */
-    double turn;           /* heading change over the junction, left positive */
-    double heading;        /* in which it enters */
-    bool held;             /* a light holds it back */
-    double light;          /* metres from its front to the red light that it has to stop at; INFINITY: none */
-    int rank;              /* by signs: 0 gives way, 1 nothing, 2 has priority */
+    bool inside;              /* its origin is in the junction */
+    double entry, exit;       /* metres from its front to the junction, and from its origin to the junction's far end */
+    double turn;              /* heading change over the junction, left positive */
+    double heading;           /* in which it enters */
+    bool held;                /* a light holds it back */
+    double light;             /* metres from its front to the red light that it has to stop at; INFINITY: none */
+    int rank;                 /* by signs: 0 gives way, 1 nothing, 2 has priority */
 } kn_way_ahead;
-/* Right of way (traffic_rules.c): looks at everybody's way ahead and grants drivers their junctions. ways[actor_count] */
+/* Right of way (traffic_rules.c): looks at everybody's way ahead and grants drivers their junctions.
+ * ways[actor_count] */
 void kn_traffic_rules(kn_sim *sim, kn_way_ahead *ways, double dt);
 /* Metres from an actor's front to where it may have to stop: a red light, the line of a junction without lights. */
 double kn_traffic_line(const kn_sim *sim, const kn_sim_actor *actor);
@@ -177,20 +179,25 @@ kn_pose kn_sim_surface_pose(const kn_sim *sim, kn_vec3 position, double yaw);
 void kn_sim_set_speed(kn_sim_actor *actor, unsigned owner, kn_transition ramp);
 void kn_sim_set_offset(kn_sim_actor *actor, unsigned owner, kn_transition offset);
 /* Changes to another lane of the same road; false when the road has no such lane there. */
-bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int lane, double target_offset, kn_transition dynamics);
-void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale, double offset);
+bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int lane, double target_offset,
+                        kn_transition dynamics);
+void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale,
+                        double offset);
 
 /* Transition from..to that takes `value` seconds or metres or has `value` as its rate. */
-kn_transition kn_transition_of(kn_shape shape, int dimension, double value, double from, double to); /* 0 time 1 rate 2 distance */
+kn_transition kn_transition_of(kn_shape shape, int dimension, double value, double from,
+                               double to); /* 0 time 1 rate 2 distance */
 
 /* Distance between the oriented boxes of two actors in the plane; 0 when they overlap. */
 double kn_box_distance(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b);
 /* True when the boxes, grown by `margin` on every side, overlap in the plane. */
-bool kn_boxes_overlap(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b, double margin);
+bool kn_boxes_overlap(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b,
+                      double margin);
 
 /* Runs the simulation and records frames. `hook` may be NULL. timeline->actors is copied from the simulation's. */
 /* Removed actors do not appear in the timeline. */
-bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline, kn_error *error);
+bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline,
+                   kn_error *error);
 
 /* Weather and time of day as the caller's overrides want them; layout and colours do not depend on it. */
 void kn_weather_override_apply(kn_weather *weather, const kn_scene_params *params);
@@ -199,10 +206,10 @@ void kn_weather_override_apply(kn_weather *weather, const kn_scene_params *param
  * scenario's state); they never touch the ego or each other. */
 typedef struct kn_traffic_plan {
     int count;
-    bool keep_actors;     /* add to the actors that are there instead of replacing them */
-    size_t droppable;     /* actors from this index on may be left out when they touch somebody; 0: none */
+    bool keep_actors; /* add to the actors that are there instead of replacing them */
+    size_t droppable; /* actors from this index on may be left out when they touch somebody; 0: none */
     uint64_t seed;
-    kn_sim_hook hook;     /* the ego's scenario */
+    kn_sim_hook hook; /* the ego's scenario */
     void (*reset)(void *user);
     void *user;
 } kn_traffic_plan;

@@ -21,12 +21,9 @@ double kn_shape_peak_slope(kn_shape shape) {
 kn_transition kn_transition_of(kn_shape shape, int dimension, double value, double from, double to) {
     kn_transition t = {.shape = shape, .by_distance = dimension == 2, .from = from, .to = to};
     value = fabs(value);
-    if (dimension == 1)
-        t.span = value > 0 ? fabs(to - from) * kn_shape_peak_slope(shape) / value : 0;
-    else
-        t.span = value;
-    if (shape == KN_SHAPE_STEP)
-        t.span = 0;
+    if (dimension == 1) t.span = value > 0 ? fabs(to - from) * kn_shape_peak_slope(shape) / value : 0;
+    else t.span = value;
+    if (shape == KN_SHAPE_STEP) t.span = 0;
     return t;
 }
 
@@ -39,10 +36,15 @@ static bool advance(kn_transition *t, double dt, double metres, double *value) {
 }
 
 kn_sim_actor *kn_sim_add(kn_sim *sim, kn_error *error) {
-    if (!kn_grow(&sim->actors, &sim->actor_capacity, sim->actor_count + 1, sizeof *sim->actors, error))
-        return NULL;
+    if (!kn_grow(&sim->actors, &sim->actor_capacity, sim->actor_count + 1, sizeof *sim->actors, error)) return NULL;
     kn_sim_actor *actor = &sim->actors[sim->actor_count++];
-    *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1, .granted = -1};
+    *actor = (kn_sim_actor){.pose = kn_pose_identity(),
+                            .leader = -1,
+                            .fixed_speed = -1,
+                            .path_scale = 1,
+                            .speed_factor = 1,
+                            .tower = -1,
+                            .granted = -1};
     actor->walker.road = -1;
     return actor;
 }
@@ -69,8 +71,7 @@ void kn_sim_place_on_lane(kn_sim *sim, kn_sim_actor *actor, kn_walker walker) {
 
 kn_pose kn_sim_surface_pose(const kn_sim *sim, kn_vec3 position, double yaw) {
     kn_road_position at = kn_road_locate(sim->network, position.x, position.y, 3);
-    if (at.road < 0)
-        return kn_pose_from_euler(position, yaw, 0, 0);
+    if (at.road < 0) return kn_pose_from_euler(position, yaw, 0, 0);
     kn_pose pose = kn_road_surface_pose(&sim->network->roads[at.road], at.s, at.t, yaw);
     if (fabs(pose.translation.z - position.z) > 4 && position.z != 0)
         return kn_pose_from_euler(position, yaw, 0, 0); /* another level */
@@ -87,7 +88,8 @@ void kn_sim_place_in_world(kn_sim *sim, kn_sim_actor *actor, kn_vec3 position, d
         if (cos(turn) * cos(turn) > 0.75) {
             int direction = cos(turn) > 0 ? 1 : -1;
             double center = kn_lane_span_at(road, at.s, at.lane).center;
-            kn_sim_place_on_lane(sim, actor, (kn_walker){at.road, at.lane, direction, at.s, direction * (at.t - center)});
+            kn_sim_place_on_lane(sim, actor,
+                                 (kn_walker){at.road, at.lane, direction, at.s, direction * (at.t - center)});
             return;
         }
     }
@@ -121,13 +123,12 @@ void kn_sim_set_offset(kn_sim_actor *actor, unsigned owner, kn_transition offset
     actor->offset = offset;
 }
 
-bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int lane, double target_offset, kn_transition dynamics) {
-    if (!actor->on_lane)
-        return false;
+bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int lane, double target_offset,
+                        kn_transition dynamics) {
+    if (!actor->on_lane) return false;
     kn_walker *w = &actor->walker;
     const kn_road *road = &sim->network->roads[w->road];
-    if (!lane || !kn_section_lane(kn_road_section(road, w->s), lane))
-        return false;
+    if (!lane || !kn_section_lane(kn_road_section(road, w->s), lane)) return false;
     double t = kn_lane_span_at(road, w->s, w->lane).center + w->direction * w->offset;
     w->lane = lane;
     w->offset = w->direction * (t - kn_lane_span_at(road, w->s, lane).center);
@@ -138,10 +139,10 @@ bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int la
     return true;
 }
 
-void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale, double offset) {
+void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale,
+                        double offset) {
     actor->lateral = (kn_axis){owner, true};
-    if (timed)
-        actor->longitudinal = (kn_axis){owner, true};
+    if (timed) actor->longitudinal = (kn_axis){owner, true};
     actor->offset_active = false;
     actor->beside = NULL;
     actor->path = path;
@@ -166,8 +167,9 @@ static double distance_speed(const kn_sim *sim, kn_sim_actor *actor, double dt) 
     double gap = actor->gap_is_time ? actor->gap * fmax(actor->speed, 0.1) : actor->gap;
     double have = fabs(along);
     if (actor->gap_freespace)
-        have -= along > 0 ? actor->look.center[0] + actor->look.length / 2 - (lead->look.center[0] - lead->look.length / 2)
-                          : lead->look.center[0] + lead->look.length / 2 - (actor->look.center[0] - actor->look.length / 2);
+        have -= along > 0
+                    ? actor->look.center[0] + actor->look.length / 2 - (lead->look.center[0] - lead->look.length / 2)
+                    : lead->look.center[0] + lead->look.length / 2 - (actor->look.center[0] - actor->look.length / 2);
     double miss = (have - gap) * (along > 0 ? 1 : -1);
     double wanted = fmin(fmax(lead->speed + 0.6 * miss, 0), actor->max_speed);
     if (!actor->gap_continuous && fabs(miss) < 0.1 && fabs(actor->speed - lead->speed) < 0.2)
@@ -180,8 +182,7 @@ static double profile_speed(kn_sim_actor *actor, double dt) {
     double t = actor->profile_time, t0 = 0, v0 = actor->profile_start;
     for (size_t i = 0; i < actor->profile_count; i++) {
         double t1 = actor->profile[i][0], v1 = actor->profile[i][1];
-        if (t < t1)
-            return t1 > t0 ? v0 + (v1 - v0) * (t - t0) / (t1 - t0) : v1;
+        if (t < t1) return t1 > t0 ? v0 + (v1 - v0) * (t - t0) / (t1 - t0) : v1;
         t0 = t1;
         v0 = v1;
     }
@@ -217,8 +218,7 @@ static void move_on_lane(kn_sim *sim, kn_sim_actor *actor, double metres, double
         actor->lateral.active = false;
         actor->indicator = 0;
     }
-    if (actor->beside)
-        kn_beside_offset(sim, actor, dt);
+    if (actor->beside) kn_beside_offset(sim, actor, dt);
     double slope = fabs(metres) > 1e-4 ? (w->offset - before) / fabs(metres) : 0;
     actor->drift = fmin(fmax(slope, -0.6), 0.6);
     kn_walk_plan plan = {actor->route, actor->route_count, actor->turn};
@@ -246,7 +246,8 @@ static void move_on_lane(kn_sim *sim, kn_sim_actor *actor, double metres, double
     *w = walk;
     kn_pose old = actor->pose;
     actor->pose = kn_walker_pose(sim->network, w, actor->drift);
-    double turned = kn_wrap_angle(atan2(actor->pose.rotation[1][0], actor->pose.rotation[0][0]) - atan2(old.rotation[1][0], old.rotation[0][0]));
+    double turned = kn_wrap_angle(atan2(actor->pose.rotation[1][0], actor->pose.rotation[0][0]) -
+                                  atan2(old.rotation[1][0], old.rotation[0][0]));
     actor->curvature = fabs(metres) > 1e-3 ? 0.8 * actor->curvature + 0.2 * turned / metres : actor->curvature;
 }
 
@@ -258,8 +259,7 @@ static bool path_along(const kn_path *path, bool timed, double position, double 
         return position <= path->along[n - 1];
     }
     size_t i = 1;
-    while (i < n && path->points[i][3] < position)
-        i++;
+    while (i < n && path->points[i][3] < position) i++;
     if (i == n) {
         *along = path->along[n - 1];
         return false;
@@ -272,8 +272,7 @@ static bool path_along(const kn_path *path, bool timed, double position, double 
 
 static void path_pose(const kn_path *path, double along, kn_vec3 *position, double *yaw) {
     size_t i = 1;
-    while (i + 1 < path->count && path->along[i] < along)
-        i++;
+    while (i + 1 < path->count && path->along[i] < along) i++;
     double length = path->along[i] - path->along[i - 1];
     double f = length > 0 ? fmin(fmax((along - path->along[i - 1]) / length, 0), 1) : 1;
     const double *a = path->points[i - 1], *b = path->points[i];
@@ -289,24 +288,21 @@ static void move_on_path(kn_sim *sim, kn_sim_actor *actor, double metres, double
     actor->path_position += timed ? dt : fabs(metres);
     double at = timed ? (actor->path_position - actor->path_offset) / actor->path_scale : actor->path_position;
     double round = timed ? actor->path->points[actor->path->count - 1][3] : actor->path->along[actor->path->count - 1];
-    if (actor->path->closed && round > 1e-3 && at > round)
-        at = fmod(at, round);
+    if (actor->path->closed && round > 1e-3 && at > round) at = fmod(at, round);
     bool going = path_along(actor->path, timed, at, &along);
     path_pose(actor->path, along, &position, &yaw);
     yaw += backwards ? M_PI : 0;
     double moved = hypot(position.x - before.x, position.y - before.y);
     actor->yaw = yaw;
     actor->pose = kn_sim_surface_pose(sim, position, yaw);
-    if (timed && going)
-        actor->speed = moved / dt < 200 ? moved / dt : actor->speed;
+    if (timed && going) actor->speed = moved / dt < 200 ? moved / dt : actor->speed;
     if (moved > 1e-3)
         actor->curvature = 0.8 * actor->curvature + 0.2 * kn_wrap_angle(yaw - old_yaw) / (backwards ? -moved : moved);
     if (!going) {
         double speed = actor->speed;
         bool halt = actor->path->halt;
         actor->lateral.active = false;
-        if (timed)
-            actor->longitudinal.active = false;
+        if (timed) actor->longitudinal.active = false;
         actor->path = NULL;
         kn_sim_place_in_world(sim, actor, actor->pose.translation, yaw);
         actor->speed = halt && !actor->on_lane ? 0 : speed;
@@ -316,10 +312,8 @@ static void move_on_path(kn_sim *sim, kn_sim_actor *actor, double metres, double
 static void move_actor(kn_sim *sim, kn_sim_actor *actor, double dt) {
     double before = actor->speed;
     bool timed_path = actor->path && actor->path_timed;
-    if (!timed_path)
-        actor->speed = next_speed(sim, actor, dt);
-    if (actor->fixed_speed >= 0)
-        actor->speed = actor->fixed_speed;
+    if (!timed_path) actor->speed = next_speed(sim, actor, dt);
+    if (actor->fixed_speed >= 0) actor->speed = actor->fixed_speed;
     double metres = actor->speed * dt;
     if (actor->path) {
         move_on_path(sim, actor, metres, dt);
@@ -344,8 +338,7 @@ bool kn_sim_prepare(kn_sim *sim, kn_error *error) {
 }
 
 void kn_sim_step(kn_sim *sim) {
-    if (sim->step % 4 == 0)
-        kn_traffic_drive(sim);
+    if (sim->step % 4 == 0) kn_traffic_drive(sim);
     for (size_t i = 0; i < sim->actor_count; i++)
         if (sim->actors[i].present && !sim->actors[i].look.is_static && sim->actors[i].tower < 0)
             move_actor(sim, &sim->actors[i], KN_SIM_STEP);

@@ -9,16 +9,13 @@ bool kn_sim_coupled(const kn_sim *sim, size_t a, size_t b) {
         size_t at = ends[k];
         for (int i = 0; i < MAX_CHAIN && sim->actors[at].tower >= 0; i++) {
             at = (size_t)sim->actors[at].tower;
-            if (at == ends[1 - k])
-                return true;
+            if (at == ends[1 - k]) return true;
         }
     }
     return false;
 }
 
-static double pose_yaw(const kn_pose *pose) {
-    return atan2(pose->rotation[1][0], pose->rotation[0][0]);
-}
+static double pose_yaw(const kn_pose *pose) { return atan2(pose->rotation[1][0], pose->rotation[0][0]); }
 
 /* How many vehicles are in front. */
 static int rank_of(const kn_sim *sim, size_t index) {
@@ -36,7 +33,8 @@ static void follow(kn_sim *sim, kn_sim_actor *trailer, const kn_sim_actor *tower
     double dx = hitch.x - axle.x, dy = hitch.y - axle.y, away = hypot(dx, dy), before = trailer->yaw;
     bool torn = !trailer->placed || away > fabs(trailer->coupler) + 5; /* teleported */
     double yaw = settle || torn || trailer->coupler < 0.5 || away < 1e-3 ? pose_yaw(&tower->pose) : atan2(dy, dx);
-    kn_vec3 position = {hitch.x - trailer->coupler * cos(yaw), hitch.y - trailer->coupler * sin(yaw), tower->pose.translation.z};
+    kn_vec3 position = {hitch.x - trailer->coupler * cos(yaw), hitch.y - trailer->coupler * sin(yaw),
+                        tower->pose.translation.z};
     double moved = hypot(position.x - axle.x, position.y - axle.y);
     trailer->on_lane = false;
     trailer->towed_by = trailer->tower + 1;
@@ -47,7 +45,8 @@ static void follow(kn_sim *sim, kn_sim_actor *trailer, const kn_sim_actor *tower
     trailer->pose = kn_sim_surface_pose(sim, position, yaw);
     double speed = tower->speed * cos(yaw - pose_yaw(&tower->pose));
     trailer->acceleration = tower->acceleration;
-    trailer->curvature = moved > 1e-3 && !torn ? 0.8 * trailer->curvature + 0.2 * kn_wrap_angle(yaw - before) / moved : trailer->curvature;
+    trailer->curvature = moved > 1e-3 && !torn ? 0.8 * trailer->curvature + 0.2 * kn_wrap_angle(yaw - before) / moved
+                                               : trailer->curvature;
     trailer->speed = speed;
     trailer->wheel_angle += speed * KN_SIM_STEP / 0.5;
     trailer->odometer += fabs(speed) * KN_SIM_STEP;
@@ -58,8 +57,7 @@ static void follow(kn_sim *sim, kn_sim_actor *trailer, const kn_sim_actor *tower
 
 void kn_sim_tow(kn_sim *sim, bool settle) {
     int deepest = 0;
-    for (size_t i = 0; i < sim->actor_count; i++)
-        deepest = sim->actors[i].tower >= 0 && !deepest ? MAX_CHAIN : deepest;
+    for (size_t i = 0; i < sim->actor_count; i++) deepest = sim->actors[i].tower >= 0 && !deepest ? MAX_CHAIN : deepest;
     for (int rank = 1; rank <= deepest; rank++)
         for (size_t i = 0; i < sim->actor_count; i++) {
             kn_sim_actor *trailer = &sim->actors[i];

@@ -15,23 +15,24 @@ void kn_timeline_finish(kn_timeline *timeline) {
 }
 
 static kn_actor_state state_of(const kn_sim_actor *actor) {
-    kn_actor_state state = {.pose = actor->pose, .speed = actor->speed, .acceleration = actor->acceleration, .curvature = actor->curvature,
-                            .wheel_angle = actor->wheel_angle, .present = actor->present};
+    kn_actor_state state = {.pose = actor->pose,
+                            .speed = actor->speed,
+                            .acceleration = actor->acceleration,
+                            .curvature = actor->curvature,
+                            .wheel_angle = actor->wheel_angle,
+                            .present = actor->present};
     state.lamps = actor->indicator > 0 ? KN_LAMP_LEFT : actor->indicator < 0 ? KN_LAMP_RIGHT : 0;
     return state;
 }
 
 static kn_actor_state mix_states(const kn_actor_state *a, const kn_actor_state *b, double f) {
     kn_actor_state out = *b;
-    if (!a->present || !b->present || f >= 1)
-        return out;
+    if (!a->present || !b->present || f >= 1) return out;
     double p[4], q[4], dot = 0;
     kn_pose_quaternion(&a->pose, p);
     kn_pose_quaternion(&b->pose, q);
-    for (int i = 0; i < 4; i++)
-        dot += p[i] * q[i];
-    for (int i = 0; i < 4; i++)
-        q[i] = (1 - f) * p[i] + (dot < 0 ? -f : f) * q[i];
+    for (int i = 0; i < 4; i++) dot += p[i] * q[i];
+    for (int i = 0; i < 4; i++) q[i] = (1 - f) * p[i] + (dot < 0 ? -f : f) * q[i];
     kn_vec3 position = kn_vec3_add(kn_vec3_scale(a->pose.translation, 1 - f), kn_vec3_scale(b->pose.translation, f));
     if (kn_vec3_length(kn_vec3_sub(a->pose.translation, b->pose.translation)) > 5)
         position = a->pose.translation; /* teleported in between */
@@ -49,9 +50,7 @@ static bool is_dark(const kn_weather *weather) {
            (weather->cloud_cover > 0.8 && degrees < 12);
 }
 
-static bool has_lamps(kn_actor_class kind) {
-    return kind <= KN_ACTOR_MOTORBIKE || kind == KN_ACTOR_BICYCLE;
-}
+static bool has_lamps(kn_actor_class kind) { return kind <= KN_ACTOR_MOTORBIKE || kind == KN_ACTOR_BICYCLE; }
 
 static void set_lamps(kn_actor_state *state, const kn_sim_actor *actor, const kn_weather *weather, double time) {
     unsigned lamps = 0;
@@ -96,9 +95,7 @@ typedef struct recorder {
 } recorder;
 
 /* Visual range and extinction: ranges mix as the latter, so that fog comes and goes evenly. */
-static double fog_density(double range) {
-    return range > 1 && isfinite(range) ? 1 / range : 0;
-}
+static double fog_density(double range) { return range > 1 && isfinite(range) ? 1 / range : 0; }
 
 /* `share` of the way from one weather to another. */
 static kn_weather mix_weather(const kn_weather *a, const kn_weather *b, double share) {
@@ -119,8 +116,7 @@ static bool record_weather(recorder *r, kn_error *error) {
     kn_timeline *t = r->timeline;
     kn_weather target = r->sim->weather;
     kn_weather_override_apply(&target, r->params);
-    if (!kn_grow(&t->weathers, &r->weather_capacity, t->frame_count + 1, sizeof *t->weathers, error))
-        return false;
+    if (!kn_grow(&t->weathers, &r->weather_capacity, t->frame_count + 1, sizeof *t->weathers, error)) return false;
     const kn_weather *before = t->frame_count ? &t->weathers[t->frame_count - 1] : &target;
     bool same = !memcmp(before, &target, sizeof target);
     t->weathers[t->frame_count] = same ? target : mix_weather(before, &target, 1 - exp(-1 / (t->frame_rate * SECONDS)));
@@ -151,8 +147,7 @@ static bool record_frame(recorder *r, double f, kn_error *error) {
         return false;
     for (size_t i = 0; i < t->signal_count; i++)
         t->signals[t->frame_count * t->signal_count + i] = (uint8_t)kn_sim_signal(r->sim, i);
-    if (!record_weather(r, error))
-        return false;
+    if (!record_weather(r, error)) return false;
     note_trailers(r);
     t->frame_count++;
     return true;
@@ -174,11 +169,11 @@ static void light_lamps(recorder *r, double start) {
 static bool play(recorder *r, const kn_scene_params *params, kn_error *error) {
     kn_sim *sim = r->sim;
     kn_timeline *t = r->timeline;
-    double last = params->frame_count ? params->start + (double)(params->frame_count - 1) / params->frame_rate : params->start + MAX_SECONDS;
+    double last = params->frame_count ? params->start + (double)(params->frame_count - 1) / params->frame_rate
+                                      : params->start + MAX_SECONDS;
     bool started = false;
     for (;;) {
-        if (r->hook && !r->hook(r->user, sim, error))
-            return false;
+        if (r->hook && !r->hook(r->user, sim, error)) return false;
         double next = params->start + (double)t->frame_count / params->frame_rate;
         while (next <= sim->time + 1e-9 && (!params->frame_count || t->frame_count < params->frame_count)) {
             double f = sim->step ? (next - (sim->time - KN_SIM_STEP)) / KN_SIM_STEP : 1;
@@ -187,24 +182,26 @@ static bool play(recorder *r, const kn_scene_params *params, kn_error *error) {
                 kn_weather_override_apply(&t->weather, params);
             }
             started = true;
-            if (!record_frame(r, f > 1 - 1e-6 ? 1 : f, error))
-                return false;
+            if (!record_frame(r, f > 1 - 1e-6 ? 1 : f, error)) return false;
             next = params->start + (double)t->frame_count / params->frame_rate;
         }
         if (params->frame_count ? t->frame_count >= params->frame_count : (sim->stopped && started) || next > last)
             return true;
         if (sim->stopped && !params->frame_count && !started)
-            return kn_fail(error, KN_ERROR_INPUT, "the scenario stops at %.2f s, before the clip's start at %.2f s", sim->time, params->start);
-        for (size_t a = 0; a < t->actor_count; a++)
-            r->before[a] = state_of(&sim->actors[r->who[a]]);
+            return kn_fail(error, KN_ERROR_INPUT, "the scenario stops at %.2f s, before the clip's start at %.2f s",
+                           sim->time, params->start);
+        for (size_t a = 0; a < t->actor_count; a++) r->before[a] = state_of(&sim->actors[r->who[a]]);
         kn_sim_step(sim);
     }
 }
 
-bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline, kn_error *error) {
+bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline,
+                   kn_error *error) {
     *timeline = (kn_timeline){.frame_rate = params->frame_rate};
-    if (!(params->frame_rate > 0 && params->frame_rate <= 1000) || !(params->start >= 0 && params->start <= 3600) || params->frame_count > MAX_FRAMES)
-        return kn_fail(error, KN_ERROR_INPUT, "frame rate %g, start %g s or %zu frames is out of range", params->frame_rate, params->start, params->frame_count);
+    if (!(params->frame_rate > 0 && params->frame_rate <= 1000) || !(params->start >= 0 && params->start <= 3600) ||
+        params->frame_count > MAX_FRAMES)
+        return kn_fail(error, KN_ERROR_INPUT, "frame rate %g, start %g s or %zu frames is out of range",
+                       params->frame_rate, params->start, params->frame_count);
     recorder r = {.params = params, .sim = sim, .hook = hook, .user = user, .timeline = timeline};
     r.before = kn_alloc(sim->actor_count, sizeof *r.before, error);
     timeline->actors = kn_alloc(sim->actor_count, sizeof *timeline->actors, error);
@@ -212,8 +209,7 @@ bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_par
     timeline->signal_count = sim->network && sim->network->signals ? sim->network->signals->count : 0;
     bool ok = r.before && timeline->actors && r.who && kn_sim_prepare(sim, error);
     for (size_t a = 0; ok && a < sim->actor_count; a++) {
-        if (sim->actors[a].removed)
-            continue;
+        if (sim->actors[a].removed) continue;
         size_t i = timeline->actor_count++;
         r.who[i] = a;
         timeline->actors[i] = sim->actors[a].look;
@@ -221,10 +217,8 @@ bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_par
         r.before[i] = state_of(&sim->actors[a]);
     }
     ok = ok && play(&r, params, error);
-    if (ok)
-        light_lamps(&r, params->start);
-    else
-        kn_timeline_finish(timeline);
+    if (ok) light_lamps(&r, params->start);
+    else kn_timeline_finish(timeline);
     kn_free(r.before);
     kn_free(r.who);
     kn_free(r.forced);

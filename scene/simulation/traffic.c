@@ -3,10 +3,10 @@
 #include "scene/simulation/storyboard.h"
 
 enum { MAX_SAMPLES = 48 };
-static const double SAMPLE_STEP = 3;         /* metres between looks ahead */
-static const double HEADWAY = 1.4, JAM = 2.5; /* seconds, metres */
+static const double SAMPLE_STEP = 3;                                /* metres between looks ahead */
+static const double HEADWAY = 1.4, JAM = 2.5;                       /* seconds, metres */
 static const double ACCELERATION = 1.6, BRAKING = 2.2, HARDEST = 7; /* m/s^2 */
-static const double LATERAL = 2.5;           /* m/s^2 in curves */
+static const double LATERAL = 2.5;                                  /* m/s^2 in curves */
 
 typedef struct outlook {
     kn_vec2 position[MAX_SAMPLES], forward[MAX_SAMPLES];
@@ -43,16 +43,19 @@ static void look_ahead(const kn_sim *sim, const kn_sim_actor *actor, outlook *ou
 static double gap_to(const kn_sim_actor *self, const kn_sim_actor *other, const outlook *view, double *speed) {
     double best = INFINITY, front = self->look.center[0] + self->look.length / 2;
     for (int part = -1; part <= 1; part++) {
-        kn_vec3 p = kn_pose_point(&other->pose, (kn_vec3){other->look.center[0] + part * other->look.length / 2, other->look.center[1], 0});
+        kn_vec3 p = kn_pose_point(
+            &other->pose, (kn_vec3){other->look.center[0] + part * other->look.length / 2, other->look.center[1], 0});
         for (int i = 0; i < view->count; i++) {
             double dx = p.x - view->position[i].x, dy = p.y - view->position[i].y;
-            double along = dx * view->forward[i].x + dy * view->forward[i].y, across = dy * view->forward[i].x - dx * view->forward[i].y;
+            double along = dx * view->forward[i].x + dy * view->forward[i].y,
+                   across = dy * view->forward[i].x - dx * view->forward[i].y;
             if (fabs(along) > SAMPLE_STEP * 0.75 || fabs(across) > (self->look.width + other->look.width) / 2 + 0.4)
                 continue;
             double gap = i * SAMPLE_STEP + along - front;
             if (i * SAMPLE_STEP + along > self->look.center[0] - self->look.length / 4 && gap < best) {
                 best = gap;
-                double facing = other->pose.rotation[0][0] * view->forward[i].x + other->pose.rotation[1][0] * view->forward[i].y;
+                double facing =
+                    other->pose.rotation[0][0] * view->forward[i].x + other->pose.rotation[1][0] * view->forward[i].y;
                 *speed = other->speed * facing;
             }
         }
@@ -71,18 +74,20 @@ static double drive(const kn_sim *sim, size_t index, double line) {
     outlook view;
     look_ahead(sim, self, &view);
     double target = fmax(fmin(self->desired_speed, view.curve_speed), 0.1), speed = self->speed;
-    double free_part = speed <= target ? ACCELERATION * (1 - pow(speed / target, 4)) : -fmin(BRAKING, 1.2 * (speed - target));
-    double strongest = view.dead_end ? interaction(view.end - (self->look.center[0] + self->look.length / 2), speed, 0) : 0;
+    double free_part =
+        speed <= target ? ACCELERATION * (1 - pow(speed / target, 4)) : -fmin(BRAKING, 1.2 * (speed - target));
+    double strongest =
+        view.dead_end ? interaction(view.end - (self->look.center[0] + self->look.length / 2), speed, 0) : 0;
     if (line < INFINITY) /* stops with its front at a line: the usual jam distance would leave it too far behind */
         strongest = fmax(strongest, interaction(fmax(line, -1) + JAM - 0.5, speed, 0));
     for (size_t i = 0; i < sim->actor_count; i++) {
         const kn_sim_actor *other = &sim->actors[i];
         kn_vec3 d = kn_vec3_sub(other->pose.translation, self->pose.translation);
-        if (i == index || !other->present || (other->tower >= 0 && kn_sim_coupled(sim, i, index)) || fabs(d.x) + fabs(d.y) > 250 || fabs(d.z) > 4)
+        if (i == index || !other->present || (other->tower >= 0 && kn_sim_coupled(sim, i, index)) ||
+            fabs(d.x) + fabs(d.y) > 250 || fabs(d.z) > 4)
             continue;
         double other_speed = 0, gap = gap_to(self, other, &view, &other_speed);
-        if (gap < INFINITY)
-            strongest = fmax(strongest, interaction(gap, speed, other_speed));
+        if (gap < INFINITY) strongest = fmax(strongest, interaction(gap, speed, other_speed));
     }
     return fmin(fmax(free_part - ACCELERATION * strongest, -HARDEST), ACCELERATION);
 }
@@ -100,8 +105,7 @@ void kn_traffic_drive(kn_sim *sim) {
     bool drivers = false;
     for (size_t i = 0; i < sim->actor_count; i++)
         drivers |= sim->actors[i].present && sim->actors[i].speed_mode == KN_SPEED_DRIVER;
-    if (!drivers || sim->ways_capacity < sim->actor_count)
-        return;
+    if (!drivers || sim->ways_capacity < sim->actor_count) return;
     kn_traffic_rules(sim, sim->ways, 4 * KN_SIM_STEP);
     for (size_t i = 0; i < sim->actor_count; i++) {
         kn_sim_actor *actor = &sim->actors[i];

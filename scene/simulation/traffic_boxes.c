@@ -26,13 +26,12 @@ static double separation(const rectangle *a, const rectangle *b) {
     return fmax(best, axis_gap(a, b, -b->uy, b->ux));
 }
 
-bool kn_boxes_overlap(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b, double margin) {
+bool kn_boxes_overlap(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b,
+                      double margin) {
     rectangle ra = rectangle_of(a, pose_a, margin), rb = rectangle_of(b, pose_b, 0);
-    if (hypot(ra.x - rb.x, ra.y - rb.y) > ra.half_length + ra.half_width + rb.half_length + rb.half_width)
-        return false;
+    if (hypot(ra.x - rb.x, ra.y - rb.y) > ra.half_length + ra.half_width + rb.half_length + rb.half_width) return false;
     double za = pose_a->translation.z, zb = pose_b->translation.z;
-    if (za + a->height < zb || zb + b->height < za)
-        return false; /* on a bridge above */
+    if (za + a->height < zb || zb + b->height < za) return false; /* on a bridge above */
     return separation(&ra, &rb) < 0;
 }
 
@@ -41,7 +40,8 @@ static double corner_distance(const rectangle *a, const rectangle *b) {
     for (int i = 0; i < 4; i++) {
         double l = i & 1 ? a->half_length : -a->half_length, w = i & 2 ? a->half_width : -a->half_width;
         double dx = a->x + a->ux * l - a->uy * w - b->x, dy = a->y + a->uy * l + a->ux * w - b->y;
-        double u = fmax(fabs(dx * b->ux + dy * b->uy) - b->half_length, 0), v = fmax(fabs(-dx * b->uy + dy * b->ux) - b->half_width, 0);
+        double u = fmax(fabs(dx * b->ux + dy * b->uy) - b->half_length, 0),
+               v = fmax(fabs(-dx * b->uy + dy * b->ux) - b->half_width, 0);
         best = fmin(best, hypot(u, v));
     }
     return best;
@@ -49,7 +49,6 @@ static double corner_distance(const rectangle *a, const rectangle *b) {
 
 double kn_box_distance(const kn_actor *a, const kn_pose *pose_a, const kn_actor *b, const kn_pose *pose_b) {
     rectangle ra = rectangle_of(a, pose_a, 0), rb = rectangle_of(b, pose_b, 0);
-    if (separation(&ra, &rb) < 0)
-        return 0;
+    if (separation(&ra, &rb) < 0) return 0;
     return fmin(corner_distance(&ra, &rb), corner_distance(&rb, &ra));
 }

@@ -1,5 +1,5 @@
-/* Places lawful vehicles on the lanes around the ego's way. The whole clip is played ahead: whoever would touch somebody
- * is placed elsewhere, so that the traffic that is kept never collides. */
+/* Places lawful vehicles on the lanes around the ego's way. The whole clip is played ahead: whoever would touch
+ * somebody is placed elsewhere, so that the traffic that is kept never collides. */
 #include "base/random.h"
 #include "scene/simulation/storyboard.h"
 
@@ -11,10 +11,10 @@ typedef struct populator {
     kn_sim *sim;
     const kn_traffic_plan *plan;
     const kn_scene_params *params;
-    kn_sim_actor *start;   /* [count] actors at time 0 */
-    size_t count, fixed;   /* the first `fixed` are not ours */
+    kn_sim_actor *start; /* [count] actors at time 0 */
+    size_t count, fixed; /* the first `fixed` are not ours */
     kn_weather weather;
-    kn_vec2 way[MAX_WAY];  /* the ego's, every half second */
+    kn_vec2 way[MAX_WAY]; /* the ego's, every half second */
     size_t way_count;
     double ego_speed;
     kn_rng rng;
@@ -29,13 +29,13 @@ static void restore(populator *p) {
     sim->step = 0;
     sim->stopped = false;
     sim->weather = p->weather;
-    if (p->plan->reset)
-        p->plan->reset(p->plan->user);
+    if (p->plan->reset) p->plan->reset(p->plan->user);
 }
 
 static double clip_end(const populator *p) {
     const kn_scene_params *params = p->params;
-    return params->frame_count ? params->start + (double)params->frame_count / params->frame_rate + 0.1 : params->start + 120;
+    return params->frame_count ? params->start + (double)params->frame_count / params->frame_rate + 0.1
+                               : params->start + 120;
 }
 
 /* The first of ours that touches somebody in the clip; SIZE_MAX when nobody does. Records the ego's way. */
@@ -44,12 +44,10 @@ static bool rehearse(populator *p, size_t *guilty) {
     double end = clip_end(p);
     *guilty = SIZE_MAX;
     restore(p);
-    if (!kn_sim_prepare(sim, p->error))
-        return false;
+    if (!kn_sim_prepare(sim, p->error)) return false;
     p->way_count = 0;
     while (sim->time < end && !(sim->stopped && !p->params->frame_count)) {
-        if (p->plan->hook && !p->plan->hook(p->plan->user, sim, p->error))
-            return false;
+        if (p->plan->hook && !p->plan->hook(p->plan->user, sim, p->error)) return false;
         if (sim->step % 60 == 0 && p->way_count < MAX_WAY)
             p->way[p->way_count++] = (kn_vec2){sim->actors[0].pose.translation.x, sim->actors[0].pose.translation.y};
         size_t first = p->plan->droppable ? p->plan->droppable : p->fixed;
@@ -73,15 +71,13 @@ static bool rehearse(populator *p, size_t *guilty) {
 
 static double way_distance(const populator *p, double x, double y) {
     double best = INFINITY;
-    for (size_t i = 0; i < p->way_count; i++)
-        best = fmin(best, hypot(p->way[i].x - x, p->way[i].y - y));
+    for (size_t i = 0; i < p->way_count; i++) best = fmin(best, hypot(p->way[i].x - x, p->way[i].y - y));
     return best;
 }
 
 static double limit_of(const kn_road *road, const kn_lane *lane, double ego_speed) {
     double limit = lane->speed_limit > 0 ? lane->speed_limit : road->speed_limit;
-    if (!(limit > 0))
-        limit = road->junction >= 0 ? 9 : road->town ? 13.9 : fmax(ego_speed, 13.9);
+    if (!(limit > 0)) limit = road->junction >= 0 ? 9 : road->town ? 13.9 : fmax(ego_speed, 13.9);
     return fmin(fmax(limit, 3), 45);
 }
 
@@ -97,13 +93,11 @@ static kn_actor_class pick_class(kn_rng *rng, bool town) {
 static bool has_room(const populator *p, const kn_sim_actor *actor, size_t upto) {
     for (size_t i = 0; i < upto; i++) {
         const kn_sim_actor *other = &p->start[i];
-        if (!other->present)
-            continue;
+        if (!other->present) continue;
         double gap = kn_box_distance(&actor->look, &actor->pose, &other->look, &other->pose);
         double along = cos(actor->yaw - other->yaw);
         double closing = along > 0.7 ? fabs(actor->speed - other->speed) : along < -0.7 ? 0 : 4;
-        if (gap < (along < -0.7 ? 1.2 : 6) + 0.8 * closing)
-            return false;
+        if (gap < (along < -0.7 ? 1.2 : 6) + 0.8 * closing) return false;
     }
     return true;
 }
@@ -118,8 +112,7 @@ static bool draw_place(populator *p, kn_sim_actor *actor) {
         double spread = kn_rng_uniform(&p->rng, 5, 75), angle = kn_rng_uniform(&p->rng, -M_PI, M_PI);
         double x = c.x + cos(angle) * spread, y = c.y + sin(angle) * spread;
         kn_road_position place = kn_road_locate(network, x, y, 8);
-        if (place.road < 0)
-            continue;
+        if (place.road < 0) continue;
         const kn_road *road = &network->roads[place.road];
         const kn_lane_section *section = kn_road_section(road, place.s);
         int choice = kn_rng_int(&p->rng, 0, (int)section->lane_count - 1);
@@ -127,15 +120,13 @@ static bool draw_place(populator *p, kn_sim_actor *actor) {
         kn_lane_span span = kn_lane_span_at(road, place.s, lane->id);
         if (!kn_lane_is_drivable(lane->type) || !lane->id || fabs(span.outer - span.inner) < 2.4 || road->junction >= 0)
             continue;
-        kn_walker w = {place.road, lane->id, kn_lane_direction(road, lane->id), place.s, kn_rng_uniform(&p->rng, -0.2, 0.2)};
-        if (way_distance(p, x, y) > 90)
-            continue;
+        kn_walker w = {place.road, lane->id, kn_lane_direction(road, lane->id), place.s,
+                       kn_rng_uniform(&p->rng, -0.2, 0.2)};
+        if (way_distance(p, x, y) > 90) continue;
         kn_walker probe = w;
-        if (!kn_road_walk(network, &probe, 25, NULL, NULL))
-            continue;
+        if (!kn_road_walk(network, &probe, 25, NULL, NULL)) continue;
         double limit = limit_of(road, lane, p->ego_speed);
-        if (actor->look.kind == KN_ACTOR_TRUCK || actor->look.kind == KN_ACTOR_BUS)
-            limit = fmin(limit, 24);
+        if (actor->look.kind == KN_ACTOR_TRUCK || actor->look.kind == KN_ACTOR_BUS) limit = fmin(limit, 24);
         actor->desired_speed = limit * kn_rng_uniform(&p->rng, 0.85, 1.05);
         kn_sim_place_on_lane(p->sim, actor, w);
         actor->speed = actor->desired_speed;
@@ -151,15 +142,20 @@ static bool place(populator *p, size_t index) {
     for (int attempt = 0; attempt < 60; attempt++) {
         kn_sim_actor *actor = &p->start[index];
         uint64_t seed = kn_rng_next(&p->rng);
-        *actor = (kn_sim_actor){.pose = kn_pose_identity(), .leader = -1, .fixed_speed = -1, .path_scale = 1, .speed_factor = 1, .tower = -1, .granted = -1};
+        *actor = (kn_sim_actor){.pose = kn_pose_identity(),
+                                .leader = -1,
+                                .fixed_speed = -1,
+                                .path_scale = 1,
+                                .speed_factor = 1,
+                                .tower = -1,
+                                .granted = -1};
         snprintf(actor->look.name, sizeof actor->look.name, "traffic_%zu", index - p->fixed + 1);
         const kn_vec2 c = p->way[0];
         kn_road_position at = kn_road_locate(p->sim->network, c.x, c.y, 10);
         kn_actor_look(&actor->look, pick_class(&p->rng, at.road >= 0 && p->sim->network->roads[at.road].town), seed);
         actor->speed_mode = KN_SPEED_DRIVER;
         actor->turn = kn_rng_int(&p->rng, -1, 1);
-        if (draw_place(p, actor) && has_room(p, actor, index))
-            return true;
+        if (draw_place(p, actor) && has_room(p, actor, index)) return true;
     }
     return false;
 }
@@ -168,12 +164,12 @@ static bool init_populator(populator *p) {
     kn_sim *sim = p->sim;
     const kn_traffic_plan *plan = p->plan;
     if (!plan->keep_actors)
-        for (size_t i = 1; i < sim->actor_count; i++)
-            sim->actors[i].removed = !kn_sim_coupled(sim, 0, i);
+        for (size_t i = 1; i < sim->actor_count; i++) sim->actors[i].removed = !kn_sim_coupled(sim, 0, i);
     p->fixed = sim->actor_count;
     p->weather = sim->weather;
     p->start = kn_alloc(p->fixed + (size_t)plan->count, sizeof *p->start, p->error);
-    if (!p->start || !kn_grow(&sim->actors, &sim->actor_capacity, p->fixed + (size_t)plan->count, sizeof *sim->actors, p->error))
+    if (!p->start ||
+        !kn_grow(&sim->actors, &sim->actor_capacity, p->fixed + (size_t)plan->count, sizeof *sim->actors, p->error))
         return false;
     memcpy(p->start, sim->actors, p->fixed * sizeof *p->start);
     p->count = p->fixed;
@@ -188,8 +184,7 @@ static void drop(populator *p, size_t index) {
 
 bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, kn_error *error) {
     populator *p = kn_alloc(1, sizeof *p, error);
-    if (!p)
-        return false;
+    if (!p) return false;
     *p = (populator){.sim = sim, .plan = plan, .params = params, .error = error};
     size_t guilty;
     bool ok = init_populator(p) && rehearse(p, &guilty); /* without ours: the ego's way */
@@ -199,13 +194,11 @@ bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scen
     }
     if (ok) {
         p->ego_speed = p->way_count > 1 ? 2 * hypot(p->way[1].x - p->way[0].x, p->way[1].y - p->way[0].y) : 0;
-        for (int i = 0; i < plan->count; i++)
-            p->count += place(p, p->count);
+        for (int i = 0; i < plan->count; i++) p->count += place(p, p->count);
     }
     for (int round = 0; ok; round++) {
         ok = rehearse(p, &guilty);
-        if (!ok || guilty == SIZE_MAX)
-            break;
+        if (!ok || guilty == SIZE_MAX) break;
         if (guilty < p->fixed) {
             drop(p, guilty);
         } else if (round >= MAX_ROUNDS || !place(p, guilty)) { /* gives up on this one */
@@ -213,8 +206,7 @@ bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scen
             p->count--;
         }
     }
-    if (ok)
-        restore(p);
+    if (ok) restore(p);
     kn_free(p->start);
     kn_free(p);
     return ok;

@@ -7,7 +7,8 @@ void kn_build_init(kn_build *build, kn_world *world, kn_mesh *mesh, kn_error *er
     *build = (kn_build){.world = world, .mesh = mesh, .pose = kn_pose_identity(), .error = error};
 }
 
-kn_material kn_matter(double r, double g, double b, double roughness, kn_texture texture, kn_semantic semantic, double wettable) {
+kn_material kn_matter(double r, double g, double b, double roughness, kn_texture texture, kn_semantic semantic,
+                      double wettable) {
     kn_material m;
     memset(&m, 0, sizeof m); /* compared with memcmp: padding too */
     m.color[0] = (float)r;
@@ -39,7 +40,8 @@ uint16_t kn_build_material(kn_build *build, const kn_material *material) {
         build->failed = !kn_fail(build->error, KN_ERROR_UNSUPPORTED, "a world has more than 65535 materials");
         return 0;
     }
-    if (!kn_grow(&world->materials, &world->material_capacity, world->material_count + 1, sizeof *world->materials, build->error)) {
+    if (!kn_grow(&world->materials, &world->material_capacity, world->material_count + 1, sizeof *world->materials,
+                 build->error)) {
         build->failed = true;
         return 0;
     }
@@ -53,8 +55,8 @@ uint32_t kn_build_vertex(kn_build *build, kn_vec3 position, kn_vec3 normal, doub
     uint32_t index = 0;
     if (build->failed) return 0;
     if (build->plan) u = position.x - build->plan->x, v = position.y - build->plan->y;
-    if (!kn_mesh_add_vertex(build->mesh, kn_pose_point(&build->pose, position), kn_pose_direction(&build->pose, normal), (kn_vec2){u, v},
-                            &index, build->error)) {
+    if (!kn_mesh_add_vertex(build->mesh, kn_pose_point(&build->pose, position), kn_pose_direction(&build->pose, normal),
+                            (kn_vec2){u, v}, &index, build->error)) {
         build->failed = true;
     }
     return index;
@@ -62,13 +64,15 @@ uint32_t kn_build_vertex(kn_build *build, kn_vec3 position, kn_vec3 normal, doub
 
 void kn_build_triangle(kn_build *build, uint32_t a, uint32_t b, uint32_t c) {
     if (build->failed || a == b || b == c || a == c) return;
-    if (!kn_mesh_add_triangle(build->mesh, a, b, c, build->material, build->instance, build->error)) build->failed = true;
+    if (!kn_mesh_add_triangle(build->mesh, a, b, c, build->material, build->instance, build->error))
+        build->failed = true;
 }
 
 void kn_build_polygon(kn_build *build, const kn_vec3 *points, size_t count) {
     kn_vec3 normal = {0, 0, 0};
     for (size_t i = 2; i < count; i++) { /* the sum copes with collinear corners */
-        normal = kn_vec3_add(normal, kn_vec3_cross(kn_vec3_sub(points[i - 1], points[0]), kn_vec3_sub(points[i], points[0])));
+        normal = kn_vec3_add(normal,
+                             kn_vec3_cross(kn_vec3_sub(points[i - 1], points[0]), kn_vec3_sub(points[i], points[0])));
     }
     if (kn_vec3_length(normal) < 1e-12) return;
     normal = kn_vec3_normalize(normal);
@@ -83,7 +87,9 @@ void kn_build_polygon(kn_build *build, const kn_vec3 *points, size_t count) {
     }
 }
 
-void kn_build_flat_triangle(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2) { kn_build_polygon(build, (kn_vec3[]){p0, p1, p2}, 3); }
+void kn_build_flat_triangle(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2) {
+    kn_build_polygon(build, (kn_vec3[]){p0, p1, p2}, 3);
+}
 
 void kn_build_quad(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2, kn_vec3 p3) {
     kn_build_polygon(build, (kn_vec3[]){p0, p1, p2, p3}, 4);
@@ -151,7 +157,8 @@ static void grid_normals(kn_vec3 *normals, const kn_vec3 *p, size_t nu, size_t n
     }
 }
 
-void kn_build_grid(kn_build *build, const kn_vec3 *points, size_t nu, size_t nv, bool closed_u, const uint16_t *materials) {
+void kn_build_grid(kn_build *build, const kn_vec3 *points, size_t nu, size_t nv, bool closed_u,
+                   const uint16_t *materials) {
     if (build->failed || nu < 2 || nv < 2) return;
     size_t columns = closed_u ? nu + 1 : nu;
     kn_vec3 *normals = kn_alloc(nu * nv, sizeof *normals, build->error);
@@ -165,7 +172,8 @@ void kn_build_grid(kn_build *build, const kn_vec3 *points, size_t nu, size_t nv,
                 size_t i = v * nu + u % nu;
                 if (u > 0) along += kn_vec3_length(kn_vec3_sub(points[i], points[v * nu + u - 1]));
                 double across = v ? kn_vec3_length(kn_vec3_sub(points[i], points[u % nu])) : 0;
-                index[v * columns + u] = kn_build_vertex(build, points[i], kn_vec3_normalize(normals[i]), along, across);
+                index[v * columns + u] =
+                    kn_build_vertex(build, points[i], kn_vec3_normalize(normals[i]), along, across);
             }
         }
         uint16_t current = build->material;
@@ -220,8 +228,8 @@ void kn_build_ellipsoid(kn_build *build, kn_vec3 center, kn_vec3 radii, int segm
         double elevation = M_PI * (v / (double)rings - .5);
         for (int u = 0; u < segments; u++) {
             double angle = 2 * M_PI * u / segments, c = v == 0 || v == rings ? 0 : cos(elevation);
-            points[v * segments + u] =
-                kn_vec3_add(center, kn_v3(radii.x * c * cos(angle), radii.y * c * sin(angle), radii.z * sin(elevation)));
+            points[v * segments + u] = kn_vec3_add(
+                center, kn_v3(radii.x * c * cos(angle), radii.y * c * sin(angle), radii.z * sin(elevation)));
         }
     }
     kn_build_grid(build, points, (size_t)segments, (size_t)rings + 1, true, NULL);

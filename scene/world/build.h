@@ -9,13 +9,14 @@
 #include "scene/world/world.h"
 
 typedef struct kn_build {
-    kn_world *world;   /* owns the materials */
-    kn_mesh *mesh;     /* receives the triangles */
-    kn_pose pose;      /* from the coordinates of the calls to those of the mesh */
+    kn_world *world; /* owns the materials */
+    kn_mesh *mesh;   /* receives the triangles */
+    kn_pose pose;    /* from the coordinates of the calls to those of the mesh */
     kn_error *error;
     uint16_t material; /* of the triangles to come */
     uint16_t instance;
-    const kn_vec2 *plan; /* uv are x and y from this point on, so that surfaces that overlap look the same; NULL: along the shape */
+    const kn_vec2 *plan; /* uv are x and y from this point on, so that surfaces that overlap look the same; NULL: along
+                            the shape */
     bool failed;
 } kn_build;
 
@@ -33,7 +34,8 @@ static inline kn_vec3 kn_mix3(kn_vec3 a, kn_vec3 b, double t) {
 }
 
 /* A dielectric surface. */
-kn_material kn_matter(double r, double g, double b, double roughness, kn_texture texture, kn_semantic semantic, double wettable);
+kn_material kn_matter(double r, double g, double b, double roughness, kn_texture texture, kn_semantic semantic,
+                      double wettable);
 /* Switched emission with the radiance of its own colour times `power`. */
 kn_material kn_lamp_matter(double r, double g, double b, kn_emitter emitter, double power, kn_semantic semantic);
 
@@ -51,7 +53,15 @@ void kn_build_quad(kn_build *build, kn_vec3 p0, kn_vec3 p1, kn_vec3 p2, kn_vec3 
 /* Convex polygon. */
 void kn_build_polygon(kn_build *build, const kn_vec3 *points, size_t count);
 
-enum { KN_BOX_LEFT = 1, KN_BOX_RIGHT = 2, KN_BOX_FRONT = 4, KN_BOX_BACK = 8, KN_BOX_TOP = 16, KN_BOX_BOTTOM = 32, KN_BOX_ALL = 63 };
+enum {
+    KN_BOX_LEFT = 1,
+    KN_BOX_RIGHT = 2,
+    KN_BOX_FRONT = 4,
+    KN_BOX_BACK = 8,
+    KN_BOX_TOP = 16,
+    KN_BOX_BOTTOM = 32,
+    KN_BOX_ALL = 63
+};
 /* Axis-aligned in the current pose; x front/back, y left/right. */
 void kn_build_box(kn_build *build, kn_vec3 low, kn_vec3 high, unsigned faces);
 /* A box whose upright edges are chamfered and whose top edges are too, by `bevel`. */
@@ -60,7 +70,8 @@ void kn_build_soft_box(kn_build *build, kn_vec3 low, kn_vec3 high, double bevel)
 /* Smooth surface through points[v * nu + u]; normal = d/du x d/dv. Rows may be closed (last joins first). materials:
  * [nv - 1][nu, or nu - 1 when open], one a cell; NULL: the current one. KN_NO_MATERIAL leaves a cell open. */
 #define KN_NO_MATERIAL 0xffff
-void kn_build_grid(kn_build *build, const kn_vec3 *points, size_t nu, size_t nv, bool closed_u, const uint16_t *materials);
+void kn_build_grid(kn_build *build, const kn_vec3 *points, size_t nu, size_t nv, bool closed_u,
+                   const uint16_t *materials);
 
 /* Smooth cone frustum from p0 (radius r0) to p1 (radius r1); caps: 1 = at p0, 2 = at p1. */
 void kn_build_cylinder(kn_build *build, kn_vec3 p0, kn_vec3 p1, double r0, double r1, int segments, unsigned caps);

@@ -13,12 +13,14 @@ static kn_material building_matter(double r, double g, double b, double roughnes
 }
 
 static palette make_palette(const kn_building *s, kn_rng *rng) {
-    static const double brick[][3] = {{.30, .105, .065}, {.36, .16, .09}, {.22, .085, .06}, {.42, .30, .20}, {.27, .13, .10}};
+    static const double brick[][3] = {
+        {.30, .105, .065}, {.36, .16, .09}, {.22, .085, .06}, {.42, .30, .20}, {.27, .13, .10}};
     static const double plaster[][3] = {{.62, .57, .46}, {.55, .46, .32}, {.60, .60, .56}, {.50, .36, .28},
                                         {.42, .46, .48}, {.58, .50, .44}, {.64, .54, .34}, {.46, .50, .40}};
     static const double stone[][3] = {{.42, .38, .31}, {.36, .34, .31}, {.50, .46, .38}};
     static const double modern[][3] = {{.36, .37, .38}, {.52, .52, .52}, {.16, .17, .18}, {.44, .40, .36}};
-    static const double doors[][3] = {{.10, .03, .02}, {.03, .07, .05}, {.03, .05, .12}, {.12, .07, .035}, {.025, .025, .03}};
+    static const double doors[][3] = {
+        {.10, .03, .02}, {.03, .07, .05}, {.03, .05, .12}, {.12, .07, .035}, {.025, .025, .03}};
     static const double signs[][3] = {{.45, .03, .03},  {.03, .12, .35}, {.04, .22, .09}, {.55, .34, .03},
                                       {.03, .03, .035}, {.40, .05, .22}, {.5, .5, .48}};
     static const double tiles[][3] = {{.26, .085, .045}, {.19, .07, .045}, {.07, .07, .075}, {.14, .09, .07}};
@@ -41,7 +43,8 @@ static palette make_palette(const kn_building *s, kn_rng *rng) {
     p.glass_lit.emitter = KN_EMITTER_WINDOW;
     p.glass_lit.emission[0] = 1.25f, p.glass_lit.emission[1] = .85f, p.glass_lit.emission[2] = .45f;
     p.curtain = building_matter(.34, .33, .30, .25, KN_TEXTURE_WINDOW);
-    const double *d = doors[kn_rng_int(rng, 0, 4)], *g = signs[kn_rng_int(rng, 0, 6)], *r = tiles[kn_rng_int(rng, 0, 3)];
+    const double *d = doors[kn_rng_int(rng, 0, 4)], *g = signs[kn_rng_int(rng, 0, 6)],
+                 *r = tiles[kn_rng_int(rng, 0, 3)];
     p.door = building_matter(d[0], d[1], d[2], .45, KN_TEXTURE_PAINT);
     p.sign = building_matter(g[0], g[1], g[2], .5, KN_TEXTURE_PAINT);
     p.roof = s->roof == KN_ROOF_FLAT ? building_matter(.16, .155, .15, .95, KN_TEXTURE_CONCRETE)
@@ -50,7 +53,8 @@ static palette make_palette(const kn_building *s, kn_rng *rng) {
     return p;
 }
 
-/* Facade frame: x along the wall as seen from outside, y into the wall, z up. A rectangle facing outwards at depth y. */
+/* Facade frame: x along the wall as seen from outside, y into the wall, z up. A rectangle facing outwards at depth
+ * y. */
 static void pane(kn_build *b, double x0, double x1, double z0, double z1, double y) {
     if (x1 - x0 < .005 || z1 - z0 < .005) return;
     kn_build_quad(b, kn_v3(x0, y, z0), kn_v3(x1, y, z0), kn_v3(x1, y, z1), kn_v3(x0, y, z1));
@@ -68,15 +72,16 @@ static void reveal(kn_build *b, double x0, double x1, double z0, double z1, doub
     kn_build_quad(b, kn_v3(x0, depth, z0), kn_v3(x0, 0, z0), kn_v3(x1, 0, z0), kn_v3(x1, depth, z0));
 }
 
-static void window_panes(kn_build *b, const palette *p, double x0, double x1, double z0, double z1, double y, int columns, int rows,
-                         kn_rng *rng) {
+static void window_panes(kn_build *b, const palette *p, double x0, double x1, double z0, double z1, double y,
+                         int columns, int rows, kn_rng *rng) {
     double roll = kn_rng_uniform(rng, 0, 1), bar = .055;
     kn_build_use(b, p->frame);
     pane(b, x0, x1, z0, z1, y);
     kn_build_use(b, roll < .30 ? p->glass_lit : p->glass);
     double w = (x1 - x0 - bar) / columns, h = (z1 - z0 - bar) / rows;
     for (int i = 0; i < columns; i++) {
-        for (int j = 0; j < rows; j++) pane(b, x0 + bar + i * w, x0 + (i + 1) * w, z0 + bar + j * h, z0 + (j + 1) * h, y - .012);
+        for (int j = 0; j < rows; j++)
+            pane(b, x0 + bar + i * w, x0 + (i + 1) * w, z0 + bar + j * h, z0 + (j + 1) * h, y - .012);
     }
     if (roll > .72 && roll < .9) { /* a curtain or blind in the upper part */
         kn_build_use(b, p->curtain);
@@ -85,7 +90,8 @@ static void window_panes(kn_build *b, const palette *p, double x0, double x1, do
 }
 
 /* A window in the cell [cx0, cx1] x [cz0, cz1] of the wall. */
-static void window_cell(kn_build *b, const kn_building *s, const palette *p, const double cell[4], const double hole[4], kn_rng *rng) {
+static void window_cell(kn_build *b, const kn_building *s, const palette *p, const double cell[4], const double hole[4],
+                        kn_rng *rng) {
     double x0 = hole[0], x1 = hole[1], z0 = hole[2], z1 = hole[3];
     bool wide = x1 - x0 > 1.7;
     if (s->detail < .45) { /* flat, on one wall that facade() draws */
@@ -99,7 +105,11 @@ static void window_cell(kn_build *b, const kn_building *s, const palette *p, con
     pane(b, x0, x1, z1, cell[3], 0);
     kn_build_use(b, s->style == 0 || s->style == 3 ? p->wall : p->trim);
     reveal(b, x0, x1, z0, z1, .16);
-    window_panes(b, p, x0, x1, z0, z1, .15, wide ? 3 : 2, s->style == 3 ? 1 : kn_rng_int(rng, 0, 9) < 1 ? 1 : (z1 - z0 > 1.4 ? 2 : 1), rng);
+    window_panes(b, p, x0, x1, z0, z1, .15, wide ? 3 : 2,
+                 s->style == 3               ? 1
+                 : kn_rng_int(rng, 0, 9) < 1 ? 1
+                                             : (z1 - z0 > 1.4 ? 2 : 1),
+                 rng);
     if (s->detail < .7) return;
     kn_build_use(b, p->trim);
     ledge(b, x0 - .08, x1 + .08, z0 - .07, z0, .09);
@@ -121,10 +131,13 @@ static void balcony(kn_build *b, const palette *p, double x0, double x1, double 
     kn_build_box(b, kn_v3(x0, -1.1, z + .98), kn_v3(x0 + .05, 0, z + 1.03), KN_BOX_ALL);
     kn_build_box(b, kn_v3(x1 - .05, -1.1, z + .98), kn_v3(x1, 0, z + 1.03), KN_BOX_ALL);
     for (double x = x0 + .02; x < x1; x += .22)
-        kn_build_quad(b, kn_v3(x, -1.08, z), kn_v3(x + .035, -1.08, z), kn_v3(x + .035, -1.08, z + 1), kn_v3(x, -1.08, z + 1));
+        kn_build_quad(b, kn_v3(x, -1.08, z), kn_v3(x + .035, -1.08, z), kn_v3(x + .035, -1.08, z + 1),
+                      kn_v3(x, -1.08, z + 1));
     for (double y = -1.0; y < -.05; y += .22) {
-        kn_build_quad(b, kn_v3(x0 + .02, y + .035, z), kn_v3(x0 + .02, y, z), kn_v3(x0 + .02, y, z + 1), kn_v3(x0 + .02, y + .035, z + 1));
-        kn_build_quad(b, kn_v3(x1 - .02, y, z), kn_v3(x1 - .02, y + .035, z), kn_v3(x1 - .02, y + .035, z + 1), kn_v3(x1 - .02, y, z + 1));
+        kn_build_quad(b, kn_v3(x0 + .02, y + .035, z), kn_v3(x0 + .02, y, z), kn_v3(x0 + .02, y, z + 1),
+                      kn_v3(x0 + .02, y + .035, z + 1));
+        kn_build_quad(b, kn_v3(x1 - .02, y, z), kn_v3(x1 - .02, y + .035, z), kn_v3(x1 - .02, y + .035, z + 1),
+                      kn_v3(x1 - .02, y, z + 1));
     }
 }
 
@@ -132,10 +145,13 @@ static double half_door(const kn_building *s) { return s->storeys > 2 ? .72 : .5
 
 /* The base of a wall; it leaves a door's opening, about `door`, free. door < 0: none. */
 static void base(kn_build *b, const kn_building *s, const palette *p, double width, double door) {
-    double half = half_door(s) + .15, from = door < 0 ? width : kn_clamp(door - half, 0, width), to = door < 0 ? width : kn_clamp(door + half, 0, width);
+    double half = half_door(s) + .15, from = door < 0 ? width : kn_clamp(door - half, 0, width),
+           to = door < 0 ? width : kn_clamp(door + half, 0, width);
     kn_build_use(b, p->plinth);
-    if (from > .01) kn_build_box(b, kn_v3(0, -.03, -1.5), kn_v3(from, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_FRONT);
-    if (width - to > .01) kn_build_box(b, kn_v3(to, -.03, -1.5), kn_v3(width, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_BACK);
+    if (from > .01)
+        kn_build_box(b, kn_v3(0, -.03, -1.5), kn_v3(from, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_FRONT);
+    if (width - to > .01)
+        kn_build_box(b, kn_v3(to, -.03, -1.5), kn_v3(width, .02, .35), KN_BOX_RIGHT | KN_BOX_TOP | KN_BOX_BACK);
 }
 
 static void door_cell(kn_build *b, const kn_building *s, const palette *p, const double cell[4], kn_rng *rng) {
@@ -163,7 +179,8 @@ static void door_cell(kn_build *b, const kn_building *s, const palette *p, const
     }
 }
 
-static void shop_front(kn_build *b, const kn_building *s, const palette *p, double x0, double x1, double height, kn_rng *rng) {
+static void shop_front(kn_build *b, const kn_building *s, const palette *p, double x0, double x1, double height,
+                       kn_rng *rng) {
     double sign0 = height - .75, door = kn_mix(x0, x1, kn_rng_uniform(rng, .2, .7));
     kn_build_use(b, p->wall);
     pane(b, x0, x0 + .3, 0, height, 0);
@@ -207,7 +224,8 @@ static void shop_front(kn_build *b, const kn_building *s, const palette *p, doub
         for (int i = 0; i < n; i++) {
             double u0 = kn_mix(a, e, i / (double)n), u1 = kn_mix(a, e, (i + 1) / (double)n), z = sign0 - .02;
             kn_build_use(b, i % 2 ? white : p->sign);
-            kn_build_quad(b, kn_v3(u0, -1.15, z - .5), kn_v3(u1, -1.15, z - .5), kn_v3(u1, -.02, z), kn_v3(u0, -.02, z));
+            kn_build_quad(b, kn_v3(u0, -1.15, z - .5), kn_v3(u1, -1.15, z - .5), kn_v3(u1, -.02, z),
+                          kn_v3(u0, -.02, z));
             pane(b, u0, u1, z - .68, z - .5, -1.15);
         }
     }
@@ -218,7 +236,8 @@ static double ground_height(const kn_building *s) { return s->shop ? 3.9 : s->st
 double kn_building_height(const kn_building *s) { return ground_height(s) + (s->storeys - 1) * s->storey; }
 
 /* One wall of `width` starting at x = 0 in the facade frame. */
-static void facade(kn_build *b, const kn_building *s, const palette *p, double width, bool open, bool street, kn_rng *rng) {
+static void facade(kn_build *b, const kn_building *s, const palette *p, double width, bool open, bool street,
+                   kn_rng *rng) {
     double top = kn_building_height(s), ground = ground_height(s);
     if (!open) {
         base(b, s, p, width, -1);
@@ -265,7 +284,8 @@ static void facade(kn_build *b, const kn_building *s, const palette *p, double w
     ledge(b, 0, width, top - .28, top, s->style == 2 ? .28 : .14);
     if (s->style == 2) ledge(b, 0, width, top - .42, top - .28, .14);
     kn_build_use(b, p->metal); /* downpipe */
-    kn_build_box(b, kn_v3(width - .16, -.11, 0), kn_v3(width - .06, -.02, top - .2), KN_BOX_RIGHT | KN_BOX_BACK | KN_BOX_FRONT);
+    kn_build_box(b, kn_v3(width - .16, -.11, 0), kn_v3(width - .06, -.02, top - .2),
+                 KN_BOX_RIGHT | KN_BOX_BACK | KN_BOX_FRONT);
 }
 
 static void chimney(kn_build *b, const palette *p, double x, double y, double z0, double z1) {
@@ -288,8 +308,8 @@ static void dormer(kn_build *b, const palette *p, double x, double eave, double 
 }
 
 static void gable_roof(kn_build *b, const kn_building *s, const palette *p, kn_rng *rng) {
-    double hw = s->width / 2, d = s->depth, top = kn_building_height(s), slope = kn_clamp(kn_rng_uniform(rng, .6, .95), 0, 9 / d),
-           rise = slope * d / 2, e = .35;
+    double hw = s->width / 2, d = s->depth, top = kn_building_height(s),
+           slope = kn_clamp(kn_rng_uniform(rng, .6, .95), 0, 9 / d), rise = slope * d / 2, e = .35;
     double hip = s->roof == KN_ROOF_HIP ? fmin(hw * .6, d / 2) : 0, over = s->open & (KN_WEST | KN_EAST) ? .3 : 0;
     kn_vec3 ridge[2] = {{-hw - over + hip, d / 2, top + rise}, {hw + over - hip, d / 2, top + rise}};
     kn_vec3 eave[4] = {{-hw - over, -e, top - e * slope},
@@ -317,8 +337,8 @@ static void gable_roof(kn_build *b, const kn_building *s, const palette *p, kn_r
     for (int k = 0; k < 4; k++) soffit[k] = kn_vec3_sub(eave[3 - k], kn_v3(0, 0, .16));
     kn_build_polygon(b, soffit, 4);
     for (int i = 0, n = kn_rng_int(rng, 1, 2); i < n; i++) {
-        chimney(b, p, kn_rng_uniform(rng, -hw * .8, hw * .8) * (hip > 0 ? .3 : 1), d / 2 + (i ? .5 : -.4), top + rise * .6,
-                top + rise + .9);
+        chimney(b, p, kn_rng_uniform(rng, -hw * .8, hw * .8) * (hip > 0 ? .3 : 1), d / 2 + (i ? .5 : -.4),
+                top + rise * .6, top + rise + .9);
     }
     if (s->detail > .5 && rise > 2.6 && kn_rng_uniform(rng, 0, 1) < .6) {
         int n = (int)floor((s->width - 2 * hip - 1) / 3.2);
@@ -339,8 +359,10 @@ static void flat_roof(kn_build *b, const kn_building *s, const palette *p, kn_rn
     kn_build_box(b, kn_v3(-hw - .05, -.06, top + h), kn_v3(hw + .05, .3, top + h + .08), KN_BOX_ALL);
     kn_build_use(b, p->plinth);
     for (int i = 0, n = kn_rng_int(rng, 1, 3); i < n; i++) { /* lift heads and plant */
-        double x = kn_rng_uniform(rng, -hw * .6, hw * .6), y = kn_rng_uniform(rng, d * .35, d * .75), a = kn_rng_uniform(rng, .6, 1.6);
-        kn_build_box(b, kn_v3(x - a, y - 1, top), kn_v3(x + a, y + 1, top + kn_rng_uniform(rng, 1, 2.4)), KN_BOX_ALL & ~KN_BOX_BOTTOM);
+        double x = kn_rng_uniform(rng, -hw * .6, hw * .6), y = kn_rng_uniform(rng, d * .35, d * .75),
+               a = kn_rng_uniform(rng, .6, 1.6);
+        kn_build_box(b, kn_v3(x - a, y - 1, top), kn_v3(x + a, y + 1, top + kn_rng_uniform(rng, 1, 2.4)),
+                     KN_BOX_ALL & ~KN_BOX_BOTTOM);
     }
 }
 
@@ -366,8 +388,6 @@ void kn_building_draw(kn_build *b, const kn_building *s) {
         facade(b, &side, &p, walls[i].width, (s->open & walls[i].side) != 0, i == 0, &rng);
     }
     b->pose = base;
-    if (s->roof == KN_ROOF_FLAT)
-        flat_roof(b, s, &p, &rng);
-    else
-        gable_roof(b, s, &p, &rng);
+    if (s->roof == KN_ROOF_FLAT) flat_roof(b, s, &p, &rng);
+    else gable_roof(b, s, &p, &rng);
 }

@@ -34,8 +34,8 @@ kn_light kn_lamp_post_draw(kn_build *b, double h, double arm, int style) {
     }
     kn_build_use(b, kn_lamp_matter(.85, .80, .66, KN_EMITTER_STREET, 6, KN_SEMANTIC_POLE));
     if (style == 0) {
-        kn_build_quad(b, kn_v3(-.09, -arm + .02, h - .075), kn_v3(-.09, -arm - .44, h - .075), kn_v3(.09, -arm - .44, h - .075),
-                      kn_v3(.09, -arm + .02, h - .075));
+        kn_build_quad(b, kn_v3(-.09, -arm + .02, h - .075), kn_v3(-.09, -arm - .44, h - .075),
+                      kn_v3(.09, -arm - .44, h - .075), kn_v3(.09, -arm + .02, h - .075));
         kn_build_box(b, kn_v3(-.08, -arm - .42, h - .10), kn_v3(.08, -arm, h - .076), KN_BOX_ALL);
     } else {
         kn_build_cylinder(b, kn_v3(0, 0, h), kn_v3(0, 0, h + .28), .12, .19, 10, 0);
@@ -48,9 +48,11 @@ kn_light kn_lamp_post_draw(kn_build *b, double h, double arm, int style) {
 
 void kn_bench_draw(kn_build *b) {
     kn_build_use(b, thing(.22, .12, .055, .7, KN_TEXTURE_BARK));
-    for (int i = 0; i < 4; i++) kn_build_box(b, kn_v3(-.85, -.42 + i * .12, .43), kn_v3(.85, -.33 + i * .12, .47), KN_BOX_ALL);
+    for (int i = 0; i < 4; i++)
+        kn_build_box(b, kn_v3(-.85, -.42 + i * .12, .43), kn_v3(.85, -.33 + i * .12, .47), KN_BOX_ALL);
     for (int i = 0; i < 3; i++)
-        kn_build_box(b, kn_v3(-.85, .10 + i * .03, .56 + i * .13), kn_v3(.85, .13 + i * .03, .65 + i * .13), KN_BOX_ALL);
+        kn_build_box(b, kn_v3(-.85, .10 + i * .03, .56 + i * .13), kn_v3(.85, .13 + i * .03, .65 + i * .13),
+                     KN_BOX_ALL);
     kn_build_use(b, pole_matter());
     for (int s = -1; s <= 1; s += 2) {
         kn_build_box(b, kn_v3(s * .7 - .03, -.40, -.1), kn_v3(s * .7 + .03, -.34, .43), KN_BOX_ALL);
@@ -127,10 +129,11 @@ void kn_power_box_draw(kn_build *b, uint64_t seed) {
     kn_build_soft_box(b, kn_v3(-w, -.2, .08), kn_v3(w, .2, 1.15), .03);
     kn_build_use(b, thing(.2, .2, .2, .9, KN_TEXTURE_CONCRETE));
     kn_build_box(b, kn_v3(-w, -.2, -.2), kn_v3(w, .2, .08), KN_BOX_ALL);
-    kn_build_quad(b, kn_v3(-.008, -.203, .14), kn_v3(.008, -.203, .14), kn_v3(.008, -.203, 1.1), kn_v3(-.008, -.203, 1.1));
+    kn_build_quad(b, kn_v3(-.008, -.203, .14), kn_v3(.008, -.203, .14), kn_v3(.008, -.203, 1.1),
+                  kn_v3(-.008, -.203, 1.1));
 }
 
-/* --- signs -------------------------------------------------------------------------------------------------------------- */
+/* --- signs ------------------------------------------------------------------------------------ */
 
 /* A regular polygon facing -x at x, first corner at `turn` from up. */
 static void plate(kn_build *b, double x, double z, double r, int n, double turn) {
@@ -169,8 +172,9 @@ static void digits(kn_build *b, double x, double z, double size, int value) {
 }
 
 static void sign_face(kn_build *b, kn_sign sign, double value, double z, double r) {
-    kn_material red = sign_matter(.48, .02, .025), white = sign_matter(.72, .72, .70), blue = sign_matter(.02, .10, .42),
-                black = sign_matter(.015, .015, .015), yellow = sign_matter(.72, .48, .02);
+    kn_material red = sign_matter(.48, .02, .025), white = sign_matter(.72, .72, .70),
+                blue = sign_matter(.02, .10, .42), black = sign_matter(.015, .015, .015),
+                yellow = sign_matter(.72, .48, .02);
     double x = -.05, up = M_PI;
     kn_build_use(b, sign_matter(.3, .3, .3)); /* the grey back */
     switch (sign) {
@@ -181,13 +185,15 @@ static void sign_face(kn_build *b, kn_sign sign, double value, double z, double 
     case KN_SIGN_WARNING:
         kn_build_use(b, red), plate(b, x, z, r * 1.25, 3, 0);
         kn_build_use(b, white), plate(b, x - .004, z, r * .85, 3, 0);
-        kn_build_use(b, black), panel(b, x - .008, -.03, .03, z - .1, z + .22), panel(b, x - .008, -.035, .035, z - .22, z - .15);
+        kn_build_use(b, black), panel(b, x - .008, -.03, .03, z - .1, z + .22),
+            panel(b, x - .008, -.035, .035, z - .22, z - .15);
         break;
     case KN_SIGN_STOP:
         kn_build_use(b, white), plate(b, x, z, r * 1.1, 8, M_PI / 8);
         kn_build_use(b, red), plate(b, x - .004, z, r * 1.02, 8, M_PI / 8);
         kn_build_use(b, white);
-        for (int i = 0; i < 4; i++) panel(b, x - .008, r * (.62 - .36 * i) - r * .22, r * (.62 - .36 * i), z - r * .22, z + r * .22);
+        for (int i = 0; i < 4; i++)
+            panel(b, x - .008, r * (.62 - .36 * i) - r * .22, r * (.62 - .36 * i), z - r * .22, z + r * .22);
         break;
     case KN_SIGN_PRIORITY:
         kn_build_use(b, white), plate(b, x, z, r * 1.1, 4, 0);
@@ -202,8 +208,10 @@ static void sign_face(kn_build *b, kn_sign sign, double value, double z, double 
             plate(b, x - .004, z - r * .1, r * .85, 3, 0);
             kn_build_use(b, black), panel(b, x - .008, -.05, .05, z - r * .4, z + r * .25);
         } else {
-            panel(b, x - .004, r * .25, r * .5, z - r * .7, z + r * .7), panel(b, x - .004, -r * .35, r * .25, z + r * .45, z + r * .7);
-            panel(b, x - .004, -r * .35, r * .25, z - r * .1, z + r * .12), panel(b, x - .004, -r * .45, -r * .2, z - r * .1, z + r * .7);
+            panel(b, x - .004, r * .25, r * .5, z - r * .7, z + r * .7),
+                panel(b, x - .004, -r * .35, r * .25, z + r * .45, z + r * .7);
+            panel(b, x - .004, -r * .35, r * .25, z - r * .1, z + r * .12),
+                panel(b, x - .004, -r * .45, -r * .2, z - r * .1, z + r * .7);
         }
         break;
     default:
@@ -220,26 +228,40 @@ void kn_sign_draw(kn_build *b, kn_sign sign, double value, double height) {
     kn_build_use(b, pole_matter());
     kn_build_cylinder(b, kn_v3(0, 0, -.3), kn_v3(0, 0, height + r), .035, .035, 7, 2);
     kn_build_use(b, sign_matter(.25, .25, .25)); /* grey back, just behind the face */
-    int n = sign == KN_SIGN_YIELD || sign == KN_SIGN_WARNING ? 3 : sign == KN_SIGN_STOP ? 8 : sign == KN_SIGN_PRIORITY ? 4 : 18;
-    if (sign >= KN_SIGN_INFO)
-        panel(b, -.045, -r, r, height - r, height + r);
+    int n = sign == KN_SIGN_YIELD || sign == KN_SIGN_WARNING ? 3
+            : sign == KN_SIGN_STOP                           ? 8
+            : sign == KN_SIGN_PRIORITY                       ? 4
+                                                             : 18;
+    if (sign >= KN_SIGN_INFO) panel(b, -.045, -r, r, height - r, height + r);
     else
-        plate(b, -.045, height, n == 3 ? r * 1.24 : n == 18 ? r * .99 : r * 1.09, n, sign == KN_SIGN_YIELD ? M_PI : n == 8 ? M_PI / 8 : 0);
+        plate(b, -.045, height,
+              n == 3    ? r * 1.24
+              : n == 18 ? r * .99
+                        : r * 1.09,
+              n,
+              sign == KN_SIGN_YIELD ? M_PI
+              : n == 8              ? M_PI / 8
+                                    : 0);
     sign_face(b, sign, value, height, r);
 }
 
-static kn_material signal_black(void) { return kn_matter(.018, .02, .02, .5, KN_TEXTURE_PAINT, KN_SEMANTIC_TRAFFIC_LIGHT, .2); }
+static kn_material signal_black(void) {
+    return kn_matter(.018, .02, .02, .5, KN_TEXTURE_PAINT, KN_SEMANTIC_TRAFFIC_LIGHT, .2);
+}
 
 static void signal_head(kn_build *b, double x, double y, double z) {
     kn_build_use(b, signal_black());
     kn_build_soft_box(b, kn_v3(x - .12, y - .17, z - .5), kn_v3(x + .12, y + .17, z + .5), .03);
-    kn_build_box(b, kn_v3(x - .122, y - .28, z - .62), kn_v3(x - .118, y + .28, z + .62), KN_BOX_BACK | KN_BOX_FRONT); /* backing board */
+    kn_build_box(b, kn_v3(x - .122, y - .28, z - .62), kn_v3(x - .118, y + .28, z + .62),
+                 KN_BOX_BACK | KN_BOX_FRONT); /* backing board */
     for (int i = 0; i < 3; i++) {
         double lz = z + .32 * (1 - i);
         for (int k = 0; k < 5; k++) { /* visor */
             double a0 = M_PI * k / 5., a1 = M_PI * (k + 1) / 5.;
-            kn_build_quad(b, kn_v3(x - .12, y + .13 * cos(a0), lz + .13 * sin(a0)), kn_v3(x - .12, y + .13 * cos(a1), lz + .13 * sin(a1)),
-                          kn_v3(x - .30, y + .125 * cos(a1), lz + .125 * sin(a1)), kn_v3(x - .30, y + .125 * cos(a0), lz + .125 * sin(a0)));
+            kn_build_quad(b, kn_v3(x - .12, y + .13 * cos(a0), lz + .13 * sin(a0)),
+                          kn_v3(x - .12, y + .13 * cos(a1), lz + .13 * sin(a1)),
+                          kn_v3(x - .30, y + .125 * cos(a1), lz + .125 * sin(a1)),
+                          kn_v3(x - .30, y + .125 * cos(a0), lz + .125 * sin(a0)));
         }
     }
 }
@@ -249,8 +271,7 @@ static void signal_lenses(kn_build *b, double x, double y, double z) {
     static const kn_emitter emitters[3] = {KN_EMITTER_TAIL, KN_EMITTER_REVERSE, KN_EMITTER_BRAKE};
     for (int i = 0; i < 3; i++) {
         kn_material lens = kn_lamp_matter(c[i][0], c[i][1], c[i][2], emitters[i], 3, KN_SEMANTIC_TRAFFIC_LIGHT);
-        for (int k = 0; k < 3; k++)
-            lens.color[k] *= .12f; /* dark glass when off */
+        for (int k = 0; k < 3; k++) lens.color[k] *= .12f; /* dark glass when off */
         kn_build_use(b, lens);
         double lz = z + .32 * (1 - i);
         kn_build_cylinder(b, kn_v3(x - .12, y, lz), kn_v3(x - .14, y, lz), .115, .10, 12, 2);
@@ -271,22 +292,23 @@ void kn_traffic_light_draw(kn_build *b, double height, double arm) {
 
 void kn_traffic_lenses_draw(kn_build *b, double height, double arm) {
     signal_lenses(b, -.16, 0, height - .3);
-    if (arm > 0)
-        signal_lenses(b, -.1, -arm + .2, 5.75);
+    if (arm > 0) signal_lenses(b, -.1, -arm + .2, 5.75);
 }
 
 void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
     kn_build_use(b, pole_matter());
     for (int s = -1; s <= 1; s += 2) {
         for (int k = 0; k < 2; k++)
-            kn_build_box(b, kn_v3(k * .9 - .1, s * half - .14, -1), kn_v3(k * .9 + .1, s * half + .14, clearance + 1.4), KN_BOX_ALL);
+            kn_build_box(b, kn_v3(k * .9 - .1, s * half - .14, -1), kn_v3(k * .9 + .1, s * half + .14, clearance + 1.4),
+                         KN_BOX_ALL);
     }
     for (int k = 0; k < 4; k++) {
         double x = k & 1 ? .9 : 0, z = clearance + (k & 2 ? 1.3 : .2);
         kn_build_box(b, kn_v3(x - .06, -half, z - .06), kn_v3(x + .06, half, z + .06), KN_BOX_ALL);
     }
     for (double y = -half; y < half - .1; y += 1.4)
-        kn_build_cylinder(b, kn_v3(0, y, clearance + .2), kn_v3(0, fmin(y + 1.4, half), clearance + 1.3), .03, .03, 4, 0);
+        kn_build_cylinder(b, kn_v3(0, y, clearance + .2), kn_v3(0, fmin(y + 1.4, half), clearance + 1.3), .03, .03, 4,
+                          0);
     kn_material blue = sign_matter(.02, .10, .42), white = sign_matter(.72, .72, .70);
     kn_rng rng;
     kn_rng_init(&rng, seed);
@@ -294,11 +316,13 @@ void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
     kn_pose keep = b->pose, turn = kn_pose_from_euler(kn_v3(.9, 0, 0), M_PI, 0, 0);
     for (int i = 0; i < 2 * n; i++) { /* each direction of travel reads those over its own half */
         if (i == n) b->pose = kn_pose_multiply(&keep, &turn);
-        double c = -half + half * (i % n + .5) / n, w = fmin(3.4, half / n * .85), z0 = clearance + .05, z1 = clearance + 2.6;
+        double c = -half + half * (i % n + .5) / n, w = fmin(3.4, half / n * .85), z0 = clearance + .05,
+               z1 = clearance + 2.6;
         kn_build_use(b, white), panel(b, -.12, c - w / 2, c + w / 2, z0, z1);
         kn_build_use(b, blue), panel(b, -.125, c - w / 2 + .06, c + w / 2 - .06, z0 + .06, z1 - .06);
-        kn_build_use(b, sign_matter(.2, .2, .2)), kn_build_quad(b, kn_v3(-.115, c - w / 2, z0), kn_v3(-.115, c + w / 2, z0),
-                                                                kn_v3(-.115, c + w / 2, z1), kn_v3(-.115, c - w / 2, z1));
+        kn_build_use(b, sign_matter(.2, .2, .2)),
+            kn_build_quad(b, kn_v3(-.115, c - w / 2, z0), kn_v3(-.115, c + w / 2, z0), kn_v3(-.115, c + w / 2, z1),
+                          kn_v3(-.115, c - w / 2, z1));
         kn_build_use(b, white);
         for (int line = 0; line < 3; line++) { /* lines of text as blocks, and an arrow */
             double z = z1 - .45 - line * .55, y = c + w / 2 - .35;
@@ -307,7 +331,8 @@ void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {
         }
         double ay = c - w / 2 + .45;
         panel(b, -.13, ay - .06, ay + .06, z0 + .5, z0 + 1.3);
-        kn_build_flat_triangle(b, kn_v3(-.13, ay + .22, z0 + .55), kn_v3(-.13, ay, z0 + .22), kn_v3(-.13, ay - .22, z0 + .55));
+        kn_build_flat_triangle(b, kn_v3(-.13, ay + .22, z0 + .55), kn_v3(-.13, ay, z0 + .22),
+                               kn_v3(-.13, ay - .22, z0 + .55));
     }
     b->pose = keep;
 }

@@ -25,7 +25,8 @@ bool kn_mesh_add_vertex(kn_mesh *mesh, kn_vec3 position, kn_vec3 normal, kn_vec2
     return true;
 }
 
-bool kn_mesh_add_triangle(kn_mesh *mesh, uint32_t a, uint32_t b, uint32_t c, uint16_t material, uint16_t instance, kn_error *error) {
+bool kn_mesh_add_triangle(kn_mesh *mesh, uint32_t a, uint32_t b, uint32_t c, uint16_t material, uint16_t instance,
+                          kn_error *error) {
     size_t needed = mesh->triangle_count + 1;
     if (needed > mesh->triangle_capacity) {
         size_t old = mesh->triangle_capacity, want = needed < 64 ? 64 : needed + needed / 2, x = old, y = old, z = old;
@@ -43,13 +44,15 @@ bool kn_mesh_add_triangle(kn_mesh *mesh, uint32_t a, uint32_t b, uint32_t c, uin
     return true;
 }
 
-bool kn_mesh_append(kn_mesh *mesh, const kn_mesh *part, const kn_pose *pose, uint16_t material_base, uint16_t instance, kn_error *error) {
+bool kn_mesh_append(kn_mesh *mesh, const kn_mesh *part, const kn_pose *pose, uint16_t material_base, uint16_t instance,
+                    kn_error *error) {
     size_t base = mesh->vertex_count;
     uint32_t index;
     for (size_t i = 0; i < part->vertex_count; i++) {
         const float *p = part->position[i], *n = part->normal[i], *t = part->uv[i];
         if (!kn_mesh_add_vertex(mesh, kn_pose_point(pose, (kn_vec3){p[0], p[1], p[2]}),
-                                kn_pose_direction(pose, (kn_vec3){n[0], n[1], n[2]}), (kn_vec2){t[0], t[1]}, &index, error)) {
+                                kn_pose_direction(pose, (kn_vec3){n[0], n[1], n[2]}), (kn_vec2){t[0], t[1]}, &index,
+                                error)) {
             return false;
         }
     }

@@ -37,14 +37,15 @@ void kn_model_lamp(kn_model_build *m, kn_emitter emitter) {
 
 void kn_model_head_light(kn_model_build *m, double x, double y, double z) {
     if (m->model->lamp_count >= (int)KN_COUNT(m->model->lamps)) return;
-    m->model->lamps[m->model->lamp_count++] = (kn_light){.position = kn_v3(x + .05, y + m->y0, z),
-                                                         .direction = kn_vec3_normalize(kn_v3(1, y > 0 ? .02 : -.02, -.035)),
-                                                         .color = {190, 185, 170},
-                                                         .cone_cos = (float)cos(.42),
-                                                         .range = 60};
+    m->model->lamps[m->model->lamp_count++] =
+        (kn_light){.position = kn_v3(x + .05, y + m->y0, z),
+                   .direction = kn_vec3_normalize(kn_v3(1, y > 0 ? .02 : -.02, -.035)),
+                   .color = {190, 185, 170},
+                   .cone_cos = (float)cos(.42),
+                   .range = 60};
 }
 
-/* --- wheels ------------------------------------------------------------------------------------------------------- */
+/* --- wheels ----------------------------------------------------------------------------------- */
 
 static kn_actor_wheel *new_wheel(kn_model_build *m, kn_vec3 position, double radius, bool steers, kn_build *build) {
     if (m->model->wheel_count >= (int)KN_COUNT(m->model->wheels)) return NULL;
@@ -58,7 +59,8 @@ static kn_actor_wheel *new_wheel(kn_model_build *m, kn_vec3 position, double rad
     return wheel;
 }
 
-kn_actor_wheel *kn_model_part(kn_model_build *m, kn_part_motion motion, int parent, int side, kn_vec3 position, kn_model_build *part) {
+kn_actor_wheel *kn_model_part(kn_model_build *m, kn_part_motion motion, int parent, int side, kn_vec3 position,
+                              kn_model_build *part) {
     if (m->model->wheel_count >= (int)KN_COUNT(m->model->wheels)) return NULL;
     kn_actor_wheel *wheel = &m->model->wheels[m->model->wheel_count++];
     wheel->position = parent ? position : kn_v3(position.x, position.y + m->y0, position.z);
@@ -76,7 +78,8 @@ static void spokes(kn_build *b, int count, double hub, double rim, double face, 
     for (int i = 0; i < count; i++) {
         double angle = 2 * M_PI * i / count, w0 = hub * .55, w1 = rim * (count > 6 ? .11 : .17);
         kn_vec3 d = kn_v3(cos(angle), 0, sin(angle)), s = kn_v3(-sin(angle), 0, cos(angle));
-        kn_vec3 in = kn_vec3_scale(d, hub * .6), out = kn_vec3_scale(d, rim), f = kn_v3(0, face, 0), g = kn_v3(0, face - thickness, 0);
+        kn_vec3 in = kn_vec3_scale(d, hub * .6), out = kn_vec3_scale(d, rim), f = kn_v3(0, face, 0),
+                g = kn_v3(0, face - thickness, 0);
         kn_vec3 a0 = kn_vec3_add(in, kn_vec3_scale(s, w0)), a1 = kn_vec3_sub(in, kn_vec3_scale(s, w0));
         kn_vec3 b0 = kn_vec3_add(out, kn_vec3_scale(s, w1)), b1 = kn_vec3_sub(out, kn_vec3_scale(s, w1));
         kn_build_quad(b, kn_vec3_add(a0, f), kn_vec3_add(b0, f), kn_vec3_add(b1, f), kn_vec3_add(a1, f));
@@ -109,7 +112,8 @@ static void draw_road_wheel(kn_model_build *m, kn_build *b, double r, double wid
     *b = local.body;
 }
 
-void kn_model_axle(kn_model_build *m, double x, double half_track, double radius, double width, bool steers, bool steel) {
+void kn_model_axle(kn_model_build *m, double x, double half_track, double radius, double width, bool steers,
+                   bool steel) {
     int count = steel ? 8 : (int[]){5, 5, 6, 7, 10}[kn_hash64(m->actor->seed ^ 77) % 5];
     for (int side = 1; side >= -1; side -= 2) {
         kn_build build;
@@ -129,7 +133,8 @@ void kn_model_single_wheel(kn_model_build *m, double x, double radius, double wi
     int segments = m->detail > .7 ? 28 : 16;
     double h = width / 2, rim = radius - width * 1.1;
     kn_model_rubber(&local);
-    kn_vec2 tyre[] = {{rim, -h * .7}, {radius * .985, -h * .8}, {radius, 0}, {radius * .985, h * .8}, {rim, h * .7}, {rim, -h * .7}};
+    kn_vec2 tyre[] = {{rim, -h * .7}, {radius * .985, -h * .8}, {radius, 0}, {radius * .985, h * .8}, {rim, h * .7},
+                      {rim, -h * .7}};
     kn_build_lathe_y(&local.body, kn_v3(0, 0, 0), tyre, 6, segments);
     kn_model_metal(&local, .5);
     for (int i = 0; i < spoke_count; i++) {
@@ -141,7 +146,7 @@ void kn_model_single_wheel(kn_model_build *m, double x, double radius, double wi
     m->body.failed |= local.body.failed;
 }
 
-/* --- small things --------------------------------------------------------------------------------------------------- */
+/* --- small things ----------------------------------------------------------------------------- */
 
 void kn_model_cone(kn_model_build *m) {
     double h = m->z1 - m->z0, r = fmin(m->hw, (m->x1 - m->x0) / 2), xc = (m->x0 + m->x1) / 2;
@@ -151,8 +156,8 @@ void kn_model_cone(kn_model_build *m) {
     for (int i = 0; i < 5; i++) {
         double c = i % 2 ? .72 : 0;
         kn_model_plain(m, fmax(orange[0], c), fmax(orange[1], c), fmax(orange[2], c), .5, KN_TEXTURE_FLAT);
-        kn_build_cylinder(&m->body, kn_v3(xc, 0, m->z0 + z[i] * h), kn_v3(xc, 0, m->z0 + z[i + 1] * h), r * .78 * (1.06 - z[i]),
-                          r * .78 * (1.06 - z[i + 1]), 14, i == 4 ? 2 : 0);
+        kn_build_cylinder(&m->body, kn_v3(xc, 0, m->z0 + z[i] * h), kn_v3(xc, 0, m->z0 + z[i + 1] * h),
+                          r * .78 * (1.06 - z[i]), r * .78 * (1.06 - z[i + 1]), 14, i == 4 ? 2 : 0);
     }
 }
 
@@ -167,10 +172,8 @@ void kn_model_barrier(kn_model_build *m) {
     int boards = (int)fmax(2, round(length / .35));
     for (int i = 0; i < boards; i++) { /* red and white boards with chevrons as slanted pieces */
         double x0 = -length / 2 + length * i / boards, x1 = -length / 2 + length * (i + 1) / boards;
-        if (i % 2)
-            kn_model_plain(m, .75, .75, .73, .4, KN_TEXTURE_FLAT);
-        else
-            kn_model_plain(m, .55, .03, .025, .4, KN_TEXTURE_FLAT);
+        if (i % 2) kn_model_plain(m, .75, .75, .73, .4, KN_TEXTURE_FLAT);
+        else kn_model_plain(m, .55, .03, .025, .4, KN_TEXTURE_FLAT);
         kn_build_box(&m->body, kn_v3(x0, -half * .25, h * .62), kn_v3(x1, half * .25, h), KN_BOX_ALL);
         kn_build_box(&m->body, kn_v3(x0, -half * .25, h * .22), kn_v3(x1, half * .25, h * .38), KN_BOX_ALL);
     }
@@ -178,8 +181,8 @@ void kn_model_barrier(kn_model_build *m) {
     for (int i = -1; i <= 1; i += 2) {
         double x = i * (length / 2 - .14 * fmin(length, 1));
         kn_build_box(&m->body, kn_v3(x - .04, -half * .2, .05), kn_v3(x + .04, half * .2, h * .97), KN_BOX_ALL);
-        kn_build_box(&m->body, kn_v3(fmax(x - .12, -length / 2), -half, 0), kn_v3(fmin(x + .12, length / 2), half, fmin(.12, h * .2)),
-                     KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(fmax(x - .12, -length / 2), -half, 0),
+                     kn_v3(fmin(x + .12, length / 2), half, fmin(.12, h * .2)), KN_BOX_ALL);
     }
     m->body.pose = keep;
 }
@@ -190,7 +193,7 @@ void kn_model_object(kn_model_build *m) {
     kn_build_soft_box(&m->body, kn_v3(m->x0, -m->hw, m->z0), kn_v3(m->x1, m->hw, m->z1), bevel);
 }
 
-/* --- dispatch --------------------------------------------------------------------------------------------------------- */
+/* --- dispatch --------------------------------------------------------------------------------- */
 
 static kn_semantic semantic_of(kn_actor_class kind) {
     switch (kind) {
@@ -218,7 +221,7 @@ static void fit_to_box(kn_model_build *m) {
         }
     }
     if (mesh->vertex_count == 0 || m->model->limb > 0) return; /* people are drawn to size; limbs would not follow */
-    if (m->model->wheel_count > 0) want_low[2] = low[2]; /* the wheels stand on the ground, not the body */
+    if (m->model->wheel_count > 0) want_low[2] = low[2];       /* the wheels stand on the ground, not the body */
     for (size_t i = 0; i < mesh->vertex_count; i++) {
         for (int k = 0; k < 3; k++) {
             double size = high[k] - low[k];
@@ -248,7 +251,8 @@ static void fit_person(kn_model_build *m) {
         kn_mesh *mesh = i < 0 ? &model->body : &model->wheels[i].mesh;
         double up = i < 0 ? shift : 0;
         for (size_t v = 0; v < mesh->vertex_count; v++)
-            for (int k = 0; k < 3; k++) mesh->position[v][k] = (float)(mesh->position[v][k] * scale + (k == 2 ? up : 0));
+            for (int k = 0; k < 3; k++)
+                mesh->position[v][k] = (float)(mesh->position[v][k] * scale + (k == 2 ? up : 0));
         if (i < 0) continue;
         kn_actor_wheel *part = &model->wheels[i];
         part->position = kn_vec3_scale(part->position, scale);
@@ -280,10 +284,12 @@ void kn_actor_model_finish(kn_actor_model *model) {
     memset(model, 0, sizeof *model);
 }
 
-bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const kn_actor *actor, double detail, kn_error *error) {
+bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const kn_actor *actor, double detail,
+                                 kn_error *error) {
     memset(model, 0, sizeof *model);
     /* out of 5 cm .. 100 m nothing is sensible: cut; NaN counts as 5 cm */
-    double length = fmin(fmax(actor->length, .05), 100), width = fmin(fmax(actor->width, .05), 100), height = fmin(fmax(actor->height, .05), 100);
+    double length = fmin(fmax(actor->length, .05), 100), width = fmin(fmax(actor->width, .05), 100),
+           height = fmin(fmax(actor->height, .05), 100);
     kn_model_build m = {.model = model,
                         .actor = actor,
                         .detail = detail,
@@ -303,10 +309,8 @@ bool kn_actor_model_build_detail(kn_actor_model *model, kn_world *world, const k
         kn_actor_model_finish(model);
         return false;
     }
-    if (model->walks)
-        fit_person(&m);
-    else
-        fit_to_box(&m);
+    if (model->walks) fit_person(&m);
+    else fit_to_box(&m);
     return true;
 }
 

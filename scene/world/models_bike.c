@@ -1,10 +1,13 @@
 /* Motorbikes and bicycles with their riders. */
 #include "scene/world/models.h"
 
-static void tube(kn_model_build *m, kn_vec3 a, kn_vec3 b, double r) { kn_build_cylinder(&m->body, a, b, r, r, m->detail > .7 ? 7 : 4, 3); }
+static void tube(kn_model_build *m, kn_vec3 a, kn_vec3 b, double r) {
+    kn_build_cylinder(&m->body, a, b, r, r, m->detail > .7 ? 7 : 4, 3);
+}
 
 /* A rider on `seat` whose hands hold `grip` and whose feet stand on the two pedals. */
-static void rider(kn_model_build *m, kn_vec3 seat, double h, double lean, kn_vec3 grip, kn_vec3 left, kn_vec3 right, bool pedals) {
+static void rider(kn_model_build *m, kn_vec3 seat, double h, double lean, kn_vec3 grip, kn_vec3 left, kn_vec3 right,
+                  bool pedals) {
     kn_human_pose pose = {.lean = lean};
     kn_vec3 shoulder = kn_vec3_add(seat, kn_v3(.265 * h * sin(lean), 0, .26 * h * cos(lean))),
             hip = kn_vec3_sub(seat, kn_v3(0, 0, .02 * h));
@@ -55,9 +58,11 @@ void kn_model_bicycle(kn_model_build *m) {
     kn_model_rubber(m);
     kn_build_ellipsoid(&m->body, kn_vec3_add(saddle, kn_v3(.02, 0, .02)), kn_v3(.14, .07, .03), 8, 4);
     kn_model_lamp(m, KN_EMITTER_TAIL);
-    kn_build_box(&m->body, kn_vec3_add(saddle, kn_v3(-.14, -.025, -.10)), kn_vec3_add(saddle, kn_v3(-.11, .025, -.05)), KN_BOX_ALL);
+    kn_build_box(&m->body, kn_vec3_add(saddle, kn_v3(-.14, -.025, -.10)), kn_vec3_add(saddle, kn_v3(-.11, .025, -.05)),
+                 KN_BOX_ALL);
     kn_model_lamp(m, KN_EMITTER_HEAD);
-    kn_build_cylinder(&m->body, kn_vec3_add(bar, kn_v3(.03, 0, -.05)), kn_vec3_add(bar, kn_v3(.09, 0, -.05)), .02, .03, 8, 2);
+    kn_build_cylinder(&m->body, kn_vec3_add(bar, kn_v3(.03, 0, -.05)), kn_vec3_add(bar, kn_v3(.09, 0, -.05)), .02, .03,
+                      8, 2);
     kn_vec3 left = kn_vec3_add(crank, kn_v3(.08, 0, -.11)), right = kn_vec3_add(crank, kn_v3(-.08, 0, .19));
     double size = fmax(.5, (h - (saddle.z - m->z0) - .09) / .47);
     rider(m, kn_vec3_add(saddle, kn_v3(.02, 0, .09)), size, .55, kn_vec3_add(bar, kn_v3(0, 0, .02)), left, right, true);
@@ -66,22 +71,26 @@ void kn_model_bicycle(kn_model_build *m) {
 
 static void motorbike_body(kn_model_build *m, double xr, double xf, double z, double s) {
     kn_model_paint(m);
-    kn_build_ellipsoid(&m->body, kn_v3(kn_mix(xr, xf, .62), 0, z + .42 * s), kn_v3(.30 * s, .15 * s, .14 * s), 14, 8); /* tank */
-    kn_build_ellipsoid(&m->body, kn_v3(kn_mix(xr, xf, .86), 0, z + .42 * s), kn_v3(.20 * s, .17 * s, .20 * s), 12, 8); /* fairing */
-    kn_build_ellipsoid(&m->body, kn_v3(xr - .12 * s, 0, z + .40 * s), kn_v3(.26 * s, .10 * s, .07 * s), 10, 6);        /* tail */
-    kn_build_ellipsoid(&m->body, kn_v3(xf, 0, z + .33 * s), kn_v3(.24 * s, .065 * s, .05 * s), 10, 5);                 /* mudguard */
+    kn_build_ellipsoid(&m->body, kn_v3(kn_mix(xr, xf, .62), 0, z + .42 * s), kn_v3(.30 * s, .15 * s, .14 * s), 14,
+                       8); /* tank */
+    kn_build_ellipsoid(&m->body, kn_v3(kn_mix(xr, xf, .86), 0, z + .42 * s), kn_v3(.20 * s, .17 * s, .20 * s), 12,
+                       8); /* fairing */
+    kn_build_ellipsoid(&m->body, kn_v3(xr - .12 * s, 0, z + .40 * s), kn_v3(.26 * s, .10 * s, .07 * s), 10,
+                       6);                                                                             /* tail */
+    kn_build_ellipsoid(&m->body, kn_v3(xf, 0, z + .33 * s), kn_v3(.24 * s, .065 * s, .05 * s), 10, 5); /* mudguard */
     kn_model_rubber(m);
-    kn_build_ellipsoid(&m->body, kn_v3(kn_mix(xr, xf, .33), 0, z + .42 * s), kn_v3(.34 * s, .13 * s, .06 * s), 12, 6); /* seat */
+    kn_build_ellipsoid(&m->body, kn_v3(kn_mix(xr, xf, .33), 0, z + .42 * s), kn_v3(.34 * s, .13 * s, .06 * s), 12,
+                       6); /* seat */
     kn_model_metal(m, .22);
-    kn_build_soft_box(&m->body, kn_v3(kn_mix(xr, xf, .36), -.14 * s, z - .12 * s), kn_v3(kn_mix(xr, xf, .72), .14 * s, z + .26 * s),
-                      .05 * s);
+    kn_build_soft_box(&m->body, kn_v3(kn_mix(xr, xf, .36), -.14 * s, z - .12 * s),
+                      kn_v3(kn_mix(xr, xf, .72), .14 * s, z + .26 * s), .05 * s);
     for (int side = -1; side <= 1; side += 2) {
         tube(m, kn_v3(xf, side * .085 * s, z), kn_v3(kn_mix(xr, xf, .87), side * .085 * s, z + .52 * s), .026 * s);
         tube(m, kn_v3(xr, side * .08 * s, z), kn_v3(kn_mix(xr, xf, .40), side * .10 * s, z), .025 * s);
     }
     kn_model_metal(m, .5);
-    kn_build_cylinder(&m->body, kn_v3(kn_mix(xr, xf, .40), -.16 * s, z - .06 * s), kn_v3(xr - .18 * s, -.17 * s, z + .08 * s), .035 * s,
-                      .05 * s, 9, 3);
+    kn_build_cylinder(&m->body, kn_v3(kn_mix(xr, xf, .40), -.16 * s, z - .06 * s),
+                      kn_v3(xr - .18 * s, -.17 * s, z + .08 * s), .035 * s, .05 * s, 9, 3);
 }
 
 void kn_model_motorbike(kn_model_build *m) {
@@ -111,8 +120,8 @@ void kn_model_motorbike(kn_model_build *m) {
         kn_build_ellipsoid(&m->body, kn_v3(lamp.x - .1, side * .2 * s, z + .42 * s), kn_v3(.03, .04, .025), 6, 4);
     }
     kn_model_plain(m, .6, .6, .58, .5, KN_TEXTURE_FLAT);
-    kn_build_quad(&m->body, kn_v3(tail + .06, .09, z + .1), kn_v3(tail + .06, -.09, z + .1), kn_v3(tail + .03, -.09, z + .26),
-                  kn_v3(tail + .03, .09, z + .26));
+    kn_build_quad(&m->body, kn_v3(tail + .06, .09, z + .1), kn_v3(tail + .06, -.09, z + .1),
+                  kn_v3(tail + .03, -.09, z + .26), kn_v3(tail + .03, .09, z + .26));
     double seat = z + .52 * s;
     kn_vec3 foot = kn_v3(kn_mix(xr, xf, .42), 0, z + .02);
     double size = fmax(.6, (h - (seat - m->z0)) / .47);

@@ -5,9 +5,9 @@
 /* Proportions. Distances along the car are fractions of its length from the front, heights of its height. */
 typedef struct car_style {
     double cowl, screen_top, roof_end, rear_base; /* of the greenhouse */
-    double sill, nose, bonnet, belt, tail;        /* heights: bottom edge, bonnet's lip, cowl, side windows' base, boot */
-    double roof_width, crown, wheel;              /* of half the width; of height; radius of height */
-    int side_windows;                             /* 1 (van cab), 2 or 3 per side */
+    double sill, nose, bonnet, belt, tail; /* heights: bottom edge, bonnet's lip, cowl, side windows' base, boot */
+    double roof_width, crown, wheel;       /* of half the width; of height; radius of height */
+    int side_windows;                      /* 1 (van cab), 2 or 3 per side */
 } car_style;
 
 static const car_style styles[] = {
@@ -69,8 +69,8 @@ static double end_inset(double v, bool front) {
     return low + high; /* metres */
 }
 
-/* A point of the shell. phi: 0 front centre, .2 .. .3 front corner, .3 .. .7 along the left side, .7 .. .8 rear corner, 1 rear
- * centre; v: 0 bottom edge, 1 shoulder. */
+/* A point of the shell. phi: 0 front centre, .2 .. .3 front corner, .3 .. .7 along the left side, .7 .. .8 rear corner,
+ * 1 rear centre; v: 0 bottom edge, 1 shoulder. */
 static kn_vec3 shell(const car *c, double phi, double v) {
     bool front = phi < .5;
     double q = front ? phi : 1 - phi; /* distance from the nearer end, 0 .. .5 */
@@ -101,10 +101,8 @@ static double side_phi(const car *c, double x) {
     double low = .21, high = .79;
     for (int i = 0; i < 30; i++) {
         double mid = (low + high) / 2;
-        if (shell(c, mid, .5).x > x)
-            low = mid;
-        else
-            high = mid;
+        if (shell(c, mid, .5).x > x) low = mid;
+        else high = mid;
     }
     return (low + high) / 2;
 }
@@ -113,8 +111,8 @@ static kn_vec3 mirrored(kn_vec3 p, int side) { return kn_v3(p.x, p.y * side, p.z
 
 /* A patch [phi0, phi1] x [v0, v1] lifted `lift` metres off the shell, on one side (+1 left, -1 right). The lower and
  * upper edges run from v*a at phi0 to v*b at phi1. */
-static void patch_swept(kn_model_build *m, const car *c, double phi0, double phi1, double v0a, double v0b, double v1a, double v1b,
-                        double lift, int nu, int nv, int side) {
+static void patch_swept(kn_model_build *m, const car *c, double phi0, double phi1, double v0a, double v0b, double v1a,
+                        double v1b, double lift, int nu, int nv, int side) {
     kn_vec3 points[24 * 8];
     for (int j = 0; j <= nv; j++) {
         for (int i = 0; i <= nu; i++) {
@@ -132,7 +130,8 @@ static void patch_swept(kn_model_build *m, const car *c, double phi0, double phi
     kn_build_grid(&m->body, points, (size_t)nu + 1, (size_t)nv + 1, false, NULL);
 }
 
-static void patch(kn_model_build *m, const car *c, double phi0, double phi1, double v0, double v1, double lift, int nu, int nv, int side) {
+static void patch(kn_model_build *m, const car *c, double phi0, double phi1, double v0, double v1, double lift, int nu,
+                  int nv, int side) {
     patch_swept(m, c, phi0, phi1, v0, v0, v1, v1, lift, nu, nv, side);
 }
 
@@ -156,10 +155,12 @@ static int stations(const car *c, double detail, double *phi) {
     for (int i = 0; i < count; i++) phi[n++] = ends[i];
     for (int a = 1; a >= 0; a--) {
         phi[n++] = side_phi(c, c->axle[a] + c->arch * 1.02);
-        for (int i = 0; i <= arch_steps; i++) phi[n++] = side_phi(c, c->axle[a] + c->arch * .999 * cos(M_PI * i / arch_steps));
+        for (int i = 0; i <= arch_steps; i++)
+            phi[n++] = side_phi(c, c->axle[a] + c->arch * .999 * cos(M_PI * i / arch_steps));
         phi[n++] = side_phi(c, c->axle[a] - c->arch * 1.02);
         if (a == 1) {
-            for (int i = 1; i < 3; i++) phi[n++] = side_phi(c, kn_mix(c->axle[1] - c->arch, c->axle[0] + c->arch, i / 3.));
+            for (int i = 1; i < 3; i++)
+                phi[n++] = side_phi(c, kn_mix(c->axle[1] - c->arch, c->axle[0] + c->arch, i / 3.));
         }
     }
     for (int i = count - 1; i >= 0; i--) phi[n++] = 1 - ends[i];
@@ -239,7 +240,8 @@ static int greenhouse_lines(const car *c, double taper, pillar *p) {
     p[n++] = (pillar){xc - .048 * L, .92 * hb, xw - .022 * L, .91 * ht, PAINT};
     p[n++] = (pillar){xc - .080 * L, hb, xw - .045 * L, ht, GLASS};
     double a = xc - .080 * L, at = xw - .045 * L, end = xr + .075 * L, top_end = xe + .02 * L;
-    double b = van ? fmin(a, at) - .12 * L : kn_mix(a, end, .42), bt = van ? b : fmin(kn_mix(at, top_end, .40), b + .03 * L);
+    double b = van ? fmin(a, at) - .12 * L : kn_mix(a, end, .42),
+           bt = van ? b : fmin(kn_mix(at, top_end, .40), b + .03 * L);
     p[n++] = (pillar){b, hb, bt, ht, van ? PAINT : BLACK};
     p[n++] = (pillar){b - .02 * L, hb, bt - .02 * L, ht, van ? PAINT : GLASS};
     if (s->side_windows == 3) {
@@ -259,7 +261,8 @@ static int greenhouse_lines(const car *c, double taper, pillar *p) {
 
 static void build_greenhouse(kn_model_build *m, const car *c) {
     enum { LINES = 20, ROWS = 9, ROOF = 5 }; /* row ROOF is the roof's edge */
-    static const double rise[ROWS] = {-.06, .05, .35, .68, .92, 1, 1, 1, 1}, inward[ROWS] = {0, 0, 0, 0, 0, .03, .3, .65, 1};
+    static const double rise[ROWS] = {-.06, .05, .35, .68, .92, 1, 1, 1, 1},
+                        inward[ROWS] = {0, 0, 0, 0, 0, .03, .3, .65, 1};
     pillar p[LINES];
     kn_vec3 points[ROWS * 2 * LINES];
     uint16_t materials[(ROWS - 1) * 2 * LINES], kinds[3];
@@ -272,14 +275,17 @@ static void build_greenhouse(kn_model_build *m, const car *c) {
             const pillar *q = &p[k];
             double t = kn_clamp(rise[r], -.06, 1), bulge = .05 * c->hw * 4 * fmax(t, 0) * (1 - fmin(t, 1)) * .5;
             double x = kn_mix(q->bx, q->tx, t), y = kn_mix(q->by, q->ty, t) + (q->by > 0 ? bulge * q->by / c->hw : 0);
-            double base = shoulder_z(c, q->bx) + .01 * c->height, top = roof - crown - .012 * c->height * (r <= ROOF - 1);
+            double base = shoulder_z(c, q->bx) + .01 * c->height,
+                   top = roof - crown - .012 * c->height * (r <= ROOF - 1);
             double z = kn_mix(base, top, fmin(t, 1));
             if (r >= ROOF) {
-                double f = inward[r], middle = (fraction_x(c, c->style->screen_top) + fraction_x(c, c->style->roof_end)) / 2;
+                double f = inward[r],
+                       middle = (fraction_x(c, c->style->screen_top) + fraction_x(c, c->style->roof_end)) / 2;
                 double e = (x - middle) / (c->length * (c->style->roof_end - c->style->screen_top) / 2);
                 y *= 1 - f;
                 x = kn_mix(x, kn_mix(x, middle, fabs(e) > .9 ? .06 : .0), f);
-                z = roof - crown * (.25 + .75 * fmin(e * e, 1)) + (crown * .25) * (1 - (1 - f) * (1 - f)) - (r == ROOF ? .25 * crown : 0);
+                z = roof - crown * (.25 + .75 * fmin(e * e, 1)) + (crown * .25) * (1 - (1 - f) * (1 - f)) -
+                    (r == ROOF ? .25 * crown : 0);
             }
             points[r * nu + i] = mirrored(kn_v3(x, y, z), side);
         }
@@ -308,7 +314,8 @@ static void number_plate(kn_model_build *m, double x, double z, int facing) {
     for (int i = 0; i < 7 && m->detail > .7; i++) { /* characters, unreadable on purpose */
         double y0 = (-w * .8 + i * w * .235) * facing, y1 = y0 + w * .15 * facing;
         double e = x + .002 * facing;
-        kn_build_quad(&m->body, kn_v3(e, y0, z + .025), kn_v3(e, y1, z + .025), kn_v3(e, y1, z + .085), kn_v3(e, y0, z + .085));
+        kn_build_quad(&m->body, kn_v3(e, y0, z + .025), kn_v3(e, y1, z + .025), kn_v3(e, y1, z + .085),
+                      kn_v3(e, y0, z + .085));
     }
 }
 
@@ -362,14 +369,15 @@ static void build_rear(kn_model_build *m, const car *c, int look) {
         kn_model_metal(m, .4);
         kn_vec3 pipe = shell(c, .86, .05);
         if (tall)
-            kn_build_cylinder(&m->body, kn_v3(pipe.x + .12, pipe.y * side, pipe.z), kn_v3(pipe.x + .01, pipe.y * side, pipe.z), .035, .035,
-                              8, 0);
+            kn_build_cylinder(&m->body, kn_v3(pipe.x + .12, pipe.y * side, pipe.z),
+                              kn_v3(pipe.x + .01, pipe.y * side, pipe.z), .035, .035, 8, 0);
     }
     kn_vec3 p = shell(c, 1, .72);
     number_plate(m, fmax(c->x0, p.x - .008), p.z - .08, -1);
     double x = fraction_x(c, c->style->roof_end), z = c->z0 + c->height * (1 - c->style->crown * 1.9);
     kn_model_lamp(m, KN_EMITTER_BRAKE);
-    kn_build_box(&m->body, kn_v3(x - .03, -.16, z - .025), kn_v3(x + .04, .16, z), KN_BOX_BACK | KN_BOX_TOP | KN_BOX_BOTTOM);
+    kn_build_box(&m->body, kn_v3(x - .03, -.16, z - .025), kn_v3(x + .04, .16, z),
+                 KN_BOX_BACK | KN_BOX_TOP | KN_BOX_BOTTOM);
 }
 
 /* Door gaps, handles, mirrors, sills and arch lips. */
@@ -398,7 +406,8 @@ static void build_sides(kn_model_build *m, const car *c, bool cladding) {
             double y = fmin(p.y + .022, c->hw);
             kn_model_paint(m);
             kn_build_box(&m->body, kn_v3(p.x - .11, side > 0 ? y - .05 : -y, p.z - .014),
-                         kn_v3(p.x + .11, side > 0 ? y : -y + .05, p.z + .014), KN_BOX_ALL & ~(side > 0 ? KN_BOX_RIGHT : KN_BOX_LEFT));
+                         kn_v3(p.x + .11, side > 0 ? y : -y + .05, p.z + .014),
+                         KN_BOX_ALL & ~(side > 0 ? KN_BOX_RIGHT : KN_BOX_LEFT));
         }
         kn_vec3 q = shell(c, side_phi(c, a - .01 * L), 1);
         double mz = q.z + .075, my = c->hw - .085;
@@ -441,16 +450,18 @@ static void build_roof_details(kn_model_build *m, const car *c) {
 
 static car car_shape(kn_model_build *m, int *style) {
     double length = m->x1 - m->x0, height = m->z1 - m->z0, ratio = height / length;
-    if (m->actor->kind == KN_ACTOR_VAN)
-        *style = 4;
-    else if (height > 1.58)
-        *style = 3;
-    else if (length < 4.25)
-        *style = 2;
-    else
-        *style = kn_rng_uniform(&m->rng, 0, 1) < .45 ? 1 : 0;
+    if (m->actor->kind == KN_ACTOR_VAN) *style = 4;
+    else if (height > 1.58) *style = 3;
+    else if (length < 4.25) *style = 2;
+    else *style = kn_rng_uniform(&m->rng, 0, 1) < .45 ? 1 : 0;
     (void)ratio;
-    car c = {.style = &styles[*style], .x0 = m->x0, .x1 = m->x1, .hw = m->hw, .z0 = m->z0, .length = length, .height = height};
+    car c = {.style = &styles[*style],
+             .x0 = m->x0,
+             .x1 = m->x1,
+             .hw = m->hw,
+             .z0 = m->z0,
+             .length = length,
+             .height = height};
     c.wheel = kn_clamp(c.style->wheel * height, .07 * length * .8, .085 * length);
     c.arch = c.wheel * 1.14;
     c.bow = .022 * length;

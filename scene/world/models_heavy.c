@@ -33,8 +33,10 @@ static void mudguard(kn_model_build *m, double x, double hw, double r) {
     kn_model_rubber(m);
     for (int side = -1; side <= 1; side += 2) {
         double y0 = side > 0 ? hw - .40 : -hw + .02, y1 = side > 0 ? hw - .02 : -hw + .40;
-        kn_build_box(&m->body, kn_v3(x - r * 1.05, y0, m->z0 + r * 2.02), kn_v3(x + r * 1.05, y1, m->z0 + r * 2.06), KN_BOX_ALL);
-        kn_build_box(&m->body, kn_v3(x - r * 1.15, y0, m->z0 + .25), kn_v3(x - r * 1.12, y1, m->z0 + r * 1.9), KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(x - r * 1.05, y0, m->z0 + r * 2.02), kn_v3(x + r * 1.05, y1, m->z0 + r * 2.06),
+                     KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(x - r * 1.15, y0, m->z0 + .25), kn_v3(x - r * 1.12, y1, m->z0 + r * 1.9),
+                     KN_BOX_ALL);
     }
 }
 
@@ -45,7 +47,8 @@ static void arch(kn_model_build *m, double x, double half, double r, double base
         kn_vec3 points[10];
         for (int k = 0; k < 10; k++) {
             double a = M_PI * k / 9. * -side; /* counter-clockwise seen from its side */
-            points[k] = kn_v3(x + side * -r * 1.15 * cos(a), side * half, fmax(base, m->z0 + r + r * 1.15 * fabs(sin(a))));
+            points[k] =
+                kn_v3(x + side * -r * 1.15 * cos(a), side * half, fmax(base, m->z0 + r + r * 1.15 * fabs(sin(a))));
         }
         kn_build_polygon(&m->body, points, 10);
     }
@@ -57,14 +60,16 @@ static void goods_box(kn_model_build *m, double x0, double x1, double floor_z, d
     const double *c = m->actor->color;
     bool white = kn_rng_uniform(&m->rng, 0, 1) < .55;
     double k = white ? .62 : .45;
-    kn_model_plain(m, white ? .72 : kn_mix(c[0], .5, .2), white ? .72 : kn_mix(c[1], .5, .2), white ? .70 : kn_mix(c[2], .5, .2), .45,
-                   KN_TEXTURE_PAINT);
+    kn_model_plain(m, white ? .72 : kn_mix(c[0], .5, .2), white ? .72 : kn_mix(c[1], .5, .2),
+                   white ? .70 : kn_mix(c[2], .5, .2), .45, KN_TEXTURE_PAINT);
     kn_build_soft_box(&m->body, kn_v3(x0, -hw, floor_z), kn_v3(x1, hw, top), .04);
     kn_model_paint(m);
     double band = kn_rng_uniform(&m->rng, .35, .55), h = top - floor_z, L = x1 - x0;
     for (int side = -1; side <= 1 && white; side += 2) { /* a company's stripe and sign */
-        panel_y(m, side * (hw + .004), x0 + .06 * L, x1 - .06 * L, floor_z + band * h, floor_z + (band + .18) * h, side);
-        panel_y(m, side * (hw + .004), x0 + .55 * L, x1 - .06 * L, floor_z + (band - .09) * h, floor_z + (band - .04) * h, side);
+        panel_y(m, side * (hw + .004), x0 + .06 * L, x1 - .06 * L, floor_z + band * h, floor_z + (band + .18) * h,
+                side);
+        panel_y(m, side * (hw + .004), x0 + .55 * L, x1 - .06 * L, floor_z + (band - .09) * h,
+                floor_z + (band - .04) * h, side);
     }
     kn_model_metal(m, k);
     for (int side = -1; side <= 1; side += 2) {
@@ -72,7 +77,8 @@ static void goods_box(kn_model_build *m, double x0, double x1, double floor_z, d
         panel_x(m, x0 - .003, side * hw - .03, side * hw + .03, floor_z, top, -1);
         for (int i = 0; i < 2; i++) { /* bars of the doors */
             double y = side * (.12 + .45 * i) * hw;
-            kn_build_cylinder(&m->body, kn_v3(x0 - .02, y, floor_z + .05), kn_v3(x0 - .02, y, top - .05), .018, .018, 5, 0);
+            kn_build_cylinder(&m->body, kn_v3(x0 - .02, y, floor_z + .05), kn_v3(x0 - .02, y, top - .05), .018, .018, 5,
+                              0);
         }
     }
     kn_model_rubber(m);
@@ -89,24 +95,28 @@ static void side_skirts(kn_model_build *m, double x0, double x1, double z0, doub
     for (int side = -1; side <= 1; side += 2) {
         double y = side * (m->hw - .06);
         kn_model_metal(m, .30);
-        kn_build_box(&m->body, kn_v3(x0, fmin(y, y - side * .04), z0), kn_v3(x1, fmax(y, y - side * .04), kn_mix(z0, z1, .35)), KN_BOX_ALL);
-        kn_build_box(&m->body, kn_v3(x0, fmin(y, y - side * .04), kn_mix(z0, z1, .65)), kn_v3(x1, fmax(y, y - side * .04), z1), KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(x0, fmin(y, y - side * .04), z0),
+                     kn_v3(x1, fmax(y, y - side * .04), kn_mix(z0, z1, .35)), KN_BOX_ALL);
+        kn_build_box(&m->body, kn_v3(x0, fmin(y, y - side * .04), kn_mix(z0, z1, .65)),
+                     kn_v3(x1, fmax(y, y - side * .04), z1), KN_BOX_ALL);
     }
 }
 
-/* The cab's outline in (x, z) from the lower front edge over the windscreen to the back, lofted across with narrowing. */
+/* The cab's outline in (x, z) from the lower front edge over the windscreen to the back, lofted across with
+ * narrowing. */
 static void cab(kn_model_build *m, double x0, double x1, double base, double top) {
     double h = top - base, hw = m->hw;
     const double px[] = {x1 - .10, x1 - .02, x1, x1 - .01, x1 - .05, x1 - .22, x1 - .34, x0 + .1, x0};
     const double pz[] = {base,           base + .06,     base + .2 * h, base + .42 * h, base + .47 * h,
                          base + .86 * h, base + .96 * h, base + h,      base + .97 * h};
     enum { N = 9, COLUMNS = 7 };
-    static const double across[COLUMNS] = {-1, -.97, -.8, 0, .8, .97, 1}, back[COLUMNS] = {.14, .05, .02, 0, .02, .05, .14};
+    static const double across[COLUMNS] = {-1, -.97, -.8, 0, .8, .97, 1},
+                        back[COLUMNS] = {.14, .05, .02, 0, .02, .05, .14};
     kn_vec3 points[N * COLUMNS];
     for (int i = 0; i < N; i++) {
         for (int j = 0; j < COLUMNS; j++) {
-            points[i * COLUMNS + j] =
-                kn_v3(px[i] - back[j] * (i < 7), across[j] * hw * (i >= 5 ? .965 : .99), pz[i] - (i >= 6 ? back[j] * .3 : 0));
+            points[i * COLUMNS + j] = kn_v3(px[i] - back[j] * (i < 7), across[j] * hw * (i >= 5 ? .965 : .99),
+                                            pz[i] - (i >= 6 ? back[j] * .3 : 0));
         }
     }
     uint16_t materials[(N - 1) * (COLUMNS - 1)], kinds[3];
@@ -134,7 +144,8 @@ static void cab(kn_model_build *m, double x0, double x1, double base, double top
         panel_y(m, y, x1 - .32, x1 - .30, base + .12 * h, base + .50 * h, side);
         panel_y(m, y, d1 + .05, d1 + .25, base + .42 * h, base + .44 * h, side);
         double mx = x1 - .15, my = side * (hw - .07);
-        kn_build_soft_box(&m->body, kn_v3(mx - .08, my - .07, base + .5 * h), kn_v3(mx + .06, my + .07, base + .74 * h), .03);
+        kn_build_soft_box(&m->body, kn_v3(mx - .08, my - .07, base + .5 * h), kn_v3(mx + .06, my + .07, base + .74 * h),
+                          .03);
     }
 }
 
@@ -194,7 +205,8 @@ void kn_model_trailer(kn_model_build *m) {
     chassis(m, m->x0 + .1, m->x1 - .5, floor_z);
     rear_lamps(m, m->x0 + .012, m->hw, floor_z - .24);
     int axles = length > 8 ? 3 : length > 4 ? 2 : 1;
-    for (int i = 0; i < axles; i++) kn_model_axle(m, m->x0 + .2 * length + i * r * 2.6, m->hw - .03, r, .3 * fmin(1, r * 2), false, true);
+    for (int i = 0; i < axles; i++)
+        kn_model_axle(m, m->x0 + .2 * length + i * r * 2.6, m->hw - .03, r, .3 * fmin(1, r * 2), false, true);
     side_skirts(m, m->x0 + .2 * length + axles * r * 2.6, m->x1 - .2 * length, m->z0 + .4 * h * .3, floor_z - .1);
 }
 
@@ -231,13 +243,15 @@ static void bus_sides(kn_model_build *m, double base, double h) {
 }
 
 void kn_model_bus(kn_model_build *m) {
-    double L = m->x1 - m->x0, h = m->z1 - m->z0, r = kn_clamp(.16 * h, .3, .5), base = m->z0 + .10 * h, H = m->z1 - base;
+    double L = m->x1 - m->x0, h = m->z1 - m->z0, r = kn_clamp(.16 * h, .3, .5), base = m->z0 + .10 * h,
+           H = m->z1 - base;
     double full = m->hw;
     m->hw = full - .03; /* the mirrors reach the width of the box */
     kn_model_paint(m);
     kn_build_soft_box(&m->body, kn_v3(m->x0 + .01, -m->hw, base), kn_v3(m->x1 - .01, m->hw, m->z1 - .10), .12);
     kn_model_plain(m, .6, .6, .6, .5, KN_TEXTURE_PAINT);
-    kn_build_soft_box(&m->body, kn_v3(m->x0 + .15 * L, -m->hw * .7, m->z1 - .12), kn_v3(m->x1 - .3 * L, m->hw * .7, m->z1), .06);
+    kn_build_soft_box(&m->body, kn_v3(m->x0 + .15 * L, -m->hw * .7, m->z1 - .12),
+                      kn_v3(m->x1 - .3 * L, m->hw * .7, m->z1), .06);
     bus_sides(m, base, H);
     double f = m->x1 - .005, b = m->x0 + .005, hw = m->hw;
     kn_model_glass(m);

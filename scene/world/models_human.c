@@ -2,7 +2,8 @@
 #include "scene/world/models.h"
 
 static const double skins[][3] = {{.58, .36, .26}, {.46, .27, .18}, {.28, .15, .09}, {.12, .065, .04}, {.62, .42, .32}};
-static const double hairs[][3] = {{.02, .015, .012}, {.07, .035, .015}, {.22, .13, .05}, {.30, .28, .26}, {.14, .05, .02}};
+static const double hairs[][3] = {
+    {.02, .015, .012}, {.07, .035, .015}, {.22, .13, .05}, {.30, .28, .26}, {.14, .05, .02}};
 static const double trousers_colors[][3] = {{.03, .05, .11},  {.02, .02, .025}, {.16, .13, .09},
                                             {.08, .08, .085}, {.05, .06, .04},  {.25, .21, .15}};
 
@@ -19,11 +20,13 @@ static kn_vec3 swing(kn_vec3 from, double length, double angle, double outward) 
 
 static void thigh(kn_model_build *m, kn_vec3 hip, kn_vec3 knee, double h, double out, const double cloth[3]) {
     kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
-    kn_build_ellipsoid(&m->body, kn_vec3_add(hip, kn_v3(0, out * -.006 * h, .005 * h)), kn_v3(.062 * h, .056 * h, .06 * h), 8, 5);
+    kn_build_ellipsoid(&m->body, kn_vec3_add(hip, kn_v3(0, out * -.006 * h, .005 * h)),
+                       kn_v3(.062 * h, .056 * h, .06 * h), 8, 5);
     limb(m, hip, knee, .048 * h, .034 * h);
 }
 
-static void shin(kn_model_build *m, kn_vec3 knee, kn_vec3 foot, double h, double pitch, const double cloth[3], const double shoe[3]) {
+static void shin(kn_model_build *m, kn_vec3 knee, kn_vec3 foot, double h, double pitch, const double cloth[3],
+                 const double shoe[3]) {
     kn_model_plain(m, cloth[0], cloth[1], cloth[2], .85, KN_TEXTURE_FABRIC);
     limb(m, knee, foot, .034 * h, .024 * h);
     kn_model_plain(m, shoe[0], shoe[1], shoe[2], .6, KN_TEXTURE_FABRIC);
@@ -32,7 +35,8 @@ static void shin(kn_model_build *m, kn_vec3 knee, kn_vec3 foot, double h, double
 }
 
 /* Fixed at these angles, or as parts that hang straight down and are turned by kn_actor_part_pose. */
-static void leg(kn_model_build *m, kn_vec3 hip, double h, double angle, double knee, const double cloth[3], const double shoe[3], int split) {
+static void leg(kn_model_build *m, kn_vec3 hip, double h, double angle, double knee, const double cloth[3],
+                const double shoe[3], int split) {
     double out = hip.y > 0 ? 1 : -1;
     if (!split) {
         kn_vec3 k = swing(hip, .235 * h, angle, 0), f = swing(k, .235 * h, angle - knee, 0);
@@ -58,7 +62,8 @@ static void upper_arm(kn_model_build *m, kn_vec3 shoulder, kn_vec3 elbow, double
     limb(m, shoulder, elbow, .031 * h, .024 * h);
 }
 
-static void forearm(kn_model_build *m, kn_vec3 elbow, kn_vec3 wrist, kn_vec3 hand, double h, const double cloth[3], const double skin[3], bool bare) {
+static void forearm(kn_model_build *m, kn_vec3 elbow, kn_vec3 wrist, kn_vec3 hand, double h, const double cloth[3],
+                    const double skin[3], bool bare) {
     const double *sleeve = bare ? skin : cloth;
     kn_model_plain(m, sleeve[0], sleeve[1], sleeve[2], bare ? .55 : .85, bare ? KN_TEXTURE_SKIN : KN_TEXTURE_FABRIC);
     limb(m, elbow, wrist, .024 * h, .018 * h);
@@ -66,8 +71,8 @@ static void forearm(kn_model_build *m, kn_vec3 elbow, kn_vec3 wrist, kn_vec3 han
     kn_build_ellipsoid(&m->body, hand, kn_v3(.022 * h, .016 * h, .03 * h), 7, 4);
 }
 
-static void arm(kn_model_build *m, kn_vec3 shoulder, double h, double angle, double elbow, double outward, const double cloth[3],
-                const double skin[3], bool bare, bool split) {
+static void arm(kn_model_build *m, kn_vec3 shoulder, double h, double angle, double elbow, double outward,
+                const double cloth[3], const double skin[3], bool bare, bool split) {
     kn_vec3 joint = kn_v3(0, 0, 0);
     if (!split) {
         kn_vec3 e = swing(shoulder, .165 * h, angle, outward), w = swing(e, .15 * h, angle + elbow, -outward * .4);
@@ -89,7 +94,8 @@ static void arm(kn_model_build *m, kn_vec3 shoulder, double h, double angle, dou
 
 /* The trunk as a loft of ellipses from the seat to the neck. */
 static void trunk(kn_model_build *m, kn_vec3 pelvis, double h, double lean, bool coat) {
-    static const double z[] = {-.035, -.01, .05, .12, .20, .262, .297, .33}, rx[] = {.056, .066, .062, .058, .068, .064, .050, .026},
+    static const double z[] = {-.035, -.01, .05, .12, .20, .262, .297, .33},
+                        rx[] = {.056, .066, .062, .058, .068, .064, .050, .026},
                         ry[] = {.086, .092, .084, .082, .102, .118, .096, .030};
     enum { RINGS = 8, N = 12 };
     kn_vec3 points[RINGS * N];
@@ -98,7 +104,8 @@ static void trunk(kn_model_build *m, kn_vec3 pelvis, double h, double lean, bool
         for (int i = 0; i < N; i++) {
             double a = 2 * M_PI * i / N;
             kn_vec3 p = kn_v3(rx[r] * h * flare * cos(a), ry[r] * h * flare * sin(a), 0);
-            points[r * N + i] = kn_vec3_add(pelvis, kn_v3(p.x * cos(lean) + up * sin(lean), p.y, up * cos(lean) - p.x * sin(lean)));
+            points[r * N + i] =
+                kn_vec3_add(pelvis, kn_v3(p.x * cos(lean) + up * sin(lean), p.y, up * cos(lean) - p.x * sin(lean)));
         }
     }
     kn_build_grid(&m->body, points, N, RINGS, true, NULL);
@@ -107,18 +114,22 @@ static void trunk(kn_model_build *m, kn_vec3 pelvis, double h, double lean, bool
 static void head(kn_model_build *m, kn_vec3 neck, double h, const double skin[3], const double hair[3], bool helmet) {
     int n = m->detail > .7 ? 12 : 8;
     kn_model_plain(m, skin[0], skin[1], skin[2], .55, KN_TEXTURE_SKIN);
-    kn_build_cylinder(&m->body, kn_vec3_sub(neck, kn_v3(0, 0, .03 * h)), kn_vec3_add(neck, kn_v3(.005 * h, 0, .05 * h)), .028 * h, .026 * h,
-                      8, 0);
+    kn_build_cylinder(&m->body, kn_vec3_sub(neck, kn_v3(0, 0, .03 * h)), kn_vec3_add(neck, kn_v3(.005 * h, 0, .05 * h)),
+                      .028 * h, .026 * h, 8, 0);
     kn_vec3 c = kn_vec3_add(neck, kn_v3(.012 * h, 0, .088 * h));
     kn_build_ellipsoid(&m->body, c, kn_v3(.050 * h, .042 * h, .064 * h), n, 8);
-    kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(.05 * h, 0, -.008 * h)), kn_v3(.012 * h, .008 * h, .012 * h), 5, 3); /* nose */
+    kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(.05 * h, 0, -.008 * h)), kn_v3(.012 * h, .008 * h, .012 * h), 5,
+                       3); /* nose */
     if (helmet) {
         const double *paint = m->actor->color;
-        kn_model_plain(m, kn_mix(paint[0], .8, .3), kn_mix(paint[1], .8, .3), kn_mix(paint[2], .8, .3), .25, KN_TEXTURE_PAINT);
-        kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(-.008 * h, 0, .018 * h)), kn_v3(.067 * h, .057 * h, .060 * h), n, 8);
+        kn_model_plain(m, kn_mix(paint[0], .8, .3), kn_mix(paint[1], .8, .3), kn_mix(paint[2], .8, .3), .25,
+                       KN_TEXTURE_PAINT);
+        kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(-.008 * h, 0, .018 * h)), kn_v3(.067 * h, .057 * h, .060 * h),
+                           n, 8);
     } else {
         kn_model_plain(m, hair[0], hair[1], hair[2], .8, KN_TEXTURE_FABRIC);
-        kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(-.012 * h, 0, .014 * h)), kn_v3(.050 * h, .047 * h, .060 * h), n, 7);
+        kn_build_ellipsoid(&m->body, kn_vec3_add(c, kn_v3(-.012 * h, 0, .014 * h)), kn_v3(.050 * h, .047 * h, .060 * h),
+                           n, 7);
     }
 }
 
@@ -138,12 +149,13 @@ void kn_model_human(kn_model_build *m, kn_vec3 pelvis, double h, const kn_human_
         m->model->phase = (double)(kn_hash64(m->actor->seed ^ 0x67616974) % 6283) / 1000;
     }
     leg(m, kn_vec3_add(pelvis, kn_v3(0, .052 * h, -.02 * h)), h, pose->hip_left, pose->knee_left, cloth, shoe, split);
-    leg(m, kn_vec3_add(pelvis, kn_v3(0, -.052 * h, -.02 * h)), h, pose->hip_right, pose->knee_right, cloth, shoe, split);
+    leg(m, kn_vec3_add(pelvis, kn_v3(0, -.052 * h, -.02 * h)), h, pose->hip_right, pose->knee_right, cloth, shoe,
+        split);
     kn_model_plain(m, top[0], top[1], top[2], .85, KN_TEXTURE_FABRIC);
     trunk(m, pelvis, h, pose->lean, coat);
     kn_vec3 chest = kn_vec3_add(pelvis, kn_v3(.265 * h * sin(pose->lean), 0, .265 * h * cos(pose->lean)));
-    arm(m, kn_vec3_add(chest, kn_v3(0, .102 * h, -.006 * h)), h, pose->shoulder_left, pose->elbow,
-        walks ? .14 : .05, top, skin, bare, split && walks);
+    arm(m, kn_vec3_add(chest, kn_v3(0, .102 * h, -.006 * h)), h, pose->shoulder_left, pose->elbow, walks ? .14 : .05,
+        top, skin, bare, split && walks);
     arm(m, kn_vec3_add(chest, kn_v3(0, -.102 * h, -.006 * h)), h, pose->shoulder_right, pose->elbow,
         walks ? -.14 : -.05, top, skin, bare, split && walks);
     kn_vec3 neck = kn_vec3_add(pelvis, kn_v3(.335 * h * sin(pose->lean), 0, .335 * h * cos(pose->lean)));
@@ -166,7 +178,7 @@ void kn_model_pedestrian(kn_model_build *m) {
         static const double colors[][3] = {{.05, .06, .10}, {.25, .04, .03}, {.05, .10, .06}};
         const double *c = colors[kn_rng_int(&m->rng, 0, 2)];
         kn_model_plain(m, c[0], c[1], c[2], .8, KN_TEXTURE_FABRIC);
-        kn_build_soft_box(&m->body, kn_v3(xc - .125 * h, -.07 * h, m->z0 + .56 * h), kn_v3(xc - .045 * h, .07 * h, m->z0 + .78 * h),
-                          .02 * h);
+        kn_build_soft_box(&m->body, kn_v3(xc - .125 * h, -.07 * h, m->z0 + .56 * h),
+                          kn_v3(xc - .045 * h, .07 * h, m->z0 + .78 * h), .02 * h);
     }
 }

@@ -1,8 +1,9 @@
 /* The moving parts of road users: wheels roll and steer, people walk, cyclists pedal. */
 #include "scene/world/models.h"
 
-static const double ROLLING_RADIUS = 0.33; /* metres of the wheel that kn_actor_state.wheel_angle counts for (storyboard_sim.c) */
-static const double GEAR = 0.42;           /* turns of a crank per turn of that wheel */
+static const double ROLLING_RADIUS =
+    0.33;                        /* metres of the wheel that kn_actor_state.wheel_angle counts for (storyboard_sim.c) */
+static const double GEAR = 0.42; /* turns of a crank per turn of that wheel */
 
 void kn_limb_reach(kn_vec3 from, kn_vec3 to, double a, double b, bool bends_back, double *upper, double *bend) {
     double dx = to.x - from.x, dz = to.z - from.z, d = kn_clamp(hypot(dx, dz), fabs(a - b) + .01, (a + b) * .999);
@@ -14,7 +15,8 @@ void kn_limb_reach(kn_vec3 from, kn_vec3 to, double a, double b, bool bends_back
 /* Where somebody is in a walking cycle of two steps (radians), and how far the limbs swing (0 standing .. 1). */
 static double gait(const kn_actor_model *model, const kn_actor_state *state, double *swing) {
     *swing = kn_smooth(0.05, 1.1, fabs(state->speed)) * (1 + 0.3 * kn_smooth(1.6, 3.5, fabs(state->speed)));
-    double cycle = 1.15 * 8 * model->limb * sin(model->stride); /* metres; a little more than the feet's way: people also roll */
+    double cycle =
+        1.15 * 8 * model->limb * sin(model->stride); /* metres; a little more than the feet's way: people also roll */
     return state->wheel_angle * ROLLING_RADIUS / cycle * 2 * M_PI + model->phase;
 }
 
@@ -32,7 +34,8 @@ static double knee_angle(const kn_actor_model *model, const kn_actor_state *stat
 /* A pedal under the left (+1) or right foot, in the actor's frame. */
 static kn_vec3 pedal(const kn_actor_model *model, const kn_actor_state *state, int side) {
     double a = state->wheel_angle * GEAR + model->phase, x = .085 * side, z = -.145 * side;
-    return kn_v3(model->crank.x + x * cos(a) + z * sin(a), model->crank.y, model->crank.z + z * cos(a) - x * sin(a) + .075);
+    return kn_v3(model->crank.x + x * cos(a) + z * sin(a), model->crank.y,
+                 model->crank.z + z * cos(a) - x * sin(a) + .075);
 }
 
 /* Forward angle of a part about its joint. */
@@ -63,8 +66,7 @@ kn_pose kn_actor_part_pose(const kn_actor_model *model, int index, const kn_acto
         double a = hip_angle(model, state, 1) - .02;
         body.translation.z = -2 * model->limb * (1 - cos(a));
     }
-    if (index < 0)
-        return body;
+    if (index < 0) return body;
     const kn_actor_wheel *part = &model->wheels[index];
     if (part->motion == KN_PART_WHEEL) {
         /* Ackermann: a wheel this far in front of the rear axle points along the circle. */

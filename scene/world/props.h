@@ -10,19 +10,28 @@ enum { KN_FRONT = 1, KN_BACK = 2, KN_WEST = 4, KN_EAST = 8 }; /* sides that have
 
 /* Front at y = 0 facing -y, x in [-width/2, width/2], reaching back to y = depth. */
 typedef struct kn_building {
-    double width, depth, storey;   /* metres; storey height of the upper floors */
+    double width, depth, storey; /* metres; storey height of the upper floors */
     int storeys;
     bool shop, balconies, porch;
-    int style;                     /* 0 brick, 1 plaster, 2 stone, 3 modern */
+    int style; /* 0 brick, 1 plaster, 2 stone, 3 modern */
     kn_roof roof;
-    unsigned open;                 /* sides with windows */
+    unsigned open; /* sides with windows */
     double detail;
     uint64_t seed;
 } kn_building;
 void kn_building_draw(kn_build *build, const kn_building *spec);
 double kn_building_height(const kn_building *spec); /* up to the eaves */
 
-typedef enum kn_species { KN_TREE_LIME, KN_TREE_MAPLE, KN_TREE_BIRCH, KN_TREE_POPLAR, KN_TREE_SPRUCE, KN_TREE_PINE, KN_TREE_STREET, KN_TREE_COUNT } kn_species;
+typedef enum kn_species {
+    KN_TREE_LIME,
+    KN_TREE_MAPLE,
+    KN_TREE_BIRCH,
+    KN_TREE_POPLAR,
+    KN_TREE_SPRUCE,
+    KN_TREE_PINE,
+    KN_TREE_STREET,
+    KN_TREE_COUNT
+} kn_species;
 void kn_tree_draw(kn_build *build, kn_species species, double height, double detail, uint64_t seed);
 void kn_bush_draw(kn_build *build, double radius, double height, double detail, uint64_t seed);
 /* A hedge along x from 0 to length. */
@@ -39,7 +48,17 @@ void kn_delineator_draw(kn_build *build); /* facing -x */
 void kn_mailbox_draw(kn_build *build);
 void kn_power_box_draw(kn_build *build, uint64_t seed);
 
-typedef enum kn_sign { KN_SIGN_LIMIT, KN_SIGN_YIELD, KN_SIGN_STOP, KN_SIGN_PRIORITY, KN_SIGN_PROHIBIT, KN_SIGN_WARNING, KN_SIGN_INFO, KN_SIGN_PARKING, KN_SIGN_CROSSING } kn_sign;
+typedef enum kn_sign {
+    KN_SIGN_LIMIT,
+    KN_SIGN_YIELD,
+    KN_SIGN_STOP,
+    KN_SIGN_PRIORITY,
+    KN_SIGN_PROHIBIT,
+    KN_SIGN_WARNING,
+    KN_SIGN_INFO,
+    KN_SIGN_PARKING,
+    KN_SIGN_CROSSING
+} kn_sign;
 /* A sign on its pole, facing -x; value: the number of a speed limit. */
 void kn_sign_draw(kn_build *build, kn_sign sign, double value, double height);
 /* Traffic light facing -x, without its lenses; arm > 0: mast over the road towards -y. */

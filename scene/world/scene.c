@@ -10,7 +10,8 @@
 static const double REACH = 180; /* metres around the ego's way that are built */
 
 kn_weather kn_weather_default(void) {
-    return (kn_weather){.sun_azimuth = 2.4, .sun_elevation = 45 * M_PI / 180, .cloud_cover = 0.2, .seconds_of_day = 12 * 3600};
+    return (kn_weather){
+        .sun_azimuth = 2.4, .sun_elevation = 45 * M_PI / 180, .cloud_cover = 0.2, .seconds_of_day = 12 * 3600};
 }
 
 void kn_weather_override_apply(kn_weather *w, const kn_scene_params *params) {
@@ -24,10 +25,8 @@ void kn_weather_override_apply(kn_weather *w, const kn_scene_params *params) {
     switch (params->time) {
     case KN_TIME_KEEP: break;
     case KN_TIME_DAY:
-        if (w->sun_elevation < 15 * M_PI / 180)
-            w->sun_elevation = 45 * M_PI / 180;
-        if (w->seconds_of_day < 8 * 3600 || w->seconds_of_day > 17 * 3600)
-            w->seconds_of_day = 12 * 3600;
+        if (w->sun_elevation < 15 * M_PI / 180) w->sun_elevation = 45 * M_PI / 180;
+        if (w->seconds_of_day < 8 * 3600 || w->seconds_of_day > 17 * 3600) w->seconds_of_day = 12 * 3600;
         break;
     case KN_TIME_DUSK: w->sun_elevation = -2 * M_PI / 180, w->seconds_of_day = 20 * 3600; break;
     case KN_TIME_NIGHT: w->sun_elevation = -20 * M_PI / 180, w->seconds_of_day = 23 * 3600; break;
@@ -39,9 +38,7 @@ static bool ends_with(const char *text, const char *end) {
     return a >= b && !strcasecmp(text + a - b, end);
 }
 
-kn_sim *kn_loaded_sim(kn_loaded *loaded) {
-    return loaded->is_json ? &loaded->json.sim : &loaded->scenario.sim;
-}
+kn_sim *kn_loaded_sim(kn_loaded *loaded) { return loaded->is_json ? &loaded->json.sim : &loaded->scenario.sim; }
 
 void kn_loaded_finish(kn_loaded *loaded) {
     kn_json_scene_finish(&loaded->json);
@@ -58,10 +55,11 @@ static bool ego_start(kn_loaded *loaded, kn_walker *walker, double *speed) {
     for (size_t i = 0; !loaded->is_json && i < loaded->scenario.init_count; i++) {
         const kn_action *a = &loaded->scenario.init[i];
         kn_placement place;
-        if (a->actor == 0 && a->kind == KN_ACTION_SPEED && a->absolute)
-            *speed = a->value;
-        bool still = a->position.kind == KN_POSITION_LANE || a->position.kind == KN_POSITION_ROAD || a->position.kind == KN_POSITION_WORLD;
-        if (a->actor == 0 && a->kind == KN_ACTION_TELEPORT && still && kn_position_resolve(sim, &a->position, 0, &place) && place.on_lane) {
+        if (a->actor == 0 && a->kind == KN_ACTION_SPEED && a->absolute) *speed = a->value;
+        bool still = a->position.kind == KN_POSITION_LANE || a->position.kind == KN_POSITION_ROAD ||
+                     a->position.kind == KN_POSITION_WORLD;
+        if (a->actor == 0 && a->kind == KN_ACTION_TELEPORT && still &&
+            kn_position_resolve(sim, &a->position, 0, &place) && place.on_lane) {
             *walker = place.walker;
             found = true;
         }
@@ -76,7 +74,8 @@ static bool plan_signals(kn_loaded *loaded, kn_error *error) {
     double speed;
     bool found = ego_start(loaded, &walker, &speed);
     uint64_t seed = loaded->params.seed ^ (loaded->is_json ? kn_hash64(loaded->json.seed) : 0);
-    return kn_signals_plan(network, seed, found ? &walker : NULL, sim->actors[0].turn, fabs(speed), sim->actors[0].speed_mode != KN_SPEED_DRIVER, error);
+    return kn_signals_plan(network, seed, found ? &walker : NULL, sim->actors[0].turn, fabs(speed),
+                           sim->actors[0].speed_mode != KN_SPEED_DRIVER, error);
 }
 
 bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params, kn_report *report, kn_error *error) {
@@ -91,20 +90,19 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
     }
     kn_sim *sim = kn_loaded_sim(loaded);
     sim->network = loaded->is_json ? &loaded->json.network : &loaded->scenario.network;
-    if (!plan_signals(loaded, error) || (!loaded->is_json && !kn_scenario_link_signals(&loaded->scenario, report, error))) {
+    if (!plan_signals(loaded, error) ||
+        (!loaded->is_json && !kn_scenario_link_signals(&loaded->scenario, report, error))) {
         kn_loaded_finish(loaded);
         return false;
     }
-    if (!loaded->is_json)
-        sim->weather = kn_weather_default();
+    if (!loaded->is_json) sim->weather = kn_weather_default();
     else if (!loaded->params.frame_count && loaded->json.duration > 0 && params->frame_rate > 0)
         loaded->params.frame_count = (size_t)fmin(loaded->json.duration * params->frame_rate + 0.5, 1e6);
     if (loaded->is_json && !loaded->params.frame_count)
         loaded->params.frame_count = (size_t)fmin(fmax(10 * params->frame_rate, 1), 1e6);
     sim->actors[0].fixed_speed = params->ego_speed > 0 ? params->ego_speed : -1;
     for (size_t i = 1; i < sim->actor_count; i++) {
-        if (params->traffic < 0 || kn_sim_coupled(sim, 0, i))
-            continue; /* the ego keeps its trailers */
+        if (params->traffic < 0 || kn_sim_coupled(sim, 0, i)) continue; /* the ego keeps its trailers */
         sim->actors[i].removed = true;
         sim->actors[i].present = false;
     }
@@ -113,29 +111,29 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
 
 static bool populate(kn_loaded *loaded, kn_error *error) {
     const kn_scene_params *params = &loaded->params;
-    int count = params->traffic > 0 ? params->traffic : params->traffic < 0 && loaded->is_json ? loaded->json.traffic : 0;
-    if (count > 1000)
-        return kn_fail(error, KN_ERROR_INPUT, "traffic of %d vehicles, expected at most 1000", count);
+    int count = params->traffic > 0                      ? params->traffic
+                : params->traffic < 0 && loaded->is_json ? loaded->json.traffic
+                                                         : 0;
+    if (count > 1000) return kn_fail(error, KN_ERROR_INPUT, "traffic of %d vehicles, expected at most 1000", count);
     kn_traffic_plan plan = {.count = count, .keep_actors = params->traffic < 0, .seed = params->seed};
     if (!loaded->is_json)
         plan.hook = kn_storyboard_step, plan.reset = kn_storyboard_reset, plan.user = &loaded->scenario;
     else
-        plan.seed ^= kn_hash64(loaded->json.seed), plan.droppable = params->traffic < 0 && loaded->json.generated ? 1 : 0;
+        plan.seed ^= kn_hash64(loaded->json.seed),
+            plan.droppable = params->traffic < 0 && loaded->json.generated ? 1 : 0;
     return (count == 0 && !plan.droppable) || kn_traffic_populate(kn_loaded_sim(loaded), &plan, params, error);
 }
 
 bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_error *error) {
     *timeline = (kn_timeline){0};
     kn_sim *sim = kn_loaded_sim(loaded);
-    if (!populate(loaded, error))
-        return false;
-    if (loaded->is_json)
-        return kn_sim_record(sim, NULL, NULL, &loaded->params, timeline, error);
-    if (!kn_sim_record(sim, kn_storyboard_step, &loaded->scenario, &loaded->params, timeline, error))
-        return false;
+    if (!populate(loaded, error)) return false;
+    if (loaded->is_json) return kn_sim_record(sim, NULL, NULL, &loaded->params, timeline, error);
+    if (!kn_sim_record(sim, kn_storyboard_step, &loaded->scenario, &loaded->params, timeline, error)) return false;
     if (!sim->actors[0].placed) {
         kn_timeline_finish(timeline);
-        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: the ego '%s' is never put anywhere", loaded->scenario.path, sim->actors[0].line, sim->actors[0].look.name);
+        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: the ego '%s' is never put anywhere", loaded->scenario.path,
+                       sim->actors[0].line, sim->actors[0].look.name);
     }
     return true;
 }
@@ -148,25 +146,23 @@ static void log_report(const kn_log *log, kn_report *report) {
     }
 }
 
-/* What the surroundings make room for: the scenario as it stands in its file, whatever traffic and ego speed are asked for.
- * Empty when that is the clip itself, or cannot be played. */
+/* What the surroundings make room for: the scenario as it stands in its file, whatever traffic and ego speed are asked
+ * for. Empty when that is the clip itself, or cannot be played. */
 static void record_layout(const char *path, const kn_scene_params *params, kn_timeline *layout) {
     kn_scene_params plain = *params;
     kn_loaded loaded;
     kn_error ignored = {0};
     *layout = (kn_timeline){0};
-    if (params->traffic < 0 && !(params->ego_speed > 0))
-        return;
+    if (params->traffic < 0 && !(params->ego_speed > 0)) return;
     plain.traffic = -1;
     plain.ego_speed = 0;
-    if (!kn_load(&loaded, path, &plain, NULL, &ignored))
-        return;
-    if (!kn_loaded_record(&loaded, layout, &ignored))
-        *layout = (kn_timeline){0};
+    if (!kn_load(&loaded, path, &plain, NULL, &ignored)) return;
+    if (!kn_loaded_record(&loaded, layout, &ignored)) *layout = (kn_timeline){0};
     kn_loaded_finish(&loaded);
 }
 
-bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *params, const kn_log *log, kn_error *error) {
+bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *params, const kn_log *log,
+                     kn_error *error) {
     *out = NULL;
     kn_loaded loaded;
     kn_timeline layout = {0};
@@ -185,23 +181,22 @@ bool kn_scene_create(kn_scene **out, const char *path, const kn_scene_params *pa
         scene->network = *network;
         *network = (kn_road_network){0};
         record_layout(path, params, &layout);
-        ok = kn_world_build_variant(&scene->world, &scene->network, &scene->timeline, layout.frame_count ? &layout : &scene->timeline,
-                                    params->traffic != 0, params->seed, REACH, params->grow_surroundings, error) &&
+        ok = kn_world_build_variant(&scene->world, &scene->network, &scene->timeline,
+                                    layout.frame_count ? &layout : &scene->timeline, params->traffic != 0, params->seed,
+                                    REACH, params->grow_surroundings, error) &&
              kn_scene_add_signals(scene, error) && kn_scene_build_map(scene, REACH, error);
     }
     log_report(log, &report);
     kn_report_finish(&report);
     kn_loaded_finish(&loaded);
     kn_timeline_finish(&layout);
-    if (!ok)
-        kn_scene_destroy(&scene);
+    if (!ok) kn_scene_destroy(&scene);
     *out = scene;
     return ok;
 }
 
 void kn_scene_destroy(kn_scene **scene) {
-    if (!scene || !*scene)
-        return;
+    if (!scene || !*scene) return;
     kn_world_finish(&(*scene)->world);
     kn_timeline_finish(&(*scene)->timeline);
     kn_road_network_finish(&(*scene)->network);

@@ -18,7 +18,8 @@ static const species kinds[KN_TREE_COUNT] = {
 };
 
 static void use_leaf(kn_build *b, const double c[3], double k, double warm) {
-    kn_build_use(b, kn_matter(c[0] * k * warm, c[1] * k, c[2] * k, .85, KN_TEXTURE_LEAVES, KN_SEMANTIC_VEGETATION, .25));
+    kn_build_use(b,
+                 kn_matter(c[0] * k * warm, c[1] * k, c[2] * k, .85, KN_TEXTURE_LEAVES, KN_SEMANTIC_VEGETATION, .25));
 }
 
 static kn_vec3 on_sphere(kn_rng *rng) {
@@ -37,7 +38,8 @@ static void spray(kn_build *b, kn_vec3 at, kn_vec3 shade, double size, kn_rng *r
     p[3] = kn_vec3_add(p[3], kn_vec3_scale(shade, size * .12));
     uint32_t i[4];
     for (int k = 0; k < 4; k++)
-        i[k] = kn_build_vertex(b, p[k], kn_vec3_normalize(kn_vec3_add(shade, kn_vec3_scale(d, .25))), p[k].x + p[k].y, p[k].z);
+        i[k] = kn_build_vertex(b, p[k], kn_vec3_normalize(kn_vec3_add(shade, kn_vec3_scale(d, .25))), p[k].x + p[k].y,
+                               p[k].z);
     kn_build_triangle(b, i[0], i[1], i[2]);
     kn_build_triangle(b, i[0], i[2], i[3]);
 }
@@ -54,8 +56,8 @@ static void core(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 he
         for (int u = 0; u < segments; u++) {
             double a = 2 * M_PI * (u + (v % 2) * .5) / segments, ce = pole ? 0 : cos(elevation),
                    wobble = pole ? same : kn_rng_uniform(rng, .66, 1.0);
-            points[v * segments + u] =
-                kn_vec3_add(c, kn_v3(r.x * wobble * ce * cos(a), r.y * wobble * ce * sin(a), r.z * wobble * sin(elevation)));
+            points[v * segments + u] = kn_vec3_add(
+                c, kn_v3(r.x * wobble * ce * cos(a), r.y * wobble * ce * sin(a), r.z * wobble * sin(elevation)));
         }
     }
     for (int v = 0; v < rings; v++) {
@@ -82,7 +84,8 @@ static void core(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 he
 }
 
 /* A lump of foliage: core, sprays over it. `heart` is what the shading normals point away from. */
-static void lump(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 heart, int sprays, double size, kn_rng *rng) {
+static void lump(kn_build *b, const species *k, kn_vec3 c, kn_vec3 r, kn_vec3 heart, int sprays, double size,
+                 kn_rng *rng) {
     core(b, k, c, kn_vec3_scale(r, .92), heart, sprays > 25, rng);
     for (int i = 0; i < sprays; i++) {
         kn_vec3 d = on_sphere(rng);
@@ -102,10 +105,13 @@ static void trunk(kn_build *b, const species *k, double radius, double height, d
     kn_build_cylinder(b, kn_v3(0, 0, height * .12), kn_v3(0, 0, height), radius, radius * .45, n, 0);
 }
 
-static void limb(kn_build *b, kn_vec3 from, kn_vec3 to, double radius) { kn_build_cylinder(b, from, to, radius, radius * .4, 5, 0); }
+static void limb(kn_build *b, kn_vec3 from, kn_vec3 to, double radius) {
+    kn_build_cylinder(b, from, to, radius, radius * .4, 5, 0);
+}
 
 static void broadleaf(kn_build *b, const species *k, double h, double detail, kn_rng *rng) {
-    double bare = h * k->bare, rx = h * k->crown_width, rz = (h - bare) / 2, cz = bare + rz, radius = h * k->trunk_radius;
+    double bare = h * k->bare, rx = h * k->crown_width, rz = (h - bare) / 2, cz = bare + rz,
+           radius = h * k->trunk_radius;
     int lumps = detail > .7    ? 9
                 : detail > .35 ? 5
                 : detail > .15 ? 3
@@ -118,8 +124,8 @@ static void broadleaf(kn_build *b, const species *k, double h, double detail, kn
     trunk(b, k, radius, cz, detail);
     kn_vec3 heart = kn_v3(0, 0, cz - rz * .3), at[16], r[16];
     for (int i = 0; i < lumps; i++) {
-        double a = 2 * M_PI * i * .381966 * (i ? 1 : 0) + kn_rng_uniform(rng, 0, .5), up = lumps > 1 ? -.62 + 1.32 * i / (lumps - 1.) : 0,
-               out = .55 * sqrt(fmax(0, 1 - up * up));
+        double a = 2 * M_PI * i * .381966 * (i ? 1 : 0) + kn_rng_uniform(rng, 0, .5),
+               up = lumps > 1 ? -.62 + 1.32 * i / (lumps - 1.) : 0, out = .55 * sqrt(fmax(0, 1 - up * up));
         at[i] = kn_v3(rx * out * cos(a), rx * out * sin(a), cz + rz * up * .72);
         double f = kn_rng_uniform(rng, .50, .66) * (lumps == 3 ? 1.3 : lumps == 1 ? 1.7 : 1);
         r[i] = kn_v3(rx * f, rx * f, lumps == 1 ? rz : fmin(rz * .55, rx * f * 1.1) * (rz > 2 * rx ? 1.6 : 1));
@@ -134,13 +140,14 @@ static void conifer(kn_build *b, const species *k, double h, double detail, kn_r
     trunk(b, k, h * k->trunk_radius, h * .92, detail);
     double bare = h * k->bare;
     for (int t = 0; t < tiers; t++) {
-        double f = t / (double)tiers, z0 = kn_mix(bare, h * .93, f), r = h * k->crown_width * (1 - f * .93) * kn_rng_uniform(rng, .9, 1.1),
-               tall = (h - bare) / tiers * 1.9;
+        double f = t / (double)tiers, z0 = kn_mix(bare, h * .93, f),
+               r = h * k->crown_width * (1 - f * .93) * kn_rng_uniform(rng, .9, 1.1), tall = (h - bare) / tiers * 1.9;
         kn_vec3 tip = kn_v3(0, 0, fmin(z0 + tall, h));
         double phase = kn_rng_uniform(rng, 0, 7);
         for (int i = 0; i < n; i++) {
-            double a0 = phase + 2 * M_PI * i / n, a1 = a0 + 2 * M_PI * kn_rng_uniform(rng, 1.1, 1.5) / n, am = (a0 + a1) / 2,
-                   reach = r * kn_rng_uniform(rng, .75, 1.12), droop = reach * kn_rng_uniform(rng, .15, .4);
+            double a0 = phase + 2 * M_PI * i / n, a1 = a0 + 2 * M_PI * kn_rng_uniform(rng, 1.1, 1.5) / n,
+                   am = (a0 + a1) / 2, reach = r * kn_rng_uniform(rng, .75, 1.12),
+                   droop = reach * kn_rng_uniform(rng, .15, .4);
             double g = kn_rng_uniform(rng, 0, 1);
             use_leaf(b, k->leaf, g < .3 ? .75 : g < .7 ? 1 : 1.35, 1);
             kn_vec3 p[4] = {kn_v3(reach * cos(am), reach * sin(am), z0 - droop),
@@ -165,10 +172,8 @@ void kn_tree_draw(kn_build *b, kn_species which, double height, double detail, u
     for (int c = 0; c < 3; c++) k.leaf[c] *= step;
     kn_pose keep = b->pose, turn = kn_pose_from_euler(kn_v3(0, 0, 0), kn_rng_uniform(&rng, 0, 6.28), 0, 0);
     b->pose = kn_pose_multiply(&keep, &turn);
-    if (which == KN_TREE_SPRUCE)
-        conifer(b, &k, height, detail, &rng);
-    else
-        broadleaf(b, &k, height, detail, &rng);
+    if (which == KN_TREE_SPRUCE) conifer(b, &k, height, detail, &rng);
+    else broadleaf(b, &k, height, detail, &rng);
     b->pose = keep;
 }
 
@@ -179,8 +184,8 @@ void kn_bush_draw(kn_build *b, double radius, double height, double detail, uint
     int lumps = detail > .6 ? 3 : 1, sprays = detail > .6 ? 30 : detail > .3 ? 24 : 10;
     for (int i = 0; i < lumps; i++) { /* hearts below the ground: lit from above */
         double a = kn_rng_uniform(&rng, 0, 6.28), d = lumps > 1 ? radius * .4 : 0, f = lumps > 1 ? .68 : 1;
-        lump(b, &k, kn_v3(d * cos(a), d * sin(a), height * .42), kn_v3(radius * f, radius * f, height * .55), kn_v3(0, 0, -.2), sprays,
-             detail > .6 ? .34 : .6, &rng);
+        lump(b, &k, kn_v3(d * cos(a), d * sin(a), height * .42), kn_v3(radius * f, radius * f, height * .55),
+             kn_v3(0, 0, -.2), sprays, detail > .6 ? .34 : .6, &rng);
     }
 }
 
@@ -194,7 +199,8 @@ void kn_hedge_draw(kn_build *b, double length, double width, double height, doub
     if (n > MAX - 1) n = MAX - 1;
     kn_vec3 points[COLUMNS * MAX];
     for (int i = 0; i <= n; i++) { /* a rounded box with an uneven skin */
-        double x = length * i / n, w = width / 2 * kn_rng_uniform(&rng, .88, 1.06), h = height * kn_rng_uniform(&rng, .94, 1.04);
+        double x = length * i / n, w = width / 2 * kn_rng_uniform(&rng, .88, 1.06),
+               h = height * kn_rng_uniform(&rng, .94, 1.04);
         const double y[COLUMNS] = {w, w, w * .8, -w * .8, -w, -w}, z[COLUMNS] = {-.2, h * .88, h, h, h * .88, -.2};
         for (int c = 0; c < COLUMNS; c++) points[i * COLUMNS + c] = kn_v3(x, y[c], z[c]);
     }
@@ -209,10 +215,10 @@ void kn_hedge_draw(kn_build *b, double length, double width, double height, doub
     for (int i = 0; i < sprays; i++) {
         double x = kn_rng_uniform(&rng, 0, length), u = kn_rng_uniform(&rng, -1, 1);
         kn_vec3 at, out;
-        if (fabs(u) < .4)
-            at = kn_v3(x, u / .4 * width * .45, height), out = kn_v3(0, u, 1);
+        if (fabs(u) < .4) at = kn_v3(x, u / .4 * width * .45, height), out = kn_v3(0, u, 1);
         else
-            at = kn_v3(x, (u > 0 ? .5 : -.5) * width, kn_rng_uniform(&rng, .05, 1) * height), out = kn_v3(0, u > 0 ? 1 : -1, .4);
+            at = kn_v3(x, (u > 0 ? .5 : -.5) * width, kn_rng_uniform(&rng, .05, 1) * height),
+            out = kn_v3(0, u > 0 ? 1 : -1, .4);
         use_leaf(b, leaf, i % 3 == 0 ? .8 : i % 3 == 1 ? 1.15 : 1.4, 1);
         spray(b, at, kn_vec3_normalize(out), detail > .6 ? .26 : .5, &rng);
     }

@@ -22,13 +22,15 @@ static bool build_models(kn_world *world, const kn_timeline *timeline, kn_error 
         highest = actor->instance > highest ? actor->instance : highest;
         if (!actor->is_ego && !kn_actor_model_build(&world->models[i], world, actor, error)) return false;
     }
-    highest = highest < FIRST_STATIC ? FIRST_STATIC - 1 : highest; /* the same for any number of road users: looks follow it */
+    highest = highest < FIRST_STATIC ? FIRST_STATIC - 1
+                                     : highest; /* the same for any number of road users: looks follow it */
     world->next_instance = (uint16_t)(highest < UINT16_MAX ? highest + 1 : UINT16_MAX);
     return true;
 }
 
 static bool build_ground(kn_world_builder *w) {
-    if (!kn_world_survey(w) || !kn_world_junctions(w, false) || !kn_space_settle(&w->space, w->draw.error)) return false;
+    if (!kn_world_survey(w) || !kn_world_junctions(w, false) || !kn_space_settle(&w->space, w->draw.error))
+        return false;
     kn_world_roads(w);
     kn_world_marks(w);
     kn_world_margins(w);
@@ -37,15 +39,21 @@ static bool build_ground(kn_world_builder *w) {
     return !w->draw.failed;
 }
 
-bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed, double reach,
-                    bool grow_surroundings, kn_error *error) {
+bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed,
+                    double reach, bool grow_surroundings, kn_error *error) {
     return kn_world_build_variant(world, network, timeline, timeline, true, seed, reach, grow_surroundings, error);
 }
 
-bool kn_world_build_variant(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, const kn_timeline *layout,
-                            bool parked, uint64_t seed, double reach, bool grow_surroundings, kn_error *error) {
+bool kn_world_build_variant(kn_world *world, const kn_road_network *network, const kn_timeline *timeline,
+                            const kn_timeline *layout, bool parked, uint64_t seed, double reach, bool grow_surroundings,
+                            kn_error *error) {
     memset(world, 0, sizeof *world);
-    kn_world_builder w = {.world = world, .network = network, .timeline = layout, .parked = parked, .seed = seed, .grow = grow_surroundings};
+    kn_world_builder w = {.world = world,
+                          .network = network,
+                          .timeline = layout,
+                          .parked = parked,
+                          .seed = seed,
+                          .grow = grow_surroundings};
     w.reach = kn_clamp(reach, 20, 2000);
     kn_build_init(&w.draw, world, &world->mesh, error);
     bool ok = build_models(world, timeline, error) && build_ground(&w);

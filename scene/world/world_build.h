@@ -4,16 +4,16 @@
 
 #include "scene/world/build.h"
 
-/* --- the ground as a raster: who may stand where, and how high it is ------------------------------------------------ */
+/* --- the ground as a raster: who may stand where, and how high it is -------------------------- */
 
 enum {
-    KN_SPACE_DRIVEN = 1,   /* a lane that vehicles drive or stand on */
-    KN_SPACE_SURFACE = 2,  /* any lane of a road */
-    KN_SPACE_FILL = 4,     /* asphalt between the connecting roads of a junction */
-    KN_SPACE_BUILT = 8,    /* something stands here */
+    KN_SPACE_DRIVEN = 1,  /* a lane that vehicles drive or stand on */
+    KN_SPACE_SURFACE = 2, /* any lane of a road */
+    KN_SPACE_FILL = 4,    /* asphalt between the connecting roads of a junction */
+    KN_SPACE_BUILT = 8,   /* something stands here */
     KN_SPACE_CONNECTING = 16,
-    KN_SPACE_WAY = 64,     /* somebody of the scenario passes or stands here: nothing is grown */
-    KN_SPACE_PAVED = 32    /* pavement that was grown beside a road */
+    KN_SPACE_WAY = 64,  /* somebody of the scenario passes or stands here: nothing is grown */
+    KN_SPACE_PAVED = 32 /* pavement that was grown beside a road */
 };
 
 /* Cell (i, j) has its centre at (x0 + (i + .5) cell, y0 + (j + .5) cell); arrays are [ny][nx]. */
@@ -21,12 +21,12 @@ typedef struct kn_space {
     double x0, y0, cell;
     int nx, ny;
     uint8_t *flags;
-    uint16_t *road;     /* road index + 1 whose driven lane lies here; 0xffff: several */
-    float *height;      /* of the lowest road surface here */
-    float *distance;    /* metres to the nearest road surface; 0 on it */
-    double coarse;      /* cell size of `ground` */
+    uint16_t *road;  /* road index + 1 whose driven lane lies here; 0xffff: several */
+    float *height;   /* of the lowest road surface here */
+    float *distance; /* metres to the nearest road surface; 0 on it */
+    double coarse;   /* cell size of `ground` */
     int gx, gy;
-    float *ground;      /* [gy][gx] heights of the land: the roads' where they are, smooth between them */
+    float *ground; /* [gy][gx] heights of the land: the roads' where they are, smooth between them */
 } kn_space;
 
 bool kn_space_init(kn_space *space, double x0, double y0, double x1, double y1, kn_error *error);
@@ -42,33 +42,35 @@ double kn_space_distance(const kn_space *space, double x, double y); /* to roads
 double kn_space_ground(const kn_space *space, double x, double y);   /* land height without relief */
 /* Is this point on a driven lane or fill of a road other than `road` (index; -1: of any)? */
 bool kn_space_driven(const kn_space *space, double x, double y, int road);
-/* Is the rectangle of half sizes (a, b) around (x, y), turned by heading, at least `clearance` from road surfaces and free? */
+/* Is the rectangle of half sizes (a, b) around (x, y), turned by heading, at least `clearance` from road surfaces and
+ * free? */
 bool kn_space_free(const kn_space *space, double x, double y, double heading, double a, double b, double clearance);
 /* Does any cell of that rectangle carry one of the flags? */
 bool kn_space_has(const kn_space *space, double x, double y, double heading, double a, double b, uint8_t flags);
 void kn_space_mark(kn_space *space, double x, double y, double heading, double a, double b, uint8_t flag);
-void kn_space_occupy(kn_space *space, double x, double y, double heading, double a, double b); /* marks KN_SPACE_BUILT */
+void kn_space_occupy(kn_space *space, double x, double y, double heading, double a,
+                     double b); /* marks KN_SPACE_BUILT */
 
-/* --- the state of a build ------------------------------------------------------------------------------------------- */
+/* --- the state of a build --------------------------------------------------------------------- */
 
 typedef enum kn_surroundings { KN_SURROUND_TOWN, KN_SURROUND_RURAL, KN_SURROUND_MOTORWAY } kn_surroundings;
 
 typedef struct kn_world_builder {
-    kn_build draw;               /* into world->mesh, instance 0, identity pose */
+    kn_build draw; /* into world->mesh, instance 0, identity pose */
     kn_world *world;
     const kn_road_network *network;
     const kn_timeline *timeline;
-    bool parked;                 /* parked cars are seen */
-    size_t unseen;               /* triangles of those that are not, as the budget counts them */
+    bool parked;   /* parked cars are seen */
+    size_t unseen; /* triangles of those that are not, as the budget counts them */
     uint64_t seed;
-    double reach;                /* metres from the ego's way */
+    double reach; /* metres from the ego's way */
     bool grow;
-    kn_vec2 *path;               /* the ego's way, about every 4 m */
+    kn_vec2 *path; /* the ego's way, about every 4 m */
     size_t path_count;
-    double heading;              /* of the ego at the start: fields are laid out along it */
-    double *road_distance;       /* [network.road_count] metres from the path; INFINITY beyond reach */
-    kn_surroundings *kind;       /* [network.road_count] */
-    kn_surroundings main_kind;   /* of the road the ego starts on */
+    double heading;            /* of the ego at the start: fields are laid out along it */
+    double *road_distance;     /* [network.road_count] metres from the path; INFINITY beyond reach */
+    kn_surroundings *kind;     /* [network.road_count] */
+    kn_surroundings main_kind; /* of the road the ego starts on */
     kn_space space;
 } kn_world_builder;
 
@@ -80,7 +82,7 @@ double kn_world_land(const kn_world_builder *w, double x, double y);
 uint16_t kn_world_new_instance(kn_world_builder *w);
 bool kn_lane_is_driven(kn_lane_type type);
 
-/* --- road geometry ---------------------------------------------------------------------------------------------------- */
+/* --- road geometry ---------------------------------------------------------------------------- */
 
 /* Adaptive stations of [s0, s1] (within one lane section) so that straight lines between them stay within a centimetre
  * of both outer edges. Returns the count; at most `capacity`. */
@@ -98,7 +100,8 @@ typedef struct kn_profile {
 } kn_profile;
 
 /* Draws the profile along one margin (side +1 left, -1 right) of [s0, s1]. from/to choose points of the profile. */
-void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double s1, int side, const kn_profile *profile);
+void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double s1, int side,
+                    const kn_profile *profile);
 
 /* Is there room beside the margin at s: nothing driven of another road within `width` of the edge? */
 bool kn_world_beside(const kn_world_builder *w, int road, double s, int side, double width);
@@ -107,10 +110,11 @@ bool kn_world_beside(const kn_world_builder *w, int road, double s, int side, do
 typedef void (*kn_stretch_visit)(kn_world_builder *w, int road, double s0, double s1, int side, void *user);
 void kn_world_stretches(kn_world_builder *w, int road, double width, kn_stretch_visit visit, void *user);
 
-double kn_world_pavement_width(const kn_world_builder *w, int road, int side, double s); /* grown pavement beside the margin; 0: none */
+double kn_world_pavement_width(const kn_world_builder *w, int road, int side,
+                               double s); /* grown pavement beside the margin; 0: none */
 
-/* Where things stand beside a road: a pose with x along the road and y away from it (side +1 left of the road, -1 right:
- * y then still points away), `offset` metres beyond the margin, on the pavement or the land. */
+/* Where things stand beside a road: a pose with x along the road and y away from it (side +1 left of the road, -1
+ * right: y then still points away), `offset` metres beyond the margin, on the pavement or the land. */
 kn_pose kn_world_place(const kn_world_builder *w, int road, double s, int side, double offset, kn_vec2 *at);
 /* Is a circle free of driven lanes, buildings and other things? */
 bool kn_world_clear(const kn_world_builder *w, double x, double y, double radius);
@@ -119,26 +123,28 @@ double kn_world_detail(const kn_world_builder *w, double x, double y);
 /* Is there room in the budget of triangles for `count` more? */
 bool kn_world_budget(const kn_world_builder *w, size_t count);
 void kn_world_light(kn_world_builder *w, const kn_light *light);
-/* A traffic light at draw.pose for those who move in `direction` on a road; object: index in the road's objects, -1: grown. */
+/* A traffic light at draw.pose for those who move in `direction` on a road; object: index in the road's objects, -1:
+ * grown. */
 void kn_world_signal(kn_world_builder *w, int road, int direction, int object, double height, double arm);
 /* Draws a tree on the land at (x, y) with its own clearance check; false when there was no room. */
-bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance, uint64_t seed);
+bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance,
+                   uint64_t seed);
 /* A parked road user as static, labelled geometry. */
 void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed);
 
-/* --- steps ---------------------------------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
-bool kn_world_survey(kn_world_builder *w);       /* world_survey.c: raster, kinds, distances */
-void kn_world_roads(kn_world_builder *w);        /* world_road.c */
-void kn_world_marks(kn_world_builder *w);        /* world_mark.c */
-void kn_world_margins(kn_world_builder *w);      /* world_margin.c: kerbs, pavements, verges, guard rails */
+bool kn_world_survey(kn_world_builder *w);                   /* world_survey.c: raster, kinds, distances */
+void kn_world_roads(kn_world_builder *w);                    /* world_road.c */
+void kn_world_marks(kn_world_builder *w);                    /* world_mark.c */
+void kn_world_margins(kn_world_builder *w);                  /* world_margin.c: kerbs, pavements, verges, guard rails */
 bool kn_world_junctions(kn_world_builder *w, bool pavement); /* world_junction.c: fills between connecting roads */
-void kn_world_parking(kn_world_builder *w);      /* world_place.c: parked cars on parking lanes */
-void kn_world_spans(kn_world_builder *w);        /* world_span.c: tunnels and bridges */
-void kn_world_objects(kn_world_builder *w);      /* world_object.c */
-void kn_world_terrain(kn_world_builder *w);      /* world_terrain.c */
-void kn_world_grow_town(kn_world_builder *w);    /* world_town.c */
-void kn_world_grow_country(kn_world_builder *w); /* world_country.c */
+void kn_world_parking(kn_world_builder *w);                  /* world_place.c: parked cars on parking lanes */
+void kn_world_spans(kn_world_builder *w);                    /* world_span.c: tunnels and bridges */
+void kn_world_objects(kn_world_builder *w);                  /* world_object.c */
+void kn_world_terrain(kn_world_builder *w);                  /* world_terrain.c */
+void kn_world_grow_town(kn_world_builder *w);                /* world_town.c */
+void kn_world_grow_country(kn_world_builder *w);             /* world_country.c */
 
 /* Common surfaces. */
 kn_material kn_asphalt(int shade);

@@ -1,6 +1,6 @@
 /* Fills between the connecting roads of junctions: a morphological closing of what is driven on (asphalt), and in town
- * of the pavements around (slabs), drawn by marching squares a little below the neighbours. The asphalt also lies under the
- * edges of the connecting roads, which the raster is too coarse to follow. */
+ * of the pavements around (slabs), drawn by marching squares a little below the neighbours. The asphalt also lies under
+ * the edges of the connecting roads, which the raster is too coarse to follow. */
 #include "scene/world/world_build.h"
 
 #include <stdlib.h>
@@ -42,7 +42,8 @@ static double lane_height(const kn_space *space, int i, int j) {
         int n = 0;
         for (int y = j - r; y <= j + r; y++) {
             for (int x = i - r; x <= i + r; x++) {
-                if ((abs(x - i) != r && abs(y - j) != r) || x < 0 || y < 0 || x >= space->nx || y >= space->ny) continue;
+                if ((abs(x - i) != r && abs(y - j) != r) || x < 0 || y < 0 || x >= space->nx || y >= space->ny)
+                    continue;
                 size_t c = (size_t)y * (size_t)space->nx + (size_t)x;
                 if (space->flags[c] & KN_SPACE_SURFACE) sum += space->height[c], n++;
             }
@@ -89,7 +90,8 @@ static void draw_square(kn_world_builder *w, const window *v, const kn_vec3 p[4]
     for (int k = 0; k < 4; k++) {
         int next = (k + 1) & 3;
         if (c[k].f > 0) cut[n] = false, out[n++] = p[k];
-        if ((c[k].f > 0) != (c[next].f > 0)) cut[n] = true, out[n++] = kn_mix3(p[k], p[next], c[k].f / (c[k].f - c[next].f));
+        if ((c[k].f > 0) != (c[next].f > 0))
+            cut[n] = true, out[n++] = kn_mix3(p[k], p[next], c[k].f / (c[k].f - c[next].f));
     }
     if (n < 3) return;
     uint16_t slab = w->draw.material;
@@ -119,7 +121,8 @@ static void square(kn_world_builder *w, const window *v, int i, int j) {
     for (int k = 0; k < 4; k++) {
         int x = i + di[k] + v->i0, y = j + dj[k] + v->j0;
         double lift = c[k].driven && !slabs ? 3 * v->lift : v->lift;
-        p[k] = kn_v3(space->x0 + (x + .5) * space->cell, space->y0 + (y + .5) * space->cell, lane_height(space, x, y) + lift);
+        p[k] = kn_v3(space->x0 + (x + .5) * space->cell, space->y0 + (y + .5) * space->cell,
+                     lane_height(space, x, y) + lift);
     }
     draw_square(w, v, p, c);
 }
@@ -172,7 +175,8 @@ static bool in_town(const kn_world_builder *w, int junction) {
 
 bool kn_world_junctions(kn_world_builder *w, bool pavement) {
     for (size_t k = 0; k < w->network->junction_count && !w->draw.failed; k++) {
-        window v = {.of = KN_SPACE_DRIVEN, .not_on = KN_SPACE_DRIVEN, .gives = KN_SPACE_FILL, .radius = 3.2, .lift = -.012};
+        window v = {
+            .of = KN_SPACE_DRIVEN, .not_on = KN_SPACE_DRIVEN, .gives = KN_SPACE_FILL, .radius = 3.2, .lift = -.012};
         if (pavement) {
             v.of = v.not_on = KN_SPACE_DRIVEN | KN_SPACE_SURFACE | KN_SPACE_FILL | KN_SPACE_PAVED;
             v.gives = KN_SPACE_PAVED, v.radius = 6, v.lift = .112;

@@ -13,7 +13,8 @@ static double margin_t(const kn_road *road, double s, int side) {
     return side > 0 ? t[0] : t[1];
 }
 
-void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double s1, int side, const kn_profile *profile) {
+void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double s1, int side,
+                    const kn_profile *profile) {
     static _Thread_local double s[MAX_STATIONS];
     size_t count = kn_road_stations(road, s0, s1, s, MAX_STATIONS), columns = (size_t)profile->count;
     kn_vec3 *points = kn_alloc(count * columns + 1, sizeof *points, w->draw.error);
@@ -28,8 +29,8 @@ void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double 
         double limit = bend > 1e-4 ? fmax(.2, .85 * (1 / bend - edge * side)) : 1e9;
         for (size_t k = 0; k < columns; k++) {
             double t = edge + side * fmin(profile->offset[k], limit);
-            kn_vec3 p = {frame.position.x - sin(frame.heading) * (t - edge), frame.position.y + cos(frame.heading) * (t - edge),
-                         frame.position.z + profile->height[k]};
+            kn_vec3 p = {frame.position.x - sin(frame.heading) * (t - edge),
+                         frame.position.y + cos(frame.heading) * (t - edge), frame.position.z + profile->height[k]};
             points[i * columns + (side > 0 ? columns - 1 - k : k)] = p;
         }
     }
@@ -42,7 +43,8 @@ bool kn_world_beside(const kn_world_builder *w, int index, double s, int side, d
     double edge = margin_t(road, s, side);
     kn_road_frame frame = kn_road_at(road, s, edge);
     for (double d = .35; d <= width + .01; d += fmax(.4, (width - .35) / 4)) {
-        double x = frame.position.x - sin(frame.heading) * side * d, y = frame.position.y + cos(frame.heading) * side * d;
+        double x = frame.position.x - sin(frame.heading) * side * d,
+               y = frame.position.y + cos(frame.heading) * side * d;
         if (kn_space_driven(&w->space, x, y, index)) return false;
     }
     return kn_world_path_distance(w, frame.position.x, frame.position.y) < w->reach;
@@ -117,7 +119,8 @@ static void mark_paved(kn_world_builder *w, const kn_road *road, double s0, doub
     for (double s = s0; s <= s1; s += step) {
         kn_road_frame f = kn_road_at(road, s, margin_t(road, s, side));
         for (double d = step; d <= width; d += step) {
-            long c = kn_space_cell(&w->space, f.position.x - sin(f.heading) * side * d, f.position.y + cos(f.heading) * side * d);
+            long c = kn_space_cell(&w->space, f.position.x - sin(f.heading) * side * d,
+                                   f.position.y + cos(f.heading) * side * d);
             if (c < 0 || w->space.flags[c] & KN_SPACE_SURFACE) continue;
             if (!(w->space.flags[c] & KN_SPACE_PAVED)) w->space.height[c] = (float)f.position.z;
             w->space.flags[c] |= KN_SPACE_PAVED;
@@ -155,13 +158,11 @@ static void visit_margin(kn_world_builder *w, int index, double s0, double s1, i
     if (width > 0 && road->junction >= 0 && s1 - s0 < fmin(2.5, .8 * road->length)) return;
     if (s0 < 1.1) s0 = 0; /* the raster is too coarse to see the joint with the next road */
     if (s1 > road->length - 1.1) s1 = road->length;
-    if (width > 0)
-        draw_pavement(w, road, s0, s1, side, width);
-    else
-        draw_verge(w, road, s0, s1, side, lane ? lane->height_outer : 0);
+    if (width > 0) draw_pavement(w, road, s0, s1, side, width);
+    else draw_verge(w, road, s0, s1, side, lane ? lane->height_outer : 0);
 }
 
-/* --- guard rails --------------------------------------------------------------------------------------------------- */
+/* --- guard rails ------------------------------------------------------------------------------ */
 
 static void rail_post(kn_world_builder *w, const kn_road *road, double s, double t, int side) {
     kn_road_frame f = kn_road_at(road, s, t);
@@ -180,7 +181,9 @@ static void visit_rail(kn_world_builder *w, int index, double s0, double s1, int
     kn_material steel = kn_matter(.42, .43, .44, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3);
     steel.metallic = .7f;
     kn_build_use(&w->draw, steel);
-    kn_profile beam = {7, {offset + .03, offset, offset, offset + .06, offset, offset, offset + .03}, {.43, .46, .54, .585, .63, .71, .74}};
+    kn_profile beam = {7,
+                       {offset + .03, offset, offset, offset + .06, offset, offset, offset + .03},
+                       {.43, .46, .54, .585, .63, .71, .74}};
     kn_world_strip(w, road, s0 + 1, s1 - 1, side, &beam);
     for (double s = s0 + 1.5; s < s1 - 1; s += 4) rail_post(w, road, s, margin_t(road, s, side) + side * offset, side);
 }
@@ -201,8 +204,8 @@ static void median_rail(kn_world_builder *w, int index) {
         const kn_lane_section *section = &road->sections[k];
         for (size_t i = 0; i < section->lane_count; i++) {
             const kn_lane *lane = &section->lanes[i];
-            bool middle =
-                lane->type == KN_LANE_MEDIAN || ((lane->type == KN_LANE_BORDER || lane->type == KN_LANE_NONE) && abs(lane->id) == 1);
+            bool middle = lane->type == KN_LANE_MEDIAN ||
+                          ((lane->type == KN_LANE_BORDER || lane->type == KN_LANE_NONE) && abs(lane->id) == 1);
             double s0 = section->s, s1 = fmin(section->end, road->length);
             kn_lane_span span = kn_lane_span_at(road, (s0 + s1) / 2, lane->id);
             if (!middle || fabs(span.outer - span.inner) < .5) continue;

@@ -5,7 +5,8 @@ enum { MAX_STATIONS = 2048 };
 static const double paint_height = .006;
 
 static kn_material mark_matter(kn_mark_color color) {
-    static const double tone[][3] = {{.68, .68, .65}, {.62, .42, .05}, {.05, .15, .55}, {.05, .35, .12}, {.50, .05, .04}, {.65, .25, .03}};
+    static const double tone[][3] = {{.68, .68, .65}, {.62, .42, .05}, {.05, .15, .55},
+                                     {.05, .35, .12}, {.50, .05, .04}, {.65, .25, .03}};
     const double *c = tone[color <= KN_MARK_ORANGE ? color : 0];
     return kn_matter(c[0], c[1], c[2], .7, KN_TEXTURE_PAINT, KN_SEMANTIC_LANE_MARK, .8);
 }
@@ -72,8 +73,8 @@ static void draw_line(kn_world_builder *w, int index, mark_line m, double s0, do
     }
 }
 
-static void draw_near_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0, double s1,
-                           double shift) {
+static void draw_near_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0,
+                           double s1, double shift) {
     mark_line m = {.road = &w->network->roads[index], .lane = lane->id, .shift = shift, .width = mark->width};
     double dash = mark->dash_length, gap = mark->dash_gap, apart = mark->width * .5 + .07;
     mark_line left = m, right = m;
@@ -84,16 +85,23 @@ static void draw_near_mark(kn_world_builder *w, int index, const kn_lane *lane, 
     case KN_MARK_SOLID: draw_line(w, index, m, s0, s1, 0, 0); break;
     case KN_MARK_BROKEN: draw_line(w, index, m, s0, s1, dash, gap); break;
     case KN_MARK_SOLID_SOLID: draw_line(w, index, left, s0, s1, 0, 0), draw_line(w, index, right, s0, s1, 0, 0); break;
-    case KN_MARK_SOLID_BROKEN: draw_line(w, index, left, s0, s1, 0, 0), draw_line(w, index, right, s0, s1, dash, gap); break;
-    case KN_MARK_BROKEN_SOLID: draw_line(w, index, left, s0, s1, dash, gap), draw_line(w, index, right, s0, s1, 0, 0); break;
-    case KN_MARK_BROKEN_BROKEN: draw_line(w, index, left, s0, s1, dash, gap), draw_line(w, index, right, s0, s1, dash, gap); break;
+    case KN_MARK_SOLID_BROKEN:
+        draw_line(w, index, left, s0, s1, 0, 0), draw_line(w, index, right, s0, s1, dash, gap);
+        break;
+    case KN_MARK_BROKEN_SOLID:
+        draw_line(w, index, left, s0, s1, dash, gap), draw_line(w, index, right, s0, s1, 0, 0);
+        break;
+    case KN_MARK_BROKEN_BROKEN:
+        draw_line(w, index, left, s0, s1, dash, gap), draw_line(w, index, right, s0, s1, dash, gap);
+        break;
     case KN_MARK_BOTTS_DOTS: dots(w, &m, s0, s1); break;
     default: break;
     }
 }
 
 /* The parts of a mark that may be within reach. */
-static void draw_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0, double s1, double shift) {
+static void draw_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0,
+                      double s1, double shift) {
     const kn_road *road = &w->network->roads[index];
     const double step = 40;
     double from = -1;
@@ -139,12 +147,14 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
         for (size_t k = 0; k < lane->mark_count; k++) {
             double s0 = section->s + lane->marks[k].s_offset,
                    s1 = k + 1 < lane->mark_count ? section->s + lane->marks[k + 1].s_offset : end;
-            draw_mark(w, index, lane, &lane->marks[k], fmax(s0, section->s), fmin(s1, end), inward(section, i, lane->marks[k].width));
+            draw_mark(w, index, lane, &lane->marks[k], fmax(s0, section->s), fmin(s1, end),
+                      inward(section, i, lane->marks[k].width));
         }
         if (bare && lane->type == KN_LANE_DRIVING && lane->id != 0) {
             size_t next = lane->id > 0 ? (i > 0 ? i - 1 : i) : (i + 1 < section->lane_count ? i + 1 : i);
             bool inner = next != i && section->lanes[next].type == KN_LANE_DRIVING;
-            kn_road_mark mark = {.type = inner ? KN_MARK_BROKEN : KN_MARK_SOLID, .width = .12, .dash_length = 3, .dash_gap = 6};
+            kn_road_mark mark = {
+                .type = inner ? KN_MARK_BROKEN : KN_MARK_SOLID, .width = .12, .dash_length = 3, .dash_gap = 6};
             draw_mark(w, index, lane, &mark, section->s, end, inward(section, i, .12));
         }
     }
@@ -155,6 +165,7 @@ void kn_world_marks(kn_world_builder *w) {
         const kn_road *road = &w->network->roads[i];
         if (!isfinite(w->road_distance[i])) continue;
         bool bare = silent(road);
-        for (size_t k = 0; k < road->section_count && !w->draw.failed; k++) draw_section(w, (int)i, &road->sections[k], bare);
+        for (size_t k = 0; k < road->section_count && !w->draw.failed; k++)
+            draw_section(w, (int)i, &road->sections[k], bare);
     }
 }

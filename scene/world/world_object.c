@@ -14,7 +14,9 @@ static bool has(const char *text, const char *word) {
     return false;
 }
 
-static bool named(const kn_road_object *o, const char *word) { return has(o->type, word) || has(o->name, word) || has(o->subtype, word); }
+static bool named(const kn_road_object *o, const char *word) {
+    return has(o->type, word) || has(o->name, word) || has(o->subtype, word);
+}
 
 /* Where an object stands: x along its heading. */
 static kn_pose object_pose(const kn_road *road, const kn_road_object *o, double s) {
@@ -26,7 +28,7 @@ static kn_pose object_pose(const kn_road *road, const kn_road_object *o, double 
 
 static double or_else(double value, double otherwise) { return value > .01 && value < 1000 ? value : otherwise; }
 
-/* --- paint on the road: crossings, stop lines, parking bays ------------------------------------------------------------ */
+/* --- paint on the road: crossings, stop lines, parking bays ----------------------------------- */
 
 static void paint_quad(kn_world_builder *w, const kn_pose *pose, double x0, double x1, double y0, double y1) {
     kn_pose keep = w->draw.pose;
@@ -56,10 +58,8 @@ static void draw_crossing(kn_world_builder *w, const kn_road *road, const kn_roa
     double a = along > .7 ? y0 : x0, b = along > .7 ? y1 : x1;
     if (b - a > 60) return;
     for (double p = a + .25; p + .5 <= b; p += 1.0) {
-        if (along > .7)
-            paint_quad(w, &pose, x0, x1, p, p + .5);
-        else
-            paint_quad(w, &pose, p, p + .5, y0, y1);
+        if (along > .7) paint_quad(w, &pose, x0, x1, p, p + .5);
+        else paint_quad(w, &pose, p, p + .5, y0, y1);
     }
 }
 
@@ -81,7 +81,7 @@ static void draw_stop_line(kn_world_builder *w, const kn_road *road, const kn_ro
     paint_quad(w, &pose, x0, x1, y0, y1);
 }
 
-/* --- things that stand ------------------------------------------------------------------------------------------------------ */
+/* --- things that stand ------------------------------------------------------------------------ */
 
 /* A prism over the outline, or a box or cylinder. */
 static void draw_solid(kn_world_builder *w, const kn_road_object *o, kn_material matter) {
@@ -99,7 +99,8 @@ static void draw_solid(kn_world_builder *w, const kn_road_object *o, kn_material
             kn_vec3 p[3];
             for (int k = 0; k < 3; k++) {
                 size_t c = k == 0 ? 0 : i - 2 + (size_t)k;
-                p[k] = kn_v3(o->outline[c][0], o->outline[c][1], o->outline[c][2] + (o->outline_height ? o->outline_height[c] : h));
+                p[k] = kn_v3(o->outline[c][0], o->outline[c][1],
+                             o->outline[c][2] + (o->outline_height ? o->outline_height[c] : h));
             }
             kn_build_flat_triangle(&w->draw, p[0], p[1], p[2]);
         }
@@ -118,8 +119,7 @@ static void draw_standing(kn_world_builder *w, const kn_road_object *o, uint64_t
         if (o->more) return; /* one tree, whatever its outlines */
         if ((h > 0 && h < 2) || named(o, "bush"))
             kn_bush_draw(b, fmax(or_else(o->radius, .8), .4), h > 0 ? h : 1.2, 1, seed);
-        else
-            kn_tree_draw(b, (kn_species)(seed % KN_TREE_COUNT), h > 0 ? fmin(h, 30) : 8, 1, seed);
+        else kn_tree_draw(b, (kn_species)(seed % KN_TREE_COUNT), h > 0 ? fmin(h, 30) : 8, 1, seed);
     } else if (named(o, "building")) {
         double x0, x1, y0, y1;
         extent(o, &x0, &x1, &y0, &y1);
@@ -184,24 +184,22 @@ static void draw_signal(kn_world_builder *w, const kn_road *road, const kn_road_
     w->draw.instance = kn_world_new_instance(w);
     double height = kn_clamp(or_else(o->z_offset, 2.4) + or_else(o->height, .6) / 2, 1.5, 6.5);
     if (kn_object_is_light(o))
-        kn_world_signal(w, (int)(road - w->network->roads), o->orientation < 0 ? -1 : 1, (int)(o - road->objects), fmin(height + .6, 3.2),
-                        seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
-    else
-        kn_sign_draw(&w->draw, sign_of(o), o->value > 0 ? o->value : 50, fmin(height, 3.5));
+        kn_world_signal(w, (int)(road - w->network->roads), o->orientation < 0 ? -1 : 1, (int)(o - road->objects),
+                        fmin(height + .6, 3.2), seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
+    else kn_sign_draw(&w->draw, sign_of(o), o->value > 0 ? o->value : 50, fmin(height, 3.5));
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
 }
 
 static void draw_object(kn_world_builder *w, const kn_road *road, const kn_road_object *o, uint64_t seed) {
-    if (named(o, "crosswalk") || named(o, "crossing") || named(o, "zebra"))
-        draw_crossing(w, road, o);
-    else if (named(o, "stopline") || named(o, "stop line") || named(o, "StopLine"))
-        draw_stop_line(w, road, o);
-    else if (named(o, "parking"))
-        draw_bay(w, road, o);
+    if (named(o, "crosswalk") || named(o, "crossing") || named(o, "zebra")) draw_crossing(w, road, o);
+    else if (named(o, "stopline") || named(o, "stop line") || named(o, "StopLine")) draw_stop_line(w, road, o);
+    else if (named(o, "parking")) draw_bay(w, road, o);
     else {
         double from = o->s, to = o->repeat_length > 0 ? fmin(o->s + o->repeat_length, road->length) : o->s;
-        double step = o->repeat_distance > .1 ? o->repeat_distance : o->repeat_length > 0 ? fmax(or_else(o->length, 4), 2) : 1;
+        double step = o->repeat_distance > .1 ? o->repeat_distance
+                      : o->repeat_length > 0  ? fmax(or_else(o->length, 4), 2)
+                                              : 1;
         int budget = 2000;
         kn_road_object one = *o;
         if (o->repeat_length > 0 && o->repeat_distance <= .1) one.length = step * 1.01; /* continuous: butted pieces */
@@ -229,10 +227,8 @@ void kn_world_objects(kn_world_builder *w) {
             kn_vec3 p = kn_road_at(road, o->s, o->t).position;
             if (!o->repeat_length && kn_world_path_distance(w, p.x, p.y) > w->reach) continue;
             uint64_t seed = kn_hash64(w->seed ^ kn_hash64(i * 1000003 + k));
-            if (o->is_signal)
-                draw_signal(w, road, o, seed);
-            else
-                draw_object(w, road, o, seed);
+            if (o->is_signal) draw_signal(w, road, o, seed);
+            else draw_object(w, road, o, seed);
         }
     }
 }

@@ -12,11 +12,13 @@ kn_pose kn_world_place(const kn_world_builder *w, int index, double s, int side,
     kn_road_margins(road, s, margins);
     double edge = side > 0 ? margins[0] : margins[1];
     kn_road_frame f = kn_road_at(road, s, edge);
-    kn_vec3 p = {f.position.x - sin(f.heading) * side * offset, f.position.y + cos(f.heading) * side * offset, f.position.z};
+    kn_vec3 p = {f.position.x - sin(f.heading) * side * offset, f.position.y + cos(f.heading) * side * offset,
+                 f.position.z};
     double paved = kn_world_pavement_width(w, index, side, s);
     const kn_lane_section *section = kn_road_section(road, s);
     for (size_t i = 0; i < section->lane_count; i++) {
-        if (section->lanes[i].id * side > 0 && section->lanes[i].type == KN_LANE_SIDEWALK) height = section->lanes[i].height_outer;
+        if (section->lanes[i].id * side > 0 && section->lanes[i].type == KN_LANE_SIDEWALK)
+            height = section->lanes[i].height_outer;
     }
     if (paved > 0 && offset > 0) height = .13;
     p.z = offset > paved + .3 ? kn_world_land(w, p.x, p.y) + .05 : p.z + height;
@@ -28,7 +30,8 @@ bool kn_world_clear(const kn_world_builder *w, double x, double y, double radius
     for (int k = 0; k < 9; k++) {
         double a = M_PI / 4 * k, r = k < 8 ? radius : 0, px = x + r * cos(a), py = y + r * sin(a);
         long c = kn_space_cell(&w->space, px, py);
-        if (c < 0 || w->space.flags[c] & (KN_SPACE_DRIVEN | KN_SPACE_FILL | KN_SPACE_BUILT | KN_SPACE_WAY)) return false;
+        if (c < 0 || w->space.flags[c] & (KN_SPACE_DRIVEN | KN_SPACE_FILL | KN_SPACE_BUILT | KN_SPACE_WAY))
+            return false;
     }
     return true;
 }
@@ -47,8 +50,7 @@ void kn_world_light(kn_world_builder *w, const kn_light *light) {
     if (w->draw.failed || world->light_count >= 256) return;
     if (!kn_grow(&world->lights, &world->light_capacity, world->light_count + 1, sizeof *world->lights, w->draw.error))
         w->draw.failed = true;
-    else
-        world->lights[world->light_count++] = *light;
+    else world->lights[world->light_count++] = *light;
 }
 
 void kn_world_signal(kn_world_builder *w, int road, int direction, int object, double height, double arm) {
@@ -57,17 +59,19 @@ void kn_world_signal(kn_world_builder *w, int road, int direction, int object, d
     kn_traffic_light_draw(&w->draw, height, arm);
     for (size_t i = 0; signals && i < signals->count; i++) {
         const kn_signal *s = &signals->list[i];
-        if (s->road != road || s->direction != direction || s->object != object)
-            continue;
-        if (w->draw.failed || !kn_grow(&world->signals, &world->signal_capacity, world->signal_count + 1, sizeof *world->signals, w->draw.error))
+        if (s->road != road || s->direction != direction || s->object != object) continue;
+        if (w->draw.failed || !kn_grow(&world->signals, &world->signal_capacity, world->signal_count + 1,
+                                       sizeof *world->signals, w->draw.error))
             w->draw.failed = true;
         else
-            world->signals[world->signal_count++] = (kn_signal_place){w->draw.pose, (int)i, w->draw.instance, height, arm};
+            world->signals[world->signal_count++] =
+                (kn_signal_place){w->draw.pose, (int)i, w->draw.instance, height, arm};
         return;
     }
 }
 
-bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance, uint64_t seed) {
+bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double height, double clearance,
+                   uint64_t seed) {
     double detail = kn_world_detail(w, x, y);
     if (!kn_world_budget(w, detail > .9 ? 1500 : 700) || !kn_world_clear(w, x, y, 1)) return false;
     if (kn_space_distance(&w->space, x, y) < clearance) return false;
@@ -87,14 +91,11 @@ static void parked_actor(kn_actor *a, uint64_t seed) {
     kn_rng_init(&rng, seed);
     *a = (kn_actor){.kind = KN_ACTOR_CAR, .seed = seed, .is_static = true};
     double kind = kn_rng_uniform(&rng, 0, 1);
-    if (kind < .1)
-        a->kind = KN_ACTOR_VAN, a->length = 5.2, a->width = 1.98, a->height = 2.15;
+    if (kind < .1) a->kind = KN_ACTOR_VAN, a->length = 5.2, a->width = 1.98, a->height = 2.15;
     else if (kind < .35)
         a->length = kn_rng_uniform(&rng, 4.4, 4.7), a->width = 1.86, a->height = kn_rng_uniform(&rng, 1.6, 1.7);
-    else if (kind < .65)
-        a->length = kn_rng_uniform(&rng, 3.7, 4.2), a->width = 1.74, a->height = 1.48;
-    else
-        a->length = kn_rng_uniform(&rng, 4.4, 4.85), a->width = 1.81, a->height = 1.45;
+    else if (kind < .65) a->length = kn_rng_uniform(&rng, 3.7, 4.2), a->width = 1.74, a->height = 1.48;
+    else a->length = kn_rng_uniform(&rng, 4.4, 4.85), a->width = 1.81, a->height = 1.45;
     a->center[0] = a->length * .295;
     a->center[2] = a->height / 2;
     const double *c = paints[kn_rng_int(&rng, 0, (int)KN_COUNT(paints) - 1)];
@@ -105,7 +106,8 @@ static void parked_actor(kn_actor *a, uint64_t seed) {
 void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     kn_actor actor;
     parked_actor(&actor, seed);
-    double heading = atan2(pose->rotation[1][0], pose->rotation[0][0]), x = pose->translation.x, y = pose->translation.y;
+    double heading = atan2(pose->rotation[1][0], pose->rotation[0][0]), x = pose->translation.x,
+           y = pose->translation.y;
     if (!kn_world_budget(w, 4500) ||
         kn_space_has(&w->space, x, y, heading, actor.length / 2, actor.width / 2, KN_SPACE_WAY | KN_SPACE_BUILT))
         return;
@@ -138,13 +140,15 @@ void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
         kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
         return;
     }
-    ok = ok && kn_grow(&world->instances, &world->instance_capacity, world->instance_count + 1, sizeof *world->instances, w->draw.error);
+    ok = ok && kn_grow(&world->instances, &world->instance_capacity, world->instance_count + 1,
+                       sizeof *world->instances, w->draw.error);
     if (ok) {
-        world->instances[world->instance_count++] = (kn_static_instance){.instance = instance,
-                                                                         .kind = actor.kind,
-                                                                         .pose = at,
-                                                                         .size = {actor.length, actor.width, actor.height},
-                                                                         .center = {actor.center[0], actor.center[1], actor.center[2]}};
+        world->instances[world->instance_count++] =
+            (kn_static_instance){.instance = instance,
+                                 .kind = actor.kind,
+                                 .pose = at,
+                                 .size = {actor.length, actor.width, actor.height},
+                                 .center = {actor.center[0], actor.center[1], actor.center[2]}};
         kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
     } else {
         w->draw.failed = true;
@@ -161,12 +165,13 @@ static bool in_the_way(const kn_world_builder *w, const kn_pose *pose, int road)
 }
 
 /* Cars along one lane, nose to tail with gaps; angled across when the lane is deep. */
-static void park_lane(kn_world_builder *w, int index, const kn_lane_section *section, const kn_lane *lane, double share) {
+static void park_lane(kn_world_builder *w, int index, const kn_lane_section *section, const kn_lane *lane,
+                      double share) {
     const kn_road *road = &w->network->roads[index];
     double end = fmin(section->end, road->length);
     kn_rng rng;
-    kn_rng_init(&rng, kn_hash64(w->seed ^
-                                kn_hash64((uint64_t)index * 4096 + (uint64_t)(section - road->sections) * 64 + (uint64_t)(lane->id + 32))));
+    kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)index * 4096 + (uint64_t)(section - road->sections) * 64 +
+                                                    (uint64_t)(lane->id + 32))));
     for (double s = section->s + 4; s < end - 4;) {
         kn_lane_span span = kn_lane_span_at(road, s, lane->id);
         double width = fabs(span.outer - span.inner);
@@ -176,11 +181,13 @@ static void park_lane(kn_world_builder *w, int index, const kn_lane_section *sec
         double jitter = kn_rng_uniform(&rng, -.12, .12), turn = kn_rng_uniform(&rng, -.03, .03);
         kn_road_frame f = kn_road_at(road, s, span.center + jitter);
         bool forward = (lane->id < 0) != road->left_hand_traffic;
-        kn_pose pose = kn_pose_from_euler(
-            f.position, f.heading + (forward ? 0 : M_PI) + turn + (across ? M_PI / 2 * (kn_rng_int(&rng, 0, 1) ? 1 : -1) : 0),
-            f.pitch * (forward ? 1 : -1), 0);
+        kn_pose pose = kn_pose_from_euler(f.position,
+                                          f.heading + (forward ? 0 : M_PI) + turn +
+                                              (across ? M_PI / 2 * (kn_rng_int(&rng, 0, 1) ? 1 : -1) : 0),
+                                          f.pitch * (forward ? 1 : -1), 0);
         bool beside = in_the_way(w, &pose, index);
-        if (take && width > 1.7 && !beside && kn_world_path_distance(w, f.position.x, f.position.y) < fmin(w->reach, 120))
+        if (take && width > 1.7 && !beside &&
+            kn_world_path_distance(w, f.position.x, f.position.y) < fmin(w->reach, 120))
             kn_world_park(w, &pose, seed);
         s += across ? 2.7 : kn_rng_uniform(&rng, 5.6, 6.6);
     }
@@ -194,8 +201,7 @@ void kn_world_parking(kn_world_builder *w) {
             const kn_lane_section *section = &road->sections[k];
             for (size_t i = 0; i < section->lane_count; i++) {
                 const kn_lane *lane = &section->lanes[i];
-                if (lane->type == KN_LANE_PARKING)
-                    park_lane(w, (int)r, section, lane, .72);
+                if (lane->type == KN_LANE_PARKING) park_lane(w, (int)r, section, lane, .72);
                 else if (lane->type == KN_LANE_SHOULDER && w->kind[r] == KN_SURROUND_TOWN)
                     park_lane(w, (int)r, section, lane, .35);
             }

@@ -60,13 +60,14 @@ static void margin_points(const kn_road *road, double s, kn_vec3 out[2]) {
     for (int k = 0; k < 2; k++) out[k] = kn_road_at(road, s, t[k] + (k ? -2 : 2)).position;
 }
 
-static size_t refine(const kn_road *road, double s0, double s1, const kn_vec3 a[2], const kn_vec3 b[2], int depth, double *out,
-                     size_t count, size_t capacity) {
+static size_t refine(const kn_road *road, double s0, double s1, const kn_vec3 a[2], const kn_vec3 b[2], int depth,
+                     double *out, size_t count, size_t capacity) {
     double mid = (s0 + s1) / 2;
     kn_vec3 m[2];
     margin_points(road, mid, m);
     bool straight = s1 - s0 <= 12;
-    for (int k = 0; k < 2 && straight; k++) straight = kn_vec3_length(kn_vec3_sub(m[k], kn_mix3(a[k], b[k], .5))) < .012;
+    for (int k = 0; k < 2 && straight; k++)
+        straight = kn_vec3_length(kn_vec3_sub(m[k], kn_mix3(a[k], b[k], .5))) < .012;
     if (straight || depth == 0 || s1 - s0 < .5) {
         if (count < capacity) out[count++] = s1;
         return count;
@@ -111,7 +112,9 @@ static surface surface_of(const kn_lane_section *section, size_t i, kn_surroundi
     case KN_LANE_CURB: return SURFACE_KERB;
     case KN_LANE_BIKING: return SURFACE_BIKE;
     case KN_LANE_BORDER:
-        return kind == KN_SURROUND_TOWN ? SURFACE_ASPHALT : lane->width_count && lane->widths[0].a > 1.2 ? SURFACE_GRASS : SURFACE_GRAVEL;
+        return kind == KN_SURROUND_TOWN                       ? SURFACE_ASPHALT
+               : lane->width_count && lane->widths[0].a > 1.2 ? SURFACE_GRASS
+                                                              : SURFACE_GRAVEL;
     case KN_LANE_NONE: return outermost ? SURFACE_NONE : SURFACE_GRASS;
     default: return kn_lane_is_driven(lane->type) ? SURFACE_ASPHALT : SURFACE_NONE;
     }
@@ -128,9 +131,10 @@ static kn_material surface_matter(surface kind, uint64_t road_hash, kn_surroundi
     }
 }
 
-/* Draws the strip between two t functions given as arrays over the stations. lift: height above the surface of its two edges. */
-static void draw_strip(kn_world_builder *w, const kn_road *road, const double *s, const double *t0, const double *t1, size_t count,
-                       double lift0, double lift1) {
+/* Draws the strip between two t functions given as arrays over the stations. lift: height above the surface of its two
+ * edges. */
+static void draw_strip(kn_world_builder *w, const kn_road *road, const double *s, const double *t0, const double *t1,
+                       size_t count, double lift0, double lift1) {
     kn_vec3 *points = kn_alloc(count * 2, sizeof *points, w->draw.error);
     if (!points) {
         w->draw.failed = true;
@@ -146,8 +150,10 @@ static void draw_strip(kn_world_builder *w, const kn_road *road, const double *s
     kn_free(points);
 }
 
-/* A kerb stone along t: face with a bevel towards `side` away from the raised lane (+1: the road is to the left of it). */
-static void draw_kerb(kn_world_builder *w, const kn_road *road, const double *s, const double *t, size_t count, int side, double height) {
+/* A kerb stone along t: face with a bevel towards `side` away from the raised lane (+1: the road is to the left of
+ * it). */
+static void draw_kerb(kn_world_builder *w, const kn_road *road, const double *s, const double *t, size_t count,
+                      int side, double height) {
     static const double in[4] = {0, .01, .035, .15};
     const double up[4] = {-.05, height - .03, height, height + .002};
     kn_vec3 *points = kn_alloc(count * 4, sizeof *points, w->draw.error);
@@ -168,8 +174,8 @@ static void draw_kerb(kn_world_builder *w, const kn_road *road, const double *s,
 }
 
 /* Lanes [i, end) of one kind beside each other, from s0 to s1. */
-static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, size_t end, surface kind, double s0,
-                       double s1) {
+static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, size_t end,
+                       surface kind, double s0, double s1) {
     const kn_road *road = &w->network->roads[index];
     static _Thread_local double s[MAX_STATIONS], t0[MAX_STATIONS], t1[MAX_STATIONS];
     size_t count = kn_road_stations(road, s0, s1, s, MAX_STATIONS);
@@ -177,7 +183,8 @@ static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *se
     s[count - 1] -= 1e-6 * (s[count - 1] - s[count - 2]);
     double widest = 0;
     for (size_t k = 0; k < count; k++) {
-        kn_lane_span a = kn_lane_span_at(road, s[k], section->lanes[i].id), b = kn_lane_span_at(road, s[k], section->lanes[end - 1].id);
+        kn_lane_span a = kn_lane_span_at(road, s[k], section->lanes[i].id),
+                     b = kn_lane_span_at(road, s[k], section->lanes[end - 1].id);
         t0[k] = fmax(a.inner, a.outer);
         t1[k] = fmin(b.inner, b.outer);
         widest = fmax(widest, t0[k] - t1[k]);
@@ -185,13 +192,16 @@ static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *se
     if (widest <= .02) return;
     const kn_lane *lane = &section->lanes[i];
     double lift = lane->type == KN_LANE_MEDIAN && w->kind[index] == KN_SURROUND_TOWN ? .12 : 0;
-    double in = lane->height_inner, out = lane->height_outer, high = lane->id > 0 ? out : in, low = lane->id > 0 ? in : out;
+    double in = lane->height_inner, out = lane->height_outer, high = lane->id > 0 ? out : in,
+           low = lane->id > 0 ? in : out;
     kn_build_use(&w->draw, surface_matter(kind, kn_hash64(w->seed ^ 0x9e37u), w->kind[index]));
-    w->draw.plan = road->junction >= 0 && kind == SURFACE_ASPHALT ? w->path : NULL; /* connecting roads lie on each other */
+    w->draw.plan =
+        road->junction >= 0 && kind == SURFACE_ASPHALT ? w->path : NULL; /* connecting roads lie on each other */
     draw_strip(w, road, s, t0, t1, count, lift + high, lift + low);
     w->draw.plan = NULL;
     bool left_low = i > 0 && section->lanes[i - 1].height_outer < .03 && section->lanes[i - 1].type != KN_LANE_CURB;
-    bool right_low = end < section->lane_count && section->lanes[end].height_outer < .03 && section->lanes[end].type != KN_LANE_CURB;
+    bool right_low =
+        end < section->lane_count && section->lanes[end].height_outer < .03 && section->lanes[end].type != KN_LANE_CURB;
     if (lift + high > .05 && left_low) draw_kerb(w, road, s, t0, count, 1, lift + high);
     if (lift + low > .05 && right_low) draw_kerb(w, road, s, t1, count, -1, lift + low);
 }
@@ -208,7 +218,8 @@ static bool crossed(const kn_world_builder *w, int index, const kn_lane *lane, d
 }
 
 /* Pavements, kerbs and medians stop where another road crosses them. */
-static void draw_uncrossed(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, surface kind, double s0, double s1) {
+static void draw_uncrossed(kn_world_builder *w, int index, const kn_lane_section *section, size_t i, surface kind,
+                           double s0, double s1) {
     double from = -1;
     for (double s = s0; s < s1; s += .5) {
         double to = fmin(s + .5, s1);
@@ -233,8 +244,7 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
         while (end > i + 1 && section->lanes[end - 1].id == 0) end--;
         if (kind == SURFACE_PAVEMENT || kind == SURFACE_KERB || kind == SURFACE_GRASS)
             draw_uncrossed(w, index, section, i, kind, s0, s1);
-        else if (kind != SURFACE_NONE)
-            draw_lanes(w, index, section, i, end, kind, s0, s1);
+        else if (kind != SURFACE_NONE) draw_lanes(w, index, section, i, end, kind, s0, s1);
         i = end;
     }
 }

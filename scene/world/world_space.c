@@ -23,7 +23,8 @@ bool kn_space_init(kn_space *space, double x0, double y0, double x1, double y1, 
     space->road = space->flags ? kn_alloc(count, sizeof *space->road, error) : NULL;
     space->height = space->road ? kn_alloc(count, sizeof *space->height, error) : NULL;
     space->distance = space->height ? kn_alloc(count, sizeof *space->distance, error) : NULL;
-    space->ground = space->distance ? kn_alloc((size_t)space->gx * (size_t)space->gy, sizeof *space->ground, error) : NULL;
+    space->ground =
+        space->distance ? kn_alloc((size_t)space->gx * (size_t)space->gy, sizeof *space->ground, error) : NULL;
     if (space->ground) return true;
     kn_space_finish(space);
     return false;
@@ -75,7 +76,8 @@ static void envelope(const float *f, int n, float *d, int32_t *arg, int32_t *v, 
 
 bool kn_space_transform(const uint8_t *set, int nx, int ny, float *distance, int32_t *nearest, kn_error *error) {
     size_t n = (size_t)(nx > ny ? nx : ny) + 1;
-    float *f = kn_alloc(n, sizeof *f, error), *d = f ? kn_alloc(n, sizeof *d, error) : NULL, *z = d ? kn_alloc(n, sizeof *z, error) : NULL;
+    float *f = kn_alloc(n, sizeof *f, error), *d = f ? kn_alloc(n, sizeof *d, error) : NULL,
+          *z = d ? kn_alloc(n, sizeof *z, error) : NULL;
     int32_t *v = z ? kn_alloc(n, sizeof *v, error) : NULL, *arg = v ? kn_alloc(n, sizeof *arg, error) : NULL;
     int32_t *row = arg ? kn_alloc((size_t)nx * (size_t)ny, sizeof *row, error) : NULL;
     if (row) {
@@ -179,7 +181,8 @@ bool kn_space_free(const kn_space *space, double x, double y, double heading, do
         for (int j = 0; j <= nb; j++) {
             double u = -a + 2 * a * i / na, v = -b + 2 * b * j / nb;
             long cell = kn_space_cell(space, x + c * u - s * v, y + s * u + c * v);
-            if (cell < 0 || space->flags[cell] & (KN_SPACE_BUILT | KN_SPACE_WAY) || space->distance[cell] < clearance) return false;
+            if (cell < 0 || space->flags[cell] & (KN_SPACE_BUILT | KN_SPACE_WAY) || space->distance[cell] < clearance)
+                return false;
         }
     }
     return true;

@@ -1,4 +1,5 @@
-/* Tunnels and bridges that the OpenDRIVE file names: walls, ceilings with lamps and portals; parapets, deck and piers. */
+/* Tunnels and bridges that the OpenDRIVE file names: walls, ceilings with lamps and portals; parapets, deck and
+ * piers. */
 #include "scene/world/world_build.h"
 
 #include <string.h>
@@ -22,9 +23,12 @@ static kn_material concrete(double shade) {
     return kn_matter(shade, shade * .98, shade * .94, .85, KN_TEXTURE_CONCRETE, KN_SEMANTIC_WALL, .3);
 }
 
-/* The strip between two corners of the cross-section, from s0 to s1; seen from the side on which s0-s1 and a-b turn left. */
-static void strip(kn_world_builder *w, const kn_road *road, double s0, double s1, const double a[2][2], const double b[2][2]) {
-    kn_build_quad(&w->draw, at(road, s0, a[0][0], a[0][1]), at(road, s1, a[1][0], a[1][1]), at(road, s1, b[1][0], b[1][1]), at(road, s0, b[0][0], b[0][1]));
+/* The strip between two corners of the cross-section, from s0 to s1; seen from the side on which s0-s1 and a-b turn
+ * left. */
+static void strip(kn_world_builder *w, const kn_road *road, double s0, double s1, const double a[2][2],
+                  const double b[2][2]) {
+    kn_build_quad(&w->draw, at(road, s0, a[0][0], a[0][1]), at(road, s1, a[1][0], a[1][1]),
+                  at(road, s1, b[1][0], b[1][1]), at(road, s0, b[0][0], b[0][1]));
 }
 
 enum { CORNERS = 6 };
@@ -34,24 +38,34 @@ static void outline(const kn_road *road, double s, double grow, double out[CORNE
     double e[2];
     edges(road, s, e);
     e[0] += grow, e[1] -= grow;
-    const double shape[CORNERS][2] = {{e[0], -.6}, {e[0], CLEARANCE - .9 + grow}, {e[0] - 1.1, CLEARANCE + grow},
-                                      {e[1] + 1.1, CLEARANCE + grow}, {e[1], CLEARANCE - .9 + grow}, {e[1], -.6}};
+    const double shape[CORNERS][2] = {{e[0], -.6},
+                                      {e[0], CLEARANCE - .9 + grow},
+                                      {e[0] - 1.1, CLEARANCE + grow},
+                                      {e[1] + 1.1, CLEARANCE + grow},
+                                      {e[1], CLEARANCE - .9 + grow},
+                                      {e[1], -.6}};
     memcpy(out, shape, sizeof shape);
 }
 
 static void lamps(kn_world_builder *w, const kn_road *road, double s, double lighting) {
     double e[2];
     edges(road, s, e);
-    kn_material lamp = kn_lamp_matter(.9, .86, .74, KN_EMITTER_ALWAYS, 1 + 2 * kn_clamp(lighting, 0, 1), KN_SEMANTIC_OBJECT);
+    kn_material lamp =
+        kn_lamp_matter(.9, .86, .74, KN_EMITTER_ALWAYS, 1 + 2 * kn_clamp(lighting, 0, 1), KN_SEMANTIC_OBJECT);
     kn_build_use(&w->draw, lamp);
     for (int side = 0; side < 2; side++) {
         double t = kn_mix(e[0], e[1], side ? .7 : .3);
         kn_road_frame frame = kn_road_at(road, s, t);
         kn_pose keep = w->draw.pose;
         w->draw.pose = kn_pose_from_euler(frame.position, frame.heading, frame.pitch, 0);
-        kn_build_box(&w->draw, kn_v3(-.9, -.14, CLEARANCE - .12), kn_v3(.9, .14, CLEARANCE - .04), KN_BOX_ALL & ~KN_BOX_TOP);
+        kn_build_box(&w->draw, kn_v3(-.9, -.14, CLEARANCE - .12), kn_v3(.9, .14, CLEARANCE - .04),
+                     KN_BOX_ALL & ~KN_BOX_TOP);
         w->draw.pose = keep;
-        kn_light light = {.position = at(road, s, t, CLEARANCE - .3), .direction = kn_v3(0, 0, -1), .color = {26, 24, 20}, .cone_cos = .1f, .range = 18};
+        kn_light light = {.position = at(road, s, t, CLEARANCE - .3),
+                          .direction = kn_v3(0, 0, -1),
+                          .color = {26, 24, 20},
+                          .cone_cos = .1f,
+                          .range = 18};
         kn_world_light(w, &light);
     }
 }
@@ -63,11 +77,10 @@ static void portal(kn_world_builder *w, const kn_road *road, double s, bool entr
     outline(road, s, 1.3, out);
     kn_build_use(&w->draw, concrete(.40));
     for (int i = 0; i + 1 < CORNERS; i++) {
-        kn_vec3 q[4] = {at(road, s, in[i][0], in[i][1]), at(road, s, in[i + 1][0], in[i + 1][1]), at(road, s, out[i + 1][0], out[i + 1][1]), at(road, s, out[i][0], out[i][1])};
-        if (entrance)
-            kn_build_quad(&w->draw, q[3], q[2], q[1], q[0]);
-        else
-            kn_build_quad(&w->draw, q[0], q[1], q[2], q[3]);
+        kn_vec3 q[4] = {at(road, s, in[i][0], in[i][1]), at(road, s, in[i + 1][0], in[i + 1][1]),
+                        at(road, s, out[i + 1][0], out[i + 1][1]), at(road, s, out[i][0], out[i][1])};
+        if (entrance) kn_build_quad(&w->draw, q[3], q[2], q[1], q[0]);
+        else kn_build_quad(&w->draw, q[0], q[1], q[2], q[3]);
     }
 }
 
@@ -84,7 +97,9 @@ static void paved(const kn_road *road, double s, double out[2]) {
     out[0] = -INFINITY, out[1] = INFINITY;
     for (size_t i = 0; section && i < section->lane_count; i++) {
         const kn_lane *lane = &section->lanes[i];
-        if (!lane->id || !(kn_lane_is_driven(lane->type) || lane->type == KN_LANE_SIDEWALK || lane->type == KN_LANE_CURB)) continue;
+        if (!lane->id ||
+            !(kn_lane_is_driven(lane->type) || lane->type == KN_LANE_SIDEWALK || lane->type == KN_LANE_CURB))
+            continue;
         kn_lane_span span = kn_lane_span_at(road, s, lane->id);
         out[0] = fmax(out[0], fmax(span.inner, span.outer));
         out[1] = fmin(out[1], fmin(span.inner, span.outer));
@@ -100,31 +115,33 @@ static void draw_walks(kn_world_builder *w, const kn_road *road, double s0, doub
     kn_build_use(&w->draw, concrete(.34));
     for (int side = 0; side < 2; side++) {
         double sign = side ? -1 : 1;
-        if (!((wall[0][side] - edge[0][side]) * sign > .2) || !((wall[1][side] - edge[1][side]) * sign > .2) || !isfinite(edge[0][side] + edge[1][side])) continue;
-        const double foot[2][2] = {{edge[0][side], -.1}, {edge[1][side], -.1}}, kerb[2][2] = {{edge[0][side], height}, {edge[1][side], height}},
+        if (!((wall[0][side] - edge[0][side]) * sign > .2) || !((wall[1][side] - edge[1][side]) * sign > .2) ||
+            !isfinite(edge[0][side] + edge[1][side]))
+            continue;
+        const double foot[2][2] = {{edge[0][side], -.1}, {edge[1][side], -.1}},
+                     kerb[2][2] = {{edge[0][side], height}, {edge[1][side], height}},
                      back[2][2] = {{wall[0][side], height}, {wall[1][side], height}};
         strip(w, road, s0, last, side ? kerb : foot, side ? foot : kerb);
         strip(w, road, s0, last, side ? back : kerb, side ? kerb : back);
     }
 }
 
-static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, double s1, double next, double lighting, double *lamp) {
+static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, double s1, double next, double lighting,
+                        double *lamp) {
     double here[CORNERS][2], there[CORNERS][2];
     for (int shell = 0; shell < 2; shell++) { /* inside, then outside */
         outline(road, s0, shell ? 1.3 : 0, here);
         outline(road, s1, shell ? 1.3 : 0, there);
         kn_build_use(&w->draw, concrete(shell ? .30 : .46));
         for (int i = 0; i + 1 < CORNERS; i++) {
-            const double a[2][2] = {{here[i][0], here[i][1]}, {there[i][0], there[i][1]}}, b[2][2] = {{here[i + 1][0], here[i + 1][1]}, {there[i + 1][0], there[i + 1][1]}};
-            if (shell)
-                strip(w, road, s0, s1, b, a);
-            else
-                strip(w, road, s0, s1, a, b);
+            const double a[2][2] = {{here[i][0], here[i][1]}, {there[i][0], there[i][1]}},
+                         b[2][2] = {{here[i + 1][0], here[i + 1][1]}, {there[i + 1][0], there[i + 1][1]}};
+            if (shell) strip(w, road, s0, s1, b, a);
+            else strip(w, road, s0, s1, a, b);
         }
     }
     draw_walks(w, road, s0, s1);
-    for (; *lamp < fmin(s1, next); *lamp += LAMP_PITCH)
-        lamps(w, road, *lamp, lighting);
+    for (; *lamp < fmin(s1, next); *lamp += LAMP_PITCH) lamps(w, road, *lamp, lighting);
     occupy(w, road, (s0 + s1) / 2, s1 - s0);
 }
 
@@ -134,16 +151,19 @@ static void draw_parapet(kn_world_builder *w, const kn_road *road, double s0, do
     edges(road, s0, e0);
     edges(road, s1, e1);
     int k = side > 0 ? 0 : 1;
-    const double in[2] = {e0[k] - side * .1, e1[k] - side * .1}, out[2] = {e0[k] + side * .2, e1[k] + side * .2}, top = steel ? 1.1 : .95, deck = -.9;
-    kn_build_use(&w->draw, steel ? kn_matter(.34, .36, .38, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3) : concrete(.42));
-    const double faces[3][2][2] = {{{in[0], -.05}, {in[0], top}}, {{in[0], top}, {out[0], top}}, {{out[0], top}, {out[0], deck}}};
-    const double ends[3][2][2] = {{{in[1], -.05}, {in[1], top}}, {{in[1], top}, {out[1], top}}, {{out[1], top}, {out[1], deck}}};
+    const double in[2] = {e0[k] - side * .1, e1[k] - side * .1}, out[2] = {e0[k] + side * .2, e1[k] + side * .2},
+                 top = steel ? 1.1 : .95, deck = -.9;
+    kn_build_use(&w->draw,
+                 steel ? kn_matter(.34, .36, .38, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3) : concrete(.42));
+    const double faces[3][2][2] = {
+        {{in[0], -.05}, {in[0], top}}, {{in[0], top}, {out[0], top}}, {{out[0], top}, {out[0], deck}}};
+    const double ends[3][2][2] = {
+        {{in[1], -.05}, {in[1], top}}, {{in[1], top}, {out[1], top}}, {{out[1], top}, {out[1], deck}}};
     for (int f = 0; f < 3; f++) {
-        const double a[2][2] = {{faces[f][0][0], faces[f][0][1]}, {ends[f][0][0], ends[f][0][1]}}, b[2][2] = {{faces[f][1][0], faces[f][1][1]}, {ends[f][1][0], ends[f][1][1]}};
-        if (side > 0)
-            strip(w, road, s0, s1, a, b);
-        else
-            strip(w, road, s0, s1, b, a);
+        const double a[2][2] = {{faces[f][0][0], faces[f][0][1]}, {ends[f][0][0], ends[f][0][1]}},
+                     b[2][2] = {{faces[f][1][0], faces[f][1][1]}, {ends[f][1][0], ends[f][1][1]}};
+        if (side > 0) strip(w, road, s0, s1, a, b);
+        else strip(w, road, s0, s1, b, a);
     }
 }
 
@@ -151,7 +171,8 @@ static void draw_parapet(kn_world_builder *w, const kn_road *road, double s0, do
 static void cap_parapets(kn_world_builder *w, const kn_road *road, double s, bool steel) {
     double e[2], top = steel ? 1.1 : .95;
     edges(road, s, e);
-    kn_build_use(&w->draw, steel ? kn_matter(.34, .36, .38, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3) : concrete(.42));
+    kn_build_use(&w->draw,
+                 steel ? kn_matter(.34, .36, .38, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3) : concrete(.42));
     for (int k = 0; k < 2; k++) {
         double side = k ? -1 : 1, in = e[k] - side * .1, out = e[k] + side * .2;
         kn_vec3 p[4] = {at(road, s, in, -.3), at(road, s, out, -.3), at(road, s, out, top), at(road, s, in, top)};
@@ -164,10 +185,10 @@ static void draw_bridge(kn_world_builder *w, const kn_road *road, double s0, dou
     double e0[2], e1[2];
     edges(road, s0, e0);
     edges(road, s1, e1);
-    for (int side = 1; side >= -1; side -= 2)
-        draw_parapet(w, road, s0, s1, side, steel);
+    for (int side = 1; side >= -1; side -= 2) draw_parapet(w, road, s0, s1, side, steel);
     kn_build_use(&w->draw, concrete(.30));
-    const double left[2][2] = {{e0[0] + .2, -.9}, {e1[0] + .2, -.9}}, right[2][2] = {{e0[1] - .2, -.9}, {e1[1] - .2, -.9}};
+    const double left[2][2] = {{e0[0] + .2, -.9}, {e1[0] + .2, -.9}},
+                 right[2][2] = {{e0[1] - .2, -.9}, {e1[1] - .2, -.9}};
     strip(w, road, s0, s1, left, right); /* the underside */
     for (; *pier < s1; *pier += 24)
         for (int side = 0; side < 2; side++) {
@@ -194,10 +215,8 @@ void kn_world_spans(kn_world_builder *w) {
                     continue;
                 }
                 w->draw.instance = 0;
-                if (span->tunnel)
-                    draw_tunnel(w, road, s, to, end - 2, span->lighting, &mark);
-                else
-                    draw_bridge(w, road, s, to, !strcmp(span->type, "steel"), &mark);
+                if (span->tunnel) draw_tunnel(w, road, s, to, end - 2, span->lighting, &mark);
+                else draw_bridge(w, road, s, to, !strcmp(span->type, "steel"), &mark);
             }
             if (!span->tunnel && end > span->s + .1) {
                 cap_parapets(w, road, span->s, !strcmp(span->type, "steel"));

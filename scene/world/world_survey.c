@@ -40,7 +40,8 @@ static bool survey_path(kn_world_builder *w) {
     for (size_t f = 0; f < t->frame_count && t->actor_count > 0; f++) {
         const kn_pose *pose = &t->states[f * t->actor_count].pose;
         kn_vec2 p = {pose->translation.x, pose->translation.y};
-        if (!isfinite(p.x) || !isfinite(p.y)) return kn_fail(w->draw.error, KN_ERROR_INPUT, "the ego's way is not finite at frame %zu", f);
+        if (!isfinite(p.x) || !isfinite(p.y))
+            return kn_fail(w->draw.error, KN_ERROR_INPUT, "the ego's way is not finite at frame %zu", f);
         if (f == 0) w->heading = atan2(pose->rotation[1][0], pose->rotation[0][0]);
         const kn_vec2 *last = w->path_count ? &w->path[w->path_count - 1] : NULL;
         if (!last || hypot(p.x - last->x, p.y - last->y) >= 4) w->path[w->path_count++] = p;
@@ -92,7 +93,8 @@ static void rasterise_section(kn_world_builder *w, int index, double s) {
     const kn_road *road = &w->network->roads[index];
     const kn_lane_section *section = kn_road_section(road, s);
     kn_road_frame frame = kn_road_at(road, s, 0);
-    double left[2] = {-sin(frame.heading), cos(frame.heading)}, rise = (kn_road_at(road, s, 1).position.z - frame.position.z);
+    double left[2] = {-sin(frame.heading), cos(frame.heading)},
+           rise = (kn_road_at(road, s, 1).position.z - frame.position.z);
     for (size_t i = 0; section && i < section->lane_count; i++) {
         const kn_lane *lane = &section->lanes[i];
         if (!kn_lane_has_surface(section, i)) continue;
@@ -106,9 +108,11 @@ static void rasterise_section(kn_world_builder *w, int index, double s) {
             long c = kn_space_cell(&w->space, frame.position.x + left[0] * t, frame.position.y + left[1] * t);
             if (c < 0) continue;
             if (!(w->space.flags[c] & KN_SPACE_SURFACE) || z < w->space.height[c]) w->space.height[c] = (float)z;
-            w->space.flags[c] |=
-                KN_SPACE_SURFACE | (driven ? KN_SPACE_DRIVEN : 0) | (driven && road->junction >= 0 ? KN_SPACE_CONNECTING : 0);
-            if (driven) w->space.road[c] = w->space.road[c] == 0 || w->space.road[c] == index + 1 ? (uint16_t)(index + 1) : 0xffff;
+            w->space.flags[c] |= KN_SPACE_SURFACE | (driven ? KN_SPACE_DRIVEN : 0) |
+                                 (driven && road->junction >= 0 ? KN_SPACE_CONNECTING : 0);
+            if (driven)
+                w->space.road[c] =
+                    w->space.road[c] == 0 || w->space.road[c] == index + 1 ? (uint16_t)(index + 1) : 0xffff;
         }
     }
 }
@@ -141,8 +145,8 @@ static void mark_ways(kn_world_builder *w) {
         const kn_pose *pose = &t->states[i].pose;
         if (!t->states[i].present || !(actor->length < 40 && actor->width < 10)) continue;
         kn_vec3 c = kn_pose_point(pose, kn_v3(actor->center[0], actor->center[1], 0));
-        kn_space_mark(&w->space, c.x, c.y, atan2(pose->rotation[1][0], pose->rotation[0][0]), actor->length / 2 + .5, actor->width / 2 + .4,
-                      KN_SPACE_WAY);
+        kn_space_mark(&w->space, c.x, c.y, atan2(pose->rotation[1][0], pose->rotation[0][0]), actor->length / 2 + .5,
+                      actor->width / 2 + .4, KN_SPACE_WAY);
     }
 }
 
@@ -158,7 +162,8 @@ bool kn_world_survey(kn_world_builder *w) {
         low[1] = fmin(low[1], w->path[i].y), high[1] = fmax(high[1], w->path[i].y);
     }
     double margin = w->reach + 20;
-    if (!kn_space_init(&w->space, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin, w->draw.error)) return false;
+    if (!kn_space_init(&w->space, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin, w->draw.error))
+        return false;
     survey_kinds(w);
     rasterise(w);
     mark_ways(w);

@@ -13,8 +13,8 @@ static double noise(uint64_t seed, double x, double y) {
     double fx = floor(x), fy = floor(y), u = x - fx, v = y - fy;
     u = u * u * (3 - 2 * u), v = v * v * (3 - 2 * v);
     int i = (int)fx, j = (int)fy;
-    return kn_mix(kn_mix(lattice(seed, i, j), lattice(seed, i + 1, j), u), kn_mix(lattice(seed, i, j + 1), lattice(seed, i + 1, j + 1), u),
-                  v);
+    return kn_mix(kn_mix(lattice(seed, i, j), lattice(seed, i + 1, j), u),
+                  kn_mix(lattice(seed, i, j + 1), lattice(seed, i + 1, j + 1), u), v);
 }
 
 double kn_world_land(const kn_world_builder *w, double x, double y) {
@@ -22,7 +22,8 @@ double kn_world_land(const kn_world_builder *w, double x, double y) {
     bool town = w->main_kind == KN_SURROUND_TOWN;
     double gentle = (town ? .3 : 1.6) * noise(w->seed, x / 45, y / 45) * kn_smooth(8, 60, d) +
                     (town ? 0 : 3.5) * noise(w->seed + 1, x / 160, y / 160) * kn_smooth(30, 160, d);
-    double hills = kn_smooth(350, 1500, d) * (45 + 60 * noise(w->seed + 2, x / 700, y / 700) + 12 * noise(w->seed + 3, x / 210, y / 210));
+    double hills = kn_smooth(350, 1500, d) *
+                   (45 + 60 * noise(w->seed + 2, x / 700, y / 700) + 12 * noise(w->seed + 3, x / 210, y / 210));
     return base - .16 + gentle + fmax(hills, kn_smooth(350, 900, d) * 4);
 }
 
@@ -75,8 +76,8 @@ static uint32_t put_vertex(const land *l, double u, double v) {
 }
 
 /* Walks one edge of a leaf, adding corners of finer neighbours (probed just outside at (pu, pv)). */
-static void edge_points(const land *l, double u0, double v0, double u1, double v1, double ou, double ov, double (*out)[2], int *count,
-                        int capacity) {
+static void edge_points(const land *l, double u0, double v0, double u1, double v1, double ou, double ov,
+                        double (*out)[2], int *count, int capacity) {
     double length = fabs(u1 - u0) + fabs(v1 - v0), um = (u0 + u1) / 2, vm = (v0 + v1) / 2;
     if (length > smallest && *count < capacity) {
         double a = leaf_size(l, kn_mix(u0, u1, .25) + ou, kn_mix(v0, v1, .25) + ov),
@@ -115,8 +116,8 @@ static void draw_leaf(land *l, double u, double v, double size) {
     int count = 0;
     for (int k = 0; k < 4; k++) {
         ring[count][0] = corner[k][0], ring[count++][1] = corner[k][1];
-        edge_points(l, corner[k][0], corner[k][1], corner[k + 1][0], corner[k + 1][1], out[k][0] * .5, out[k][1] * .5, ring, &count,
-                    CAPACITY - 4 + k);
+        edge_points(l, corner[k][0], corner[k][1], corner[k + 1][0], corner[k + 1][1], out[k][0] * .5, out[k][1] * .5,
+                    ring, &count, CAPACITY - 4 + k);
     }
     kn_build_use(&l->w->draw, land_matter(l, u + size / 2, v + size / 2));
     uint32_t index[CAPACITY];
@@ -130,8 +131,8 @@ static void draw_leaf(land *l, double u, double v, double size) {
     for (int i = 0; i < count; i++) kn_build_triangle(&l->w->draw, middle, index[i], index[(i + 1) % count]);
 }
 
-/* Is the whole node, and half a metre around it, under the driven lanes of one road, or all of it where roads lie over each other, so that nobody sees it? Between two
- * roads there may be a gap that the raster is too coarse for. */
+/* Is the whole node, and half a metre around it, under the driven lanes of one road, or all of it where roads lie over
+ * each other, so that nobody sees it? Between two roads there may be a gap that the raster is too coarse for. */
 static bool covered(const land *l, double u, double v, double size) {
     const kn_space *space = &l->w->space;
     uint16_t road = 0;

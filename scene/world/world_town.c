@@ -18,14 +18,16 @@ static double kerb_offset(const kn_world_builder *w, int index, double s, int si
 }
 
 static uint64_t spot_seed(const kn_world_builder *w, int road, double s, int side, uint64_t what) {
-    return kn_hash64(w->seed ^ kn_hash64((uint64_t)road * 2654435761u + (uint64_t)(s * 8) * 31 + (uint64_t)(side + 2) + what * 7919));
+    return kn_hash64(w->seed ^ kn_hash64((uint64_t)road * 2654435761u + (uint64_t)(s * 8) * 31 + (uint64_t)(side + 2) +
+                                         what * 7919));
 }
 
-/* --- houses ------------------------------------------------------------------------------------------------------------ */
+/* --- houses ----------------------------------------------------------------------------------- */
 
 /* Low-frequency character of the quarter: 0 detached houses .. 1 dense. */
 static double density(const kn_world_builder *w, double x, double y) {
-    uint64_t h = kn_hash64(w->seed ^ 0xd5u ^ ((uint64_t)(int64_t)floor(x / 160) << 20) ^ (uint64_t)(int64_t)floor(y / 160));
+    uint64_t h =
+        kn_hash64(w->seed ^ 0xd5u ^ ((uint64_t)(int64_t)floor(x / 160) << 20) ^ (uint64_t)(int64_t)floor(y / 160));
     return kn_clamp(.72 + ((double)(h % 1000) / 1000 - .5) * .9, 0, 1);
 }
 
@@ -68,7 +70,8 @@ static void put_house(kn_world_builder *w, const kn_pose *pose, const kn_buildin
 }
 
 /* A paved path from the pavement to the door, and perhaps a car on a drive beside the house. */
-static void drive_and_path(kn_world_builder *w, const kn_pose *front, double setback, double x, bool car, uint64_t seed) {
+static void drive_and_path(kn_world_builder *w, const kn_pose *front, double setback, double x, bool car,
+                           uint64_t seed) {
     kn_build_use(&w->draw, kn_pavement_matter((int)(seed >> 7 & 3)));
     const double span[2][3] = {{-.65, .65, 0}, {x - 1.5, x + 1.5, 5.5}};
     for (int k = 0; k < (car ? 2 : 1); k++) {
@@ -81,7 +84,8 @@ static void drive_and_path(kn_world_builder *w, const kn_pose *front, double set
         kn_build_quad(&w->draw, p[0], p[1], p[2], p[3]);
     }
     if (!car) return;
-    kn_pose local = kn_pose_from_euler(kn_v3(x, 1.4, 0), M_PI / 2 * (seed & 64 ? 1 : -1), 0, 0), pose = kn_pose_multiply(front, &local);
+    kn_pose local = kn_pose_from_euler(kn_v3(x, 1.4, 0), M_PI / 2 * (seed & 64 ? 1 : -1), 0, 0),
+            pose = kn_pose_multiply(front, &local);
     pose.translation.z = kn_world_land(w, pose.translation.x, pose.translation.y) + .15;
     if (kn_world_clear(w, pose.translation.x, pose.translation.y, 1.2) &&
         kn_world_path_distance(w, pose.translation.x, pose.translation.y) < 90)
@@ -89,7 +93,8 @@ static void drive_and_path(kn_world_builder *w, const kn_pose *front, double set
 }
 
 /* Front garden of a detached house: hedge along the street with a gap, bushes, a tree. */
-static void garden(kn_world_builder *w, int road, double s, int side, double paved, double setback, double width, kn_rng *rng) {
+static void garden(kn_world_builder *w, int road, double s, int side, double paved, double setback, double width,
+                   kn_rng *rng) {
     double detail = kn_world_detail(w, w->path[0].x, w->path[0].y);
     kn_vec2 at;
     kn_pose pose = kn_world_place(w, road, s, side, paved + .55, &at);
@@ -105,7 +110,8 @@ static void garden(kn_world_builder *w, int road, double s, int side, double pav
         }
     }
     for (int i = 0; i < 2; i++) {
-        kn_vec3 p = kn_pose_point(&pose, kn_v3(kn_rng_uniform(rng, -half, half), kn_rng_uniform(rng, 1, fmax(1.1, setback - 1.2)), 0));
+        kn_vec3 p = kn_pose_point(
+            &pose, kn_v3(kn_rng_uniform(rng, -half, half), kn_rng_uniform(rng, 1, fmax(1.1, setback - 1.2)), 0));
         if (!kn_world_budget(w, 500) || !kn_world_clear(w, p.x, p.y, .8)) continue;
         w->draw.pose = kn_pose_identity();
         w->draw.pose.translation = kn_v3(p.x, p.y, kn_world_land(w, p.x, p.y));
@@ -127,18 +133,20 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
         bool dense = density(w, at.x, at.y) > .45;
         kn_building house = random_house(w, at, dense, &rng);
         double setback = dense ? .06 : kn_rng_uniform(&rng, 3.5, 6),
-               gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0) : kn_rng_uniform(&rng, 3, 7);
+               gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0)
+                           : kn_rng_uniform(&rng, 3, 7);
         bool placed = false;
         for (int attempt = 0; attempt < 3 && !placed && kn_world_budget(w, 6000); attempt++, house.width *= .75) {
             double mid = s + house.width / 2;
             if (mid + house.width / 2 > s1 + 2 || house.width < 5.5) continue;
-            double bend =
-                kn_road_at(road, fmin(mid, road->length), 0).curvature * side; /* toward the house: the chord stands further off */
+            double bend = kn_road_at(road, fmin(mid, road->length), 0).curvature *
+                          side; /* toward the house: the chord stands further off */
             double sag = house.width * house.width / 8 * fabs(bend) * (bend > 0 ? 1 : 0) + .02;
             kn_pose pose = kn_world_place(w, index, fmin(mid, road->length), side, paved + setback + sag, &at);
             kn_vec3 c = kn_pose_point(&pose, kn_v3(0, house.depth / 2 + .15, 0));
             double heading = atan2(pose.rotation[1][0], pose.rotation[0][0]);
-            if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3, paved + setback * .6 + .05))
+            if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3,
+                               paved + setback * .6 + .05))
                 continue;
             if (alone) house.open |= side > 0 ? KN_WEST : KN_EAST;
             if (gap > 0 || mid + house.width / 2 > s1 - 7) house.open |= side > 0 ? KN_EAST : KN_WEST;
@@ -147,8 +155,8 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
             if (!dense) drive_and_path(w, &pose, setback, (house.width + gap) / 2 * side, gap > 3.6, house.seed);
             alone = gap > 0;
             if (!dense)
-                garden(w, index, fmin(mid, road->length), side, paved, setback, gap > 3.6 ? house.width - .2 : house.width + gap * .8,
-                       &rng);
+                garden(w, index, fmin(mid, road->length), side, paved, setback,
+                       gap > 3.6 ? house.width - .2 : house.width + gap * .8, &rng);
             s += house.width + gap + .02;
             placed = true;
         }
@@ -156,10 +164,11 @@ static void visit_houses(kn_world_builder *w, int index, double s0, double s1, i
     }
 }
 
-/* --- pavements' furniture -------------------------------------------------------------------------------------------------- */
+/* --- pavements' furniture --------------------------------------------------------------------- */
 
 /* Draws one thing at a place beside the kerb when there is room. */
-static bool put_thing(kn_world_builder *w, int road, double s, int side, double offset, double room, int what, uint64_t seed) {
+static bool put_thing(kn_world_builder *w, int road, double s, int side, double offset, double room, int what,
+                      uint64_t seed) {
     kn_vec2 at;
     kn_pose pose = kn_world_place(w, road, s, side, offset, &at);
     if (!kn_world_clear(w, at.x, at.y, room) || !kn_world_budget(w, 2000)) return false;
@@ -209,25 +218,19 @@ static void visit_furniture(kn_world_builder *w, int index, double s0, double s1
     for (double s = s0 + 4.5; s < s1 - 4; s += pitch / 2) { /* lamps and trees take turns */
         int k = (int)floor((s - s0) / (pitch / 2));
         uint64_t seed = spot_seed(w, index, s, side, 3);
-        if (k % 6 == (lamp ? 0 : 3))
-            put_thing(w, index, s, side, near - .1, .2, 1, seed);
-        else if (k % 2 == 1 && avenue)
-            put_thing(w, index, s, side, near + .1, .35, 0, seed);
-        else if (seed % 9 == 0)
-            put_thing(w, index, s, side, near - .1, .25, 2, seed);
-        else if (seed % 9 == 1 && width > 2.4)
-            put_thing(w, index, s, side, far - .3, .6, 3, seed);
-        else if (seed % 19 == 2 && width > 2.2)
-            put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
-        else if (seed % 23 == 3)
-            put_thing(w, index, s, side, far - .1, .3, 5, seed);
-        else if (seed % 17 == 4)
-            put_thing(w, index, s, side, far - .1, .6, 6, seed);
+        if (k % 6 == (lamp ? 0 : 3)) put_thing(w, index, s, side, near - .1, .2, 1, seed);
+        else if (k % 2 == 1 && avenue) put_thing(w, index, s, side, near + .1, .35, 0, seed);
+        else if (seed % 9 == 0) put_thing(w, index, s, side, near - .1, .25, 2, seed);
+        else if (seed % 9 == 1 && width > 2.4) put_thing(w, index, s, side, far - .3, .6, 3, seed);
+        else if (seed % 19 == 2 && width > 2.2) put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
+        else if (seed % 23 == 3) put_thing(w, index, s, side, far - .1, .3, 5, seed);
+        else if (seed % 17 == 4) put_thing(w, index, s, side, far - .1, .6, 6, seed);
     }
-    if (s1 - s0 > 60 && width > 2.4 && kn_rng_uniform(&rng, 0, 1) < .5) put_thing(w, index, kn_mix(s0, s1, .4), side, far - .65, 1.4, 7, 1);
+    if (s1 - s0 > 60 && width > 2.4 && kn_rng_uniform(&rng, 0, 1) < .5)
+        put_thing(w, index, kn_mix(s0, s1, .4), side, far - .65, 1.4, 7, 1);
 }
 
-/* --- where streets meet junctions -------------------------------------------------------------------------------------------- */
+/* --- where streets meet junctions ------------------------------------------------------------- */
 
 static bool file_has(const kn_road *road, bool signals) {
     for (size_t i = 0; i < road->object_count; i++) {
@@ -257,11 +260,12 @@ static void paint_crossing(kn_world_builder *w, const kn_road *road, double s, d
     double roll = atan2(side.position.z - f.position.z, 1);
     w->draw.pose = kn_pose_from_euler(f.position, f.heading, f.pitch, roll);
     for (double t = right + .35; t + .5 < left; t += 1)
-        kn_build_quad(&w->draw, kn_v3(-1.6, t, .009), kn_v3(1.6, t, .009), kn_v3(1.6, t + .5, .009), kn_v3(-1.6, t + .5, .009));
+        kn_build_quad(&w->draw, kn_v3(-1.6, t, .009), kn_v3(1.6, t, .009), kn_v3(1.6, t + .5, .009),
+                      kn_v3(-1.6, t + .5, .009));
     if (stop_line && in1 > in0) {
         double x = 2.8 * away;
-        kn_build_quad(&w->draw, kn_v3(x - .2, in0 + .1, .009), kn_v3(x + .2, in0 + .1, .009), kn_v3(x + .2, in1 - .1, .009),
-                      kn_v3(x - .2, in1 - .1, .009));
+        kn_build_quad(&w->draw, kn_v3(x - .2, in0 + .1, .009), kn_v3(x + .2, in0 + .1, .009),
+                      kn_v3(x + .2, in1 - .1, .009), kn_v3(x - .2, in1 - .1, .009));
     }
     w->draw.pose = kn_pose_identity();
 }
@@ -285,10 +289,8 @@ static void street_end(kn_world_builder *w, int index, bool at_end, int arms) {
     w->draw.pose = kn_pose_from_euler(place.translation, travel, 0, 0);
     w->draw.instance = kn_world_new_instance(w);
     bool along = fabs(cos(travel - w->heading)) > .7;
-    if (lights)
-        kn_world_signal(w, index, at_end ? 1 : -1, -1, 3.0, 0);
-    else
-        kn_sign_draw(&w->draw, along ? KN_SIGN_PRIORITY : KN_SIGN_YIELD, 0, 2.5);
+    if (lights) kn_world_signal(w, index, at_end ? 1 : -1, -1, 3.0, 0);
+    else kn_sign_draw(&w->draw, along ? KN_SIGN_PRIORITY : KN_SIGN_YIELD, 0, 2.5);
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
     kn_space_occupy(&w->space, at.x, at.y, 0, .4, .4);
@@ -312,14 +314,16 @@ static void backdrop(kn_world_builder *w) {
     for (double x = space->x0 + pitch; x < space->x0 + space->nx * space->cell - pitch; x += pitch) {
         for (double y = space->y0 + pitch; y < space->y0 + space->ny * space->cell - pitch; y += pitch) {
             kn_rng rng;
-            kn_rng_init(&rng,
-                        kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)(x - space->x0) * 65536 + (uint64_t)(int64_t)(y - space->y0))));
-            double px = x + kn_rng_uniform(&rng, -5, 5), py = y + kn_rng_uniform(&rng, -5, 5), d = kn_space_distance(space, px, py);
+            kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)(x - space->x0) * 65536 +
+                                                            (uint64_t)(int64_t)(y - space->y0))));
+            double px = x + kn_rng_uniform(&rng, -5, 5), py = y + kn_rng_uniform(&rng, -5, 5),
+                   d = kn_space_distance(space, px, py);
             if (kn_world_path_distance(w, px, py) > w->reach - 10 || d < 7) continue;
             double heading = w->heading + M_PI / 2 * kn_rng_int(&rng, 0, 3);
             if (d > 22 && kn_rng_uniform(&rng, 0, 1) < .35 && kn_space_free(space, px, py, heading, 8, 8, 20)) {
                 kn_building house = random_house(w, (kn_vec2){px, py}, kn_rng_int(&rng, 0, 1), &rng);
-                house.detail = .4, house.shop = false, house.balconies = false, house.open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST;
+                house.detail = .4, house.shop = false, house.balconies = false,
+                house.open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST;
                 house.width = fmin(house.width, 14);
                 kn_pose pose = kn_pose_from_euler(kn_v3(px, py, kn_world_land(w, px, py) + .1), heading, 0, 0),
                         shift = kn_pose_from_euler(kn_v3(0, -house.depth / 2, 0), 0, 0, 0);
@@ -341,8 +345,10 @@ void kn_world_grow_town(kn_world_builder *w) {
         if (w->kind[r] != KN_SURROUND_TOWN || !isfinite(w->road_distance[r])) continue;
         any = true;
         if (road->junction < 0) {
-            if (road->predecessor.kind == KN_LINK_JUNCTION) street_end(w, (int)r, false, junction_arms(w, road->predecessor.index));
-            if (road->successor.kind == KN_LINK_JUNCTION) street_end(w, (int)r, true, junction_arms(w, road->successor.index));
+            if (road->predecessor.kind == KN_LINK_JUNCTION)
+                street_end(w, (int)r, false, junction_arms(w, road->predecessor.index));
+            if (road->successor.kind == KN_LINK_JUNCTION)
+                street_end(w, (int)r, true, junction_arms(w, road->successor.index));
         }
         kn_world_stretches(w, (int)r, 2, visit_furniture, NULL);
     }
@@ -350,7 +356,8 @@ void kn_world_grow_town(kn_world_builder *w) {
     for (double near = 0; near < w->reach + 40 && any; near += 20) {
         for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++) {
             double d = w->road_distance[r];
-            if (w->kind[r] == KN_SURROUND_TOWN && d >= near && d < near + 20) kn_world_stretches(w, (int)r, 4, visit_houses, NULL);
+            if (w->kind[r] == KN_SURROUND_TOWN && d >= near && d < near + 20)
+                kn_world_stretches(w, (int)r, 4, visit_houses, NULL);
         }
     }
     if (any && w->main_kind == KN_SURROUND_TOWN) backdrop(w);

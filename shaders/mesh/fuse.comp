@@ -1,5 +1,6 @@
 #version 450
-/* Weighted signed distance (Curless & Levoy 1996) of every voxel to the planes that the eyes measured; the hull is the prior. */
+/* Weighted signed distance (Curless & Levoy 1996) of every voxel to the planes that the eyes measured; the hull is the
+ * prior. */
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
     vec4 origin; /* xyz of voxel 0, step */
@@ -15,14 +16,16 @@ layout(set = 0, binding = 3) writeonly buffer Values { float values[]; };
 layout(set = 0, binding = 4) writeonly buffer Weights { float weights[]; };
 
 void main() {
-    int index = int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
+    int index =
+        int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (index >= push.size.x * push.size.y * push.size.z) return;
     ivec3 voxel = ivec3(index % push.size.x, index / push.size.x % push.size.y, index / (push.size.x * push.size.y));
     vec4 p = vec4(push.origin.xyz + push.origin.w * vec3(voxel), 1.0);
     float carved = texelFetch(hull, index).x, sum = 0.0, weight = 0.0;
     if (carved < 2.0 * push.origin.w) {
         for (int e = 0; e < push.size.w; e++) {
-            vec3 c = vec3(dot(texelFetch(eyes, 4 * e), p), dot(texelFetch(eyes, 4 * e + 1), p), dot(texelFetch(eyes, 4 * e + 2), p));
+            vec3 c = vec3(dot(texelFetch(eyes, 4 * e), p), dot(texelFetch(eyes, 4 * e + 1), p),
+                          dot(texelFetch(eyes, 4 * e + 2), p));
             vec4 k = texelFetch(eyes, 4 * e + 3);
             vec2 pixel = k.xy * c.xy / max(c.z, 1e-6) + k.zw;
             ivec2 at = clamp(ivec2(floor(pixel)), ivec2(0), push.image - 1);

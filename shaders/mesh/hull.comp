@@ -21,17 +21,20 @@ float edge(int eye, vec2 pixel) {
 }
 
 void main() {
-    int index = int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
+    int index =
+        int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (index >= push.size.x * push.size.y * push.size.z) return;
     ivec3 voxel = ivec3(index % push.size.x, index / push.size.x % push.size.y, index / (push.size.x * push.size.y));
     vec4 p = vec4(push.origin.xyz + push.origin.w * vec3(voxel), 1.0);
     float value = -1e3;
     int seen = 0;
     for (int e = 0; e < push.size.w; e++) {
-        vec3 c = vec3(dot(texelFetch(eyes, 4 * e), p), dot(texelFetch(eyes, 4 * e + 1), p), dot(texelFetch(eyes, 4 * e + 2), p));
+        vec3 c = vec3(dot(texelFetch(eyes, 4 * e), p), dot(texelFetch(eyes, 4 * e + 1), p),
+                      dot(texelFetch(eyes, 4 * e + 2), p));
         vec4 k = texelFetch(eyes, 4 * e + 3);
         vec2 pixel = k.xy * c.xy / max(c.z, 1e-6) + k.zw;
-        bool inside = c.z > 1e-3 && pixel.x >= 0.0 && pixel.y >= 0.0 && pixel.x <= float(push.image.x) && pixel.y <= float(push.image.y);
+        bool inside = c.z > 1e-3 && pixel.x >= 0.0 && pixel.y >= 0.0 && pixel.x <= float(push.image.x) &&
+                      pixel.y <= float(push.image.y);
         float d = edge(e, pixel) * c.z / k.x;
         if (inside) {
             value = max(value, d);

@@ -1,8 +1,8 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
-/* PatchMatch stereo with slanted planes (Bleyer et al. 2011): one colour of the checkerboard of one eye. Every pixel compares its
- * plane with its neighbours' and with random changes, by weighted normalised cross-correlation with the best three source
- * eyes, plus how well the plane agrees with the sources' own planes. */
+/* PatchMatch stereo with slanted planes (Bleyer et al. 2011): one colour of the checkerboard of one eye. Every pixel
+ * compares its plane with its neighbours' and with random changes, by weighted normalised cross-correlation with the
+ * best three source eyes, plus how well the plane agrees with the sources' own planes. */
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
     vec4 k;           /* fx fy cx cy of the eye */
@@ -14,14 +14,18 @@ layout(push_constant) uniform Push {
     float change;     /* size of the random changes, 1: the whole range */
     float agreement;  /* weight of the geometric term */
     int stride;       /* pixels from one eye to the next */
-    int scan;         /* scenes: how many times as wide a patch is; random changes are even in inverse depth. 0: orbits */
+    /* scenes: how many times as wide a patch is; random changes are even in inverse depth. 0: orbits */
+    int scan;
     vec4 ground;      /* plane in the camera that the object may stand on: normal, distance along it; 0: none */
 } push;
-layout(set = 0, binding = 0) uniform samplerBuffer images;    /* [eye][stride: height x width] grey at x, x + 1, y + 1, both; 0 outside */
-layout(set = 0, binding = 1) uniform samplerBuffer pairs;     /* [eye][8 sources][8]: ray of the eye to pixel of the source (3), back (3), k, index */
+/* [eye][stride: height x width] grey at x, x + 1, y + 1, both; 0 outside */
+layout(set = 0, binding = 0) uniform samplerBuffer images;
+/* [eye][8 sources][8]: ray of the eye to pixel of the source (3), back (3), k, index */
+layout(set = 0, binding = 1) uniform samplerBuffer pairs;
 layout(set = 0, binding = 2) uniform usamplerBuffer pixels;   /* list of pixel indices */
 layout(set = 0, binding = 3) uniform samplerBuffer bounds;    /* [height][width][2] nearest and farthest depth */
-layout(set = 0, binding = 4) uniform samplerBuffer planes;    /* [eye][stride: height x width] normal, depth; depth 0: none */
+/* [eye][stride: height x width] normal, depth; depth 0: none */
+layout(set = 0, binding = 4) uniform samplerBuffer planes;
 layout(set = 0, binding = 5) writeonly buffer Planes { vec4 new_planes[]; };
 layout(set = 0, binding = 6) writeonly buffer Costs { float costs[]; };
 
@@ -42,7 +46,8 @@ void load_reference() {
         float v = texelFetch(images, base + q.y * push.image.x + q.x).x;
         float w = v > 0.01 && q == pixel + o ? exp(-float(o.x * o.x + o.y * o.y) / 12.0) : 0.0;
         if (push.scan > 0) { /* what looks different may lie elsewhere (Yoon & Kweon 2006) */
-            float off = v - texelFetch(images, base + pixel.y * push.image.x + pixel.x).x, r = float(push.scan * push.scan);
+            float off = v - texelFetch(images, base + pixel.y * push.image.x + pixel.x).x,
+                  r = float(push.scan * push.scan);
             w = w > 0.0 ? exp(-float(o.x * o.x + o.y * o.y) / (18.0 * r) - off * off / 0.08) : 0.0;
         }
         reference[i] = v, weight[i] = w;
@@ -59,7 +64,8 @@ float rate_source(int source, vec3 normal, float depth) {
     vec3 ray = ray_of(pixel), t = vec3(m0.w, m1.w, m2.w);
     float c = dot(normal, ray) * depth;
     vec3 h = vec3(dot(m0.xyz, ray), dot(m1.xyz, ray), dot(m2.xyz, ray)) + t / depth;
-    vec3 hx = (vec3(m0.x, m1.x, m2.x) + t * normal.x / c) / push.k.x, hy = (vec3(m0.y, m1.y, m2.y) + t * normal.y / c) / push.k.y;
+    vec3 hx = (vec3(m0.x, m1.x, m2.x) + t * normal.x / c) / push.k.x,
+         hy = (vec3(m0.y, m1.y, m2.y) + t * normal.y / c) / push.k.y;
     float inverse = 1.0 / max(h.z, 1e-6);
     vec2 at = h.xy * inverse, jx = (hx.xy - at * hx.z) * inverse, jy = (hy.xy - at * hy.z) * inverse;
     if (h.z < 1e-6 || at != clamp(at, vec2(2.0), vec2(push.image) - 2.0)) return 2.0;
@@ -75,14 +81,16 @@ float rate_source(int source, vec3 normal, float depth) {
         sum += wv, squares += wv * v, product += wv * reference[i];
     }
     sum /= total, squares /= total, product /= total;
-    float correlation = (product - mean * sum) * inversesqrt((variance + NOISE) * (max(squares - sum * sum, 0.0) + NOISE));
+    float correlation =
+        (product - mean * sum) * inversesqrt((variance + NOISE) * (max(squares - sum * sum, 0.0) + NOISE));
     float cost = 1.0 - clamp(correlation, -1.0, 1.0);
     if (push.agreement > 0.0) {
         ivec2 s = ivec2(at);
         float theirs = texelFetch(planes, other + s.y * push.image.x + s.x).w;
         vec4 k = texelFetch(pairs, base + 6);
         vec4 point = vec4(vec3((at - k.zw) / k.xy, 1.0) * theirs, 1.0);
-        vec3 back = vec3(dot(texelFetch(pairs, base + 3), point), dot(texelFetch(pairs, base + 4), point), dot(texelFetch(pairs, base + 5), point));
+        vec3 back = vec3(dot(texelFetch(pairs, base + 3), point), dot(texelFetch(pairs, base + 4), point),
+                         dot(texelFetch(pairs, base + 5), point));
         float error = theirs > 0.0 && back.z > 1e-6 ? length(back.xy / back.z - vec2(pixel) - 0.5) : 2.0;
         cost += push.agreement * min(error, 2.0);
     }
@@ -138,9 +146,12 @@ void main() {
             int what = (i - 9) % 3;
             vec3 shake = vec3(random(), random(), random()) * 2.0 - 1.0;
             float shift = (random() * 2.0 - 1.0) * size;
-            float moved = push.scan == 0 ? plane.w + shift * (range.y - range.x) : 1.0 / max(1.0 / plane.w + shift * (1.0 / range.x - 1.0 / range.y), 1e-6);
+            float moved = push.scan == 0 ? plane.w + shift * (range.y - range.x)
+                                         : 1.0 / max(1.0 / plane.w + shift * (1.0 / range.x - 1.0 / range.y), 1e-6);
             if (what != 1) plane.w = clamp(moved, range.x, range.y);
-            if (what != 0) plane.xyz = normalize(plane.xyz + shake * (push.scan == 0 ? min(4.0 * size, 1.0) : clamp(4.0 * size, 0.1, 1.0)));
+            if (what != 0)
+                plane.xyz = normalize(plane.xyz +
+                                      shake * (push.scan == 0 ? min(4.0 * size, 1.0) : clamp(4.0 * size, 0.1, 1.0)));
         }
         bool possible = plane.w >= range.x && plane.w <= range.y && dot(plane.xyz, ray) < -0.1 * length(ray);
         float cost = possible ? rate(plane.xyz, plane.w) : 9.0;

@@ -1,8 +1,8 @@
 #version 450
-/* What the eyes say about every voxel of a scene: free (they look through it), near a surface (its signed distance: Curless & Levoy 1996),
- * or behind all surfaces.
- * Where both free and near are said, the heavier side wins. Eyes that measured nothing in the voxel's direction speak a little for free, down
- * to the ground, below which all is solid; so does the region's border. */
+/* What the eyes say about every voxel of a scene: free (they look through it), near a surface (its signed distance:
+ * Curless & Levoy 1996), or behind all surfaces. Where both free and near are said, the heavier side wins. Eyes that
+ * measured nothing in the voxel's direction speak a little for free, down to the ground, below which all is solid; so
+ * does the region's border. */
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
     vec4 origin; /* xyz of voxel 0, step */
@@ -16,18 +16,21 @@ layout(push_constant) uniform Push {
 } push;
 layout(set = 0, binding = 0) uniform samplerBuffer eyes;   /* per eye: 3 rows of r|t, then fx fy cx cy */
 layout(set = 0, binding = 1) uniform samplerBuffer planes; /* [eye][height][width] normal xy, depth, weight */
-layout(set = 0, binding = 2) uniform samplerBuffer region; /* signed distance to the region's border, its underside left out */
+/* signed distance to the region's border, its underside left out */
+layout(set = 0, binding = 2) uniform samplerBuffer region;
 layout(set = 0, binding = 3) writeonly buffer Values { float values[]; };
 layout(set = 0, binding = 4) writeonly buffer Weights { float weights[]; };
 
 void main() {
-    int index = int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
+    int index =
+        int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x);
     if (index >= push.size.x * push.size.y * push.size.z) return;
     ivec3 voxel = ivec3(index % push.size.x, index / push.size.x % push.size.y, index / (push.size.x * push.size.y));
     vec4 p = vec4(push.origin.xyz + push.origin.w * vec3(voxel), 1.0);
     float sum = 0.0, near = 0.0, free = 0.0, behind = 0.0, vague = 0.0, doubt = 0.0;
     for (int e = 0; e < push.size.w; e++) {
-        vec3 c = vec3(dot(texelFetch(eyes, 4 * e), p), dot(texelFetch(eyes, 4 * e + 1), p), dot(texelFetch(eyes, 4 * e + 2), p));
+        vec3 c = vec3(dot(texelFetch(eyes, 4 * e), p), dot(texelFetch(eyes, 4 * e + 1), p),
+                      dot(texelFetch(eyes, 4 * e + 2), p));
         vec4 k = texelFetch(eyes, 4 * e + 3);
         vec2 pixel = k.xy * c.xy / max(c.z, 1e-6) + k.zw;
         ivec2 at = clamp(ivec2(floor(pixel)), ivec2(0), push.image - 1);

@@ -4,8 +4,8 @@ const int ACTIVATION_NONE = 0, ACTIVATION_SILU = 1, ACTIVATION_GELU = 2, ACTIVAT
 
 vec4 sigmoid_of(vec4 x) { return 1.0 / (1.0 + exp2(x * -1.4426950408889634)); }
 
-// erf to 6e-7: x times the least-maximum polynomial of erf(x) / x in x^2 up to |x| = 3.6, where erf is 1 - 3.6e-7. No division
-// and no exponential, which cost most of a fused epilogue.
+// erf to 6e-7: x times the least-maximum polynomial of erf(x) / x in x^2 up to |x| = 3.6, where erf is 1 - 3.6e-7. No
+// division and no exponential, which cost most of a fused epilogue.
 vec4 erf_of(vec4 x) {
     vec4 s = x * x * (2.0 / (3.6 * 3.6)) - 1.0;
     vec4 e = vec4(0.00224658963);

@@ -1,6 +1,6 @@
 #version 460
-// y = a * scale_a + b * scale_b. Members of b repeat after `b_members`; b has as many pixels as a, or one for all of a's.
-// gl_WorkGroupID: chunk of pixels, block of channels, batch member.
+// y = a * scale_a + b * scale_b. Members of b repeat after `b_members`; b has as many pixels as a, or one for all of
+// a's. gl_WorkGroupID: chunk of pixels, block of channels, batch member.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 

@@ -1,10 +1,10 @@
 #version 460
-// Attention in one pass with an online softmax (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022), for software
-// devices: the score matrix is never stored.
+// Attention in one pass with an online softmax (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022), for
+// software devices: the score matrix is never stored.
 //
-// One workgroup is one subgroup and computes `query_blocks` x lanes queries of one head. A lane holds whole queries, so the
-// softmax needs no reduction across lanes; a block of keys, then of values, is held one a lane and broadcast with constant
-// subgroup shuffles. gl_WorkGroupID: query tile, head, batch member.
+// One workgroup is one subgroup and computes `query_blocks` x lanes queries of one head. A lane holds whole queries, so
+// the softmax needs no reduction across lanes; a block of keys, then of values, is held one a lane and broadcast with
+// constant subgroup shuffles. gl_WorkGroupID: query tile, head, batch member.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -110,8 +110,8 @@ void main() {
             int b = int(query_blocks - 1 - i), start = b * int(lanes) < left ? b * int(lanes) : 0;
             int used = clamp(left - b * int(lanes), 1, int(lanes));
             float scale = 1.0 / sum[b];
-            [[unroll]] for (uint d = 0; d < head_vectors; d++)
-                KN_STORE_LANES(outputs, first + start * p.out_row_vectors + int(d), p.out_row_vectors, used, acc[b][d] * scale)
+            [[unroll]] for (uint d = 0; d < head_vectors; d++) KN_STORE_LANES(
+                outputs, first + start * p.out_row_vectors + int(d), p.out_row_vectors, used, acc[b][d] * scale)
         }
     } else {
         EACH_QUERY_BLOCK {

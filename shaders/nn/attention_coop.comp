@@ -1,11 +1,11 @@
 #version 460
 // attention_tiled.comp on matrix units: fp16 queries, keys, values and weights, fp32 scores, sums and outputs.
 //
-// A subgroup takes m queries, a workgroup as many subgroups as it has. Where the elements of a matrix lie is unknown, so
-// outputs cannot be rescaled in place whenever a row's highest score grows. Weights are therefore relative to a reference
-// that moves, through shared memory, only when a score exceeds it by more than `slack`: weights stay below 2^slack, well
-// inside fp16, and the sum is relative to the same reference, so the result is the same.
-// gl_WorkGroupID: query tile, head, batch member. See conv_coop.comp for the extension.
+// A subgroup takes m queries, a workgroup as many subgroups as it has. Where the elements of a matrix lie is unknown,
+// so outputs cannot be rescaled in place whenever a row's highest score grows. Weights are therefore relative to a
+// reference that moves, through shared memory, only when a score exceeds it by more than `slack`: weights stay below
+// 2^slack, well inside fp16, and the sum is relative to the same reference, so the result is the same. gl_WorkGroupID:
+// query tile, head, batch member. See conv_coop.comp for the extension.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -55,12 +55,13 @@ int query0;
 
 uvec2 pack(vec4 v) { return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)); }
 
-#define LOAD_TILE(target, source, base, first, tokens, rows, factor) \
-    for (uint i = thread; i < rows * padded; i += threads) { \
-        int token = first + int(i / padded); \
-        uint d = i % padded; \
-        vec4 v = token < tokens && d < head_vectors ? source[base + token * p.row_vectors + int(d)] * factor : vec4(0.0); \
-        target[i / padded * stride + d] = pack(v); \
+#define LOAD_TILE(target, source, base, first, tokens, rows, factor)                                                 \
+    for (uint i = thread; i < rows * padded; i += threads) {                                                         \
+        int token = first + int(i / padded);                                                                         \
+        uint d = i % padded;                                                                                         \
+        vec4 v =                                                                                                     \
+            token < tokens && d < head_vectors ? source[base + token * p.row_vectors + int(d)] * factor : vec4(0.0); \
+        target[i / padded * stride + d] = pack(v);                                                                   \
     }
 
 void make_scores() {

@@ -1,4 +1,4 @@
-// What the attention kernels share; the host's mirror is struct attention_push in diffusion/ops_attention.c.
+// What the attention kernels share; the host's mirror is struct attention_push in diffusion/ops/ops_attention.c.
 // Queries [n][tq][heads * d], keys and values [n][tk][heads * d], all as vec4 with `row_vectors` per token.
 layout(push_constant) uniform Push {
     int query_tokens, key_tokens;

@@ -1,7 +1,7 @@
 #version 460
-// Attention within many short sequences: `tokens` tokens (the frames of a clip, say) for each of many places, one place of
-// one head an invocation. The score matrix of a place lives in registers. Rows are [place][token]. gl_WorkGroupID: head,
-// block of places; heads come first since those of a place share cache lines.
+// Attention within many short sequences: `tokens` tokens (the frames of a clip, say) for each of many places, one place
+// of one head an invocation. The score matrix of a place lives in registers. Rows are [place][token]. gl_WorkGroupID:
+// head, block of places; heads come first since those of a place share cache lines.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 

@@ -1,9 +1,9 @@
 #version 460
 // Attention with an online softmax through shared memory, for GPUs without matrix units: fp32, heads of any width.
 //
-// A workgroup takes threads / 4 queries of one head and walks the keys, 32 at a time. Scores and outputs are tiles of four
-// rows an invocation: 16 invocations along the keys (two each) or along the output's vec4 columns (every 16th). In the
-// softmax four invocations share a row. gl_WorkGroupID: query tile, head, batch member.
+// A workgroup takes threads / 4 queries of one head and walks the keys, 32 at a time. Scores and outputs are tiles of
+// four rows an invocation: 16 invocations along the keys (two each) or along the output's vec4 columns (every 16th). In
+// the softmax four invocations share a row. gl_WorkGroupID: query tile, head, batch member.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 
@@ -40,7 +40,8 @@ uint thread, column, row_thread; // of the tiles of scores and outputs: rows row
 int query0, query_base, key_base;
 
 vec4 query_part(int query, uint d) {
-    return query < p.query_tokens && d < head_vectors ? queries[query_base + query * p.row_vectors + int(d)] * p.scale : vec4(0.0);
+    return query < p.query_tokens && d < head_vectors ? queries[query_base + query * p.row_vectors + int(d)] * p.scale
+                                                      : vec4(0.0);
 }
 
 vec4 key_part(int key, uint d) {
@@ -56,10 +57,12 @@ void make_scores(int key0) {
         for (uint i = thread; i < tile_queries * depth; i += threads)
             tile[i / depth * query_stride + i % depth] = query_part(query0 + int(i / depth), d0 + i % depth);
         for (uint i = thread; i < tile_keys * depth; i += threads)
-            tile[(tile_queries + i / depth) * query_stride + i % depth] = key_part(key0 + int(i / depth), d0 + i % depth);
+            tile[(tile_queries + i / depth) * query_stride + i % depth] =
+                key_part(key0 + int(i / depth), d0 + i % depth);
         barrier();
         [[unroll]] for (uint d = 0; d < depth; d++) {
-            vec4 a = tile[(tile_queries + column) * query_stride + d], b = tile[(tile_queries + columns + column) * query_stride + d];
+            vec4 a = tile[(tile_queries + column) * query_stride + d],
+                 b = tile[(tile_queries + columns + column) * query_stride + d];
             EACH_ROW {
                 vec4 q = tile[(row_thread + r * row_step) * query_stride + d];
                 s[r][0] += dot(q, a);
@@ -116,7 +119,8 @@ void main() {
             for (uint i = thread; i < tile_keys * columns; i += threads) {
                 uint d = j * columns + i % columns;
                 int key = key0 + int(i / columns);
-                tile[i] = key < p.key_tokens && d < head_vectors ? values[key_base + key * p.row_vectors + int(d)] : vec4(0.0);
+                tile[i] = key < p.key_tokens && d < head_vectors ? values[key_base + key * p.row_vectors + int(d)]
+                                                                 : vec4(0.0);
             }
             barrier();
             for (uint i = 0; i < tile_keys; i++) {

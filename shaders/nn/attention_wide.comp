@@ -1,8 +1,9 @@
 #version 460
 // attention.comp for heads too wide for registers (the autoencoder's: one head of 512 channels), for software devices.
 //
-// Queries are read again for every block of keys, and a workgroup makes only `value_vectors` of a head's output vectors, so
-// that the scores of a query tile are computed once per part. gl_WorkGroupID: query tile, head and part, batch member.
+// Queries are read again for every block of keys, and a workgroup makes only `value_vectors` of a head's output
+// vectors, so that the scores of a query tile are computed once per part. gl_WorkGroupID: query tile, head and part,
+// batch member.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -33,7 +34,8 @@ const float lowest = -1e30;
 void main() {
     int lane = int(gl_SubgroupInvocationID);
     int query0 = int(gl_WorkGroupID.x * query_blocks * lanes) + lane;
-    int head_at = int(gl_WorkGroupID.y / parts * head_vectors), value_at = int(gl_WorkGroupID.y % parts * value_vectors);
+    int head_at = int(gl_WorkGroupID.y / parts * head_vectors),
+        value_at = int(gl_WorkGroupID.y % parts * value_vectors);
     int member = int(gl_WorkGroupID.z);
     int key_base = int(texelFetch(members, member + p.first_member).x) * p.key_tokens * p.row_vectors + head_at;
 
@@ -41,7 +43,8 @@ void main() {
     float top[query_blocks], sum[query_blocks];
     int query_at[query_blocks];
     EACH_QUERY_BLOCK {
-        query_at[b] = (member * p.query_tokens + min(query0 + int(b * lanes), p.query_tokens - 1)) * p.row_vectors + head_at;
+        query_at[b] =
+            (member * p.query_tokens + min(query0 + int(b * lanes), p.query_tokens - 1)) * p.row_vectors + head_at;
         EACH_VALUE acc[b][d] = vec4(0.0);
         top[b] = lowest;
         sum[b] = 0.0;
@@ -84,7 +87,8 @@ void main() {
         EACH_VALUE {
             vec4 v = texelFetch(values, at + value_at + int(d));
             EACH_KEY {
-                vec4 value = vec4(subgroupShuffle(v.x, i), subgroupShuffle(v.y, i), subgroupShuffle(v.z, i), subgroupShuffle(v.w, i));
+                vec4 value = vec4(subgroupShuffle(v.x, i), subgroupShuffle(v.y, i), subgroupShuffle(v.z, i),
+                                  subgroupShuffle(v.w, i));
                 EACH_QUERY_BLOCK acc[b][d] += s[b][i] * value;
             }
         }

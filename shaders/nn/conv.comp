@@ -2,8 +2,8 @@
 // Convolution and linear layers as an implicit matrix product, channels last, for software devices.
 //
 // One workgroup is one subgroup. It computes `row_blocks` x lanes output pixels (rows) by `panels` x 4 x lanes output
-// channels. Lanes lie along the output channels; a block of input rows is held one row a lane and broadcast with constant
-// subgroup shuffles. Weights are packed [panel][tap_y][tap_x][k][lane] as vec4 of four output channels.
+// channels. Lanes lie along the output channels; a block of input rows is held one row a lane and broadcast with
+// constant subgroup shuffles. Weights are packed [panel][tap_y][tap_x][k][lane] as vec4 of four output channels.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -17,9 +17,11 @@ layout(constant_id = 6) const int activation = 0;
 layout(constant_id = 7) const bool has_broadcast = false;
 layout(constant_id = 8) const bool has_residual = false;
 layout(constant_id = 9) const bool gated = false; // panel 1 is the gate of panel 0: out = panel0 * gelu(panel1)
-layout(constant_id = 10) const bool pointwise = false; // 1 x 1, stride 1, no padding: row i of the output is row i of the input
+// 1 x 1, stride 1, no padding: row i of the output is row i of the input
+layout(constant_id = 10) const bool pointwise = false;
 layout(constant_id = 11) const bool resized = false;
-layout(constant_id = 12) const bool shared_stores = false; // store_shared.glsl: worth its longer compilation where inputs are few
+// store_shared.glsl: worth its longer compilation where inputs are few
+layout(constant_id = 12) const bool shared_stores = false;
 
 #include "conv_push.glsl"
 #include "store_shared.glsl"
@@ -106,7 +108,8 @@ void main() {
             if (gated) v *= gelu_of(acc[i][panels - 1] + gate_bias);
             else v = activate(v, activation);
             if (has_residual) v += texelFetch(residuals, min(row, p.rows - 1) * p.out_vectors + safe);
-            if (shared_stores) KN_STORE_LANES(outputs, first + min(int(i), rows_left - 1) * p.out_vectors, 1, columns_left, v)
+            if (shared_stores)
+                KN_STORE_LANES(outputs, first + min(int(i), rows_left - 1) * p.out_vectors, 1, columns_left, v)
             else if (row < p.rows && column < p.out_vectors) outputs(row * p.out_vectors + column, v);
         }
     }

@@ -1,10 +1,10 @@
 #version 460
 // conv_tiled.comp on matrix units: fp16 inputs and weights, fp32 accumulation. Only fp16 weights.
 //
-// The subgroups of a workgroup form a grid of `row_groups` by the rest; each computes its rows by its part of every panel as
-// matrices of m x n, so that a value and its gate meet in one subgroup. Rows of the shared tiles are 16 bytes longer than
-// what they hold, which keeps matrix loads free of bank conflicts and aligned to 16 bytes.
-// The NV extension is what Debian 12 compiles; the build translates it to VK_KHR_cooperative_matrix (tools/spirv_matrix.h).
+// The subgroups of a workgroup form a grid of `row_groups` by the rest; each computes its rows by its part of every
+// panel as matrices of m x n, so that a value and its gate meet in one subgroup. Rows of the shared tiles are 16 bytes
+// longer than what they hold, which keeps matrix loads free of bank conflicts and aligned to 16 bytes. The NV extension
+// is what Debian 12 compiles; the build translates it to VK_KHR_cooperative_matrix (tools/spirv_matrix.h).
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -63,7 +63,8 @@ void multiply(uint row, uint column) {
         EACH_M coopMatLoadNV(a[r], input_tile, (row + r * m) * input_stride + d * (k / 4), input_stride, false);
         EACH_PANEL EACH_N {
             fcoopmatNV<16, gl_ScopeSubgroup, k, n> b;
-            coopMatLoadNV(b, weight_tile, d * k * weight_stride + j * panel_lanes + (column + c * n) / 4, weight_stride, false);
+            coopMatLoadNV(b, weight_tile, d * k * weight_stride + j * panel_lanes + (column + c * n) / 4, weight_stride,
+                          false);
             EACH_M acc[r][j][c] = coopMatMulAddNV(a[r], b, acc[r][j][c]);
         }
     }
@@ -76,12 +77,15 @@ void finish(ConvTile tile, int row0, uint row, uint column) {
     uint base = gl_SubgroupID * staged_panels * staged_size;
     EACH_M EACH_N [[unroll]] for (uint j = 0; j < panels; j += staged_panels) {
         barrier();
-        [[unroll]] for (uint s = 0; s < staged_panels; s++) coopMatStoreNV(acc[r][j + s][c], stage, base + s * staged_size, n, false);
+        [[unroll]] for (uint s = 0; s < staged_panels; s++)
+            coopMatStoreNV(acc[r][j + s][c], stage, base + s * staged_size, n, false);
         barrier();
         for (uint i = gl_SubgroupInvocationID; i < staged_size / 4; i += subgroup_size) {
-            int at_row = row0 + int(row + r * m + 4 * i / n), at_column = int(j * panel_lanes + (column + c * n + 4 * i % n) / 4);
+            int at_row = row0 + int(row + r * m + 4 * i / n),
+                at_column = int(j * panel_lanes + (column + c * n + 4 * i % n) / 4);
             vec4 v = staged(base + 4 * i);
-            if (gated) conv_finish_gated(tile, at_row, at_column, v, staged(base + staged_size * (staged_panels - 1) + 4 * i));
+            if (gated)
+                conv_finish_gated(tile, at_row, at_column, v, staged(base + staged_size * (staged_panels - 1) + 4 * i));
             else conv_finish(tile, at_row, at_column, v, activation);
         }
     }
@@ -109,7 +113,8 @@ void main() {
             }
             EACH_WEIGHT {
                 uint at = thread + i * threads;
-                if (at < 4 * depth * tile_columns) weight_tile[at / tile_columns * weight_stride + at % tile_columns] = next_weight[i];
+                if (at < 4 * depth * tile_columns)
+                    weight_tile[at / tile_columns * weight_stride + at % tile_columns] = next_weight[i];
             }
             barrier();
         }

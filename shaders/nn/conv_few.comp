@@ -1,11 +1,13 @@
 #version 460
-// 3x3 convolution with stride 1 and a padding of 1 to at most four channels (the last layer of most networks), for software devices.
+// 3x3 convolution with stride 1 and a padding of 1 to at most four channels (the last layer of most networks), for
+// software devices.
 //
-// Lanes lie along the input pixels of a line and the weights are broadcast. A lane adds its pixel's products with the three taps of a line to
-// three sums, and only at the end each output pixel collects one sum from itself and from both neighbours: an input is fetched once for
-// three outputs of its line, and once for the `out_rows` lines above each other that a workgroup (one subgroup) makes.
-// Pixels are numbered along lines, then from one block of `out_rows` lines to the next; the first and the last lane only help their neighbours.
-// Same weights as conv.comp: of each tap and input channel the first vec4. gl_WorkGroupID: block of lanes - 2 pixels, 0, batch member.
+// Lanes lie along the input pixels of a line and the weights are broadcast. A lane adds its pixel's products with the
+// three taps of a line to three sums, and only at the end each output pixel collects one sum from itself and from both
+// neighbours: an input is fetched once for three outputs of its line, and once for the `out_rows` lines above each
+// other that a workgroup (one subgroup) makes. Pixels are numbered along lines, then from one block of `out_rows` lines
+// to the next; the first and the last lane only help their neighbours. Same weights as conv.comp: of each tap and input
+// channel the first vec4. gl_WorkGroupID: block of lanes - 2 pixels, 0, batch member.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -30,11 +32,13 @@ const int lanes = int(gl_WorkGroupSize.x), taps = 3;
 #define EACH_TAP(t) [[unroll]] for (int t = 0; t < taps; t++)
 
 vec4 shuffled(vec4 v, uint lane) {
-    return vec4(subgroupShuffle(v.x, lane), subgroupShuffle(v.y, lane), subgroupShuffle(v.z, lane), subgroupShuffle(v.w, lane));
+    return vec4(subgroupShuffle(v.x, lane), subgroupShuffle(v.y, lane), subgroupShuffle(v.z, lane),
+                subgroupShuffle(v.w, lane));
 }
 
 void main() {
-    int lane = int(gl_SubgroupInvocationID), member = int(gl_WorkGroupID.z), first = int(gl_WorkGroupID.x) * (lanes - 2);
+    int lane = int(gl_SubgroupInvocationID), member = int(gl_WorkGroupID.z),
+        first = int(gl_WorkGroupID.x) * (lanes - 2);
     int pixels = p.out_w * ((p.out_h + out_rows - 1) / out_rows), pixel = clamp(first + lane - 1, 0, pixels - 1);
     int x = pixel % p.out_w, y = pixel / p.out_w * out_rows;
 
@@ -74,8 +78,10 @@ void main() {
     bool used = lane < lanes - 2 && out_pixel < pixels;
     vec4 bias = texelFetch(biases, 0);
     EACH_ROW {
-        vec4 left = sums[r][0], middle = shuffled(sums[r][1], uint(min(lane + 1, lanes - 1))), right = shuffled(sums[r][2], uint(min(lane + 2, lanes - 1)));
+        vec4 left = sums[r][0], middle = shuffled(sums[r][1], uint(min(lane + 1, lanes - 1))),
+             right = shuffled(sums[r][2], uint(min(lane + 2, lanes - 1)));
         vec4 v = middle + (out_x > 0 ? left : vec4(0.0)) + (out_x < p.out_w - 1 ? right : vec4(0.0)) + bias;
-        if (used && out_y + r < p.out_h) outputs((member * p.out_h + out_y + r) * p.out_w + out_x, activate(v, activation));
+        if (used && out_y + r < p.out_h)
+            outputs((member * p.out_h + out_y + r) * p.out_w + out_x, activate(v, activation));
     }
 }

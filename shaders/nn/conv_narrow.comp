@@ -1,7 +1,8 @@
 #version 460
-// Convolution and linear layers with few output channels, for software devices: lanes lie along the rows (output pixels) and
-// the weights are broadcast, so that no lane idles. One workgroup is one subgroup and computes `row_blocks` x lanes rows
-// by all channels. Same weights as conv.comp: lane j of a fetch holds output channels 4 j to 4 j + 3 of one input channel.
+// Convolution and linear layers with few output channels, for software devices: lanes lie along the rows (output
+// pixels) and the weights are broadcast, so that no lane idles. One workgroup is one subgroup and computes `row_blocks`
+// x lanes rows by all channels. Same weights as conv.comp: lane j of a fetch holds output channels 4 j to 4 j + 3 of
+// one input channel.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -32,7 +33,8 @@ const uint lanes = gl_WorkGroupSize.x;
 #define EACH_VECTOR [[unroll]] for (uint j = 0; j < vectors; j++)
 
 vec4 broadcast_of(vec4 v, uint lane) {
-    return vec4(subgroupShuffle(v.x, lane), subgroupShuffle(v.y, lane), subgroupShuffle(v.z, lane), subgroupShuffle(v.w, lane));
+    return vec4(subgroupShuffle(v.x, lane), subgroupShuffle(v.y, lane), subgroupShuffle(v.z, lane),
+                subgroupShuffle(v.w, lane));
 }
 
 void main() {

@@ -1,5 +1,5 @@
-// What the convolution kernels share: the shape of the layer and how an output row finds its inputs. The host's mirror is
-// struct conv_push in diffusion/ops_matrix.c.
+// What the convolution kernels share: the shape of the layer and how an output row finds its inputs. The host's mirror
+// is struct conv_push in diffusion/ops/ops_matrix.c.
 layout(push_constant) uniform Push {
     int rows;                 // n * out_h * out_w of this dispatch
     int out_h, out_w;
@@ -30,8 +30,9 @@ ConvRow conv_row(int row) {
     return r;
 }
 
-// Whether tap (ty, tx) of a row lies inside the input; `at` is its first vec4, or a valid index when outside. `resized`: the view
-// has another size than the input (a constant where it can be: software devices run both sides of a branch).
+// Whether tap (ty, tx) of a row lies inside the input; `at` is its first vec4, or a valid index when outside.
+// `resized`: the view has another size than the input (a constant where it can be: software devices run both sides of a
+// branch).
 bool conv_tap(ConvRow r, int ty, int tx, bool resized, out int at) {
     int y = r.y + ty, x = r.x + tx;
     bool inside = uint(y) < uint(p.view_h) && uint(x) < uint(p.view_w);

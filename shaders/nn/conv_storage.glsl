@@ -1,5 +1,5 @@
-// What the tiled convolution kernels share: their storage buffers, and how a tile's steps find inputs and weights. Include it
-// after conv_push.glsl and activation.glsl. `readonly` and `writeonly` bindings as in conv_plain.comp.
+// What the tiled convolution kernels share: their storage buffers, and how a tile's steps find inputs and weights.
+// Include it after conv_push.glsl and activation.glsl. `readonly` and `writeonly` bindings as in conv_plain.comp.
 layout(set = 0, binding = 0, std430) readonly buffer Inputs { vec4 inputs[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Weights { vec4 weights[]; };
 layout(set = 0, binding = 1, std430) readonly buffer HalfWeights { uvec2 weights_half[]; };

@@ -1,10 +1,10 @@
 #version 460
-// Convolution and linear layers as an implicit matrix product through shared memory, for GPUs without matrix units; fp32
-// throughout, weights fp32 or fp16 in storage.
+// Convolution and linear layers as an implicit matrix product through shared memory, for GPUs without matrix units;
+// fp32 throughout, weights fp32 or fp16 in storage.
 //
-// A workgroup computes `tile_rows` output pixels (rows) by `panels` panels of 4 x panel_lanes channels, in steps of `depth`
-// vec4 of input channels; what the next step reads is fetched to registers while this one is multiplied. An invocation has
-// one vec4 column of each panel and every `row_threads`-th row. Weights are packed as for conv.comp.
+// A workgroup computes `tile_rows` output pixels (rows) by `panels` panels of 4 x panel_lanes channels, in steps of
+// `depth` vec4 of input channels; what the next step reads is fetched to registers while this one is multiplied. An
+// invocation has one vec4 column of each panel and every `row_threads`-th row. Weights are packed as for conv.comp.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "activation.glsl"
@@ -50,7 +50,8 @@ void main() {
         if (step > 0) {
             barrier();
             EACH_INPUT if (thread + i * threads < tile_rows * depth) input_tile[thread + i * threads] = next_input[i];
-            EACH_WEIGHT if (thread + i * threads < 4 * depth * tile_columns) weight_tile[thread + i * threads] = next_weight[i];
+            EACH_WEIGHT if (thread + i * threads < 4 * depth * tile_columns) weight_tile[thread + i * threads] =
+                next_weight[i];
             barrier();
         }
         if (step < tile.steps) {
@@ -58,13 +59,15 @@ void main() {
             EACH_INPUT next_input[i] = conv_input(rows[i], tap, k0 + int((thread + i * threads) % depth), resized);
             EACH_WEIGHT {
                 uint at = thread + i * threads;
-                next_weight[i] = conv_weight(tile, tap, 4 * k0 + int(at / tile_columns), int(at % tile_columns), half_weights);
+                next_weight[i] =
+                    conv_weight(tile, tap, 4 * k0 + int(at / tile_columns), int(at % tile_columns), half_weights);
             }
         }
         if (step > 0) {
             [[unroll]] for (uint k = 0; k < depth; k++) {
                 vec4 b[4][panels];
-                [[unroll]] for (uint u = 0; u < 4; u++) EACH_PANEL b[u][j] = weight_tile[(4 * k + u) * tile_columns + j * panel_lanes + column];
+                [[unroll]] for (uint u = 0; u < 4; u++) EACH_PANEL b[u][j] =
+                    weight_tile[(4 * k + u) * tile_columns + j * panel_lanes + column];
                 EACH_ROW {
                     vec4 a = input_tile[(r * row_threads + row_thread) * depth + k];
                     EACH_PANEL acc[r][j] += a.x * b[0][j] + a.y * b[1][j] + (a.z * b[2][j] + a.w * b[3][j]);

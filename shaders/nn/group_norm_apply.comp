@@ -1,6 +1,6 @@
 #version 460
-// Last pass of group normalisation: y = activation(x * factor + offset) with a factor and an offset per member and channel.
-// gl_WorkGroupID: chunk of rows (pixels), block of channels, batch member.
+// Last pass of group normalisation: y = activation(x * factor + offset) with a factor and an offset per member and
+// channel. gl_WorkGroupID: chunk of rows (pixels), block of channels, batch member.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 #include "activation.glsl"

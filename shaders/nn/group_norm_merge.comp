@@ -1,6 +1,6 @@
 #version 460
-// Second pass of group normalisation: merges the parts of a group (Chan, Golub and LeVeque 1983) and writes, per member and
-// channel, the factor and the offset that normalise it. One invocation per group and member.
+// Second pass of group normalisation: merges the parts of a group (Chan, Golub and LeVeque 1983) and writes, per member
+// and channel, the factor and the offset that normalise it. One invocation per group and member.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 
@@ -14,7 +14,8 @@ layout(push_constant) uniform Push {
 layout(set = 0, binding = 0, std430) readonly buffer Partials { float partials[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Gamma { float gamma[]; };
 layout(set = 0, binding = 2, std430) readonly buffer Beta { float beta[]; };
-layout(set = 0, binding = 3, std430) writeonly buffer Factors { float factors[]; }; // [member][column][factor, offset] vec4
+// [member][column][factor, offset] vec4
+layout(set = 0, binding = 3, std430) writeonly buffer Factors { float factors[]; };
 
 // Pixels that part `part` saw.
 float part_count(int part) {

@@ -1,8 +1,8 @@
 #version 460
 // First pass of group normalisation: mean and sum of squared deviations of every channel over a chunk of pixels.
 // Deviations are taken from the chunk's first value, so that large means cost no precision.
-// gl_WorkGroupID: chunk of pixels, block of channels, batch member. Output [member][channel][part] as two vec4 (mean, squares);
-// a part is a lane's share of a chunk.
+// gl_WorkGroupID: chunk of pixels, block of channels, batch member. Output [member][channel][part] as two vec4 (mean,
+// squares); a part is a lane's share of a chunk.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 

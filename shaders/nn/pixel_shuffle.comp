@@ -1,6 +1,6 @@
 #version 460
-// Space to depth (`unshuffle`) and depth to space with PyTorch's channel order: channel c * block^2 + by * block + bx of the
-// packed tensor is channel c at (y * block + by, x * block + bx) of the wide one.
+// Space to depth (`unshuffle`) and depth to space with PyTorch's channel order: channel c * block^2 + by * block + bx
+// of the packed tensor is channel c at (y * block + by, x * block + bx) of the wide one.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 

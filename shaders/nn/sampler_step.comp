@@ -1,6 +1,7 @@
 #version 460
 // One denoising step on flat tensors, by the coefficients of diffusion/sampling/schedule.h:
-//   m = uncond + guidance (cond - uncond); x0 = clamp(x0_x x + x0_m m); x = x_x x + x_m m + x_0 x0 + x_p previous; previous = x0.
+//   m = uncond + guidance (cond - uncond); x0 = clamp(x0_x x + x0_m m); x = x_x x + x_m m + x_0 x0 + x_p previous;
+//   previous = x0.
 // Also writes what the network sees next, input_scale * x, once or for both halves of a guided batch.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
@@ -22,7 +23,8 @@ KN_OUTPUT(input_a, 5)
 KN_OUTPUT(input_b, 6)
 
 void main() {
-    float x0_x = coefficients[0], x0_m = coefficients[1], clip = coefficients[2], x_x = coefficients[3], x_m = coefficients[4];
+    float x0_x = coefficients[0], x0_m = coefficients[1], clip = coefficients[2], x_x = coefficients[3],
+          x_m = coefficients[4];
     float x_0 = coefficients[5], x_p = coefficients[6], input_scale = coefficients[7], guidance = coefficients[8];
     int group = int(gl_WorkGroupID.x), lane = int(gl_LocalInvocationID.x);
     int end = min((group + 1) * p.count_per_group, p.count);

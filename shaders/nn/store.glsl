@@ -1,5 +1,6 @@
 // Writing whole vec4. Software devices write lane by lane with a bounds check for every component, so two 64-bit
-// components cost about half of four 32-bit ones. KN_STORE(name, b) declares the buffer and `void name(int i, vec4 value)`.
+// components cost about half of four 32-bit ones. KN_STORE(name, b) declares the buffer and `void name(int i, vec4
+// value)`.
 #ifndef KN_STORE
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 

@@ -1,8 +1,8 @@
 // How kernels read and walk channels-last tensors. Included by the kernels of this folder.
 //
-// A tensor input is read as vec4 either through a uniform texel buffer (one vector gather on software devices) or, where
-// the device's texel limit is too small (`storage_inputs`), through a storage buffer. The host binds the one that is used
-// to slot `b` or `b + 8` and a small stand-in to the other.
+// A tensor input is read as vec4 either through a uniform texel buffer (one vector gather on software devices) or,
+// where the device's texel limit is too small (`storage_inputs`), through a storage buffer. The host binds the one that
+// is used to slot `b` or `b + 8` and a small stand-in to the other.
 #extension GL_EXT_control_flow_attributes : require
 #include "store.glsl"
 

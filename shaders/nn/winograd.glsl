@@ -1,6 +1,6 @@
-// Winograd's F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308): 4 x 4 outputs of a 3x3 convolution from 6 x 6 inputs with 36
-// instead of 144 products. Interpolation points 0, +-sqrt(1/2), +-sqrt(2) and infinity keep fp32 rounding within twice that of
-// the direct sum. Each function applies one side of the transform to six (three) vectors.
+// Winograd's F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308): 4 x 4 outputs of a 3x3 convolution from 6 x 6 inputs
+// with 36 instead of 144 products. Interpolation points 0, +-sqrt(1/2), +-sqrt(2) and infinity keep fp32 rounding
+// within twice that of the direct sum. Each function applies one side of the transform to six (three) vectors.
 const float ROOT_HALF = 0.7071067811865476, ROOT_TWO = 1.4142135623730951;
 
 void winograd_input(inout vec4 d[6]) {
@@ -21,7 +21,7 @@ void winograd_output(vec4 m[6], out vec4 y[4]) {
     y = vec4[4](m[0] + even1 + even2, odd1 + odd2, 0.5 * even1 + 2.0 * even2, 0.5 * odd1 + 2.0 * odd2 + m[5]);
 }
 
-// What the kernels share; the host's mirror is struct winograd_push in diffusion/ops_winograd.c. Tiles are numbered
+// What the kernels share; the host's mirror is struct winograd_push in diffusion/ops/ops_winograd.c. Tiles are numbered
 // [member][tile_y][tile_x] over the whole batch; a launch covers `tiles` of them from `first_tile`.
 layout(push_constant) uniform Push {
     int tiles, first_tile;
@@ -31,6 +31,7 @@ layout(push_constant) uniform Push {
     int in_vectors, out_vectors;
     int panels, first_panel;   // of weights in this launch, and before it
     int out_base;              // vec4 of the output before the bound part
-    int v_plane, u_plane, m_plane; // vec4 from one of the 36 matrices to the next: padded, so that they do not fall on the same cache sets
+    // vec4 from one of the 36 matrices to the next: padded, so that they do not fall on the same cache sets
+    int v_plane, u_plane, m_plane;
     int digits[8];             // store_shared.glsl
 } p;

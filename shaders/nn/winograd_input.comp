@@ -1,5 +1,6 @@
 #version 460
-// Input transform of winograd.glsl: v[36][tile / lanes][channel][tile % lanes]. gl_WorkGroupID: block of tiles, vec4 of channels.
+// Input transform of winograd.glsl: v[36][tile / lanes][channel][tile % lanes]. gl_WorkGroupID: block of tiles, vec4 of
+// channels.
 #extension GL_GOOGLE_include_directive : require
 #include "tensor.glsl"
 #include "winograd.glsl"
@@ -33,6 +34,7 @@ void main() {
     [[unroll]] for (int j = 0; j < 6; j++) {
         vec4 transformed[6] = vec4[6](d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]);
         winograd_input(transformed);
-        [[unroll]] for (int i = 0; i < 6; i++) KN_STORE_LANES(v, (i * 6 + j) * p.v_plane + base, 1, lanes, transformed[i])
+        [[unroll]] for (int i = 0; i < 6; i++)
+            KN_STORE_LANES(v, (i * 6 + j) * p.v_plane + base, 1, lanes, transformed[i])
     }
 }

@@ -1,6 +1,6 @@
 #version 460
-// The 36 matrix products of winograd.glsl: m[36][tile][channel] = v[36][tile / lanes][k][tile % lanes] u[36][panel][k][lane], tiled as in conv.comp.
-// gl_WorkGroupID: block of tiles, panel, which of the 36.
+// The 36 matrix products of winograd.glsl: m[36][tile][channel] = v[36][tile / lanes][k][tile % lanes]
+// u[36][panel][k][lane], tiled as in conv.comp. gl_WorkGroupID: block of tiles, panel, which of the 36.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -23,8 +23,9 @@ void main() {
     int weight = place * p.u_plane + panel * p.in_vectors * 4 * int(lanes) + lane;
     int at[row_blocks];
     vec4 acc[row_blocks * lanes];
-    [[unroll]] for (uint r = 0; r < row_blocks; r++)
-        at[r] = place * p.v_plane + min(row0 / int(lanes) + int(r), (p.tiles - 1) / int(lanes)) * p.in_vectors * int(lanes) + lane;
+    [[unroll]] for (uint r = 0; r < row_blocks; r++) at[r] =
+        place * p.v_plane + min(row0 / int(lanes) + int(r), (p.tiles - 1) / int(lanes)) * p.in_vectors * int(lanes) +
+        lane;
     [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++) acc[i] = vec4(0.0);
     for (int k = 0; k < p.in_vectors; k++) {
         vec4 b[4];
@@ -42,8 +43,10 @@ void main() {
         weight += 4 * int(lanes);
     }
     int columns = p.panels * int(lanes);
-    int first = place * p.m_plane + row0 * columns + panel * int(lanes), rows = min(p.tiles - row0, int(row_blocks * lanes));
+    int first = place * p.m_plane + row0 * columns + panel * int(lanes),
+        rows = min(p.tiles - row0, int(row_blocks * lanes));
     first = shared_int(first, 27);
     rows = shared_int(rows, 9);
-    [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++) KN_STORE_LANES(m, first + min(int(i), rows - 1) * columns, 1, int(lanes), acc[i])
+    [[unroll]] for (uint i = 0; i < row_blocks * lanes; i++)
+        KN_STORE_LANES(m, first + min(int(i), rows - 1) * columns, 1, int(lanes), acc[i])
 }

@@ -11,7 +11,8 @@ layout(set = 0, binding = 0) uniform samplerBuffer weights;
 KN_STORE(u, 1)
 
 void main() {
-    int lanes = int(gl_WorkGroupSize.x), lane = int(gl_LocalInvocationID.x), k = int(gl_WorkGroupID.x), panel = int(gl_WorkGroupID.y);
+    int lanes = int(gl_WorkGroupSize.x), lane = int(gl_LocalInvocationID.x), k = int(gl_WorkGroupID.x),
+        panel = int(gl_WorkGroupID.y);
     int channels = p.in_vectors * 4, base = ((panel + p.first_panel) * 9 * channels + k) * lanes + lane;
     vec4 rows[3][6]; // every row of the kernel, transformed along x
     [[unroll]] for (int i = 0; i < 3; i++) {

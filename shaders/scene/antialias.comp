@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-/* Colour, lamps and class codes of the pixels that edge.comp listed, from four spots on a rotated grid. Spots that show the
- * surface of the centre have its shade, known from control.comp; others that show one surface are shaded once, with the mean
- * of their shadows. */
+/* Colour, lamps and class codes of the pixels that edge.comp listed, from four spots on a rotated grid. Spots that show
+ * the surface of the centre have its shade, known from control.comp; others that show one surface are shaded once, with
+ * the mean of their shadows. */
 #include "scene/shade.glsl"
 
 layout(set = 0, binding = 5) buffer planes_inout { float planes[]; };
@@ -10,7 +10,8 @@ layout(set = 0, binding = 6) buffer readonly list_in { uint listed, unused[63], 
 layout(set = 0, binding = 7) buffer readonly spots_in { vec4 spots[]; };
 
 void main() {
-    uint slot = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+    uint slot =
+        (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
     uint count = listed;
     if (slot >= count) return;
     uint at = list[slot] & 0x7fffffffu;
@@ -38,7 +39,8 @@ void main() {
     float share = pure ? 0.5 : 1.0 - dot(vec4(left), vec4(0.25)), rest = pure ? 0.125 : 0.25;
     vec3 color = share * kept.xyz;
     vec3 lamps = share * vec3(planes[at + 12u * plane], planes[at + 13u * plane], planes[at + 14u * plane]);
-    vec4 code = share * vec4(planes[at + 8u * plane], planes[at + 9u * plane], planes[at + 10u * plane], planes[at + 11u * plane]);
+    vec4 code = share * vec4(planes[at + 8u * plane], planes[at + 9u * plane], planes[at + 10u * plane],
+                             planes[at + 11u * plane]);
     left = pure ? uvec4(1u) : left;
     /* where the spots' rays meet, relative to the eye */
     vec4 x = met.spot_t * (middle.x + SPOT_U * along_u.x + SPOT_V * along_v.x);
@@ -47,10 +49,17 @@ void main() {
     while (left != uvec4(0u)) {
         uint leader = pure && odd ? 3u : left.x != 0u ? 0u : left.y != 0u ? 1u : left.z != 0u ? 2u : 3u;
         vec4 lead = vec4(equal(uvec4(leader), uvec4(0u, 1u, 2u, 3u)));
-        int triangle = int(leader == 0u ? met.spots.x : leader == 1u ? met.spots.y : leader == 2u ? met.spots.z : met.spots.w);
+        int triangle = int(leader == 0u   ? met.spots.x
+                           : leader == 1u ? met.spots.y
+                           : leader == 2u ? met.spots.z
+                                          : met.spots.w);
         vec2 barycentric = vec2(dot(lead, met.spot_u), dot(lead, met.spot_v));
         vec3 ray = middle + dot(lead, SPOT_U) * along_u + dot(lead, SPOT_V) * along_v;
-        float t = leader == 0u ? met.spot_t.x : leader == 1u ? met.spot_t.y : leader == 2u ? met.spot_t.z : met.spot_t.w, scale = length(ray);
+        float t = leader == 0u   ? met.spot_t.x
+                  : leader == 1u ? met.spot_t.y
+                  : leader == 2u ? met.spot_t.z
+                                 : met.spot_t.w,
+              scale = length(ray);
         facet led = facet_of(triangle);
         uvec4 group = (uvec4(alike(a, led), alike(b, led), alike(c, led), alike(d, led)) | uvec4(lead)) & left;
         left &= ~group;
@@ -61,7 +70,9 @@ void main() {
             hit h = surface_at(triangle, barycentric, eye, ray, t);
             surface_material m = fetch_material(h.material);
             vec3 from = ray * t;
-            color += weight * min(shade_points(h, ray / scale, t * scale, angle, x - from.x, y - from.y, z - from.z, bvec4(group)), vec3(24.0));
+            color += weight * min(shade_points(h, ray / scale, t * scale, angle, x - from.x, y - from.y, z - from.z,
+                                               bvec4(group)),
+                                  vec3(24.0));
             lamps += weight * srgb(emitted(h, m));
             code += weight * class_code(m.semantic);
         }

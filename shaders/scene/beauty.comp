@@ -1,7 +1,7 @@
 /* The beauty picture before its post passes: textured surfaces under sun, sky and lamps, with shadows, mirrors, fog.
- * Per pixel three vec4: emitted and reflected light, and mean sky visibility | the sky's diffuse light, and depth | what
- * mirrors show, and by how many pixels it is to be drawn out upwards (beauty_resolve.comp smooths and joins them). Everything is a function of the scene, the frame and the
- * pixel: the same input gives the same bytes. */
+ * Per pixel three vec4: emitted and reflected light, and mean sky visibility | the sky's diffuse light, and depth |
+ * what mirrors show, and by how many pixels it is to be drawn out upwards (beauty_resolve.comp smooths and joins them).
+ * Everything is a function of the scene, the frame and the pixel: the same input gives the same bytes. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "scene/look.glsl"
@@ -54,10 +54,14 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
     bool sun_blocked = false, sky_blocked = false, lamp_blocked = false;
     float side = float(index) + 0.5;
     for (int ray = 0; ray < 3; ray++) {
-        vec3 direction = ray == 0 ? normalize(sun.xyz + 0.006 * vec3(cos(side * 2.4), sin(side * 2.4), cos(side * 1.1)))
-                       : ray == 1 ? hemisphere(h.normal, vec2(fract(0.309 * side + 0.25 + 0.5 * turn), fract(turn * 3.0 + side * 0.25))) : lamp_direction;
-        bool wanted = ray == 0 ? sun.w > 0.0 && dot(sun.xyz, h.geometric_normal) > 0.0
-                    : ray == 1 ? p.mirrored == 0 && (index & 1) == 0 : (strongest.x + strongest.y + strongest.z) * scale > 0.004;
+        vec3 direction =
+            ray == 0 ? normalize(sun.xyz + 0.006 * vec3(cos(side * 2.4), sin(side * 2.4), cos(side * 1.1)))
+            : ray == 1
+                ? hemisphere(h.normal, vec2(fract(0.309 * side + 0.25 + 0.5 * turn), fract(turn * 3.0 + side * 0.25)))
+                : lamp_direction;
+        bool wanted = ray == 0   ? sun.w > 0.0 && dot(sun.xyz, h.geometric_normal) > 0.0
+                      : ray == 1 ? p.mirrored == 0 && (index & 1) == 0
+                                 : (strongest.x + strongest.y + strongest.z) * scale > 0.004;
         float reach = ray == 0 ? 250.0 : ray == 1 ? 0.9 * exp2(1.7 * float(index & 2)) : lamp_away - 0.4;
         bool blocked = false;
         if (wanted) blocked = occluded(origin, direction, 0.005, reach);
@@ -65,7 +69,8 @@ vec3 illuminate(hit h, surface s, inout path p, float turn, int index, float wei
         sky_blocked = ray == 1 ? blocked : sky_blocked;
         lamp_blocked = ray == 2 ? blocked : lamp_blocked;
     }
-    vec3 color = (sun_blocked ? s.translucency * 0.3 : 1.0) * sun_light + (lamps - (lamp_blocked ? strongest : vec3(0.0))) * scale;
+    vec3 color = (sun_blocked ? s.translucency * 0.3 : 1.0) * sun_light +
+                 (lamps - (lamp_blocked ? strongest : vec3(0.0))) * scale;
     vec3 sky = s.albedo * (1.0 - s.metallic) * ambient(s.normal) * weight;
     sky += sky_reflection(s, p.direction);
     if (p.mirrored != 0) return color * weight + sky * 0.75;
@@ -135,7 +140,8 @@ void main() {
         mirror += vec4(min(p.mirrored_color, vec3(12.0)), p.blur * focal);
     }
     int at = 3 * (pixel.y * size.x + pixel.x);
-    radiance[at] = color / vec4(vec3(float(SAMPLES)), float((SAMPLES + 1) / 2)); /* every other sample asks for the sky */
+    /* every other sample asks for the sky */
+    radiance[at] = color / vec4(vec3(float(SAMPLES)), float((SAMPLES + 1) / 2));
     radiance[at + 1] = sky / float(SAMPLES);
     radiance[at + 2] = mirror / float(SAMPLES);
 }

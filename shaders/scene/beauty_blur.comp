@@ -1,7 +1,8 @@
 /* One direction of a Gaussian blur; pixels beyond the edge count as black. */
 #version 450
 layout(local_size_x_id = 0) in;
-layout(push_constant) uniform Push { ivec2 size; ivec2 step; float sigma; } push; /* step: (1,0) or (0,1); sigma in pixels */
+/* step: (1,0) or (0,1); sigma in pixels */
+layout(push_constant) uniform Push { ivec2 size; ivec2 step; float sigma; } push;
 layout(set = 0, binding = 0) uniform samplerBuffer source;
 layout(set = 0, binding = 1, std430) writeonly buffer Blurred { vec4 blurred[]; };
 

@@ -1,6 +1,6 @@
 /* Joins beauty.comp's parts: the sky's visibility (4 rays a pixel, turned from pixel to pixel) is averaged over the
- * neighbours that lie at the same depth, then multiplied with the sky's light. Joint bilateral filter after Petschnigg et
- * al. 2004. What a rough mirror shows is drawn out along the picture's columns, as on a wet road. */
+ * neighbours that lie at the same depth, then multiplied with the sky's light. Joint bilateral filter after Petschnigg
+ * et al. 2004. What a rough mirror shows is drawn out along the picture's columns, as on a wet road. */
 #version 450
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Push { ivec2 size; float exposure; } push;
@@ -15,8 +15,8 @@ float inverse_depth(ivec2 pixel) {
     return 1.0 / texelFetch(radiance, 3 * (other.y * push.size.x + other.x) + 1).w;
 }
 
-/* The smaller of the differences to both sides: the surface's own slope where one side is another surface. Inverse depth is
- * linear over the picture of a plane. */
+/* The smaller of the differences to both sides: the surface's own slope where one side is another surface. Inverse
+ * depth is linear over the picture of a plane. */
 float slope(float here, ivec2 pixel, ivec2 step) {
     float after = inverse_depth(pixel + step) - here, before = here - inverse_depth(pixel - step);
     return abs(after) < abs(before) ? after : before;
@@ -32,7 +32,8 @@ void main() {
     ivec2 pixel = ivec2(gl_GlobalInvocationID.xy);
     if (pixel.x >= push.size.x) return;
     int at = pixel.y * push.size.x + pixel.x;
-    vec4 color = texelFetch(radiance, 3 * at), sky = texelFetch(radiance, 3 * at + 1), mirror = texelFetch(radiance, 3 * at + 2);
+    vec4 color = texelFetch(radiance, 3 * at), sky = texelFetch(radiance, 3 * at + 1),
+         mirror = texelFetch(radiance, 3 * at + 2);
     float here = 1.0 / sky.w;
     vec2 slopes = vec2(slope(here, pixel, ivec2(1, 0)), slope(here, pixel, ivec2(0, 1)));
     float sum = 0.0, weights = 0.0;
@@ -51,7 +52,8 @@ void main() {
             ivec2 other = clamp(pixel + ivec2(0, y), ivec2(0), push.size - 1);
             int index = 3 * (other.y * push.size.x + other.x);
             vec4 shown = texelFetch(radiance, index + 2);
-            float weight = exp(-0.5 * float(y * y) / (length * length)) * alike(index, here, slopes, vec2(other - pixel));
+            float weight =
+                exp(-0.5 * float(y * y) / (length * length)) * alike(index, here, slopes, vec2(other - pixel));
             drawn += weight * vec4(shown.rgb, 1.0);
         }
         mirror.rgb = drawn.rgb / drawn.w;

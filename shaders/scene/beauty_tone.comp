@@ -3,7 +3,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "scene/film.glsl"
 layout(local_size_x_id = 0) in;
-layout(push_constant) uniform Push { ivec2 size; ivec2 small; float narrow; float wide; } push; /* strengths of the glows */
+/* strengths of the glows */
+layout(push_constant) uniform Push { ivec2 size; ivec2 small; float narrow; float wide; } push;
 layout(set = 0, binding = 0) uniform samplerBuffer linear;     /* [h][w] */
 layout(set = 0, binding = 1) uniform samplerBuffer narrow_glow; /* [h / 4][w / 4] */
 layout(set = 0, binding = 2) uniform samplerBuffer wide_glow;

@@ -1,10 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 /* The control maps and labels of one camera (include/kinora/render.h): planes 0..15 the control channels, then depth,
- * semantic class, instance, motion (2), a key of material and instance. Everything is exact at the pixel's centre; the same
- * walk finds what the pixel's four spots show; if that is not all one surface it is kept for antialias.comp, with 1 in the edge
- * plane. edge.comp then fills
- * that plane and lists the pixels for antialias.comp. */
+ * semantic class, instance, motion (2), a key of material and instance. Everything is exact at the pixel's centre; the
+ * same walk finds what the pixel's four spots show; if that is not all one surface it is kept for antialias.comp, with
+ * 1 in the edge plane. edge.comp then fills that plane and lists the pixels for antialias.comp. */
 #include "scene/shade.glsl"
 
 layout(set = 0, binding = 5) buffer writeonly planes_out { float planes[]; };
@@ -21,18 +20,20 @@ void main() {
     hit h = surface_at(max(met.center, 0), met.barycentric, eye, ray, met.t);
     surface_material m = fetch_material(h.material);
     float scale = length(ray), angle = 0.75 * length(frame_texel(FRAME_RAY_U).xyz);
-    vec3 radiance = min(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0), vec3(24.0)), color = display(radiance);
+    vec3 radiance = min(found ? shade(h, ray / scale, h.t * scale, angle) : sky_radiance(ray / scale, 1.0), vec3(24.0)),
+         color = display(radiance);
     vec3 lamps = found ? srgb(emitted(h, m)) : vec3(0.0);
     vec4 code = found ? class_code(m.semantic) : vec4(0.0);
 
     facet own = facet_of(met.center);
     uint key = own.key;
-    bool mixed = !(alike(own, facet_of(met.spots.x)) && alike(own, facet_of(met.spots.y)) && alike(own, facet_of(met.spots.z)) &&
-                   alike(own, facet_of(met.spots.w)));
+    bool mixed = !(alike(own, facet_of(met.spots.x)) && alike(own, facet_of(met.spots.y)) &&
+                   alike(own, facet_of(met.spots.z)) && alike(own, facet_of(met.spots.w)));
     vec3 normal = vec3(dot(frame_texel(FRAME_VIEW).xyz, h.normal), dot(frame_texel(FRAME_VIEW + 1).xyz, h.normal),
                        dot(frame_texel(FRAME_VIEW + 2).xyz, h.normal));
     normal = found ? normal : vec3(0.0);
-    vec4 before = found ? vec4(part_previous(h.part, h.position), 1.0) : vec4(ray, 0.0); /* the sky moves as turned only */
+    /* the sky moves as turned only */
+    vec4 before = found ? vec4(part_previous(h.part, h.position), 1.0) : vec4(ray, 0.0);
     vec3 there = vec3(dot(frame_texel(FRAME_PREVIOUS), before), dot(frame_texel(FRAME_PREVIOUS + 1), before),
                       dot(frame_texel(FRAME_PREVIOUS + 2), before));
     vec2 motion = center - there.xy / (abs(there.z) < 1e-6 ? 1e-6 : there.z);

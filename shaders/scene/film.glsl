@@ -4,7 +4,9 @@
 #define KN_FILM_GLSL
 
 /* The curve of IEC 61966-2-1 for linear values 0..1. */
-vec3 srgb(vec3 x) { return mix(12.92 * x, 1.055 * pow(max(x, vec3(1e-6)), vec3(1.0 / 2.4)) - 0.055, greaterThan(x, vec3(0.0031308))); }
+vec3 srgb(vec3 x) {
+    return mix(12.92 * x, 1.055 * pow(max(x, vec3(1e-6)), vec3(1.0 / 2.4)) - 0.055, greaterThan(x, vec3(0.0031308)));
+}
 
 /* Scene-linear radiance times exposure to a display value. */
 vec3 film(vec3 x) {

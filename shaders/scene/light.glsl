@@ -4,9 +4,9 @@
 #define KN_LIGHT_GLSL
 #include "scene/material.glsl"
 
-/* What the eye in direction `view` sees of light of colour 1 that comes from `towards` (both unit, away from the surface):
- * Lambert, light through leaves, and a GGX highlight in the approximation of Karis 2013 ("Real Shading in Unreal Engine 4",
- * its form for mobile devices). */
+/* What the eye in direction `view` sees of light of colour 1 that comes from `towards` (both unit, away from the
+ * surface): Lambert, light through leaves, and a GGX highlight in the approximation of Karis 2013 ("Real Shading in
+ * Unreal Engine 4", its form for mobile devices). */
 vec3 reflected(surface s, vec3 view, vec3 towards) {
     float cosine = dot(s.normal, towards), front = max(cosine, 0.0);
     vec3 diffuse = s.albedo * ((1.0 - s.metallic) * mix(front, 0.5 * abs(cosine) + 0.25, s.translucency));
@@ -30,8 +30,8 @@ float fresnel_rough(float f0, float cosine, float roughness) {
     return f0 + (max(1.0 - roughness, f0) - f0) * x2 * x2 * x;
 }
 
-/* Unit vector of a cosine-weighted hemisphere about n for (u, v) in the unit square; the frame follows Duff et al. 2017,
- * "Building an Orthonormal Basis, Revisited". */
+/* Unit vector of a cosine-weighted hemisphere about n for (u, v) in the unit square; the frame follows Duff et al.
+ * 2017, "Building an Orthonormal Basis, Revisited". */
 vec3 hemisphere(vec3 n, vec2 uv) {
     float s = n.z >= 0.0 ? 1.0 : -1.0, a = -1.0 / (s + n.z), b = n.x * n.y * a;
     vec3 t = vec3(1.0 + s * n.x * n.x * a, s * b, -s * n.x), c = vec3(b, s + n.y * n.y * a, -n.y);

@@ -1,5 +1,5 @@
-/* What a ray meets, with all its detail: the textured, perhaps wet surface at a hit. Control maps and beauty renders share
- * it, so that every brick of one is a brick of the other. */
+/* What a ray meets, with all its detail: the textured, perhaps wet surface at a hit. Control maps and beauty renders
+ * share it, so that every brick of one is a brick of the other. */
 #ifndef KN_LOOK_GLSL
 #define KN_LOOK_GLSL
 #include "scene/trace.glsl"
@@ -38,8 +38,8 @@ float mirror_share(surface s, vec3 direction) {
     return share < 0.012 ? 0.0 : share;
 }
 
-/* Scale of the light of lamps onto a surface that they would make `lamps` bright: the eye adapts, so light near a lamp is
- * held below what would burn out. */
+/* Scale of the light of lamps onto a surface that they would make `lamps` bright: the eye adapts, so light near a lamp
+ * is held below what would burn out. */
 float lamp_scale(surface s, vec3 lamps) {
     float scale = frame_texel(FRAME_LAMPS).x;
     float peak = max(lamps.x, max(lamps.y, lamps.z)) / max(max(s.albedo.x, max(s.albedo.y, s.albedo.z)), 0.05);

@@ -1,6 +1,7 @@
-/* Procedural surfaces: kn_texture evaluated in the coordinates of the surface (the world's for static things, the actor's
- * own for moving ones), so that detail stays where it is from frame to frame and from camera to camera. Every detail fades
- * to its mean as the footprint of the ray (metres across) approaches its wavelength. No light is computed here. */
+/* Procedural surfaces: kn_texture evaluated in the coordinates of the surface (the world's for static things, the
+ * actor's own for moving ones), so that detail stays where it is from frame to frame and from camera to camera. Every
+ * detail fades to its mean as the footprint of the ray (metres across) approaches its wavelength. No light is computed
+ * here. */
 #ifndef KN_MATERIAL_GLSL
 #define KN_MATERIAL_GLSL
 #include "scene/scene.glsl"
@@ -65,8 +66,8 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     float seen_middle = visible(f.y, footprint), seen_fine = visible(f.z, footprint);
     /* on the ground broad bumps would throw waves of shadow in the light of head lamps */
     vec2 slope = f.w * (seen_fine * fine.yz * 0.5 + seen_middle * middle.yz * (kind <= TEXTURE_SOIL ? 0.03 : 0.25));
-    grain g = grain(q, uv, coarse, middle, coarse.x * visible(f.x, footprint), middle.x * seen_middle, fine.x * seen_fine,
-                    footprint, salt, vec3(1.0), vec3(0.0), slope);
+    grain g = grain(q, uv, coarse, middle, coarse.x * visible(f.x, footprint), middle.x * seen_middle,
+                    fine.x * seen_fine, footprint, salt, vec3(1.0), vec3(0.0), slope);
 
     switch (kind) {
     case TEXTURE_ASPHALT: asphalt(s, g); break;
@@ -97,7 +98,8 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     default: break;
     }
     s.albedo = clamp(s.albedo * max(g.tone, vec3(0.05)), 0.0, 0.95);
-    s.normal = normalize(n - (g.bend - n * dot(g.bend, n)) - g.slope.x * (ax - n * dot(ax, n)) - g.slope.y * (ay - n * dot(ay, n)));
+    s.normal = normalize(n - (g.bend - n * dot(g.bend, n)) - g.slope.x * (ax - n * dot(ax, n)) -
+                         g.slope.y * (ay - n * dot(ay, n)));
     return s;
 }
 

@@ -1,10 +1,11 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-/* Anchored noise: unit Gaussian noise that belongs to surfaces (DESIGN.md). Surfaces carry lattices of independent Gaussian
- * cells in their own coordinates, one for each pair of octaves; a pixel takes the area-weighted sum of the cells under its
- * footprint, divided by the root of the sum of squared weights, so its variance is exactly 1. The footprint is a
- * parallelogram: along its longer axis it is cut into rows, each shifted by the shear, so that grazing views are treated
- * right. Neighbouring octaves are mixed with sine and cosine so that nothing pops when the camera comes nearer. */
+/* Anchored noise: unit Gaussian noise that belongs to surfaces (DESIGN.md). Surfaces carry lattices of independent
+ * Gaussian cells in their own coordinates, one for each pair of octaves; a pixel takes the area-weighted sum of the
+ * cells under its footprint, divided by the root of the sum of squared weights, so its variance is exactly 1. The
+ * footprint is a parallelogram: along its longer axis it is cut into rows, each shifted by the shear, so that grazing
+ * views are treated right. Neighbouring octaves are mixed with sine and cosine so that nothing pops when the camera
+ * comes nearer. */
 #include "scene/trace.glsl"
 
 layout(set = 0, binding = 5) buffer writeonly noise_out { float noise[]; };
@@ -98,7 +99,8 @@ int longest(vec3 v) {
 
 void main() {
     ivec2 pixel = block_pixel(), size = ivec2(frame_texel(FRAME_RAY_U).w, frame_texel(FRAME_RAY_V).w);
-    vec3 ray = camera_ray(vec2(pixel) + 0.5), ray_u = frame_texel(FRAME_RAY_U).xyz, ray_v = frame_texel(FRAME_RAY_V).xyz;
+    vec3 ray = camera_ray(vec2(pixel) + 0.5), ray_u = frame_texel(FRAME_RAY_U).xyz,
+         ray_v = frame_texel(FRAME_RAY_V).xyz;
     hit h;
     bool found = trace(frame_texel(FRAME_CAMERA).xyz, ray, 0.02, 1e9, h);
     vec3 at, du, dv, normal;
@@ -122,7 +124,8 @@ void main() {
     float side = axis == 0 ? normal.x : axis == 1 ? normal.y : normal.z;
     uvec4 seed = uvec4(frame_texel(FRAME_SEED));
     uint face = uint(axis) * 2u + (side > 0.0 ? 1u : 0u);
-    uvec4 domain = pcg4d(uvec4(seed.x | seed.y << 16u, seed.z | seed.w << 16u, found ? h.part << 16u | h.instance : 0xffffffffu, face));
+    uvec4 domain = pcg4d(
+        uvec4(seed.x | seed.y << 16u, seed.z | seed.w << 16u, found ? h.part << 16u | h.instance : 0xffffffffu, face));
     footprint f = footprint_of(beside(at, axis), beside(du, axis), beside(dv, axis));
     vec3 value = footprint_noise(f, domain.xy);
     if (pixel.x >= size.x || pixel.y >= size.y) return;

@@ -17,7 +17,8 @@ vec3 noise2(vec2 p) {
     float c = unit(hash_cell(i + ivec2(0, 1))), d = unit(hash_cell(i + ivec2(1, 1)));
     vec2 u = f * f * (3.0 - 2.0 * f), du = 6.0 * f * (1.0 - f);
     float k = a - b - c + d;
-    return vec3(2.0 * (a + (b - a) * u.x + (c - a) * u.y + k * u.x * u.y) - 1.0, 2.0 * du * (vec2(b - a, c - a) + k * u.yx));
+    return vec3(2.0 * (a + (b - a) * u.x + (c - a) * u.y + k * u.x * u.y) - 1.0,
+                2.0 * du * (vec2(b - a, c - a) + k * u.yx));
 }
 
 uint hash_corner(ivec3 cell) {
@@ -31,12 +32,15 @@ vec4 noise3(vec3 p) {
     vec3 base = floor(p), f = p - base;
     ivec3 i = ivec3(base);
     vec3 u = f * f * (3.0 - 2.0 * f), du = 6.0 * f * (1.0 - f);
-    vec4 low = vec4(unit(hash_corner(i)), unit(hash_corner(i + ivec3(1, 0, 0))), unit(hash_corner(i + ivec3(0, 1, 0))), unit(hash_corner(i + ivec3(1, 1, 0))));
+    vec4 low = vec4(unit(hash_corner(i)), unit(hash_corner(i + ivec3(1, 0, 0))), unit(hash_corner(i + ivec3(0, 1, 0))),
+                    unit(hash_corner(i + ivec3(1, 1, 0))));
     i.z += 1;
-    vec4 high = vec4(unit(hash_corner(i)), unit(hash_corner(i + ivec3(1, 0, 0))), unit(hash_corner(i + ivec3(0, 1, 0))), unit(hash_corner(i + ivec3(1, 1, 0))));
+    vec4 high = vec4(unit(hash_corner(i)), unit(hash_corner(i + ivec3(1, 0, 0))), unit(hash_corner(i + ivec3(0, 1, 0))),
+                     unit(hash_corner(i + ivec3(1, 1, 0))));
     vec4 at = mix(low, high, u.z), by_z = (high - low) * du.z;
     vec2 row = mix(at.xz, at.yw, u.x), row_z = mix(by_z.xz, by_z.yw, u.x);
-    return vec4(2.0 * vec3(du.x * mix(at.y - at.x, at.w - at.z, u.y), du.y * (row.y - row.x), mix(row_z.x, row_z.y, u.y)),
+    return vec4(2.0 *
+                    vec3(du.x * mix(at.y - at.x, at.w - at.z, u.y), du.y * (row.y - row.x), mix(row_z.x, row_z.y, u.y)),
                 2.0 * mix(row.x, row.y, u.y) - 1.0);
 }
 
@@ -49,7 +53,7 @@ float line(float away, float width, float footprint) {
     return clamp((0.5 * (width + soft) - away) / soft, 0.0, 1.0) * min(width / soft, 1.0);
 }
 
-/* --- bricks, slabs, tiles ---------------------------------------------------------------------------------------------- */
+/* --- bricks, slabs, tiles --------------------------------------------------------------------- */
 
 /* A bond of stones `size` metres: x tone -1..1 of the stone, y coverage of the joint, z a second tone. */
 vec3 bond(vec2 p, vec2 size, float joint, float shift, float footprint) {
@@ -62,7 +66,8 @@ vec3 bond(vec2 p, vec2 size, float joint, float shift, float footprint) {
     float shown = visible(0.7 / size.x, footprint);
     float edge = max(line(away.x, joint, footprint), line(away.y, joint, footprint));
     float mean = joint * (1.0 / size.x + 1.0 / size.y);
-    return vec3((unit(h) * 2.0 - 1.0) * shown, mix(mean, edge, visible(0.5 / min(size.x, size.y), footprint)), (unit(h >> 16) * 2.0 - 1.0) * shown);
+    return vec3((unit(h) * 2.0 - 1.0) * shown, mix(mean, edge, visible(0.5 / min(size.x, size.y), footprint)),
+                (unit(h >> 16) * 2.0 - 1.0) * shown);
 }
 
 #endif

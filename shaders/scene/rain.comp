@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-/* Falling rain and the spray of wheels, laid over the colours of a finished picture: control.comp's and the beauty picture
- * get the same drops at the same place. Drops belong to the world and to time: columns of a grid in which they fall at the
- * speed of their size, seen as the line along which they move past the camera while its shutter is open. */
+/* Falling rain and the spray of wheels, laid over the colours of a finished picture: control.comp's and the beauty
+ * picture get the same drops at the same place. Drops belong to the world and to time: columns of a grid in which they
+ * fall at the speed of their size, seen as the line along which they move past the camera while its shutter is open. */
 #include "scene/trace.glsl"
 #include "scene/noise.glsl"
 #include "scene/film.glsl"
@@ -29,18 +29,19 @@ void add_drop(inout veil v, inout float thickest, float cover, float metres) {
     thickest = max(cover, thickest);
 }
 
-/* --- drops ------------------------------------------------------------------------------------------------------------- */
+/* --- drops ------------------------------------------------------------------------------------ */
 
-/* What one column shows of its drop that is nearest to height `middle`. `eye` in metres of the grid, which moves with the
- * wind; `still` is how the air moves past the camera. */
-void look_at_column(inout veil v, inout float thickest, ivec2 cell, int layer, float size, vec3 eye, vec3 ray, vec3 still, float middle,
-                    float time, float reach, float pixel, float amount) {
+/* What one column shows of its drop that is nearest to height `middle`. `eye` in metres of the grid, which moves with
+ * the wind; `still` is how the air moves past the camera. */
+void look_at_column(inout veil v, inout float thickest, ivec2 cell, int layer, float size, vec3 eye, vec3 ray,
+                    vec3 still, float middle, float time, float reach, float pixel, float amount) {
     uint column = hash_corner(ivec3(cell, layer));
     float fall = mix(6.0, 9.0, unit(column)), phase = PERIOD * unit(column >> 16) + fall * time;
     int which = int(floor((middle + phase) / PERIOD));
     uint own = hash_corner(ivec3(cell.x, cell.y ^ (layer << 12), which));
     vec4 random = vec4(uvec4(own, own >> 8, own >> 16, own >> 24) & 255u) / 255.0;
-    vec3 drop = vec3((vec2(cell) + 0.25 + 0.5 * random.xy) * size, (float(which) + 0.3 + 0.4 * random.z) * PERIOD - phase);
+    vec3 drop =
+        vec3((vec2(cell) + 0.25 + 0.5 * random.xy) * size, (float(which) + 0.3 + 0.4 * random.z) * PERIOD - phase);
     float there = smoothstep(random.w - 0.02, random.w + 0.02, amount);
 
     vec3 motion = SHUTTER * (still - vec3(0.0, 0.0, fall));
@@ -58,21 +59,24 @@ void look_at_column(inout veil v, inout float thickest, ivec2 cell, int layer, f
 }
 
 /* A layer of columns `size` metres wide along the ray from `from` to `to` metres, turned about the vertical. */
-void look_at_layer(inout veil v, inout float thickest, int layer, float size, vec2 turn, vec3 eye, vec3 ray, float from, float to,
-                   float reach, float pixel, float amount) {
-    vec3 still = vec3(WIND, 0.0) - vec3(frame_texel(FRAME_VIEW).w, frame_texel(FRAME_VIEW + 1).w, frame_texel(FRAME_VIEW + 2).w);
+void look_at_layer(inout veil v, inout float thickest, int layer, float size, vec2 turn, vec3 eye, vec3 ray, float from,
+                   float to, float reach, float pixel, float amount) {
+    vec3 still =
+        vec3(WIND, 0.0) - vec3(frame_texel(FRAME_VIEW).w, frame_texel(FRAME_VIEW + 1).w, frame_texel(FRAME_VIEW + 2).w);
     mat2 rotate = mat2(turn.x, turn.y, -turn.y, turn.x);
     float time = frame_texel(FRAME_RAY_0).w;
     eye.xy = rotate * (eye.xy - WIND * time);
     ray.xy = rotate * ray.xy;
     still.xy = rotate * still.xy;
     vec2 start = (eye.xy + from * ray.xy) / size, cell = floor(start);
-    vec2 way = mix(ray.xy, vec2(1e-6), lessThan(abs(ray.xy), vec2(1e-6))) / size, step = sign(way), per = abs(1.0 / way);
+    vec2 way = mix(ray.xy, vec2(1e-6), lessThan(abs(ray.xy), vec2(1e-6))) / size, step = sign(way),
+         per = abs(1.0 / way);
     vec2 next = from + (mix(start - cell, 1.0 + cell - start, greaterThan(way, vec2(0.0)))) * per;
     float at = from, end = min(to, reach);
     for (int i = 0; i < 32 && at < end; i++) {
         float leave = min(min(next.x, next.y), to);
-        look_at_column(v, thickest, ivec2(cell), layer, size, eye, ray, still, eye.z + 0.5 * (at + leave) * ray.z, time, reach, pixel, amount);
+        look_at_column(v, thickest, ivec2(cell), layer, size, eye, ray, still, eye.z + 0.5 * (at + leave) * ray.z, time,
+                       reach, pixel, amount);
         bool by_x = next.x < next.y;
         at = leave;
         cell += by_x ? vec2(step.x, 0.0) : vec2(0.0, step.y);
@@ -91,12 +95,12 @@ veil look_at_drops(vec3 eye, vec3 ray, float reach, float pixel) {
     return v;
 }
 
-/* --- spray ------------------------------------------------------------------------------------------------------------- */
+/* --- spray ------------------------------------------------------------------------------------ */
 
 float erf_like(float x) { return tanh(1.1283792 * x + 0.1009 * x * x * x); }
 
-/* Optical thickness along the ray of a cloud of Gaussian density, 1 per metre at its middle; x: thickness, y: where it is
- * thickest. `offset` (middle to eye) and `ray` as seen along the cloud's axes, divided by its radii. */
+/* Optical thickness along the ray of a cloud of Gaussian density, 1 per metre at its middle; x: thickness, y: where it
+ * is thickest. `offset` (middle to eye) and `ray` as seen along the cloud's axes, divided by its radii. */
 vec2 thickness(vec3 offset, vec3 ray, float reach) {
     float a = dot(ray, ray), half_b = dot(offset, ray), root = sqrt(a), middle = -half_b / a;
     vec3 nearest = offset + middle * ray;
@@ -106,11 +110,14 @@ vec2 thickness(vec3 offset, vec3 ray, float reach) {
 
 /* Billows of the mist about a point of the ray, mean 1. */
 float billows(vec3 p, vec3 ray) {
-    return 1.0 + 0.28 * noise3(p * 1.1).w + 0.24 * noise3((p - 0.8 * ray) * 2.0 + 9.0).w + 0.2 * noise3((p + 0.8 * ray) * 2.9 + 5.0).w;
+    return 1.0 + 0.28 * noise3(p * 1.1).w + 0.24 * noise3((p - 0.8 * ray) * 2.0 + 9.0).w +
+           0.2 * noise3((p + 0.8 * ray) * 2.9 + 5.0).w;
 }
 
-/* The wake of one vehicle: a trail behind each rear wheel and a wider cloud between. `red` gets light of its rear lamps. */
-void look_at_spray(inout veil v, inout float thickest, inout float red, inout vec3 still, int index, vec3 eye, vec3 ray, float reach) {
+/* The wake of one vehicle: a trail behind each rear wheel and a wider cloud between. `red` gets light of its rear
+ * lamps. */
+void look_at_spray(inout veil v, inout float thickest, inout float red, inout vec3 still, int index, vec3 eye, vec3 ray,
+                   float reach) {
     int base = int(frame_texel(FRAME_EXTRA).z) + index * SPRAY_TEXELS;
     vec4 rear = frame_texel(base), heading = frame_texel(base + 1), size = frame_texel(base + 2);
     vec3 forward = heading.xyz, left = normalize(vec3(-forward.y, forward.x, 0.0)), up = cross(forward, left);
@@ -143,11 +150,12 @@ veil look_at_sprays(vec3 eye, vec3 ray, float reach, out float red) {
     float thickest = 0.0;
     red = 0.0;
     for (int i = 0; i < count; i++) look_at_spray(v, thickest, red, still, i, eye, ray, reach);
-    if (v.cover > 0.4 * DARKEST) v.cover = 1.0 - pow(max(1.0 - v.cover, 1e-4), billows(eye + v.metres * ray - still, ray));
+    if (v.cover > 0.4 * DARKEST)
+        v.cover = 1.0 - pow(max(1.0 - v.cover, 1e-4), billows(eye + v.metres * ray - still, ray));
     return v;
 }
 
-/* --- light ------------------------------------------------------------------------------------------------------------- */
+/* --- light ------------------------------------------------------------------------------------ */
 
 /* What water in the air shows: the sky's light from all round, lamps most of all against them. */
 vec3 lit(vec3 eye, vec3 ray, veil v, float bright) {
@@ -161,7 +169,8 @@ vec3 lit(vec3 eye, vec3 ray, veil v, float bright) {
         sum += light * (0.05 + 0.2 * inversesqrt(q * q * q));
     }
     float scale = frame_texel(FRAME_LAMPS).x, peak = max(sum.x, max(sum.y, sum.z)) * scale;
-    vec3 color = bright * mix(frame_texel(FRAME_GROUND).xyz, ambient(vec3(0.0, 0.0, 1.0)), 0.8) + sum * (scale / (1.0 + 0.6 * peak));
+    vec3 color = bright * mix(frame_texel(FRAME_GROUND).xyz, ambient(vec3(0.0, 0.0, 1.0)), 0.8) +
+                 sum * (scale / (1.0 + 0.6 * peak));
     return mix(frame_texel(FRAME_FOG).xyz, color, fog_transmission(v.metres));
 }
 
@@ -173,7 +182,8 @@ void main() {
     float scale = length(ray), exposure = frame_texel(FRAME_SUN_COLOR).w, red;
     ray /= scale;
     float reach = min(away[push.first + at * push.stride] * (push.along_ray != 0u ? 1.0 : scale), 4000.0);
-    veil spray = look_at_sprays(eye, ray, reach, red), drops = look_at_drops(eye, ray, reach, length(frame_texel(FRAME_RAY_U).xyz));
+    veil spray = look_at_sprays(eye, ray, reach, red),
+         drops = look_at_drops(eye, ray, reach, length(frame_texel(FRAME_RAY_U).xyz));
     vec3 mist = film((lit(eye, ray, spray, 1.1) + red * vec3(1.0, 0.06, 0.03)) * exposure);
     vec3 water = film(lit(eye, ray, drops, 0.9) * exposure);
     vec3 color = vec3(planes[at], planes[at + plane], planes[at + 2u * plane]);

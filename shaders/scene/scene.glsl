@@ -1,25 +1,31 @@
-/* What every scene kernel reads: BVH nodes, triangles, their attributes, materials and the frame's parameters, all through
- * uniform texel buffers of vec4 (fast on software Vulkan). Included with GL_GOOGLE_include_directive. The host side of these
- * layouts is scene/render/render_pack.c; both change together.
+/* What every scene kernel reads: BVH nodes, triangles, their attributes, materials and the frame's parameters, all
+ * through uniform texel buffers of vec4 (fast on software Vulkan). Included with GL_GOOGLE_include_directive. The host
+ * side of these layouts is scene/render/render_pack.c; both change together.
  *
- * Bindings 0..4 are fixed; a kernel's own buffers start at 5. Specialization constant 0 is local_size_x = subgroup size.
- * World coordinates here are metres relative to the renderer's origin (a constant of the scene near its middle). */
+ * Bindings 0..4 are fixed; a kernel's own buffers start at 5. Specialization constant 0 is local_size_x = subgroup
+ * size. World coordinates here are metres relative to the renderer's origin (a constant of the scene near its
+ * middle). */
 #ifndef KN_SCENE_GLSL
 #define KN_SCENE_GLSL
 
 layout(local_size_x_id = 0) in;
 
 layout(set = 0, binding = 0) uniform usamplerBuffer nodes;     /* one texel each: kn_bvh_packed in scene/render/bvh.h */
-layout(set = 0, binding = 1) uniform samplerBuffer triangles;  /* 3 texels each: corner, last-of-leaf | edge 1, material | edge 2, instance */
-layout(set = 0, binding = 2) uniform samplerBuffer attributes; /* 4 texels each: n0 u0 | n1 v0 | n2 u1 | v1 u2 v2 part */
+/* 3 texels each: corner, last-of-leaf | edge 1, material | edge 2, instance */
+layout(set = 0, binding = 1) uniform samplerBuffer triangles;
+/* 4 texels each: n0 u0 | n1 v0 | n2 u1 | v1 u2 v2 part */
+layout(set = 0, binding = 2) uniform samplerBuffer attributes;
 layout(set = 0, binding = 3) uniform samplerBuffer materials;  /* 3 texels each */
 layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights, parts */
 
-/* --- header texels of frame_data ----------------------------------------------------------------------------------- */
+/* --- header texels of frame_data -------------------------------------------------------------- */
 #define FRAME_CAMERA 0      /* camera centre; w: frame number */
-#define FRAME_RAY_U 1       /* world direction = u RAY_U + v RAY_V + RAY_0 (depth 1 along the view axis); w: width, pixels */
-#define FRAME_RAY_V 2       /*                                                                            w: height, pixels */
-#define FRAME_RAY_0 3       /*                                                                            w: seconds since frame 0 */
+/* world direction = u RAY_U + v RAY_V + RAY_0 (depth 1 along the view axis); w: width, pixels */
+#define FRAME_RAY_U 1
+/*                                                                            w: height, pixels */
+#define FRAME_RAY_V 2
+/*                                                                            w: seconds since frame 0 */
+#define FRAME_RAY_0 3
 #define FRAME_VIEW 4        /* 3 texels: world-to-camera rotation rows; w: the camera's velocity, m/s in the world */
 #define FRAME_PREVIOUS 7    /* 3 texels: rows of the previous frame's 3x4 projection K [R|t] (pixels) */
 #define FRAME_SUN 10        /* unit direction towards the sun or moon; w: 1 when it casts visible shadows */
@@ -44,7 +50,7 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 
 vec4 frame_texel(int index) { return texelFetch(frame_data, index); }
 
-/* --- materials: kn_material ----------------------------------------------------------------------------------------- */
+/* --- materials: kn_material ------------------------------------------------------------------- */
 struct surface_material {
     vec3 color;      /* linear */
     float roughness;
@@ -62,7 +68,7 @@ surface_material fetch_material(uint index) {
     return surface_material(a.xyz, a.w, b.xyz, b.w, int(c.x), int(c.y), int(c.z), c.w);
 }
 
-/* --- lights: street lamps and head lamps near the camera, most important first --------------------------------------- */
+/* --- lights: street lamps and head lamps near the camera, most important first ---------------- */
 struct point_light {
     vec3 position;
     float range;     /* metres beyond which it gives nothing */
@@ -80,8 +86,8 @@ point_light fetch_light(int index) {
 }
 
 /* What light `lamp` gives to a surface point, without the cosine and without shadows; `towards` is the unit direction.
- * Narrow cones are head lamps: most of the light goes into a flat beam along the axis that is cut off above it, as dipped
- * beams are (UN R112), so that the road is lit evenly and nobody is dazzled. */
+ * Narrow cones are head lamps: most of the light goes into a flat beam along the axis that is cut off above it, as
+ * dipped beams are (UN R112), so that the road is lit evenly and nobody is dazzled. */
 vec3 light_at(point_light lamp, vec3 position, out vec3 towards, out float away) {
     vec3 offset = lamp.position - position;
     float squared = max(dot(offset, offset), 0.01);
@@ -89,7 +95,9 @@ vec3 light_at(point_light lamp, vec3 position, out vec3 towards, out float away)
     towards = offset / away;
     float q = squared / (lamp.range * lamp.range), window = max(1.0 - q * q, 0.0);
     float axis = -dot(towards, lamp.direction);
-    float cone = dot(lamp.direction, lamp.direction) < 0.5 ? 1.0 : smoothstep(lamp.cone_cos, mix(lamp.cone_cos, 1.0, 0.35), axis);
+    float cone = dot(lamp.direction, lamp.direction) < 0.5
+                     ? 1.0
+                     : smoothstep(lamp.cone_cos, mix(lamp.cone_cos, 1.0, 0.35), axis);
     if (lamp.cone_cos > 0.8) {
         vec3 aside = -towards - lamp.direction;
         float up = aside.z * aside.z, across = dot(aside, aside) - up;
@@ -99,16 +107,19 @@ vec3 light_at(point_light lamp, vec3 position, out vec3 towards, out float away)
     return lamp.color * (cone * window * window / max(squared, 0.25));
 }
 
-/* --- parts: rigid things that move (an actor's body, each of its wheels); part 0 is the world ------------------------- */
+/* --- parts: rigid things that move (an actor's body, each of its wheels); part 0 is the world --- */
 vec3 part_transform(uint part, int row, vec3 point) {
     int base = int(frame_texel(FRAME_COUNTS).w) + int(part) * PART_TEXELS + row;
     vec4 p = vec4(point, 1.0);
     return vec3(dot(frame_texel(base), p), dot(frame_texel(base + 1), p), dot(frame_texel(base + 2), p));
 }
 vec3 part_local(uint part, vec3 world) { return part_transform(part, 0, world); }    /* world to the part's own frame */
-vec3 part_previous(uint part, vec3 world) { return part_transform(part, 3, world); } /* where the point was a frame ago */
+/* where the point was a frame ago */
+vec3 part_previous(uint part, vec3 world) { return part_transform(part, 3, world); }
 /* kn_actor_state.lamps, indicators already blinking; 0 for the world. */
-uint part_lamps(uint part) { return uint(frame_texel(int(frame_texel(FRAME_COUNTS).w) + int(part) * PART_TEXELS + 6).x); }
+uint part_lamps(uint part) {
+    return uint(frame_texel(int(frame_texel(FRAME_COUNTS).w) + int(part) * PART_TEXELS + 6).x);
+}
 
 /* How far an emitter (kn_emitter) of a part is switched on, 0..1. */
 float emitter_state(int emitter, uint part) {
@@ -119,7 +130,7 @@ float emitter_state(int emitter, uint part) {
     return (lamps & bit) != 0u ? 1.0 : 0.0;
 }
 
-/* --- the sky without clouds' detail ------------------------------------------------------------------------------------ */
+/* --- the sky without clouds' detail ----------------------------------------------------------- */
 vec3 sky_gradient(vec3 direction) {
     float up = clamp(direction.z, 0.0, 1.0);
     vec3 zenith = frame_texel(FRAME_ZENITH).xyz, horizon = frame_texel(FRAME_HORIZON).xyz;

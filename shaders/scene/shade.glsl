@@ -1,5 +1,6 @@
-/* The shading of control maps: textured surfaces in sun (with its shadow), sky light and lamps, one mirror image, fog. What
- * beauty renders have beyond that costs them many rays: soft sky light, shadows of lamps, blurred mirrors, glow. */
+/* The shading of control maps: textured surfaces in sun (with its shadow), sky light and lamps, one mirror image, fog.
+ * What beauty renders have beyond that costs them many rays: soft sky light, shadows of lamps, blurred mirrors,
+ * glow. */
 #ifndef KN_SHADE_GLSL
 #define KN_SHADE_GLSL
 #include "scene/look.glsl"
@@ -104,12 +105,14 @@ vec3 shade(hit h, vec3 view, float metres, float angle) {
     return seen(h, s, view, metres, l.light - (blocked ? l.lost : vec3(0.0)));
 }
 
-/* The same where several points of one surface, away (x, y, z)[i] from the hit, stand for it: its shadow is their mean. */
+/* The same where several points of one surface, away (x, y, z)[i] from the hit, stand for it: its shadow is their
+ * mean. */
 vec3 shade_points(hit h, vec3 view, float metres, float angle, vec4 x, vec4 y, vec4 z, bvec4 points) {
     surface s = look(h, view, footprint_of(h, view, metres, angle));
     lighting l = light_surface(h, s, view, metres);
     vec4 far = x * x + y * y + z * z;
-    bvec4 near = bvec4(uvec4(lessThan(far, vec4(4.0))) & uvec4(points)); /* a bundle as wide as the street saves nothing */
+    /* a bundle as wide as the street saves nothing */
+    bvec4 near = bvec4(uvec4(lessThan(far, vec4(4.0))) & uvec4(points));
     bvec4 blocked = occluded_tube(l.start, x, y, z, near, l.direction, 0.005, l.reach);
     float share = dot(vec4(blocked), vec4(1.0)) / max(dot(vec4(near), vec4(1.0)), 1.0);
     return seen(h, s, view, metres, l.light - share * l.lost);

@@ -1,5 +1,5 @@
-/* The sky as beauty renders show it: gradient, glow and disc of sun or moon, clouds by cover, stars. It lies at infinity and
- * does not move, so it stays put from frame to frame and from camera to camera. */
+/* The sky as beauty renders show it: gradient, glow and disc of sun or moon, clouds by cover, stars. It lies at
+ * infinity and does not move, so it stays put from frame to frame and from camera to camera. */
 #ifndef KN_SKY_GLSL
 #define KN_SKY_GLSL
 #include "scene/material.glsl"
@@ -33,26 +33,32 @@ vec3 sky_radiance(vec3 d, float with_disc) {
     float low = 1.0 - smoothstep(0.05, 0.45, sun.z), side = 0.5 + 0.5 * towards;
     color *= 1.0 + (0.55 * low + 0.25) * (1.0 - cover) * (side * side * 2.0 - 0.8);
     vec3 glow_color = sun_color.xyz / max(bright, 1e-4);
-    float glow = 0.16 * pow(max(towards, 0.0), 6.0) + 0.25 * pow(max(towards, 0.0), 40.0) + 0.8 * pow(max(towards, 0.0), 400.0);
+    float glow =
+        0.16 * pow(max(towards, 0.0), 6.0) + 0.25 * pow(max(towards, 0.0), 40.0) + 0.8 * pow(max(towards, 0.0), 400.0);
     color += glow_color * glow * min(bright, 1.0) * (1.0 - 0.85 * cover);
     if (darkness > 0.5) {
         vec2 at = floor(d.xy / (1.0 + d.z) * 260.0);
         uint h = hash_cell(ivec2(at) + 5000);
-        color += (h & 2047u) < 2u && d.z > 0.05 ? vec3(0.07, 0.08, 0.09) * unit(h >> 12) * (darkness - 0.5) * 2.0 * (1.0 - cover) : vec3(0.0);
+        color += (h & 2047u) < 2u && d.z > 0.05
+                     ? vec3(0.07, 0.08, 0.09) * unit(h >> 12) * (darkness - 0.5) * 2.0 * (1.0 - cover)
+                     : vec3(0.0);
     }
     vec2 cloud = clouds(vec3(d.xy, up + 0.01), sun.xyz, cover);
     vec3 sky_light = 0.55 * zenith.xyz + 0.45 * horizon;
-    vec3 lit = sun_color.xyz * (0.35 + 0.85 * cloud.y * cloud.y) * (1.0 - 0.75 * cover) + sky_light * (0.75 + 0.25 * cloud.y);
+    vec3 lit =
+        sun_color.xyz * (0.35 + 0.85 * cloud.y * cloud.y) * (1.0 - 0.75 * cover) + sky_light * (0.75 + 0.25 * cloud.y);
     vec3 dark = sky_light * mix(0.80, 0.70, rain);
     vec3 cloud_color = mix(mix(lit, dark, cloud.x * (0.25 + 0.3 * cover)), sky_light * (0.78 + 0.45 * cloud.y), cover);
     float amount = cloud.x * smoothstep(0.0, 0.16, up) * mix(0.9, 0.75, cover);
     color = mix(color, cloud_color, amount);
     /* disc of 0.5 degrees, drawn larger than life so that it survives a coarse picture */
-    color += sun_color.xyz * (smoothstep(0.99985, 0.99995, towards) * 12.0 * with_disc * (1.0 - amount) * (1.0 - cover));
+    color +=
+        sun_color.xyz * (smoothstep(0.99985, 0.99995, towards) * 12.0 * with_disc * (1.0 - amount) * (1.0 - cover));
     /* haze at the horizon joins the fog that distant surfaces fade into */
     float haze = exp(-up * mix(22.0, 5.0, clamp(frame_texel(FRAME_HORIZON).w * 60.0, 0.0, 1.0)));
     float fogged = clamp(frame_texel(FRAME_HORIZON).w * 250.0, 0.0, 1.0);
-    color = mix(color, frame_texel(FRAME_FOG).xyz, clamp(haze * (0.35 + 0.65 * fogged) + fogged * 0.6 * exp(-up * 2.0), 0.0, 1.0));
+    color = mix(color, frame_texel(FRAME_FOG).xyz,
+                clamp(haze * (0.35 + 0.65 * fogged) + fogged * 0.6 * exp(-up * 2.0), 0.0, 1.0));
     return color;
 }
 

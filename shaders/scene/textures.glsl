@@ -32,7 +32,8 @@ struct grain {
 /* Grain, streaks along the lane, cracks, repaired patches. uv: across, along the road. */
 void asphalt(inout surface s, inout grain g) {
     vec2 along = g.uv.yx;
-    vec3 streak = noise2(vec2(along.x * 0.03, along.y * 0.8) + 5.0), crack = noise2(g.q * 0.37 + 0.25 * g.middle.yz * 0.1);
+    vec3 streak = noise2(vec2(along.x * 0.03, along.y * 0.8) + 5.0),
+         crack = noise2(g.q * 0.37 + 0.25 * g.middle.yz * 0.1);
     g.tone *= 1.0 + 0.10 * g.c + 0.09 * g.b + 0.30 * g.a + 0.14 * streak.x * visible(0.8, g.footprint);
     float gap = abs(crack.x) / max(length(crack.yz) * 0.37, 0.05);
     float cracked = clamp(3.0 * g.coarse.x - 0.4, 0.0, 1.0);
@@ -40,11 +41,13 @@ void asphalt(inout surface s, inout grain g) {
     vec2 cell = floor(along / vec2(11.0, 3.4));
     uint h = hash_cell(ivec2(cell) + 9);
     vec2 in_cell = along - cell * vec2(11.0, 3.4);
-    vec2 low = vec2(0.5 + 4.0 * unit(h), 0.2 + unit(h >> 4)), high = low + vec2(1.2 + 4.5 * unit(h >> 8), 0.8 + 1.2 * unit(h >> 12));
+    vec2 low = vec2(0.5 + 4.0 * unit(h), 0.2 + unit(h >> 4)),
+         high = low + vec2(1.2 + 4.5 * unit(h >> 8), 0.8 + 1.2 * unit(h >> 12));
     vec2 in_patch = min(in_cell - low, high - in_cell);
     float inside = min(in_patch.x, in_patch.y), patched = (h >> 20) % 9u == 0u ? 1.0 : 0.0;
     float soft = max(g.footprint, 0.01);
-    g.tone *= 1.0 - patched * (0.20 * clamp(inside / soft + 0.5, 0.0, 1.0) + 0.30 * line(abs(inside), 0.05, g.footprint));
+    g.tone *=
+        1.0 - patched * (0.20 * clamp(inside / soft + 0.5, 0.0, 1.0) + 0.30 * line(abs(inside), 0.05, g.footprint));
     g.tone *= vec3(1.05 + 0.02 * g.c, 1.0, 0.93 - 0.02 * g.c);
     s.roughness = clamp(s.roughness + 0.1 * g.a, 0.3, 1.0);
 }
@@ -81,7 +84,8 @@ void soil(inout surface s, inout grain g) {
 /* Bricks of 25 x 7.5 cm in mortar. */
 void brick(inout surface s, inout grain g) {
     vec3 bricks = bond(g.uv, vec2(0.25, 0.075), 0.012, 0.5, g.footprint);
-    vec3 stone = s.albedo * (1.0 + 0.22 * bricks.x + 0.12 * g.c + 0.06 * g.b + 0.12 * g.a) * vec3(1.0 + 0.08 * bricks.z, 1.0, 1.0 - 0.05 * bricks.z);
+    vec3 stone = s.albedo * (1.0 + 0.22 * bricks.x + 0.12 * g.c + 0.06 * g.b + 0.12 * g.a) *
+                 vec3(1.0 + 0.08 * bricks.z, 1.0, 1.0 - 0.05 * bricks.z);
     float grey = dot(s.albedo, vec3(0.3, 0.6, 0.1));
     s.albedo = mix(stone, vec3(0.55 * grey + 0.20) * (1.0 + 0.10 * g.b), bricks.y);
 }
@@ -90,7 +94,8 @@ void brick(inout surface s, inout grain g) {
 void plaster(inout surface s, inout grain g) {
     vec3 streak = noise2(vec2(g.q.x * 1.9, g.q.y * 0.17) + 13.0);
     float damp = clamp(1.0 - g.uv.y / 1.1, 0.0, 1.0);
-    g.tone *= 1.0 + 0.05 * g.c + 0.035 * g.b + 0.06 * g.a - 0.09 * max(streak.x * visible(1.9, g.footprint), 0.0) * (0.6 + 0.6 * g.coarse.x);
+    g.tone *= 1.0 + 0.05 * g.c + 0.035 * g.b + 0.06 * g.a -
+              0.09 * max(streak.x * visible(1.9, g.footprint), 0.0) * (0.6 + 0.6 * g.coarse.x);
     g.tone *= 1.0 - 0.25 * damp * damp * (0.7 + 0.5 * g.coarse.x);
     g.tone *= vec3(1.0, 1.0 - 0.01 * g.c, 1.0 - 0.03 * g.c);
 }
@@ -110,10 +115,12 @@ void roof_tiles(inout surface s, inout grain g) {
 /* Clumps, twigs and leaves in space; near the outline one sees through. */
 void leaves(inout surface s, inout grain g, vec3 p, float facing) {
     vec4 tint = noise3(p * 0.45), clump = noise3(p * 1.3), twig = noise3(p * 3.7), leaf = noise3(p * 9.5);
-    float seen_clump = visible(1.3, g.footprint), seen_twig = visible(3.7, g.footprint), seen_leaf = visible(9.5, g.footprint);
+    float seen_clump = visible(1.3, g.footprint), seen_twig = visible(3.7, g.footprint),
+          seen_leaf = visible(9.5, g.footprint);
     float depth = 0.62 + 0.45 * clump.w * seen_clump + 0.50 * twig.w * seen_twig + 0.55 * leaf.w * seen_leaf;
     float yellow = 0.45 + 0.4 * tint.w + 0.3 * leaf.w * seen_leaf;
-    g.tone = mix(vec3(0.70, 0.92, 0.68), vec3(1.35, 1.10, 0.72), clamp(yellow, 0.0, 1.0)) * (0.22 + 1.10 * clamp(depth, 0.05, 1.6));
+    g.tone = mix(vec3(0.70, 0.92, 0.68), vec3(1.35, 1.10, 0.72), clamp(yellow, 0.0, 1.0)) *
+             (0.22 + 1.10 * clamp(depth, 0.05, 1.6));
     s.roughness = 1.0;
     s.translucency = 0.45;
     float cover = 0.5 + 0.22 * clump.w * seen_clump + 0.30 * twig.w * seen_twig + 0.36 * leaf.w * seen_leaf;

@@ -1,6 +1,6 @@
-/* Rays against the world and the actors of this frame: one threaded BVH, stored once for each of the four signs of a ray's
- * x and y so that children come front to back, walked without a stack (skip links: Smits 1998, "Efficiency issues for ray
- * tracing"). A node is one texel: its box in 16-bit steps of a grid, and where to go on when it is missed. */
+/* Rays against the world and the actors of this frame: one threaded BVH, stored once for each of the four signs of a
+ * ray's x and y so that children come front to back, walked without a stack (skip links: Smits 1998, "Efficiency issues
+ * for ray tracing"). A node is one texel: its box in 16-bit steps of a grid, and where to go on when it is missed. */
 #ifndef KN_TRACE_GLSL
 #define KN_TRACE_GLSL
 #include "scene/scene.glsl"
@@ -15,7 +15,8 @@ struct hit {
     uint instance;         /* label; 0: the unlabelled world */
     uint part;             /* 0: the world; else index for part_* */
     bool moving;           /* part != 0 */
-    vec3 local_position;   /* in the part's own frame: the world's for static surfaces, actor's (wheel's) for moving ones */
+    /* in the part's own frame: the world's for static surfaces, actor's (wheel's) for moving ones */
+    vec3 local_position;
 };
 
 const int TREE_END = 0x7fffffff;
@@ -30,7 +31,8 @@ walker start_walk(vec3 origin, vec3 direction) {
     walker w;
     vec3 inverse = 1.0 / mix(direction, vec3(1e-20), lessThan(abs(direction), vec3(1e-20)));
     vec4 roots = frame_texel(FRAME_ROOTS);
-    float root = direction.y >= 0.0 ? (direction.x >= 0.0 ? roots.x : roots.y) : (direction.x >= 0.0 ? roots.z : roots.w);
+    float root =
+        direction.y >= 0.0 ? (direction.x >= 0.0 ? roots.x : roots.y) : (direction.x >= 0.0 ? roots.z : roots.w);
     w.node = root < 0.0 ? TREE_END : int(root);
     w.scale = inverse * frame_texel(FRAME_GRID_CELL).xyz;
     w.bias = inverse * (frame_texel(FRAME_GRID_LOW).xyz - origin);
@@ -41,8 +43,10 @@ walker start_walk(vec3 origin, vec3 direction) {
 int walk_node(inout walker w, float t_min, float t) {
     uvec4 packed = texelFetch(nodes, w.node);
     ivec3 lower = ivec3(packed.xyz & 0xffffu), upper = ivec3(packed.xyz >> 16u);
-    float x0 = float(lower.x) * w.scale.x + w.bias.x, y0 = float(upper.x) * w.scale.y + w.bias.y, z0 = float(lower.y) * w.scale.z + w.bias.z;
-    float x1 = float(upper.y) * w.scale.x + w.bias.x, y1 = float(lower.z) * w.scale.y + w.bias.y, z1 = float(upper.z) * w.scale.z + w.bias.z;
+    float x0 = float(lower.x) * w.scale.x + w.bias.x, y0 = float(upper.x) * w.scale.y + w.bias.y,
+          z0 = float(lower.y) * w.scale.z + w.bias.z;
+    float x1 = float(upper.y) * w.scale.x + w.bias.x, y1 = float(lower.z) * w.scale.y + w.bias.y,
+          z1 = float(upper.z) * w.scale.z + w.bias.z;
     float enter = max(max(x0, y0), max(min(z0, z1), t_min)), leave = min(min(x1, y1), min(max(z0, z1), t));
     bool inside = enter <= leave;
     int link = int(packed.w);
@@ -51,7 +55,8 @@ int walk_node(inout walker w, float t_min, float t) {
 }
 
 /* Moller & Trumbore 1997; edges are widened by a hair so that neighbours leave no crack. */
-bool hit_triangle(int triangle, vec3 origin, vec3 direction, float t_min, inout float t, inout vec2 barycentric, out float last) {
+bool hit_triangle(int triangle, vec3 origin, vec3 direction, float t_min, inout float t, inout vec2 barycentric,
+                  out float last) {
     vec4 corner = texelFetch(triangles, triangle * 3);
     vec3 edge1 = texelFetch(triangles, triangle * 3 + 1).xyz, edge2 = texelFetch(triangles, triangle * 3 + 2).xyz;
     last = corner.w;
@@ -106,13 +111,13 @@ bool occluded(vec3 origin, vec3 direction, float t_min, float t_max) {
     return blocked;
 }
 
-/* --- bundles: rays of one pixel that share their walk ------------------------------------------------------------------ */
+/* --- bundles: rays of one pixel that share their walk ----------------------------------------- */
 
 /* Four points on a rotated grid about a pixel's centre, in pixels. */
 const vec4 SPOT_U = vec4(-0.125, 0.375, -0.375, 0.125), SPOT_V = vec4(-0.375, -0.125, 0.125, 0.375);
 
-/* A walk for rays that lie about one: near and far planes of a box are met at q * scale + bias, widened so that every ray of
- * the bundle meets a box that it hits. Along z the sign is not known, so that the widening comes after. */
+/* A walk for rays that lie about one: near and far planes of a box are met at q * scale + bias, widened so that every
+ * ray of the bundle meets a box that it hits. Along z the sign is not known, so that the widening comes after. */
 struct beam {
     vec3 near_scale, near_bias, far_scale, far_bias;
     vec2 near_z, far_z; /* factor, offset of the smaller and of the larger one of both planes */
@@ -174,8 +179,9 @@ struct pixel_hits {
 
 pixel_hits trace_pixel(vec3 origin, vec3 direction) {
     vec3 along_u = frame_texel(FRAME_RAY_U).xyz, along_v = frame_texel(FRAME_RAY_V).xyz;
-    /* Where rays of one pixel turn about an axis a beam would be open to that side and meet half the world (a software device
-     * ends loops after 65535 rounds). In that one row and one column of a picture each spot's ray walks alone. */
+    /* Where rays of one pixel turn about an axis a beam would be open to that side and meet half the world (a software
+     * device ends loops after 65535 rounds). In that one row and one column of a picture each spot's ray walks
+     * alone. */
     vec3 spread = 0.376 * (abs(along_u) + abs(along_v)), most = 0.9 * abs(direction);
     bool turns = any(greaterThan(spread, most));
     beam b = start_cone(origin, direction, min(spread, most));
@@ -191,7 +197,8 @@ pixel_hits trace_pixel(vec3 origin, vec3 direction) {
             vec3 s = origin - corner.xyz, q = cross(s, edge1), p = cross(edge2, s), n = cross(edge2, edge1);
             float height = dot(edge2, q), d = dot(direction, n), u = dot(direction, p), v = dot(direction, q);
             float inverse = 1.0 / (d == 0.0 ? 1e-30 : d), at = height * inverse;
-            bool inside = min(min(u * inverse, v * inverse), 1.0 - (u + v) * inverse) >= -1e-5 && at > t_min && at < h.t;
+            bool inside =
+                min(min(u * inverse, v * inverse), 1.0 - (u + v) * inverse) >= -1e-5 && at > t_min && at < h.t;
             h.t = inside ? at : h.t;
             h.barycentric = inside ? vec2(u, v) * inverse : h.barycentric;
             h.center = inside ? leaf : h.center;
@@ -200,7 +207,8 @@ pixel_hits trace_pixel(vec3 origin, vec3 direction) {
             vec4 u4 = (u + SPOT_U * dot(along_u, p) + SPOT_V * dot(along_v, p)) * inverse4;
             vec4 v4 = (v + SPOT_U * dot(along_u, q) + SPOT_V * dot(along_v, q)) * inverse4;
             vec4 low = min(min(u4, v4), 1.0 - u4 - v4);
-            bvec4 hit4 = bvec4(uvec4(greaterThanEqual(low, vec4(-1e-5))) & uvec4(greaterThan(at4, vec4(t_min))) & uvec4(lessThan(at4, h.spot_t)));
+            bvec4 hit4 = bvec4(uvec4(greaterThanEqual(low, vec4(-1e-5))) & uvec4(greaterThan(at4, vec4(t_min))) &
+                               uvec4(lessThan(at4, h.spot_t)));
             h.spot_t = mix(h.spot_t, at4, hit4);
             h.spot_u = mix(h.spot_u, u4, hit4);
             h.spot_v = mix(h.spot_v, v4, hit4);
@@ -224,15 +232,18 @@ pixel_hits trace_pixel(vec3 origin, vec3 direction) {
     return h;
 }
 
-/* Where the spots' rays meet the plane of the triangle that the centre's ray met; the centre's own point where that is far off. */
+/* Where the spots' rays meet the plane of the triangle that the centre's ray met; the centre's own point where that is
+ * far off. */
 pixel_hits spread_pixel(int triangle, vec3 origin, vec3 direction) {
     vec3 along_u = frame_texel(FRAME_RAY_U).xyz, along_v = frame_texel(FRAME_RAY_V).xyz;
     vec4 corner = texelFetch(triangles, max(triangle, 0) * 3);
-    vec3 edge1 = texelFetch(triangles, max(triangle, 0) * 3 + 1).xyz, edge2 = texelFetch(triangles, max(triangle, 0) * 3 + 2).xyz;
+    vec3 edge1 = texelFetch(triangles, max(triangle, 0) * 3 + 1).xyz,
+         edge2 = texelFetch(triangles, max(triangle, 0) * 3 + 2).xyz;
     vec3 s = origin - corner.xyz, q = cross(s, edge1), p = cross(edge2, s), n = cross(edge2, edge1);
     float height = dot(edge2, q), d = dot(direction, n), inverse = 1.0 / (d == 0.0 ? 1e-30 : d);
     vec4 d4 = d + SPOT_U * dot(along_u, n) + SPOT_V * dot(along_v, n);
-    bvec4 fits = bvec4(uvec4(greaterThan(d4 * sign(d), vec4(0.5 * abs(d)))) & uvec4(lessThan(d4 * sign(d), vec4(2.0 * abs(d)))));
+    bvec4 fits =
+        bvec4(uvec4(greaterThan(d4 * sign(d), vec4(0.5 * abs(d)))) & uvec4(lessThan(d4 * sign(d), vec4(2.0 * abs(d)))));
     vec4 keep = vec4(fits), inverse4 = mix(vec4(inverse), 1.0 / mix(vec4(1.0), d4, fits), fits);
     pixel_hits h;
     h.center = triangle;
@@ -248,7 +259,8 @@ pixel_hits spread_pixel(int triangle, vec3 origin, vec3 direction) {
 /* Tells things apart that an edge separates: by material and instance. */
 const uint SKY_KEY = 0xffffffffu;
 uint pixel_key(int triangle) {
-    uint material = uint(texelFetch(triangles, max(triangle, 0) * 3 + 1).w), instance = uint(texelFetch(triangles, max(triangle, 0) * 3 + 2).w);
+    uint material = uint(texelFetch(triangles, max(triangle, 0) * 3 + 1).w),
+         instance = uint(texelFetch(triangles, max(triangle, 0) * 3 + 2).w);
     return triangle < 0 ? SKY_KEY : material | instance << 16u;
 }
 
@@ -259,7 +271,8 @@ struct facet {
 };
 
 facet facet_of(int triangle) {
-    vec4 edge1 = texelFetch(triangles, max(triangle, 0) * 3 + 1), edge2 = texelFetch(triangles, max(triangle, 0) * 3 + 2);
+    vec4 edge1 = texelFetch(triangles, max(triangle, 0) * 3 + 1),
+         edge2 = texelFetch(triangles, max(triangle, 0) * 3 + 2);
     return facet(triangle < 0 ? SKY_KEY : uint(edge1.w) | uint(edge2.w) << 16u, normalize(cross(edge1.xyz, edge2.xyz)));
 }
 
@@ -271,7 +284,8 @@ bool alike(facet a, facet b) { return a.key == b.key && (a.key == SKY_KEY || dot
 bvec4 occluded_tube(vec3 origin, vec4 x, vec4 y, vec4 z, bvec4 wanted, vec3 direction, float t_min, float t_max) {
     vec4 keep = vec4(wanted);
     x *= keep, y *= keep, z *= keep;
-    vec3 radius = vec3(max(max(abs(x.x), abs(x.y)), max(abs(x.z), abs(x.w))), max(max(abs(y.x), abs(y.y)), max(abs(y.z), abs(y.w))),
+    vec3 radius = vec3(max(max(abs(x.x), abs(x.y)), max(abs(x.z), abs(x.w))),
+                       max(max(abs(y.x), abs(y.y)), max(abs(y.z), abs(y.w))),
                        max(max(abs(z.x), abs(z.y)), max(abs(z.z), abs(z.w))));
     beam b = start_tube(origin, direction, radius);
     bvec4 blocked = not(wanted);
@@ -283,11 +297,14 @@ bvec4 occluded_tube(vec3 origin, vec4 x, vec4 y, vec4 z, bvec4 wanted, vec3 dire
         while (leaf >= 0) {
             vec4 corner = texelFetch(triangles, leaf * 3);
             vec3 edge1 = texelFetch(triangles, leaf * 3 + 1).xyz, edge2 = texelFetch(triangles, leaf * 3 + 2).xyz;
-            vec3 s = origin - corner.xyz, p = cross(direction, edge2), q = cross(edge1, direction), n = cross(edge1, edge2);
+            vec3 s = origin - corner.xyz, p = cross(direction, edge2), q = cross(edge1, direction),
+                 n = cross(edge1, edge2);
             float d = dot(edge1, p), inverse = 1.0 / (d == 0.0 ? 1e-30 : d);
-            vec4 u = (dot(s, p) + x * p.x + y * p.y + z * p.z) * inverse, v = (dot(s, q) + x * q.x + y * q.y + z * q.z) * inverse;
+            vec4 u = (dot(s, p) + x * p.x + y * p.y + z * p.z) * inverse,
+                 v = (dot(s, q) + x * q.x + y * q.y + z * q.z) * inverse;
             vec4 at = (dot(s, n) + x * n.x + y * n.y + z * n.z) * inverse, low = min(min(u, v), 1.0 - u - v);
-            uvec4 met = uvec4(greaterThanEqual(low, vec4(-1e-5))) & uvec4(greaterThan(at, vec4(t_min))) & uvec4(lessThan(at, vec4(t_max)));
+            uvec4 met = uvec4(greaterThanEqual(low, vec4(-1e-5))) & uvec4(greaterThan(at, vec4(t_min))) &
+                        uvec4(lessThan(at, vec4(t_max)));
             blocked = bvec4(uvec4(blocked) | met);
             leaf = corner.w > 0.0 || all(blocked) ? -1 : leaf + 1;
         }
@@ -296,7 +313,7 @@ bvec4 occluded_tube(vec3 origin, vec4 x, vec4 y, vec4 z, bvec4 wanted, vec3 dire
     return bvec4(uvec4(blocked) & uvec4(wanted));
 }
 
-/* --- surfaces ----------------------------------------------------------------------------------------------------------- */
+/* --- surfaces --------------------------------------------------------------------------------- */
 
 /* Everything about the point that `nearest` found. */
 hit surface_at(int triangle, vec2 barycentric, vec3 origin, vec3 direction, float t) {
@@ -332,9 +349,11 @@ bool trace(vec3 origin, vec3 direction, float t_min, float t_max, out hit h) {
     return triangle >= 0;
 }
 
-/* The world direction through image point (u, v) in pixels; its length is such that t is the depth along the view axis. */
+/* The world direction through image point (u, v) in pixels; its length is such that t is the depth along the view
+ * axis. */
 vec3 camera_ray(vec2 pixel) {
-    return pixel.x * frame_texel(FRAME_RAY_U).xyz + pixel.y * frame_texel(FRAME_RAY_V).xyz + frame_texel(FRAME_RAY_0).xyz;
+    return pixel.x * frame_texel(FRAME_RAY_U).xyz + pixel.y * frame_texel(FRAME_RAY_V).xyz +
+           frame_texel(FRAME_RAY_0).xyz;
 }
 
 /* The pixel of this invocation: a subgroup covers a compact block (4x2, 4x4, 8x4, 8x8 by its size). */

@@ -13,7 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!text) return 0;
     memcpy(text, data, size);
     if (kn_view_list_parse_transforms(&list, "fuzz", text, size, &error)) kn_view_list_finish(&list);
-    if (kn_view_list_parse_colmap(&list, "fuzz", text, text + strlen(text) + 1 > text + size ? "" : text + strlen(text) + 1, &error)) kn_view_list_finish(&list);
+    if (kn_view_list_parse_colmap(&list, "fuzz", text,
+                                  text + strlen(text) + 1 > text + size ? "" : text + strlen(text) + 1, &error))
+        kn_view_list_finish(&list);
     kn_exif_parse(data, size, 640, 480);
     free(text);
     return 0;

@@ -5,7 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char vocabulary[] = "{\"<|startoftext|>\":0,\"<|endoftext|>\":1,\"a\":2,\"b\":3,\"a</w>\":4,\"b</w>\":5,\"ab</w>\":6,\"aa\":7,\"!</w>\":8}";
+static const char vocabulary[] = "{\"<|startoftext|>\":0,\"<|endoftext|>\":1,\"a\":2,\"b\":3,\"a</w>\":4,\"b</"
+                                 "w>\":5,\"ab</w>\":6,\"aa\":7,\"!</w>\":8}";
 static const char merges[] = "a b</w>\na a\naa a\n";
 
 /* Takes bytes up to a NUL, or all that are left. */
@@ -20,20 +21,20 @@ static const char *take(const uint8_t **data, size_t *size, size_t *length) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t vocab_size, merges_size, prompt_size;
-    const char *vocab = take(&data, &size, &vocab_size), *list = take(&data, &size, &merges_size), *prompt = take(&data, &size, &prompt_size);
+    const char *vocab = take(&data, &size, &vocab_size), *list = take(&data, &size, &merges_size),
+               *prompt = take(&data, &size, &prompt_size);
     char text[KN_PROMPT_LIMIT + 16] = {0};
     memcpy(text, prompt, kn_min_size(prompt_size, sizeof text - 1));
     kn_error error;
     kn_tokenizer *tokenizer;
     bool ok = vocab_size ? kn_tokenizer_parse(&tokenizer, vocab, vocab_size, list, merges_size, NULL, "fuzz", &error)
-                         : kn_tokenizer_parse(&tokenizer, vocabulary, sizeof vocabulary - 1, merges, sizeof merges - 1, "b", "fuzz", &error);
-    if (!ok)
-        return 0;
+                         : kn_tokenizer_parse(&tokenizer, vocabulary, sizeof vocabulary - 1, merges, sizeof merges - 1,
+                                              "b", "fuzz", &error);
+    if (!ok) return 0;
     int ids[77];
     if (kn_tokenizer_encode(tokenizer, text, ids, 77, &error)) {
         for (int i = 0; i < 77; i++) {
-            if (ids[i] < 0 || ids[i] >= 10000000)
-                __builtin_trap();
+            if (ids[i] < 0 || ids[i] >= 10000000) __builtin_trap();
         }
     }
     kn_tokenizer_destroy(&tokenizer);

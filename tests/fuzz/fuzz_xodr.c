@@ -6,8 +6,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(bool fine) {
-    if (!fine)
-        __builtin_trap();
+    if (!fine) __builtin_trap();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -29,8 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                     check(position.road >= 0 && (size_t)position.road < network.road_count);
                     check(position.s >= 0 && position.s <= network.roads[position.road].length);
                 }
-                if (i == 2 && r < 3)
-                    kn_road_locate(&network, frame.position.x, frame.position.y, 5);
+                if (i == 2 && r < 3) kn_road_locate(&network, frame.position.x, frame.position.y, 5);
             }
         }
         if (network.road_count < 50 && kn_signals_plan(&network, 1, NULL, 0, 10, true, &error))

@@ -73,8 +73,7 @@ kn_tensor golden_upload(golden *g, const char *name) {
     kn_tensor tensor = {0};
     REQUIRE(g, kn_graph_tensor(g->graph, &tensor, n, h, w, c, &g->error));
     REQUIRE(g, kn_tensor_upload(&tensor, planar, &g->error));
-    if (planar != data)
-        kn_free(planar);
+    if (planar != data) kn_free(planar);
     kn_free(data);
     return tensor;
 }
@@ -90,9 +89,9 @@ void golden_compare(const float *actual, const float *expected, size_t count, co
             place = i;
         }
     }
-    if (getenv("GOLDEN_VERBOSE"))
-        fprintf(stderr, "%s: %.2g\n", what, worst / largest);
-    cr_assert(worst <= tolerance * largest, "%s: off by %.3g of %.3g at %zu: %g, expected %g", what, worst, largest, place, (double)actual[place], (double)expected[place]);
+    if (getenv("GOLDEN_VERBOSE")) fprintf(stderr, "%s: %.2g\n", what, worst / largest);
+    cr_assert(worst <= tolerance * largest, "%s: off by %.3g of %.3g at %zu: %g, expected %g", what, worst, largest,
+              place, (double)actual[place], (double)expected[place]);
 }
 
 void golden_expect(golden *g, const kn_tensor *actual, const char *name, double tolerance) {
@@ -104,8 +103,7 @@ void golden_expect(golden *g, const kn_tensor *actual, const char *name, double 
     if (stored->rank == 3) { /* expected as tokens [n][t][c] */
         float *tokens = kn_alloc(count, sizeof *tokens, &g->error);
         size_t c = (size_t)actual->c, t = (size_t)actual->h * (size_t)actual->w;
-        for (size_t i = 0; i < count; i++)
-            tokens[i] = values[(i / (t * c) * c + i % c) * t + i / c % t];
+        for (size_t i = 0; i < count; i++) tokens[i] = values[(i / (t * c) * c + i % c) * t + i / c % t];
         kn_free(values);
         values = tokens;
     }

@@ -26,13 +26,12 @@ static void remove_folder(void) {
 
 static kn_name in_folder(const char *name) { return kn_name_of("%s/%s", folder, name); }
 
-/* --- checkpoints made from tables ------------------------------------------------------------------------------------ */
+/* --- checkpoints made from tables ------------------------------------------------------------- */
 
 /* The same numbers as training/golden_formats.py's values(). */
 static void fill(const char *name, size_t count, size_t rows, bool vector, uint16_t *out) {
     uint64_t key = 0xcbf29ce484222325u;
-    for (const char *c = name; *c; c++)
-        key = (key ^ (uint8_t)*c) * 0x100000001b3u;
+    for (const char *c = name; *c; c++) key = (key ^ (uint8_t)*c) * 0x100000001b3u;
     size_t length = strlen(name);
     float base = strstr(name, "norm") && length > 6 && strcmp(name + length - 6, "weight") == 0 ? 1.0f : 0.0f;
     float scale = vector ? 0.25f : (float)sqrt(3.0 / (double)(count / rows));
@@ -62,10 +61,10 @@ static void make_tensors(made *m, const char *table, bool own_names) {
     for (char *line = strtok((char *)text, "\n"); line; line = strtok(NULL, "\n")) {
         char stored[256], names[512], shape[64] = "";
         cr_assert(sscanf(line, "%255s %511s %63s", stored, names, shape) >= 2);
-        if (own_names && (strcmp(names, "-") == 0 || strchr(names, '|')))
-            continue;
+        if (own_names && (strcmp(names, "-") == 0 || strchr(names, '|'))) continue;
         kn_stored_tensor *tensor = &m->tensors[m->count++];
-        *tensor = (kn_stored_tensor){.name = kn_arena_strdup(&m->arena, own_names ? names : stored, NULL), .dtype = KN_DTYPE_F16, .count = 1};
+        *tensor = (kn_stored_tensor){
+            .name = kn_arena_strdup(&m->arena, own_names ? names : stored, NULL), .dtype = KN_DTYPE_F16, .count = 1};
         for (const char *at = shape; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
             tensor->shape[tensor->rank] = atoi(at);
             tensor->count *= (size_t)tensor->shape[tensor->rank++];
@@ -74,7 +73,8 @@ static void make_tensors(made *m, const char *table, bool own_names) {
         tensor->data = (const uint8_t *)data;
         size_t parts = strchr(names, '|') ? 3 : 1, part = 0, each = tensor->count / parts;
         for (char *rest = names, *name; strcmp(names, "-") != 0 && (name = strsep(&rest, "|")); part++)
-            fill(name, each, tensor->rank ? (size_t)tensor->shape[0] / parts : 1, tensor->rank == 1, data + part * each);
+            fill(name, each, tensor->rank ? (size_t)tensor->shape[0] / parts : 1, tensor->rank == 1,
+                 data + part * each);
     }
     kn_free(text);
 }
@@ -94,10 +94,11 @@ static void renew(golden *g) {
     REQUIRE(g, kn_graph_create(&g->graph, g->gpu, 0, &g->error));
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 /* The UNet on the golden x, context, t; and one ControlNet when it is not NULL. */
-static void expect_unet(golden *g, const kn_unet *unet, const kn_control_use *control, const char *expected, double tolerance) {
+static void expect_unet(golden *g, const kn_unet *unet, const kn_control_use *control, const char *expected,
+                        double tolerance) {
     kn_tensor x = golden_upload(g, "x"), context = golden_upload(g, "context"), sinusoids = {0}, out = {0};
     float *t = golden_floats(g, "t"), values[4 * 128];
     int index[4], n = x.n, channels = unet->trunk.config.channels[0];
@@ -120,8 +121,7 @@ static void expect_text(golden *g, const kn_text_encoder *encoder, const char *e
     const kn_stored_tensor *stored = golden_find(g, "ids");
     float *values = golden_floats(g, "ids");
     int ids[256], n = (int)stored->shape[0], tokens = (int)stored->shape[1];
-    for (int i = 0; i < n * tokens; i++)
-        ids[i] = (int)values[i];
+    for (int i = 0; i < n * tokens; i++) ids[i] = (int)values[i];
     kn_free(values);
     REQUIRE(g, kn_text_encoder_input(g->graph, &in, encoder, ids, n, tokens, &g->error));
     REQUIRE(g, kn_text_encoder_forward(g->graph, &out, encoder, &in, &g->error));
@@ -142,8 +142,7 @@ static void expect_autoencoder(golden *g, const kn_autoencoder *autoencoder) {
 static kn_model *open_model(golden *g, const char *path, kn_model_params params) {
     kn_model *model = NULL;
     params.precision = KN_PRECISION_FULL;
-    if (!params.tokenizer)
-        params.tokenizer = FOLDER "model/tokenizer";
+    if (!params.tokenizer) params.tokenizer = FOLDER "model/tokenizer";
     REQUIRE(g, kn_model_load(&model, g->gpu, path, &params, &g->error));
     cr_assert(kn_model_get_info(model)->text);
     return model;
@@ -156,8 +155,7 @@ static void check_checkpoint(const char *name, const char *path, const kn_model_
     kn_model *model = open_model(&g, path, params ? *params : KN_MODEL_PARAMS_DEFAULT);
     expect_unet(&g, &model->unet, NULL, "out", tolerance);
     expect_text(&g, &model->text_encoder, "text", tolerance);
-    if (kn_safetensors_find(g.file, "decoded"))
-        expect_autoencoder(&g, &model->autoencoder);
+    if (kn_safetensors_find(g.file, "decoded")) expect_autoencoder(&g, &model->autoencoder);
     kn_model_destroy(&model);
     golden_finish(&g);
 }
@@ -181,7 +179,8 @@ Test(checkpoint, diffusers_names, .init = make_folder, .fini = remove_folder) {
     make_tensors(m, FORMATS "sd1.txt", true);
     for (size_t i = 0; i < m->count; i++) {
         const char *name = m->tensors[i].name;
-        bool text = strncmp(name, "text_model.", 11) == 0, vae = strncmp(name, "encoder.", 8) == 0 || strncmp(name, "decoder.", 8) == 0 || strstr(name, "quant_conv");
+        bool text = strncmp(name, "text_model.", 11) == 0,
+             vae = strncmp(name, "encoder.", 8) == 0 || strncmp(name, "decoder.", 8) == 0 || strstr(name, "quant_conv");
         kn_name full = kn_name_of("%s.%s", text ? "text_encoder" : vae ? "vae" : "unet", name);
         m->tensors[i].name = kn_arena_strdup(&m->arena, full.text, NULL);
     }
@@ -191,13 +190,16 @@ Test(checkpoint, diffusers_names, .init = make_folder, .fini = remove_folder) {
     kn_free(m);
 }
 
-static const uint8_t *own_data(void *user, size_t index, kn_error *error) { return ((made *)user)->tensors[index].data; }
+static const uint8_t *own_data(void *user, size_t index, kn_error *error) {
+    return ((made *)user)->tensors[index].data;
+}
 
 Test(checkpoint, gguf, .init = make_folder, .fini = remove_folder) {
     kn_error error;
     made *m = kn_alloc(1, sizeof *m, NULL);
     make_tensors(m, FORMATS "sd2.txt", false);
-    cr_assert(kn_gguf_write_from(in_folder("a.gguf").text, "sd2", m->tensors, m->count, own_data, m, &error), "%s", error.message);
+    cr_assert(kn_gguf_write_from(in_folder("a.gguf").text, "sd2", m->tensors, m->count, own_data, m, &error), "%s",
+              error.message);
     check_checkpoint("sd2", in_folder("a.gguf").text, NULL, 1e-4);
     kn_arena_finish(&m->arena);
     kn_free(m);
@@ -211,7 +213,8 @@ Test(checkpoint, control_network, .init = make_folder, .fini = remove_folder) {
     kn_name path = in_folder("sd1.safetensors"), branch = in_folder("edges.safetensors");
     kn_model *model = open_model(&g, path.text, (kn_model_params){.controlnets = {branch.text}, .controlnet_count = 1});
     const kn_model_info *info = kn_model_get_info(model);
-    cr_assert(info->control_count == 1 && strcmp(info->control_names[0], "edges") == 0 && info->control_channels[0] == 3);
+    cr_assert(info->control_count == 1 && strcmp(info->control_names[0], "edges") == 0 &&
+              info->control_channels[0] == 3);
     kn_tensor pictures = golden_upload(&g, "condition"), condition = {0};
     REQUIRE(&g, kn_controlnet_embed(g.graph, &condition, &model->controlnets[0], &pictures, &g.error));
     REQUIRE(&g, kn_graph_run(g.graph, &g.error));
@@ -224,11 +227,11 @@ Test(checkpoint, control_network, .init = make_folder, .fini = remove_folder) {
     golden_finish(&g);
 }
 
-#define EXPECT_REFUSAL(g, path, params, expected) \
-    do { \
-        kn_model *refused; \
+#define EXPECT_REFUSAL(g, path, params, expected)                                                              \
+    do {                                                                                                       \
+        kn_model *refused;                                                                                     \
         cr_assert_not(kn_model_load(&refused, (g)->gpu, path, params, &(g)->error), "accepted: %s", expected); \
-        cr_assert(strstr((g)->error.message, expected), "'%s' lacks '%s'", (g)->error.message, expected); \
+        cr_assert(strstr((g)->error.message, expected), "'%s' lacks '%s'", (g)->error.message, expected);      \
     } while (0)
 
 Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder) {
@@ -244,7 +247,8 @@ Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder)
     /* one tensor missing, one too many, one misshaped, no autoencoder */
     kn_stored_tensor first = m->tensors[4];
     cr_assert(kn_safetensors_write(path.text, m->tensors + 1, m->count - 1, &error));
-    EXPECT_REFUSAL(&g, path.text, &params, "a.safetensors: tensor 'time_embedding.linear_1.weight' of shape [128, 32] is missing");
+    EXPECT_REFUSAL(&g, path.text, &params,
+                   "a.safetensors: tensor 'time_embedding.linear_1.weight' of shape [128, 32] is missing");
     m->tensors[4].name = "model.diffusion_model.input_blocks.1.0.in_layers.7.weight";
     cr_assert(kn_safetensors_write(path.text, m->tensors, m->count, &error));
     EXPECT_REFUSAL(&g, path.text, &params, "is missing");
@@ -252,7 +256,8 @@ Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder)
     m->tensors[m->count] = first;
     m->tensors[m->count].name = "model.diffusion_model.input_blocks.1.1.extra";
     cr_assert(kn_safetensors_write(path.text, m->tensors, m->count + 1, &error));
-    EXPECT_REFUSAL(&g, path.text, &params, "1 tensors have no place in the configured network: 'down_blocks.0.attentions.0.extra'");
+    EXPECT_REFUSAL(&g, path.text, &params,
+                   "1 tensors have no place in the configured network: 'down_blocks.0.attentions.0.extra'");
     m->tensors[0].rank = 1;
     m->tensors[0].shape[0] = (int64_t)m->tensors[0].count;
     cr_assert(kn_safetensors_write(path.text, m->tensors, m->count, &error));
@@ -260,8 +265,7 @@ Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder)
     size_t kept = 0;
     m->tensors[0].rank = 2, m->tensors[0].shape[0] = 128;
     for (size_t i = 0; i < m->count; i++) {
-        if (strncmp(m->tensors[i].name, "first_stage_model.", 18) != 0)
-            m->tensors[kept++] = m->tensors[i];
+        if (strncmp(m->tensors[i].name, "first_stage_model.", 18) != 0) m->tensors[kept++] = m->tensors[i];
     }
     cr_assert(kn_safetensors_write(path.text, m->tensors, kept, &error));
     EXPECT_REFUSAL(&g, path.text, &params, "holds Stable Diffusion 1.x, UNet + text encoder, but no autoencoder");
@@ -269,7 +273,8 @@ Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder)
     cr_assert(kn_safetensors_write(path.text, m->tensors, kept, &error));
     EXPECT_REFUSAL(&g, path.text, &params, "this is a Stable Diffusion XL or class-conditional checkpoint");
     EXPECT_REFUSAL(&g, FORMATS "lora/peft.safetensors", &params, "this is a LoRA, which --lora takes beside a model");
-    EXPECT_REFUSAL(&g, FORMATS "torch/plain.pt", &params, "none of its 10 tensors belongs to a network that Kinora knows: 'bfloat', 'double', 'empty'");
+    EXPECT_REFUSAL(&g, FORMATS "torch/plain.pt", &params,
+                   "none of its 10 tensors belongs to a network that Kinora knows: 'bfloat', 'double', 'empty'");
     kn_arena_finish(&m->arena);
     kn_free(m);
     golden_finish(&g);
@@ -285,7 +290,8 @@ Test(checkpoint, failing_allocations, .init = make_folder, .fini = remove_folder
         kn_checkpoint *checkpoint;
         kn_config config = {0};
         kn_alloc_fail_after(n);
-        opened = kn_checkpoint_open(&checkpoint, path.text, &error) && kn_checkpoint_config(checkpoint, KN_PART_CONTROLNET, &config, &error);
+        opened = kn_checkpoint_open(&checkpoint, path.text, &error) &&
+                 kn_checkpoint_config(checkpoint, KN_PART_CONTROLNET, &config, &error);
         kn_alloc_fail_after(0);
         cr_assert(opened || error.kind == KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
         kn_config_finish(&config);
@@ -294,19 +300,19 @@ Test(checkpoint, failing_allocations, .init = make_folder, .fini = remove_folder
     cr_assert(opened);
 }
 
-/* --- LoRA ------------------------------------------------------------------------------------------------------------------ */
+/* --- LoRA ------------------------------------------------------------------------------------- */
 
-static void open_with_loras(golden *g, const char *folder_name, kn_lora_set *set, kn_lora_target target, kn_precision precision, kn_unet *unet, kn_text_encoder *encoder) {
+static void open_with_loras(golden *g, const char *folder_name, kn_lora_set *set, kn_lora_target target,
+                            kn_precision precision, kn_unet *unet, kn_text_encoder *encoder) {
     golden_open(g, folder_name, "");
     kn_weights_set_loras(g->weights, set, target);
-    if (unet)
-        REQUIRE(g, kn_unet_load(unet, g->gpu, &g->config, g->weights, precision, &g->error));
-    else
-        REQUIRE(g, kn_text_encoder_load(encoder, g->gpu, &g->config, g->weights, precision, &g->error));
+    if (unet) REQUIRE(g, kn_unet_load(unet, g->gpu, &g->config, g->weights, precision, &g->error));
+    else REQUIRE(g, kn_text_encoder_load(encoder, g->gpu, &g->config, g->weights, precision, &g->error));
     golden_close(g);
 }
 
-static void check_loras(const char *expected, const kn_lora_use *uses, int count, bool text, kn_precision precision, double tolerance) {
+static void check_loras(const char *expected, const kn_lora_use *uses, int count, bool text, kn_precision precision,
+                        double tolerance) {
     golden g;
     kn_unet unet;
     kn_text_encoder encoder;
@@ -318,7 +324,9 @@ static void check_loras(const char *expected, const kn_lora_use *uses, int count
     kn_unet_finish(&unet);
     if (text) {
         cr_assert_not(kn_lora_check_used(set, true, &g.error));
-        cr_assert(strstr(g.error.message, "2 layers of the LoRA have no place in the model: 'lora_te_") || strstr(g.error.message, "layers of the LoRA have no place"), "%s", g.error.message);
+        cr_assert(strstr(g.error.message, "2 layers of the LoRA have no place in the model: 'lora_te_") ||
+                      strstr(g.error.message, "layers of the LoRA have no place"),
+                  "%s", g.error.message);
         cr_assert(kn_lora_check_used(set, false, &g.error));
         open_with_loras(&g, "text_quick", set, KN_LORA_TEXT, precision, NULL, &encoder);
         expect_text(&g, &encoder, kn_name_of("text_%s", expected).text, tolerance);
@@ -329,20 +337,30 @@ static void check_loras(const char *expected, const kn_lora_use *uses, int count
     golden_finish(&g);
 }
 
-#define LORA(name, strength) {FORMATS "lora/" name ".safetensors", strength}
+#define LORA(name, strength) \
+    { FORMATS "lora/" name ".safetensors", strength }
 
-Test(lora, kohya_with_convolutions) { check_loras("kohya", (kn_lora_use[]){LORA("kohya", .8f)}, 1, true, KN_PRECISION_FULL, 1e-4); }
+Test(lora, kohya_with_convolutions) {
+    check_loras("kohya", (kn_lora_use[]){LORA("kohya", .8f)}, 1, true, KN_PRECISION_FULL, 1e-4);
+}
 Test(lora, kohya_half) { check_loras("kohya", (kn_lora_use[]){LORA("kohya", .8f)}, 1, true, KN_PRECISION_HALF, 2e-3); }
-Test(lora, peft_negative) { check_loras("peft", (kn_lora_use[]){LORA("peft", -.5f)}, 1, true, KN_PRECISION_FULL, 1e-4); }
-Test(lora, attention_processors) { check_loras("old", (kn_lora_use[]){LORA("old", 1)}, 1, false, KN_PRECISION_FULL, 1e-4); }
+Test(lora, peft_negative) {
+    check_loras("peft", (kn_lora_use[]){LORA("peft", -.5f)}, 1, true, KN_PRECISION_FULL, 1e-4);
+}
+Test(lora, attention_processors) {
+    check_loras("old", (kn_lora_use[]){LORA("old", 1)}, 1, false, KN_PRECISION_FULL, 1e-4);
+}
 Test(lora, original_names) { check_loras("ldm", (kn_lora_use[]){LORA("ldm", 1)}, 1, false, KN_PRECISION_FULL, 1e-4); }
-Test(lora, two_at_once) { check_loras("both", (kn_lora_use[]){LORA("kohya", .8f), LORA("peft", .6f)}, 2, true, KN_PRECISION_FULL, 1e-4); }
+Test(lora, two_at_once) {
+    check_loras("both", (kn_lora_use[]){LORA("kohya", .8f), LORA("peft", .6f)}, 2, true, KN_PRECISION_FULL, 1e-4);
+}
 
 static void refuse_lora(const char *a, int64_t rows, const char *b, const char *expected) {
     static const uint8_t zeros[4096];
     kn_error error;
     kn_lora_set *set;
-    kn_stored_tensor tensors[2] = {{.name = a, .dtype = KN_DTYPE_F32, .rank = 2, .shape = {rows, 8}, .data = zeros}, {.name = b, .dtype = KN_DTYPE_F32, .rank = 2, .shape = {8, rows}, .data = zeros}};
+    kn_stored_tensor tensors[2] = {{.name = a, .dtype = KN_DTYPE_F32, .rank = 2, .shape = {rows, 8}, .data = zeros},
+                                   {.name = b, .dtype = KN_DTYPE_F32, .rank = 2, .shape = {8, rows}, .data = zeros}};
     kn_name path = in_folder("lora.safetensors");
     cr_assert(kn_safetensors_write(path.text, tensors, b ? 2 : 1, &error));
     kn_lora_use use = {path.text, 1};
@@ -351,7 +369,8 @@ static void refuse_lora(const char *a, int64_t rows, const char *b, const char *
     kn_stored_tensor tensor = {.name = "a.b.weight", .rank = 2, .shape = {8, 8}, .count = 64};
     ok = ok && kn_lora_apply(set, KN_LORA_UNET, &tensor, values, &error) && kn_lora_check_used(set, true, &error);
     cr_assert_not(ok, "accepted: %s", expected);
-    cr_assert(strstr(error.message, "lora.safetensors: ") && strstr(error.message, expected), "'%s' lacks '%s'", error.message, expected);
+    cr_assert(strstr(error.message, "lora.safetensors: ") && strstr(error.message, expected), "'%s' lacks '%s'",
+              error.message, expected);
     kn_lora_set_destroy(&set);
 }
 
@@ -361,11 +380,13 @@ Test(lora, says_what_is_wrong, .init = make_folder, .fini = remove_folder) {
     refuse_lora("lora_unet_a_b.lora_down.weight", 2, NULL, "layer 'a_b' has no up matrix");
     refuse_lora("lora_unet_a_b.lora_up.weight", 8, NULL, "layer 'a_b' has no down matrix");
     refuse_lora("lora_unet_a_b.lora_down.weight", 2, "unet.a.b.lora_A.weight", "mean the same");
-    refuse_lora("lora_unet_a_c.lora_down.weight", 2, "lora_unet_a_c.lora_up.weight", "1 layers of the LoRA have no place in the model: 'lora_unet_a_c.lora_down.weight'");
-    refuse_lora("lora_unet_a_b.lora_up.weight", 2, "lora_unet_a_b.lora_down.weight", "does not fit 'a.b.weight' of shape [8, 8]");
+    refuse_lora("lora_unet_a_c.lora_down.weight", 2, "lora_unet_a_c.lora_up.weight",
+                "1 layers of the LoRA have no place in the model: 'lora_unet_a_c.lora_down.weight'");
+    refuse_lora("lora_unet_a_b.lora_up.weight", 2, "lora_unet_a_b.lora_down.weight",
+                "does not fit 'a.b.weight' of shape [8, 8]");
 }
 
-/* --- block formats ------------------------------------------------------------------------------------------------------------ */
+/* --- block formats ---------------------------------------------------------------------------- */
 
 Test(quantise, reads_the_documented_layouts) {
     static const kn_dtype types[] = {KN_DTYPE_Q8_0, KN_DTYPE_Q4_0, KN_DTYPE_Q4_K, KN_DTYPE_Q5_K, KN_DTYPE_Q6_K};
@@ -373,8 +394,10 @@ Test(quantise, reads_the_documented_layouts) {
     kn_safetensors *file;
     cr_assert(kn_safetensors_open(&file, FORMATS "blocks.safetensors", &error), "%s", error.message);
     for (size_t i = 0; i < KN_COUNT(types); i++) {
-        kn_name blocks = kn_name_of("%s.blocks", kn_dtype_name(types[i])), values = kn_name_of("%s.values", kn_dtype_name(types[i]));
-        const kn_stored_tensor *packed = kn_safetensors_find(file, blocks.text), *expected = kn_safetensors_find(file, values.text);
+        kn_name blocks = kn_name_of("%s.blocks", kn_dtype_name(types[i])),
+                values = kn_name_of("%s.values", kn_dtype_name(types[i]));
+        const kn_stored_tensor *packed = kn_safetensors_find(file, blocks.text),
+                               *expected = kn_safetensors_find(file, values.text);
         cr_assert(packed && expected);
         cr_assert_eq(packed->count, expected->count / kn_dtype_block(types[i]) * kn_dtype_size(types[i]));
         float out[6 * 256], wanted[6 * 256];

@@ -1,4 +1,5 @@
-/* Networks that come and go: the same pictures whatever the budget, and every allocation of device memory failing in turn. */
+/* Networks that come and go: the same pictures whatever the budget, and every allocation of device memory failing in
+ * turn. */
 #include "diffusion/sampling/paint.h"
 #include "tests/golden/golden.h"
 
@@ -42,9 +43,11 @@ static void scene_open(scene *s, bool validation) {
     s->init = golden_floats(&s->g, "init");
     s->edges = golden_floats(&s->g, "edges");
     s->params = KN_PAINT_PARAMS_DEFAULT;
-    s->params.width = WIDTH, s->params.height = HEIGHT, s->params.steps = 2, s->params.guidance = 2, s->params.prompt = "a red car";
+    s->params.width = WIDTH, s->params.height = HEIGHT, s->params.steps = 2, s->params.guidance = 2,
+    s->params.prompt = "a red car";
     s->params.init = s->init, s->params.strength = 1;
-    s->params.controls[0] = (kn_paint_control){"canny", s->edges, 1, 0, 0.5f}; /* the second step is recorded without it */
+    s->params.controls[0] =
+        (kn_paint_control){"canny", s->edges, 1, 0, 0.5f}; /* the second step is recorded without it */
     s->params.control_count = 1;
     REQUIRE(&s->g, run(s, KN_RESIDENCY_ALL, &s->g.error));
     memcpy(s->expected, s->rgb, sizeof s->expected);
@@ -134,10 +137,10 @@ Test(memory, streamer_runs_in_pieces) {
     plan.streams = true, plan.stay = plan.weights / 4, plan.window = 1; /* every other weight alone */
     REQUIRE(&s.g, kn_paint_network_init(&network, model, &s.params, &plan, 2, &s.g.error));
     uint64_t before = in_use(&s.g);
-    size_t in = (size_t)network.batch * network.input.c * network.height * network.width, out = (size_t)network.batch * model->info.latent_channels * network.height * network.width;
+    size_t in = (size_t)network.batch * network.input.c * network.height * network.width,
+           out = (size_t)network.batch * model->info.latent_channels * network.height * network.width;
     float *input = kn_alloc(in, sizeof *input, NULL), *outputs[3];
-    for (size_t i = 0; i < in; i++)
-        input[i] = sinf((float)i);
+    for (size_t i = 0; i < in; i++) input[i] = sinf((float)i);
     for (int i = 0; i < 3; i++) {
         outputs[i] = kn_alloc(out, sizeof **outputs, NULL);
         REQUIRE(&s.g, kn_paint_network_run(&network, input, 500, 1, outputs[i], &s.g.error));
@@ -145,15 +148,14 @@ Test(memory, streamer_runs_in_pieces) {
     }
     cr_assert_gt(network.streamer.flushes, 100);
     cr_assert_lt(in_use(&s.g) - before, plan.activations + plan.weights);
-    for (int i = 0; i < 3; i++)
-        kn_free(outputs[i]);
+    for (int i = 0; i < 3; i++) kn_free(outputs[i]);
     kn_free(input);
     kn_paint_network_finish(&network);
     kn_model_destroy(&model);
     scene_close(&s);
 }
 
-/* --- running out ------------------------------------------------------------------------------------------------------------- */
+/* --- running out ------------------------------------------------------------------------------ */
 
 static double difference(const scene *s) {
     double sum = 0, all = 0;
@@ -164,8 +166,8 @@ static double difference(const scene *s) {
     return sqrt(sum / all);
 }
 
-/* Each allocation of device memory fails once while the model is loaded, a picture encoded, denoised and decoded: that is an error of one
- * line with nothing left behind, or a smaller plan that gives the picture (in tiles: nearly). */
+/* Each allocation of device memory fails once while the model is loaded, a picture encoded, denoised and decoded: that
+ * is an error of one line with nothing left behind, or a smaller plan that gives the picture (in tiles: nearly). */
 static void fail_each(kn_residency residency) {
     scene s;
     scene_open(&s, false);
@@ -186,7 +188,8 @@ static void fail_each(kn_residency residency) {
         }
         failures++;
         cr_assert_eq(error.kind, KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
-        cr_assert(strstr(error.message, "memory ran out") && !strchr(error.message, '\n'), "allocation %d: %s", (int)n, error.message);
+        cr_assert(strstr(error.message, "memory ran out") && !strchr(error.message, '\n'), "allocation %d: %s", (int)n,
+                  error.message);
     }
     cr_assert_gt(failures, 100);
     cr_assert(residency == KN_RESIDENCY_ALL || survived > 50);
@@ -210,7 +213,9 @@ Test(memory, host_allocations_fail_with_one_network) {
         bool ok = run(&s, KN_RESIDENCY_ONE, &error);
         done = kn_alloc_fail_after(0) > 0;
         cr_assert_eq(in_use(&s.g), before, "allocation %d leaves something behind", (int)n);
-        cr_assert(ok ? difference(&s) < (done ? 1e-9 : 0.3) : error.kind == KN_ERROR_MEMORY && !strchr(error.message, '\n'), "allocation %d: %s", (int)n, error.message);
+        cr_assert(ok ? difference(&s) < (done ? 1e-9 : 0.3)
+                     : error.kind == KN_ERROR_MEMORY && !strchr(error.message, '\n'),
+                  "allocation %d: %s", (int)n, error.message);
     }
     scene_close(&s);
 }
@@ -232,7 +237,8 @@ Test(memory, each_device_allocation_fails_while_streaming) {
         bool ok = kn_paint(model, &s.params, s.rgb, &error);
         done = kn_gpu_alloc_fail_after(s.g.gpu, 0) > 0;
         cr_assert_eq(in_use(&s.g), before, "allocation %d leaves something behind", (int)n);
-        cr_assert(ok ? difference(&s) < 0.3 : error.kind == KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
+        cr_assert(ok ? difference(&s) < 0.3 : error.kind == KN_ERROR_MEMORY, "allocation %d: %s", (int)n,
+                  error.message);
     }
     cr_assert_lt(difference(&s), 1e-9);
     kn_model_destroy(&model);

@@ -16,7 +16,8 @@ typedef struct clip {
     kn_sample_input input;
 } clip;
 
-static const char *const prompts[N] = {"a car, at dusk", "A car,  at dusk", "rain on the road!", "rain on the road!", "rain on the road!", "rain on the road!"};
+static const char *const prompts[N] = {"a car, at dusk",    "A car,  at dusk",   "rain on the road!",
+                                       "rain on the road!", "rain on the road!", "rain on the road!"};
 
 static kn_sampler_params params_of(float guidance) {
     kn_sampler_params params = KN_SAMPLER_PARAMS_DEFAULT;
@@ -56,7 +57,7 @@ static void expect_clip(clip *c, const char *name) {
 static bool count_steps(void *user, const char *stage, uint64_t done, uint64_t total) {
     cr_assert_str_eq(stage, "denoise");
     cr_assert_eq(total, 3);
-    cr_assert_eq(done, (uint64_t)++*(int *)user);
+    cr_assert_eq(done, (uint64_t)++ * (int *)user);
     return true;
 }
 
@@ -82,8 +83,7 @@ Test(model, samples_a_clip) {
     cr_assert_arr_eq(first, c.rgb, sizeof first, "the same clip twice differs");
     uint8_t bytes[FLOATS];
     REQUIRE(&c.g, kn_sample_u8(c.sampler, &c.input, bytes, &c.g.error));
-    for (int i = 0; i < FLOATS; i++)
-        cr_assert(abs((int)bytes[i] - (int)(c.rgb[i] * 255 + 0.5f)) <= 1);
+    for (int i = 0; i < FLOATS; i++) cr_assert(abs((int)bytes[i] - (int)(c.rgb[i] * 255 + 0.5f)) <= 1);
     clip_close(&c);
 }
 
@@ -121,11 +121,11 @@ static void refuse_sampler(clip *c, const kn_sampler_params *params, const char 
     cr_assert(strstr(c->g.error.message, expected), "'%s' lacks '%s'", c->g.error.message, expected);
 }
 
-#define REFUSE(change, expected) \
-    do { \
+#define REFUSE(change, expected)                 \
+    do {                                         \
         kn_sampler_params params = params_of(1); \
-        change; \
-        refuse_sampler(&c, &params, expected); \
+        change;                                  \
+        refuse_sampler(&c, &params, expected);   \
     } while (0)
 
 Test(model, refuses_wrong_use) {
@@ -163,8 +163,7 @@ Test(model, failing_allocations) {
         loaded = kn_model_load(&model, g.gpu, FOLDER "model", NULL, &g.error);
         kn_alloc_fail_after(0);
         cr_assert(loaded || model == NULL);
-        if (!loaded)
-            cr_assert_eq(g.error.kind, KN_ERROR_MEMORY, "allocation %d: %s", (int)n, g.error.message);
+        if (!loaded) cr_assert_eq(g.error.kind, KN_ERROR_MEMORY, "allocation %d: %s", (int)n, g.error.message);
         kn_model_destroy(&model);
     }
     cr_assert(loaded);
@@ -191,9 +190,10 @@ static void clone_with_schedule(char *folder, const char *schedule) {
 /* A residual model's pictures are the control colours plus what the plain model makes of the scaled noise. */
 Test(model, residuals_add_to_the_control_colours) {
     char folder[] = "/tmp/kinora-residual-XXXXXX";
-    clone_with_schedule(folder, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"num_train_timesteps\": 1000, \"shift\": 2.0,"
-                                "\"prediction_type\": \"sample\", \"timestep_spacing\": \"trailing\", \"num_inference_steps\": 5,"
-                                "\"residual_control\": \"drive\", \"residual_noise\": 0.25}");
+    clone_with_schedule(
+        folder, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"num_train_timesteps\": 1000, \"shift\": 2.0,"
+                "\"prediction_type\": \"sample\", \"timestep_spacing\": \"trailing\", \"num_inference_steps\": 5,"
+                "\"residual_control\": \"drive\", \"residual_noise\": 0.25}");
     clip c;
     clip_open(&c, 1);
     for (int i = 0; i < FLOATS; i++) c.noise[i] *= 0.25f;

@@ -7,7 +7,7 @@ enum { FULL = 0, HALF = 1 };
 static const double tolerances[] = {1e-4, 2e-3};
 static const kn_precision precisions[] = {KN_PRECISION_FULL, KN_PRECISION_HALF};
 
-/* --- UNet ---------------------------------------------------------------------------------------------------------------- */
+/* --- UNet ------------------------------------------------------------------------------------- */
 
 typedef struct unet_case {
     golden g;
@@ -45,7 +45,8 @@ static void unet_close(unet_case *c) {
 
 static kn_tensor unet_run(unet_case *c, const kn_pass *pass, const kn_control_use *controls, int control_count) {
     kn_tensor out = {0};
-    REQUIRE(&c->g, kn_unet_forward(c->g.graph, &out, &c->unet, &c->x, &c->sinusoids, pass, controls, control_count, &c->g.error));
+    REQUIRE(&c->g, kn_unet_forward(c->g.graph, &out, &c->unet, &c->x, &c->sinusoids, pass, controls, control_count,
+                                   &c->g.error));
     REQUIRE(&c->g, kn_graph_run(c->g.graph, &c->g.error));
     REQUIRE(&c->g, kn_graph_run(c->g.graph, &c->g.error)); /* a replay gives the same */
     return out;
@@ -97,8 +98,13 @@ static void check_clip(const char *expected, const int neighbours[3][2], bool te
         int picture = i % 12, other = neighbours[picture % 3][i / 12];
         index[i / 12][picture] = other < 0 ? -1 : picture - picture % 3 + other;
     }
-    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 4, .views = 3,
-                    .neighbours = {neighbours ? index[0] : NULL, neighbours ? index[1] : NULL}, .temporal = temporal};
+    kn_pass pass = {.context = &c.context,
+                    .context_index = c.context_index,
+                    .halves = 1,
+                    .frames = 4,
+                    .views = 3,
+                    .neighbours = {neighbours ? index[0] : NULL, neighbours ? index[1] : NULL},
+                    .temporal = temporal};
     kn_tensor out = unet_run(&c, &pass, NULL, 0);
     golden_expect(&c.g, &out, expected, tolerances[precision]);
     unet_close(&c);
@@ -117,13 +123,18 @@ Test(unet, too_many_frames_is_an_error) {
     unet_case c;
     unet_open(&c, "unet_clip", "", KN_PRECISION_FULL);
     kn_tensor out;
-    kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 12, .views = 1, .temporal = true};
+    kn_pass pass = {.context = &c.context,
+                    .context_index = c.context_index,
+                    .halves = 1,
+                    .frames = 12,
+                    .views = 1,
+                    .temporal = true};
     cr_assert_not(kn_unet_forward(c.g.graph, &out, &c.unet, &c.x, &c.sinusoids, &pass, NULL, 0, &c.g.error));
     cr_assert(strstr(c.g.error.message, "12 frames"), "%s", c.g.error.message);
     unet_close(&c);
 }
 
-/* --- ControlNet ------------------------------------------------------------------------------------------------------------ */
+/* --- ControlNet ------------------------------------------------------------------------------- */
 
 static void check_control(const char *expected, int count, int precision) {
     unet_case c;
@@ -132,9 +143,11 @@ static void check_control(const char *expected, int count, int precision) {
     kn_control_use uses[2];
     unet_open(&c, "control", "/unet", precisions[precision]);
     for (int i = 0; i < count; i++) {
-        kn_name part = kn_name_of("/branch%d", i), condition = kn_name_of("condition%d", i), embedding = kn_name_of("embedding%d", i);
+        kn_name part = kn_name_of("/branch%d", i), condition = kn_name_of("condition%d", i),
+                embedding = kn_name_of("embedding%d", i);
         golden_open(&c.g, "control", part.text);
-        REQUIRE(&c.g, kn_controlnet_load(&branches[i], c.g.gpu, &c.g.config, c.g.weights, precisions[precision], &c.g.error));
+        REQUIRE(&c.g,
+                kn_controlnet_load(&branches[i], c.g.gpu, &c.g.config, c.g.weights, precisions[precision], &c.g.error));
         golden_close(&c.g);
         pictures[i] = golden_upload(&c.g, condition.text);
         kn_graph *graph;
@@ -143,17 +156,18 @@ static void check_control(const char *expected, int count, int precision) {
         REQUIRE(&c.g, kn_graph_run(graph, &c.g.error));
         golden_expect(&c.g, &conditions[i], embedding.text, tolerances[precision]);
         float *values = golden_floats(&c.g, embedding.text);
-        REQUIRE(&c.g, kn_graph_tensor(c.g.graph, &pictures[i], conditions[i].n, conditions[i].h, conditions[i].w, conditions[i].c, &c.g.error));
+        REQUIRE(&c.g, kn_graph_tensor(c.g.graph, &pictures[i], conditions[i].n, conditions[i].h, conditions[i].w,
+                                      conditions[i].c, &c.g.error));
         REQUIRE(&c.g, kn_tensor_upload(&pictures[i], values, &c.g.error));
         kn_free(values);
         kn_graph_destroy(&graph);
-        uses[i] = (kn_control_use){.controlnet = &branches[i], .condition = &pictures[i], .scale = i == 0 ? 1.0f : 0.5f};
+        uses[i] =
+            (kn_control_use){.controlnet = &branches[i], .condition = &pictures[i], .scale = i == 0 ? 1.0f : 0.5f};
     }
     kn_pass pass = {.context = &c.context, .context_index = c.context_index, .halves = 1, .frames = 1, .views = c.x.n};
     kn_tensor out = unet_run(&c, &pass, uses, count);
     golden_expect(&c.g, &out, expected, tolerances[precision]);
-    for (int i = 0; i < count; i++)
-        kn_controlnet_finish(&branches[i]);
+    for (int i = 0; i < count; i++) kn_controlnet_finish(&branches[i]);
     unet_close(&c);
 }
 
@@ -161,7 +175,7 @@ Test(controlnet, one_branch) { check_control("one", 1, FULL); }
 Test(controlnet, two_branches_with_scales) { check_control("both", 2, FULL); }
 Test(controlnet, two_branches_half) { check_control("both", 2, HALF); }
 
-/* --- text ------------------------------------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void check_text(const char *name, const char *expected, int skip, int precision) {
     golden g;
@@ -175,8 +189,7 @@ static void check_text(const char *name, const char *expected, int skip, int pre
     float *values = golden_floats(&g, "ids");
     int ids[64], n = (int)stored->shape[0], tokens = (int)stored->shape[1];
     encoder.skip = skip;
-    for (int i = 0; i < n * tokens; i++)
-        ids[i] = (int)values[i];
+    for (int i = 0; i < n * tokens; i++) ids[i] = (int)values[i];
     REQUIRE(&g, kn_text_encoder_input(g.graph, &in, &encoder, ids, n, tokens, &g.error));
     REQUIRE(&g, kn_text_encoder_forward(g.graph, &out, &encoder, &in, &g.error));
     REQUIRE(&g, kn_graph_run(g.graph, &g.error));
@@ -196,7 +209,7 @@ Test(text, last_layer) { check_text("text_penultimate", "last", 0, FULL); }
 Test(text, penultimate_layer) { check_text("text_penultimate", "out", 1, FULL); }
 Test(text, penultimate_layer_half) { check_text("text_penultimate", "out", 1, HALF); }
 
-/* --- autoencoders ------------------------------------------------------------------------------------------------------------- */
+/* --- autoencoders ----------------------------------------------------------------------------- */
 
 static void check_autoencoder(const char *name, const char *latent, const char *picture, int factor, int precision) {
     golden g;
@@ -206,15 +219,13 @@ static void check_autoencoder(const char *name, const char *latent, const char *
     kn_name config = kn_name_of(FOLDER "%s/config.json", name), folder = kn_name_of(FOLDER "%s", name);
     REQUIRE(&g, kn_config_init(&g.config, config.text, &g.error));
     REQUIRE(&g, kn_weights_create(&g.weights, &g.error));
-    if (kn_autoencoder_has_weights(&g.config))
-        REQUIRE(&g, kn_weights_add_folder(g.weights, folder.text, &g.error));
+    if (kn_autoencoder_has_weights(&g.config)) REQUIRE(&g, kn_weights_add_folder(g.weights, folder.text, &g.error));
     REQUIRE(&g, kn_autoencoder_load(&autoencoder, g.gpu, &g.config, g.weights, precisions[precision], &g.error));
     golden_close(&g);
     kn_tensor x = golden_upload(&g, "x"), z = golden_upload(&g, "z");
     if (kn_autoencoder_zero_to_one(&autoencoder)) {
         float *values = golden_floats(&g, "x");
-        for (size_t i = 0; i < golden_find(&g, "x")->count; i++)
-            values[i] = 0.5f * values[i] + 0.5f;
+        for (size_t i = 0; i < golden_find(&g, "x")->count; i++) values[i] = 0.5f * values[i] + 0.5f;
         REQUIRE(&g, kn_tensor_upload(&x, values, &g.error));
         kn_free(values);
     }

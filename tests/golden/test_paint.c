@@ -66,8 +66,7 @@ Test(paint, weights_and_batch) {
     paint(&s);
     float comfy[FLOATS], difference = 0;
     memcpy(comfy, s.rgb, sizeof comfy);
-    for (int i = 0; i < FLOATS; i++)
-        difference = fmaxf(difference, fabsf(comfy[i] - second[i]));
+    for (int i = 0; i < FLOATS; i++) difference = fmaxf(difference, fabsf(comfy[i] - second[i]));
     cr_assert_gt(difference, 1e-3f);
     scene_close(&s);
 }
@@ -75,7 +74,8 @@ Test(paint, weights_and_batch) {
 Test(paint, fresh_noise_of_every_picture) {
     scene s;
     scene_open(&s, SD);
-    s.params.prompt = "a wet road", s.params.guidance = 1, s.params.method = KN_METHOD_EULER_ANCESTRAL, s.params.steps = 4, s.params.seed = 3, s.params.batch = 2;
+    s.params.prompt = "a wet road", s.params.guidance = 1, s.params.method = KN_METHOD_EULER_ANCESTRAL,
+    s.params.steps = 4, s.params.seed = 3, s.params.batch = 2;
     expect(&s, "ancestral");
     s.params.cuda_noise = true;
     float first[2 * FLOATS];
@@ -98,7 +98,8 @@ Test(paint, chunks) {
 Test(paint, image_to_image) {
     scene s;
     scene_open(&s, SD);
-    s.params.prompt = "the street", s.params.method = KN_METHOD_DDIM, s.params.steps = 6, s.params.seed = 5, s.params.init = s.init, s.params.strength = 0.5f;
+    s.params.prompt = "the street", s.params.method = KN_METHOD_DDIM, s.params.steps = 6, s.params.seed = 5,
+    s.params.init = s.init, s.params.strength = 0.5f;
     expect(&s, "image");
     s.params.strength = 0;
     expect(&s, "through");
@@ -108,7 +109,8 @@ Test(paint, image_to_image) {
 Test(paint, mask) {
     scene s;
     scene_open(&s, SD);
-    s.params.prompt = "a truck", s.params.method = KN_METHOD_DDIM, s.params.steps = 5, s.params.seed = 6, s.params.init = s.init, s.params.mask = s.mask, s.params.strength = 1;
+    s.params.prompt = "a truck", s.params.method = KN_METHOD_DDIM, s.params.steps = 5, s.params.seed = 6,
+    s.params.init = s.init, s.params.mask = s.mask, s.params.strength = 1;
     expect(&s, "masked");
     /* a black mask keeps every latent: the picture through the autoencoder */
     memset(s.mask, 0, AREA * sizeof *s.mask);
@@ -118,7 +120,12 @@ Test(paint, mask) {
 
 /* The tiny model with the inpainting UNet in place of its own; `folder` is a mkdtemp template. */
 static void make_inpainting(char *folder) {
-    static const char *const parts[][2] = {{"unet", "-inpaint/unet"}, {"controlnet-canny", "/controlnet-canny"}, {"text_encoder", "/text_encoder"}, {"tokenizer", "/tokenizer"}, {"vae", "/vae"}, {"scheduler", "/scheduler"}};
+    static const char *const parts[][2] = {{"unet", "-inpaint/unet"},
+                                           {"controlnet-canny", "/controlnet-canny"},
+                                           {"text_encoder", "/text_encoder"},
+                                           {"tokenizer", "/tokenizer"},
+                                           {"vae", "/vae"},
+                                           {"scheduler", "/scheduler"}};
     char *here = realpath(SD, NULL);
     cr_assert(here && mkdtemp(folder));
     for (size_t i = 0; i < KN_COUNT(parts); i++) {
@@ -145,9 +152,11 @@ Test(paint, inpainting_model) {
     scene s;
     scene_open(&s, folder);
     cr_assert(kn_model_get_info(s.model)->inpaints);
-    s.params.prompt = "a truck", s.params.method = KN_METHOD_EULER, s.params.steps = 4, s.params.seed = 8, s.params.init = s.init, s.params.mask = s.mask, s.params.strength = 1;
+    s.params.prompt = "a truck", s.params.method = KN_METHOD_EULER, s.params.steps = 4, s.params.seed = 8,
+    s.params.init = s.init, s.params.mask = s.mask, s.params.strength = 1;
     expect(&s, "inpainted");
-    s.params.controls[0] = (kn_paint_control){"canny", s.edges, 0.8f, 0, 0.5f}; /* the branch sees the latent without the mask */
+    s.params.controls[0] =
+        (kn_paint_control){"canny", s.edges, 0.8f, 0, 0.5f}; /* the branch sees the latent without the mask */
     s.params.control_count = 1;
     expect(&s, "inpainted_control");
     scene_close(&s);
@@ -168,7 +177,8 @@ Test(paint, two_controls) {
 Test(paint, clip_skip) {
     scene s;
     scene_open(&s, SD);
-    s.params.prompt = "houses", s.params.guidance = 0, s.params.method = KN_METHOD_HEUN, s.params.steps = 2, s.params.seed = 12, s.params.clip_skip = 2;
+    s.params.prompt = "houses", s.params.guidance = 0, s.params.method = KN_METHOD_HEUN, s.params.steps = 2,
+    s.params.seed = 12, s.params.clip_skip = 2;
     expect(&s, "skip");
     scene_close(&s);
 }
@@ -178,11 +188,11 @@ static void refuse(scene *s, const kn_paint_params *params, const char *expected
     cr_assert(strstr(s->g.error.message, expected), "'%s' lacks '%s'", s->g.error.message, expected);
 }
 
-#define REFUSE(change, expected) \
-    do { \
+#define REFUSE(change, expected)           \
+    do {                                   \
         kn_paint_params params = s.params; \
-        change; \
-        refuse(&s, &params, expected); \
+        change;                            \
+        refuse(&s, &params, expected);     \
     } while (0)
 
 static bool stop(void *user, const char *stage, uint64_t done, uint64_t total) { return done < 2; }
@@ -203,8 +213,10 @@ Test(paint, refuses_wrong_use) {
     REFUSE(params.prompt = "(a:1.2.3)", "'1.2.3' is no weight");
     REFUSE(params.method = KN_METHOD_FLOW_EULER, "does not fit");
     REFUSE(params.control_count = 1, "has no ControlNet called ''");
-    REFUSE((params.control_count = 1, params.controls[0] = (kn_paint_control){"canny", NULL, 1, 0, 1}), "'canny' has no picture");
-    REFUSE((params.control_count = 1, params.controls[0] = (kn_paint_control){"canny", s.edges, 1, 0.6f, 0.5f}), "start <= end");
+    REFUSE((params.control_count = 1, params.controls[0] = (kn_paint_control){"canny", NULL, 1, 0, 1}),
+           "'canny' has no picture");
+    REFUSE((params.control_count = 1, params.controls[0] = (kn_paint_control){"canny", s.edges, 1, 0.6f, 0.5f}),
+           "start <= end");
     REFUSE(params.progress = stop, "cancelled after 2 of 3");
     char *lengthy = kn_alloc(KN_PROMPT_LIMIT + 2, 1, &s.g.error);
     memset(lengthy, 'a', KN_PROMPT_LIMIT + 1);
@@ -216,7 +228,8 @@ Test(paint, refuses_wrong_use) {
 Test(paint, failing_allocations) {
     scene s;
     scene_open(&s, SD);
-    s.params.prompt = "(a:1.1)", s.params.steps = 1, s.params.init = s.init, s.params.mask = s.mask, s.params.width = s.params.height = 8;
+    s.params.prompt = "(a:1.1)", s.params.steps = 1, s.params.init = s.init, s.params.mask = s.mask,
+    s.params.width = s.params.height = 8;
     bool done = false;
     for (uint64_t n = 1; !done && n < 100000; n += n < 30 ? 1 : n / 6) {
         kn_alloc_fail_after(n);
@@ -228,7 +241,7 @@ Test(paint, failing_allocations) {
     scene_close(&s);
 }
 
-/* --- prompts --------------------------------------------------------------------------------------------------------------- */
+/* --- prompts ---------------------------------------------------------------------------------- */
 
 /* The weights of the tokens of a prompt, one letter each, as "1.1 1.21 | 0.9": | ends a chunk. */
 static void expect_weights(const kn_tokenizer *tokenizer, const char *text, const char *expected) {
@@ -254,13 +267,30 @@ Test(prompt, weights) {
     kn_error error;
     kn_tokenizer *tokenizer;
     cr_assert(kn_tokenizer_load(&tokenizer, SD "/tokenizer", &error), "%s", error.message);
-    static const char *const cases[][2] = {
-        {"", ""}, {"a", "1 "}, {"(a)", "1.1 "}, {"((a))", "1.21 "}, {"[a]", "0.9091 "}, {"(a:1.5) b", "1.5 1 "}, {"(a:  .5 ) b", "0.5 1 "}, {"(a:-1)", "-1 "},
-        {"a (b [c] d:2) e", "1 2 1.818 2 1 "}, {"\\(a\\)", "1 1 1 "}, {"(a", "1.1 "}, {"a)", "1 1 "}, {"a:1.2)", "1 1 1 1 1 1 "}, {"[a:1.2]", "0.9091 0.9091 0.9091 0.9091 0.9091 "},
-        {"((a:1.2) b)", "1.32 1.1 "}, {"a BREAK b", "1 | 1 "}, {"(a BREAK b:1.2)", "1.2 | 1.2 "}, {"BREAK a", "| 1 "}, {"a BREAK BREAK b", "1 | | 1 "}, {"a BREAK", "1 "},
-        {"aBREAK", "1 1 1 1 1 1 "}, {"a \\", "1 "}, {"()", ""}};
-    for (size_t i = 0; i < KN_COUNT(cases); i++)
-        expect_weights(tokenizer, cases[i][0], cases[i][1]);
+    static const char *const cases[][2] = {{"", ""},
+                                           {"a", "1 "},
+                                           {"(a)", "1.1 "},
+                                           {"((a))", "1.21 "},
+                                           {"[a]", "0.9091 "},
+                                           {"(a:1.5) b", "1.5 1 "},
+                                           {"(a:  .5 ) b", "0.5 1 "},
+                                           {"(a:-1)", "-1 "},
+                                           {"a (b [c] d:2) e", "1 2 1.818 2 1 "},
+                                           {"\\(a\\)", "1 1 1 "},
+                                           {"(a", "1.1 "},
+                                           {"a)", "1 1 "},
+                                           {"a:1.2)", "1 1 1 1 1 1 "},
+                                           {"[a:1.2]", "0.9091 0.9091 0.9091 0.9091 0.9091 "},
+                                           {"((a:1.2) b)", "1.32 1.1 "},
+                                           {"a BREAK b", "1 | 1 "},
+                                           {"(a BREAK b:1.2)", "1.2 | 1.2 "},
+                                           {"BREAK a", "| 1 "},
+                                           {"a BREAK BREAK b", "1 | | 1 "},
+                                           {"a BREAK", "1 "},
+                                           {"aBREAK", "1 1 1 1 1 1 "},
+                                           {"a \\", "1 "},
+                                           {"()", ""}};
+    for (size_t i = 0; i < KN_COUNT(cases); i++) expect_weights(tokenizer, cases[i][0], cases[i][1]);
     kn_prompt prompt;
     cr_assert_not(kn_prompt_init(&prompt, tokenizer, "(a:101)", true, 77, &error));
     kn_prompt_finish(&prompt);
@@ -276,17 +306,17 @@ Test(prompt, long_ones_are_cut) {
     cr_assert(kn_tokenizer_load(&tokenizer, SD "/tokenizer", &error), "%s", error.message);
     static const struct {
         int letters, comma_after, chunks, in_first;
-    } cases[] = {{75, 0, 1, 75}, {76, 0, 2, 75}, {151, 0, 3, 75}, {80, 10, 2, 75}, {80, 60, 2, 61}, {80, 54, 2, 75}, {80, 55, 2, 56}, {75, 74, 2, 75}, {80, 75, 2, 75}};
+    } cases[] = {{75, 0, 1, 75},  {76, 0, 2, 75},  {151, 0, 3, 75}, {80, 10, 2, 75}, {80, 60, 2, 61},
+                 {80, 54, 2, 75}, {80, 55, 2, 56}, {75, 74, 2, 75}, {80, 75, 2, 75}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char text[400] = "";
         kn_prompt prompt;
-        for (int j = 1; j <= cases[i].letters; j++)
-            strcat(text, j == cases[i].comma_after ? "a, " : "a ");
+        for (int j = 1; j <= cases[i].letters; j++) strcat(text, j == cases[i].comma_after ? "a, " : "a ");
         cr_assert(kn_prompt_init(&prompt, tokenizer, text, true, 77, &error), "%s", error.message);
         int used = 1;
-        while (used < 77 && prompt.ids[used] != prompt.ids[76])
-            used++;
-        cr_expect(prompt.chunks == cases[i].chunks && used - 1 == cases[i].in_first, "case %zu: %d chunks, %d tokens in the first", i, prompt.chunks, used - 1);
+        while (used < 77 && prompt.ids[used] != prompt.ids[76]) used++;
+        cr_expect(prompt.chunks == cases[i].chunks && used - 1 == cases[i].in_first,
+                  "case %zu: %d chunks, %d tokens in the first", i, prompt.chunks, used - 1);
         kn_prompt_finish(&prompt);
     }
     kn_tokenizer_destroy(&tokenizer);

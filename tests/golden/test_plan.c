@@ -10,8 +10,7 @@ static void open_autoencoder(golden *g, kn_autoencoder *autoencoder, const char 
     kn_name config = kn_name_of(FOLDER "%s/config.json", name), folder = kn_name_of(FOLDER "%s", name);
     REQUIRE(g, kn_config_init(&g->config, config.text, &g->error));
     REQUIRE(g, kn_weights_create(&g->weights, &g->error));
-    if (kn_autoencoder_has_weights(&g->config))
-        REQUIRE(g, kn_weights_add_folder(g->weights, folder.text, &g->error));
+    if (kn_autoencoder_has_weights(&g->config)) REQUIRE(g, kn_weights_add_folder(g->weights, folder.text, &g->error));
     REQUIRE(g, kn_autoencoder_load(autoencoder, g->gpu, &g->config, g->weights, KN_PRECISION_FULL, &g->error));
     golden_close(g);
 }
@@ -29,8 +28,7 @@ static size_t floats_of(const kn_autoencoder *a, const kn_tiling *t, bool latent
 /* A smooth picture or latent. */
 static float *smooth(size_t count) {
     float *values = kn_alloc(count, sizeof *values, NULL);
-    for (size_t i = 0; i < count; i++)
-        values[i] = sinf((float)i * 0.013f) * 0.5f;
+    for (size_t i = 0; i < count; i++) values[i] = sinf((float)i * 0.013f) * 0.5f;
     return values;
 }
 
@@ -50,7 +48,8 @@ static double difference(golden *g, const kn_autoencoder *a, bool decode, int wi
     REQUIRE(g, kn_plan_tiling(&whole, a, g->gpu, decode, width, height, 0, &g->error));
     cr_assert(whole.columns == 1 && whole.rows == 1 && whole.bytes > 0);
     cr_assert(tiled.columns > 1 && tiled.rows > 1 && tiled.tile_width == tile && tiled.tile_height == tile);
-    float *in = smooth(floats_of(a, &whole, decode)), *expected = run(g, a, &whole, in), *actual = run(g, a, &tiled, in);
+    float *in = smooth(floats_of(a, &whole, decode)), *expected = run(g, a, &whole, in),
+          *actual = run(g, a, &tiled, in);
     double error = 0, sum = 0;
     for (size_t i = 0; i < floats_of(a, &whole, !decode); i++) {
         error += pow((double)actual[i] - (double)expected[i], 2);
@@ -125,8 +124,8 @@ Test(plan, failing_allocations) {
         kn_tiling planned;
         kn_tiler *tiler = NULL;
         kn_alloc_fail_after(n);
-        done = kn_plan_tiling(&planned, &a, g.gpu, true, 20, 20, 0, &g.error) && kn_tiler_create(&tiler, &a, g.gpu, &t, &g.error) &&
-               kn_tiler_run(tiler, in, out, &g.error);
+        done = kn_plan_tiling(&planned, &a, g.gpu, true, 20, 20, 0, &g.error) &&
+               kn_tiler_create(&tiler, &a, g.gpu, &t, &g.error) && kn_tiler_run(tiler, in, out, &g.error);
         kn_alloc_fail_after(0);
         cr_assert(done || g.error.kind == KN_ERROR_MEMORY, "%s", g.error.message);
         kn_tiler_destroy(&tiler);

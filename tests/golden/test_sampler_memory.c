@@ -3,7 +3,15 @@
 
 #include <string.h>
 
-enum { FRAMES = 3, VIEWS = 2, WIDTH = 20, HEIGHT = 12, N = FRAMES * VIEWS, FLOATS = N * 3 * WIDTH * HEIGHT, SLACK = 8 << 20 };
+enum {
+    FRAMES = 3,
+    VIEWS = 2,
+    WIDTH = 20,
+    HEIGHT = 12,
+    N = FRAMES * VIEWS,
+    FLOATS = N * 3 * WIDTH * HEIGHT,
+    SLACK = 8 << 20
+};
 
 typedef struct clip {
     golden g;
@@ -72,12 +80,14 @@ Test(sampler_memory, told_before) {
         last = bytes;
         kn_sampler *sampler;
         size_t pictures = (size_t)frames * VIEWS;
-        float *control = kn_alloc(pictures * 160 * 96 * 16, sizeof *control, NULL), *rgb = kn_alloc(pictures * 3 * 160 * 96, sizeof *rgb, NULL);
+        float *control = kn_alloc(pictures * 160 * 96 * 16, sizeof *control, NULL),
+              *rgb = kn_alloc(pictures * 3 * 160 * 96, sizeof *rgb, NULL);
         kn_sample_input input = {.prompts = &prompt, .prompt_count = 1, .controls = {control}, .noise = control};
         REQUIRE(&c.g, kn_sampler_create(&sampler, c.model, &params, &c.g.error));
         REQUIRE(&c.g, kn_sample(sampler, &input, rgb, &c.g.error));
         uint64_t used = in_use(&c) - before;
-        cr_assert(used <= bytes + SLACK && bytes <= used + SLACK, "%d frames: %llu bytes told, %llu taken", frames, (unsigned long long)bytes, (unsigned long long)used);
+        cr_assert(used <= bytes + SLACK && bytes <= used + SLACK, "%d frames: %llu bytes told, %llu taken", frames,
+                  (unsigned long long)bytes, (unsigned long long)used);
         kn_sampler_destroy(&sampler);
         kn_free(control);
         kn_free(rgb);
@@ -98,7 +108,8 @@ Test(sampler_memory, each_device_allocation_fails) {
         done = kn_gpu_alloc_fail_after(c.g.gpu, 0) > 0;
         failures += !ok;
         cr_assert_eq(in_use(&c), before, "allocation %d leaves something behind", (int)n);
-        cr_assert(ok ? done : error.kind == KN_ERROR_MEMORY && !strchr(error.message, '\n'), "allocation %d: %s", (int)n, error.message);
+        cr_assert(ok ? done : error.kind == KN_ERROR_MEMORY && !strchr(error.message, '\n'), "allocation %d: %s",
+                  (int)n, error.message);
     }
     cr_assert_gt(failures, 8);
     cr_assert_arr_eq(c.rgb, c.expected, sizeof c.rgb);
@@ -116,7 +127,8 @@ Test(sampler_memory, host_allocations_fail) {
         bool ok = run(&c, &error);
         done = kn_alloc_fail_after(0) > 0;
         cr_assert_eq(in_use(&c), before, "allocation %d leaves something behind", (int)n);
-        cr_assert(ok ? memcmp(c.rgb, c.expected, sizeof c.rgb) == 0 : error.kind == KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
+        cr_assert(ok ? memcmp(c.rgb, c.expected, sizeof c.rgb) == 0 : error.kind == KN_ERROR_MEMORY,
+                  "allocation %d: %s", (int)n, error.message);
     }
     clip_close(&c);
 }

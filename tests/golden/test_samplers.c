@@ -1,4 +1,5 @@
-/* Whole trajectories of every sampler on an analytic denoiser, run by the kernel, against training/golden_samplers.py. */
+/* Whole trajectories of every sampler on an analytic denoiser, run by the kernel, against
+ * training/golden_samplers.py. */
 #include "diffusion/ops/ops_internal.h"
 #include "diffusion/sampling/sampler_step.h"
 #include "tests/golden/golden.h"
@@ -11,8 +12,7 @@ enum { N = 3, C = 3, H = 3, W = 5, COUNT = N * C * H * W };
 
 /* golden_samplers.denoiser */
 static void denoise(const float *x, double t, float *m) {
-    for (int i = 0; i < COUNT; i++)
-        m[i] = (float)(0.6 * tanh((double)x[i]) + 0.25 * cos(t * 0.004) * (double)x[i]);
+    for (int i = 0; i < COUNT; i++) m[i] = (float)(0.6 * tanh((double)x[i]) + 0.25 * cos(t * 0.004) * (double)x[i]);
 }
 
 typedef struct run {
@@ -28,10 +28,8 @@ static void make_tensors(run *r, bool guided, bool previous, bool input) {
     golden *g = &r->g;
     REQUIRE(g, kn_graph_tensor(g->graph, &r->tensors.x, N, H, W, C, &g->error));
     REQUIRE(g, kn_graph_tensor(g->graph, &r->tensors.output, guided ? 2 * N : N, H, W, C, &g->error));
-    if (previous)
-        REQUIRE(g, kn_graph_tensor(g->graph, &r->tensors.previous, N, H, W, C, &g->error));
-    if (input)
-        REQUIRE(g, kn_graph_tensor(g->graph, &r->tensors.input, guided ? 2 * N : N, H, W, C, &g->error));
+    if (previous) REQUIRE(g, kn_graph_tensor(g->graph, &r->tensors.previous, N, H, W, C, &g->error));
+    if (input) REQUIRE(g, kn_graph_tensor(g->graph, &r->tensors.input, guided ? 2 * N : N, H, W, C, &g->error));
     REQUIRE(g, kn_gpu_buffer_create(&r->tensors.coefficients, g->gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_HOST, &g->error));
     REQUIRE(g, kn_sampler_step_record(g->graph, &r->tensors, &g->error));
 }
@@ -68,14 +66,11 @@ static void set_output(run *r, const float *m) {
 /* The input tensor must hold input_scale * x in both halves. */
 static void check_input(run *r, const float *x, double scale) {
     float input[2 * COUNT], expected[COUNT];
-    if (r->tensors.input.n == 0)
-        return;
-    for (int i = 0; i < COUNT; i++)
-        expected[i] = x[i] * (float)scale;
+    if (r->tensors.input.n == 0) return;
+    for (int i = 0; i < COUNT; i++) expected[i] = x[i] * (float)scale;
     REQUIRE(&r->g, kn_tensor_download(&r->tensors.input, input, &r->g.error));
     golden_compare(input, expected, COUNT, "input", 1e-6);
-    if (r->tensors.input.n == 2 * N)
-        golden_compare(input + COUNT, expected, COUNT, "second input", 1e-6);
+    if (r->tensors.input.n == 2 * N) golden_compare(input + COUNT, expected, COUNT, "second input", 1e-6);
 }
 
 static void check_trajectory(int index, bool guided) {
@@ -87,17 +82,16 @@ static void check_trajectory(int index, bool guided) {
     int count = (int)kn_safetensors_find(probe, name.text)->shape[0];
     kn_safetensors_close(&probe);
     open_case(&r, index, count);
-    float *noise = golden_floats(&r.g, "noise"), *states = golden_floats(&r.g, name.text), *scale = golden_floats(&r.g, scale_name.text);
+    float *noise = golden_floats(&r.g, "noise"), *states = golden_floats(&r.g, name.text),
+          *scale = golden_floats(&r.g, scale_name.text);
     float x[COUNT], seen[COUNT], m[COUNT];
     cr_assert_float_eq(r.noise_scale, (double)scale[0], 1e-5 * r.noise_scale);
     make_tensors(&r, guided, true, true);
-    for (int i = 0; i < COUNT; i++)
-        x[i] = noise[i] * (float)r.noise_scale;
+    for (int i = 0; i < COUNT; i++) x[i] = noise[i] * (float)r.noise_scale;
     REQUIRE(&r.g, kn_tensor_upload(&r.tensors.x, x, &r.g.error));
     for (int step = 0; step < count; step++) {
         double next_scale = step + 1 < count ? r.steps[step + 1].input_scale : 1;
-        for (int i = 0; i < COUNT; i++)
-            seen[i] = x[i] * (float)r.steps[step].input_scale;
+        for (int i = 0; i < COUNT; i++) seen[i] = x[i] * (float)r.steps[step].input_scale;
         denoise(seen, r.steps[step].timestep, m);
         set_output(&r, m);
         REQUIRE(&r.g, kn_sampler_step_set(&r.tensors, &r.steps[step], next_scale, 2.5, &r.g.error));
@@ -114,20 +108,16 @@ static void check_trajectory(int index, bool guided) {
 }
 
 Test(samplers, ddim) {
-    for (int i = 0; i < 4; i++)
-        check_trajectory(i, false);
+    for (int i = 0; i < 4; i++) check_trajectory(i, false);
 }
 Test(samplers, dpm_solver_2m) {
-    for (int i = 4; i < 8; i++)
-        check_trajectory(i, false);
+    for (int i = 4; i < 8; i++) check_trajectory(i, false);
 }
 Test(samplers, euler) {
-    for (int i = 8; i < 11; i++)
-        check_trajectory(i, false);
+    for (int i = 8; i < 11; i++) check_trajectory(i, false);
 }
 Test(samplers, flow) {
-    for (int i = 11; i < 14; i++)
-        check_trajectory(i, false);
+    for (int i = 11; i < 14; i++) check_trajectory(i, false);
 }
 Test(samplers, guided) {
     check_trajectory(1, true);
@@ -143,8 +133,7 @@ Test(samplers, in_parts) {
     float x[COUNT], m[COUNT], expected[COUNT];
     kn_graph_set_binding_limit(r.g.graph, 512);
     make_tensors(&r, false, true, false);
-    for (int i = 0; i < COUNT; i++)
-        x[i] = (float)i * 0.01f, m[i] = 1 - x[i];
+    for (int i = 0; i < COUNT; i++) x[i] = (float)i * 0.01f, m[i] = 1 - x[i];
     REQUIRE(&r.g, kn_tensor_upload(&r.tensors.x, x, &r.g.error));
     set_output(&r, m);
     REQUIRE(&r.g, kn_sampler_step_set(&r.tensors, &r.steps[1], 1, 1, &r.g.error));

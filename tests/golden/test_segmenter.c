@@ -65,7 +65,8 @@ Test(segmenter, refusals) {
     kn_segmenter *segmenter = NULL;
     cr_assert_not(kn_segmenter_create(&segmenter, g.gpu, FOLDER "absent", &g.error));
     cr_assert_null(segmenter);
-    cr_assert_not(kn_segmenter_create(&segmenter, g.gpu, FOLDER "unet_stable", &g.error)); /* another network's folder */
+    cr_assert_not(
+        kn_segmenter_create(&segmenter, g.gpu, FOLDER "unet_stable", &g.error)); /* another network's folder */
     cr_assert_null(segmenter);
     cr_assert_eq(g.error.kind, KN_ERROR_INPUT, "%s", g.error.message);
     golden_finish(&g);

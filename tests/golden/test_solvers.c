@@ -7,13 +7,13 @@
 
 enum { COUNT = 3 * 3 * 3 * 5 };
 
-static const char *const names[] = {"config", "flow", "ddim", "dpm++2m", "euler", "euler-a", "heun", "dpm++2m-sde", "unipc", "lcm"};
+static const char *const names[] = {"config",  "flow", "ddim",        "dpm++2m", "euler",
+                                    "euler-a", "heun", "dpm++2m-sde", "unipc",   "lcm"};
 static const char *const spacings[] = {"config", "uniform", "leading", "trailing", "karras", "exponential"};
 
 static int index_of(const char *const *list, size_t count, const char *text) {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(list[i], text) == 0)
-            return (int)i;
+        if (strcmp(list[i], text) == 0) return (int)i;
     cr_assert_fail("no %s", text);
     return -1;
 }
@@ -34,12 +34,13 @@ static bool halves(void *user, float *noise, kn_error *error) {
     return true;
 }
 
-static bool refuse_to_draw(void *user, float *noise, kn_error *error) { return kn_fail(error, KN_ERROR_CANCELLED, "no more"); }
+static bool refuse_to_draw(void *user, float *noise, kn_error *error) {
+    return kn_fail(error, KN_ERROR_CANCELLED, "no more");
+}
 
 /* golden_samplers.denoiser */
 static void denoise(const float *x, double t, float *m) {
-    for (int i = 0; i < COUNT; i++)
-        m[i] = (float)(0.6 * tanh((double)x[i]) + 0.25 * cos(t * 0.004) * (double)x[i]);
+    for (int i = 0; i < COUNT; i++) m[i] = (float)(0.6 * tanh((double)x[i]) + 0.25 * cos(t * 0.004) * (double)x[i]);
 }
 
 static float *floats_of(kn_safetensors *file, const char *name, size_t *count) {
@@ -47,8 +48,7 @@ static float *floats_of(kn_safetensors *file, const char *name, size_t *count) {
     cr_assert(tensor, "no golden tensor %s", name);
     float *values = kn_alloc(tensor->count, sizeof *values, NULL);
     kn_stored_tensor_to_float(tensor, values);
-    if (count)
-        *count = tensor->count;
+    if (count) *count = tensor->count;
     return values;
 }
 
@@ -60,9 +60,12 @@ static void open_files(kn_safetensors **file, json_t **cases) {
 }
 
 static kn_solver_params params_of(const json_t *item) {
-    const char *method = json_string_value(json_object_get(item, "method")), *spacing = json_string_value(json_object_get(item, "spacing"));
-    return (kn_solver_params){.method = (kn_method)index_of(names, KN_COUNT(names), method), .spacing = (kn_noise_spacing)index_of(spacings, KN_COUNT(spacings), spacing),
-                              .steps = (int)json_integer_value(json_object_get(item, "steps")), .eta = json_number_value(json_object_get(item, "eta")),
+    const char *method = json_string_value(json_object_get(item, "method")),
+               *spacing = json_string_value(json_object_get(item, "spacing"));
+    return (kn_solver_params){.method = (kn_method)index_of(names, KN_COUNT(names), method),
+                              .spacing = (kn_noise_spacing)index_of(spacings, KN_COUNT(spacings), spacing),
+                              .steps = (int)json_integer_value(json_object_get(item, "steps")),
+                              .eta = json_number_value(json_object_get(item, "eta")),
                               .strength = json_number_value(json_object_get(item, "strength"))};
 }
 
@@ -77,7 +80,8 @@ static void check_case(kn_safetensors *file, const json_t *item, size_t number) 
     cr_assert(kn_solver_create(&solver, &schedule, &params, COUNT, &error), "case %zu: %s", number, error.message);
     size_t floats;
     kn_name name = kn_name_of("%02zu", number);
-    float *clean = floats_of(file, "clean", NULL), *noise = floats_of(file, "noise", NULL), *fresh = floats_of(file, "draws", NULL);
+    float *clean = floats_of(file, "clean", NULL), *noise = floats_of(file, "noise", NULL),
+          *fresh = floats_of(file, "draws", NULL);
     float *states = floats_of(file, name.text, &floats), input[COUNT], m[COUNT];
     draws source = {fresh, 0};
     kn_solver_start(solver, json_is_true(json_object_get(item, "clean")) ? clean : NULL, noise);
@@ -87,7 +91,8 @@ static void check_case(kn_safetensors *file, const json_t *item, size_t number) 
         denoise(input, kn_solver_timestep(solver), m);
         cr_assert(kn_solver_advance(solver, m, draw, &source, &error), "%s", error.message);
         cr_assert_lt(evaluation * COUNT, floats, "case %zu takes too many evaluations", number);
-        kn_name what = kn_name_of("case %zu (%s, %s), evaluation %zu", number, names[params.method], spacings[params.spacing], evaluation);
+        kn_name what = kn_name_of("case %zu (%s, %s), evaluation %zu", number, names[params.method],
+                                  spacings[params.spacing], evaluation);
         golden_compare(kn_solver_sample(solver), states + evaluation * COUNT, COUNT, what.text, 2e-5);
     }
     cr_assert_eq(evaluation * COUNT, floats, "case %zu takes %zu evaluations", number, evaluation);
@@ -103,8 +108,7 @@ Test(solvers, trajectories) {
     kn_safetensors *file;
     json_t *cases;
     open_files(&file, &cases);
-    for (size_t i = 0; i < json_array_size(cases); i++)
-        check_case(file, json_array_get(cases, i), i);
+    for (size_t i = 0; i < json_array_size(cases); i++) check_case(file, json_array_get(cases, i), i);
     json_decref(cases);
     kn_safetensors_close(&file);
 }
@@ -120,12 +124,14 @@ static kn_schedule schedule_of(const char *text) {
     return schedule;
 }
 
-#define STABLE "\"beta_start\": 0.00085, \"beta_end\": 0.012, \"beta_schedule\": \"scaled_linear\", \"clip_sample\": false"
+#define STABLE \
+    "\"beta_start\": 0.00085, \"beta_end\": 0.012, \"beta_schedule\": \"scaled_linear\", \"clip_sample\": false"
 
 /* A denoiser that knows the answer is followed to it by every sampler, whatever the noise. */
 Test(solvers, reach_a_constant) {
-    static const char *const texts[] = {"{\"_class_name\": \"PNDMScheduler\", \"prediction_type\": \"sample\", " STABLE "}",
-                                        "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"prediction_type\": \"sample\"}"};
+    static const char *const texts[] = {
+        "{\"_class_name\": \"PNDMScheduler\", \"prediction_type\": \"sample\", " STABLE "}",
+        "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"prediction_type\": \"sample\"}"};
     for (size_t text = 0; text < 2; text++) {
         kn_schedule schedule = schedule_of(texts[text]);
         for (int method = KN_METHOD_FLOW_EULER; method <= KN_METHOD_LCM; method++) {
@@ -133,15 +139,18 @@ Test(solvers, reach_a_constant) {
             kn_solver *solver;
             kn_solver_params params = {.method = (kn_method)method, .steps = 9, .eta = -1, .strength = 1};
             if (!kn_solver_create(&solver, &schedule, &params, 2, &error)) {
-                bool misfit = text ? method == KN_METHOD_LCM || method == KN_METHOD_EULER_ANCESTRAL || method == KN_METHOD_DPM_SOLVER_2M_SDE : method == KN_METHOD_FLOW_EULER;
+                bool misfit = text ? method == KN_METHOD_LCM || method == KN_METHOD_EULER_ANCESTRAL ||
+                                         method == KN_METHOD_DPM_SOLVER_2M_SDE
+                                   : method == KN_METHOD_FLOW_EULER;
                 cr_assert(misfit && error.kind == KN_ERROR_UNSUPPORTED, "%s: %s", names[method], error.message);
                 continue;
             }
             float noise[2] = {1, -2}, m[2] = {0.25f, -3};
             for (kn_solver_start(solver, NULL, noise); !kn_solver_done(solver);)
                 cr_assert(kn_solver_advance(solver, m, halves, NULL, &error), "%s", error.message);
-            cr_assert(fabsf(kn_solver_sample(solver)[0] - 0.25f) < 0.02f && fabsf(kn_solver_sample(solver)[1] + 3) < 0.1f, "%s: %g %g", names[method],
-                      (double)kn_solver_sample(solver)[0], (double)kn_solver_sample(solver)[1]);
+            cr_assert(
+                fabsf(kn_solver_sample(solver)[0] - 0.25f) < 0.02f && fabsf(kn_solver_sample(solver)[1] + 3) < 0.1f,
+                "%s: %g %g", names[method], (double)kn_solver_sample(solver)[0], (double)kn_solver_sample(solver)[1]);
             kn_solver_destroy(&solver);
         }
         kn_schedule_finish(&schedule);
@@ -178,8 +187,7 @@ Test(solvers, strength_chooses_where_to_start) {
         cr_assert_eq(kn_solver_first_step(solver), cases[i].first);
         float clean = 3, noise = 5, out;
         kn_solver_start(solver, &clean, &noise);
-        if (cases[i].first == 10)
-            cr_assert(kn_solver_done(solver) && *kn_solver_sample(solver) == 3);
+        if (cases[i].first == 10) cr_assert(kn_solver_done(solver) && *kn_solver_sample(solver) == 3);
         kn_solver_noised(solver, &clean, &noise, &out);
         cr_assert_float_eq(*kn_solver_sample(solver), out, 0);
         kn_solver_destroy(&solver);
@@ -196,7 +204,8 @@ Test(solvers, refuse_what_does_not_fit) {
     cr_assert_null(solver);
     cr_assert(strstr(error.message, "51 denoising steps: expected 1 to 50"), "%s", error.message);
     kn_schedule_finish(&lcm);
-    kn_schedule zero = schedule_of("{\"_class_name\": \"DDIMScheduler\", \"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\", " STABLE "}");
+    kn_schedule zero = schedule_of("{\"_class_name\": \"DDIMScheduler\", \"rescale_betas_zero_snr\": true, "
+                                   "\"timestep_spacing\": \"trailing\", " STABLE "}");
     params.steps = 4;
     cr_assert_not(kn_solver_create(&solver, &zero, &params, COUNT, &error));
     cr_assert(strstr(error.message, "signal-to-noise ratio of zero"), "%s", error.message);

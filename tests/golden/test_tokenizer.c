@@ -15,7 +15,8 @@ Test(tokenizer, awkward_prompts) {
         int ids[77];
         cr_assert(kn_tokenizer_encode(tokenizer, prompt, ids, 77, &error), "%s", error.message);
         for (size_t j = 0; j < 77; j++)
-            cr_expect_eq(ids[j], json_integer_value(json_array_get(expected, j)), "prompt %zu '%s', token %zu: %d, expected %lld", i, prompt, j, ids[j],
+            cr_expect_eq(ids[j], json_integer_value(json_array_get(expected, j)),
+                         "prompt %zu '%s', token %zu: %d, expected %lld", i, prompt, j, ids[j],
                          (long long)json_integer_value(json_array_get(expected, j)));
     }
     json_decref(cases);
@@ -33,9 +34,13 @@ Test(tokenizer, long_and_broken_prompts) {
     text[KN_PROMPT_LIMIT] = 'a';
     cr_assert_not(kn_tokenizer_encode(tokenizer, text, ids, 77, &error));
     cr_assert(strstr(error.message, "longer than 4096"), "%s", error.message);
-    /* broken UTF-8 is U+FFFD, one for each byte: a stray continuation, an overlong slash, a surrogate, a cut sequence */
+    /* broken UTF-8 is U+FFFD, one for each byte: a stray continuation, an overlong slash, a surrogate, a cut
+     * sequence */
     cr_assert(kn_tokenizer_encode(tokenizer, "\x80 \xc0\xaf \xed\xa0\x80 \xf0\x9f", ids, 77, &error));
-    cr_assert(kn_tokenizer_encode(tokenizer, "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd", same, 77, &error));
+    cr_assert(kn_tokenizer_encode(
+        tokenizer,
+        "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd", same, 77,
+        &error));
     cr_assert_arr_eq(ids, same, sizeof ids);
     cr_assert(kn_tokenizer_encode(tokenizer, "cars", ids, 2, &error));
     cr_assert_neq(ids[0], ids[1]);
@@ -45,7 +50,8 @@ Test(tokenizer, long_and_broken_prompts) {
 static void refuse(const char *vocab, const char *merges, const char *pad, const char *expected) {
     kn_error error;
     kn_tokenizer *tokenizer;
-    cr_assert_not(kn_tokenizer_parse(&tokenizer, vocab, strlen(vocab), merges, strlen(merges), pad, "here", &error), "accepted: %s", expected);
+    cr_assert_not(kn_tokenizer_parse(&tokenizer, vocab, strlen(vocab), merges, strlen(merges), pad, "here", &error),
+                  "accepted: %s", expected);
     cr_assert_null(tokenizer);
     cr_assert(strstr(error.message, expected), "'%s' lacks '%s'", error.message, expected);
 }
@@ -85,8 +91,7 @@ Test(tokenizer, failing_allocations) {
         kn_alloc_fail_after(n);
         loaded = kn_tokenizer_load(&tokenizer, FOLDER "tokenizer", &error);
         kn_alloc_fail_after(0);
-        if (!loaded)
-            cr_assert_eq(error.kind, KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
+        if (!loaded) cr_assert_eq(error.kind, KN_ERROR_MEMORY, "allocation %d: %s", (int)n, error.message);
         kn_tokenizer_destroy(&tokenizer);
     }
     cr_assert(loaded);

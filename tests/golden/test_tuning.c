@@ -19,9 +19,11 @@ static void check(const kn_tuning *tuning, kn_variant variant) {
         kn_timestep_embedding(&unet.trunk.config, (double)t[0], values + i * channels);
         index[i] = i;
     }
-    REQUIRE(&g, kn_graph_tensor(g.graph, &sinusoids, x.n, 1, 1, channels, &g.error) && kn_tensor_upload(&sinusoids, values, &g.error));
+    REQUIRE(&g, kn_graph_tensor(g.graph, &sinusoids, x.n, 1, 1, channels, &g.error) &&
+                    kn_tensor_upload(&sinusoids, values, &g.error));
     kn_pass pass = {.context = &context, .context_index = index, .halves = 1, .frames = 1, .views = x.n};
-    REQUIRE(&g, kn_unet_forward(g.graph, &out, &unet, &x, &sinusoids, &pass, NULL, 0, &g.error) && kn_graph_run(g.graph, &g.error));
+    REQUIRE(&g, kn_unet_forward(g.graph, &out, &unet, &x, &sinusoids, &pass, NULL, 0, &g.error) &&
+                    kn_graph_run(g.graph, &g.error));
     golden_expect(&g, &out, "out", 1e-4);
     kn_free(t);
     kn_unet_finish(&unet);
@@ -38,15 +40,34 @@ static void check_own(kn_tuning tuning) {
 }
 
 Test(tuning, least) {
-    check_own((kn_tuning){.winograd_store = 1, .winograd_few = 0, .conv_shared = 0, .conv_blocks = 1, .attention_shared = 0, .attention_blocks = 1, .busy_groups = 1, .cooperative = 1});
+    check_own((kn_tuning){.winograd_store = 1,
+                          .winograd_few = 0,
+                          .conv_shared = 0,
+                          .conv_blocks = 1,
+                          .attention_shared = 0,
+                          .attention_blocks = 1,
+                          .busy_groups = 1,
+                          .cooperative = 1});
 }
 
 Test(tuning, most) {
-    check_own((kn_tuning){.winograd_store = 1000, .winograd_few = 1000, .conv_shared = 4096, .conv_blocks = 4, .attention_shared = 65536, .attention_blocks = 4, .busy_groups = 4096});
+    check_own((kn_tuning){.winograd_store = 1000,
+                          .winograd_few = 1000,
+                          .conv_shared = 4096,
+                          .conv_blocks = 4,
+                          .attention_shared = 65536,
+                          .attention_blocks = 4,
+                          .busy_groups = 4096});
 }
 
 Test(tuning, mixed) {
-    check_own((kn_tuning){.winograd_store = 1, .winograd_few = 1000, .conv_shared = 16, .conv_blocks = 2, .attention_shared = 65536, .attention_blocks = 2, .busy_groups = 64});
+    check_own((kn_tuning){.winograd_store = 1,
+                          .winograd_few = 1000,
+                          .conv_shared = 16,
+                          .conv_blocks = 2,
+                          .attention_shared = 65536,
+                          .attention_blocks = 2,
+                          .busy_groups = 64});
 }
 
 Test(tuning, tiles_of_gpus) {

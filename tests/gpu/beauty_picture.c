@@ -11,8 +11,10 @@ static const kn_weather day = {.sun_azimuth = 3.9, .sun_elevation = .7, .seconds
 static const kn_weather dusk = {.sun_azimuth = 4.6, .sun_elevation = .02, .cloud_cover = .2, .seconds_of_day = 66000};
 static const kn_weather night = {.sun_azimuth = 5, .sun_elevation = -.5, .seconds_of_day = 0};
 static const kn_weather overcast = {.sun_azimuth = 3.9, .sun_elevation = .7, .cloud_cover = 1, .seconds_of_day = 43200};
-static const kn_weather rain = {.sun_azimuth = 3.9, .sun_elevation = .7, .cloud_cover = 1, .rain = .7, .wetness = 1, .seconds_of_day = 43200};
-static const kn_weather fog = {.sun_azimuth = 3.9, .sun_elevation = .7, .cloud_cover = 1, .fog_range = 60, .seconds_of_day = 43200};
+static const kn_weather rain = {
+    .sun_azimuth = 3.9, .sun_elevation = .7, .cloud_cover = 1, .rain = .7, .wetness = 1, .seconds_of_day = 43200};
+static const kn_weather fog = {
+    .sun_azimuth = 3.9, .sun_elevation = .7, .cloud_cover = 1, .fog_range = 60, .seconds_of_day = 43200};
 
 static float control[KN_CONTROL_CHANNELS * PIXELS];
 
@@ -39,8 +41,7 @@ static void draw(const kn_weather *weather, float *out, int times) {
 static double mean_of(const float *picture, int first_row, int last_row) {
     double sum = 0;
     for (int c = 0; c < 3; c++)
-        for (int i = first_row * WIDTH; i < last_row * WIDTH; i++)
-            sum += picture[c * PIXELS + i];
+        for (int i = first_row * WIDTH; i < last_row * WIDTH; i++) sum += picture[c * PIXELS + i];
     return sum / (3.0 * WIDTH * (last_row - first_row));
 }
 
@@ -68,14 +69,17 @@ Test(beauty, every_weather_stays_in_range_and_shows_something) {
     for (size_t w = 0; w < KN_COUNT(all); w++) {
         draw(all[w], pictures[w][0], 1);
         for (int i = 0; i < 3 * PIXELS; i++)
-            cr_assert(pictures[w][0][i] >= 0 && pictures[w][0][i] <= 1, "weather %zu value %d: %g", w, i, pictures[w][0][i]);
+            cr_assert(pictures[w][0][i] >= 0 && pictures[w][0][i] <= 1, "weather %zu value %d: %g", w, i,
+                      pictures[w][0][i]);
         cr_expect_gt(contrast_of(pictures[w][0], 0, HEIGHT), .02, "weather %zu is flat", w);
     }
-    double light = mean_of(pictures[0][0], 0, HEIGHT), evening = mean_of(pictures[1][0], 0, HEIGHT), dark = mean_of(pictures[2][0], 0, HEIGHT);
+    double light = mean_of(pictures[0][0], 0, HEIGHT), evening = mean_of(pictures[1][0], 0, HEIGHT),
+           dark = mean_of(pictures[2][0], 0, HEIGHT);
     cr_expect_gt(light, 1.15 * evening, "day %g dusk %g", light, evening);
     cr_expect_gt(evening, 1.15 * dark, "dusk %g night %g", evening, dark);
     cr_expect_gt(dark, .02, "night %g: lamps light it", dark);
-    cr_expect_gt(contrast_of(pictures[0][0], 0, HEIGHT), contrast_of(pictures[5][0], 0, HEIGHT), "fog takes contrast away");
+    cr_expect_gt(contrast_of(pictures[0][0], 0, HEIGHT), contrast_of(pictures[5][0], 0, HEIGHT),
+                 "fog takes contrast away");
 }
 
 Test(beauty, a_wet_road_mirrors) {
@@ -86,15 +90,13 @@ Test(beauty, a_wet_road_mirrors) {
     draw(&overcast, pictures[0][0], 1);
     draw(&wet, pictures[1][0], 1);
     double change = 0;
-    for (int i = (HEIGHT - 20) * WIDTH; i < PIXELS; i++)
-        change += fabs(pictures[0][0][i] - pictures[1][0][i]);
+    for (int i = (HEIGHT - 20) * WIDTH; i < PIXELS; i++) change += fabs(pictures[0][0][i] - pictures[1][0][i]);
     cr_expect_gt(change / (20 * WIDTH), .02);
     double dry_rise = mean_of(pictures[0][0], 34, 38) / mean_of(pictures[0][0], HEIGHT - 6, HEIGHT);
     double wet_rise = mean_of(pictures[1][0], 34, 38) / mean_of(pictures[1][0], HEIGHT - 6, HEIGHT);
     cr_expect_gt(wet_rise, 1.1 * dry_rise, "wet %g dry %g", wet_rise, dry_rise);
     double above = 0; /* the sky does not get wet */
-    for (int i = 0; i < 5 * WIDTH; i++)
-        above += fabs(pictures[0][0][i] - pictures[1][0][i]);
+    for (int i = 0; i < 5 * WIDTH; i++) above += fabs(pictures[0][0][i] - pictures[1][0][i]);
     cr_expect_lt(above / (5 * WIDTH), .05);
 }
 
@@ -103,8 +105,7 @@ Test(beauty, control_colors_show_the_same_textures) {
     for (size_t w = 0; w < KN_COUNT(all); w++) {
         double square = 0;
         draw(all[w], pictures[w][0], 1);
-        for (int i = 0; i < 3 * PIXELS; i++)
-            square += pow(pictures[w][0][i] - control[i], 2) / (3 * PIXELS);
+        for (int i = 0; i < 3 * PIXELS; i++) square += pow(pictures[w][0][i] - control[i], 2) / (3 * PIXELS);
         double psnr = -10 * log10(square);
         printf("beauty: weather %zu: control colours at %.1f dB\n", w, psnr);
         cr_expect_gt(psnr, 22, "weather %zu: %g dB", w, psnr);

@@ -25,9 +25,9 @@ static uint16_t instance[PIXELS];
 
 static void fill(int sample) {
     for (int i = 0; i < KN_CONTROL_CHANNELS * PIXELS; i++)
-        control[i] = i / PIXELS == KN_CONTROL_NORMAL ? -1.0f + 2.0f * (float)(i % PIXELS) / (PIXELS - 1) : (float)(i + sample) / 400;
-    for (int i = 0; i < 3 * PIXELS; i++)
-        beauty[i] = (float)i / (3 * PIXELS - 1);
+        control[i] = i / PIXELS == KN_CONTROL_NORMAL ? -1.0f + 2.0f * (float)(i % PIXELS) / (PIXELS - 1)
+                                                     : (float)(i + sample) / 400;
+    for (int i = 0; i < 3 * PIXELS; i++) beauty[i] = (float)i / (3 * PIXELS - 1);
     for (int i = 0; i < PIXELS; i++) {
         depth[i] = i ? (float)(i + sample) * .5f : INFINITY;
         instance[i] = (uint16_t)(1000 * sample + i);
@@ -38,8 +38,7 @@ static void fill(int sample) {
 /* First byte of a tensor, checked against its declared extent. */
 static const uint8_t *find(const uint8_t *data, size_t size, const char *name, size_t expected) {
     uint64_t header = 0, first, end;
-    for (int i = 0; i < 8; i++)
-        header |= (uint64_t)data[i] << (8 * i);
+    for (int i = 0; i < 8; i++) header |= (uint64_t)data[i] << (8 * i);
     cr_assert_eq(header % 8, 0);
     cr_assert_lt(8 + header, size);
     char *text = strndup((const char *)data + 8, header), key[64];
@@ -57,9 +56,15 @@ static const uint8_t *find(const uint8_t *data, size_t size, const char *name, s
 Test(render_clip_raw, tensors_come_back) {
     kn_error error = {0};
     kn_raw_writer writer;
-    const kn_raw_params params = {.sample_count = SAMPLES, .width = WIDTH, .height = HEIGHT, .depth = true, .instance = true,
-                                  .motion = true, .metadata = "\"seed\":\"7\""};
-    const kn_render_target target = {.control = control, .beauty = beauty, .depth = depth, .instance = instance, .motion = motion};
+    const kn_raw_params params = {.sample_count = SAMPLES,
+                                  .width = WIDTH,
+                                  .height = HEIGHT,
+                                  .depth = true,
+                                  .instance = true,
+                                  .motion = true,
+                                  .metadata = "\"seed\":\"7\""};
+    const kn_render_target target = {
+        .control = control, .beauty = beauty, .depth = depth, .instance = instance, .motion = motion};
     cr_assert(kn_raw_writer_init(&writer, path, &params, &error), "%s", error.message);
     for (int s = SAMPLES - 1; s >= 0; s--) { /* any order */
         fill(s);

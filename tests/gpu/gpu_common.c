@@ -39,8 +39,7 @@ kn_gpu_buffer *gpu_buffer(kn_gpu *gpu, size_t size, const void *data) {
     kn_error error = {0};
     kn_gpu_buffer *buffer = NULL;
     good(kn_gpu_buffer_create(&buffer, gpu, size, KN_GPU_MEMORY_DEVICE, &error));
-    if (data)
-        good(kn_gpu_upload(buffer, 0, data, size, &error));
+    if (data) good(kn_gpu_upload(buffer, 0, data, size, &error));
     return buffer;
 }
 
@@ -51,22 +50,33 @@ kn_gpu_recorder *gpu_recorder(kn_gpu *gpu) {
     return recorder;
 }
 
-bool gpu_record_affine(kn_gpu_recorder *recorder, kn_gpu_slice x, kn_gpu_slice y, uint32_t count, const int *scale, int add,
-                       kn_error *error) {
+bool gpu_record_affine(kn_gpu_recorder *recorder, kn_gpu_slice x, kn_gpu_slice y, uint32_t count, const int *scale,
+                       int add, kn_error *error) {
     struct {
         uint32_t count;
         int add;
     } push = {count, add};
     uint32_t constants[] = {32, 0, 0, scale ? (uint32_t)*scale : 0};
-    return kn_gpu_record(recorder, &(kn_gpu_dispatch){
-        .kernel = KN_KERNEL_TEST_AFFINE, .groups = {(count + 31) / 32, 1, 1}, .slices = (kn_gpu_slice[]){x, {0}, y},
-        .slice_count = 3, .constants = constants, .constant_count = scale ? 4 : 1, .push = &push, .push_size = sizeof(push)},
-        error);
+    return kn_gpu_record(recorder,
+                         &(kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_AFFINE,
+                                            .groups = {(count + 31) / 32, 1, 1},
+                                            .slices = (kn_gpu_slice[]){x, {0}, y},
+                                            .slice_count = 3,
+                                            .constants = constants,
+                                            .constant_count = scale ? 4 : 1,
+                                            .push = &push,
+                                            .push_size = sizeof(push)},
+                         error);
 }
 
 bool gpu_record_accumulate(kn_gpu_recorder *recorder, kn_gpu_slice x, uint32_t count, uint32_t add, kn_error *error) {
     uint32_t push[] = {count, add};
-    return kn_gpu_record(recorder, &(kn_gpu_dispatch){
-        .kernel = KN_KERNEL_TEST_ACCUMULATE, .groups = {(count + 63) / 64, 1, 1}, .slices = &x, .slice_count = 1,
-        .push = push, .push_size = sizeof(push)}, error);
+    return kn_gpu_record(recorder,
+                         &(kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_ACCUMULATE,
+                                            .groups = {(count + 63) / 64, 1, 1},
+                                            .slices = &x,
+                                            .slice_count = 1,
+                                            .push = push,
+                                            .push_size = sizeof(push)},
+                         error);
 }

@@ -18,8 +18,8 @@ kn_gpu_buffer *gpu_buffer(kn_gpu *gpu, size_t size, const void *data);
 kn_gpu_recorder *gpu_recorder(kn_gpu *gpu);
 
 /* y = SCALE x + add on `count` ints through test/affine with groups of 32. */
-bool gpu_record_affine(kn_gpu_recorder *recorder, kn_gpu_slice x, kn_gpu_slice y, uint32_t count, const int *scale, int add,
-                       kn_error *error);
+bool gpu_record_affine(kn_gpu_recorder *recorder, kn_gpu_slice x, kn_gpu_slice y, uint32_t count, const int *scale,
+                       int add, kn_error *error);
 /* x = 3 x + add in place on `count` values. */
 bool gpu_record_accumulate(kn_gpu_recorder *recorder, kn_gpu_slice x, uint32_t count, uint32_t add, kn_error *error);
 

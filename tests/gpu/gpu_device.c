@@ -44,9 +44,11 @@ Test(device, kernel_names) {
 Test(device, interfaces_are_read_from_spirv) {
     const kn_kernel_info *affine = &kn_kernel_infos[KN_KERNEL_TEST_AFFINE];
     cr_assert_eq(affine->binding_count, 3);
-    cr_assert(affine->bindings[0].kind == KN_BINDING_STORAGE && affine->bindings[0].reads && !affine->bindings[0].writes);
+    cr_assert(affine->bindings[0].kind == KN_BINDING_STORAGE && affine->bindings[0].reads &&
+              !affine->bindings[0].writes);
     cr_assert(affine->bindings[1].kind == KN_BINDING_NONE);
-    cr_assert(affine->bindings[2].kind == KN_BINDING_STORAGE && !affine->bindings[2].reads && affine->bindings[2].writes);
+    cr_assert(affine->bindings[2].kind == KN_BINDING_STORAGE && !affine->bindings[2].reads &&
+              affine->bindings[2].writes);
     cr_assert(affine->push_size == 8 && affine->constants == 9);
     cr_assert(affine->local_size_id[0] == 0 && affine->local_size_id[1] == -1 && affine->local_size[1] == 1);
     const kn_kernel_info *accumulate = &kn_kernel_infos[KN_KERNEL_TEST_ACCUMULATE];
@@ -65,8 +67,7 @@ typedef struct chain {
 static bool run_chain(chain *c, kn_gpu *gpu, kn_gpu_buffer *x, kn_gpu_recorder *recorder) {
     uint32_t got[100], want = 0;
     for (int i = 0; i < 20; i++) {
-        if (!gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, 100, c->add, &c->error))
-            return false;
+        if (!gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, 100, c->add, &c->error)) return false;
         want = 3 * want + c->add;
     }
     if (!kn_gpu_submit(recorder, &c->error) || !kn_gpu_wait(recorder, &c->error) ||
@@ -95,8 +96,7 @@ static void *work(void *argument) {
 Test(device, two_contexts_in_two_threads) {
     pthread_t threads[2];
     chain chains[2] = {{.add = 1}, {.add = 7}};
-    for (int i = 0; i < 2; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, work, &chains[i]), 0);
+    for (int i = 0; i < 2; i++) cr_assert_eq(pthread_create(&threads[i], NULL, work, &chains[i]), 0);
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
         cr_assert(chains[i].right, "%s", chains[i].error.message);
@@ -110,7 +110,8 @@ Test(device, a_buffer_of_another_context_is_refused) {
     kn_gpu_buffer *x = gpu_buffer(a, 400, NULL), *y = gpu_buffer(b, 400, NULL);
     kn_gpu_recorder *recorder = gpu_recorder(a);
     bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = y}, 100, 1, &error));
-    bad(KN_ERROR_INTERNAL, kn_gpu_record_copy(recorder, (kn_gpu_slice){.buffer = y}, (kn_gpu_slice){.buffer = x}, 4, &error));
+    bad(KN_ERROR_INTERNAL,
+        kn_gpu_record_copy(recorder, (kn_gpu_slice){.buffer = y}, (kn_gpu_slice){.buffer = x}, 4, &error));
     bad(KN_ERROR_INTERNAL, kn_gpu_record_fill(recorder, (kn_gpu_slice){.buffer = y}, 1, &error));
     kn_gpu_recorder_destroy(&recorder);
     kn_gpu_buffer_destroy(&x);
@@ -127,12 +128,10 @@ Test(device, wide_vectors_that_compute_wrongly_are_given_up) {
     kn_gpu *gpu = NULL;
     unsetenv("LP_NATIVE_VECTOR_WIDTH");
     kn_vk_wide_request();
-    if (!getenv("LP_NATIVE_VECTOR_WIDTH"))
-        cr_skip("the processor has no 512-bit vectors");
+    if (!getenv("LP_NATIVE_VECTOR_WIDTH")) cr_skip("the processor has no 512-bit vectors");
     kn_vk_wide_fail_check();
     bool made = kn_gpu_create(&gpu, &(kn_gpu_params){.log = gpu_test_log()}, &error);
-    if (made && kn_gpu_get_info(gpu)->kind != KN_GPU_SOFTWARE)
-        cr_skip("not a software device");
+    if (made && kn_gpu_get_info(gpu)->kind != KN_GPU_SOFTWARE) cr_skip("not a software device");
     cr_assert(made, "%s", error.message);
     cr_assert_eq(kn_gpu_get_info(gpu)->subgroup_size, 8);
     gpu_close(gpu);
@@ -145,8 +144,7 @@ Test(device, wide_vectors_that_compute_wrongly_are_given_up) {
 Test(device, a_chosen_width_is_respected) {
     setenv("LP_NATIVE_VECTOR_WIDTH", "256", 1);
     kn_gpu *gpu = gpu_open(NULL);
-    if (kn_gpu_get_info(gpu)->kind == KN_GPU_SOFTWARE)
-        cr_assert_eq(kn_gpu_get_info(gpu)->subgroup_size, 8);
+    if (kn_gpu_get_info(gpu)->kind == KN_GPU_SOFTWARE) cr_assert_eq(kn_gpu_get_info(gpu)->subgroup_size, 8);
     gpu_close(gpu);
 }
 
@@ -165,7 +163,8 @@ Test(device, allocation_failures) {
                kn_gpu_buffer_create(&x, gpu, sizeof(values), KN_GPU_MEMORY_DEVICE, &error) &&
                kn_gpu_buffer_create(&y, gpu, sizeof(values), KN_GPU_MEMORY_HOST, &error) &&
                kn_gpu_upload(x, 0, values, sizeof(values), &error) && kn_gpu_recorder_create(&recorder, gpu, &error) &&
-               gpu_record_affine(recorder, (kn_gpu_slice){.buffer = x}, (kn_gpu_slice){.buffer = y}, 64, &(int){3}, 1, &error) &&
+               gpu_record_affine(recorder, (kn_gpu_slice){.buffer = x}, (kn_gpu_slice){.buffer = y}, 64, &(int){3}, 1,
+                                 &error) &&
                kn_gpu_record_copy(recorder, (kn_gpu_slice){.buffer = y}, (kn_gpu_slice){.buffer = x}, 256, &error) &&
                kn_gpu_submit(recorder, &error) && kn_gpu_wait(recorder, &error) &&
                kn_gpu_download(x, 0, values, sizeof(values), &error);
@@ -173,8 +172,7 @@ Test(device, allocation_failures) {
         if (!done)
             cr_assert(error.message[0] && error.kind == KN_ERROR_MEMORY, "allocation %llu: kind %d, \"%s\"",
                       (unsigned long long)n, (int)error.kind, error.message);
-        else
-            cr_assert(n > 8 && values[63] == 1);
+        else cr_assert(n > 8 && values[63] == 1);
         kn_gpu_recorder_destroy(&recorder);
         kn_gpu_buffer_destroy(&x);
         kn_gpu_buffer_destroy(&y);
@@ -191,14 +189,12 @@ Test(device, memory_that_is_not_mapped) {
     kn_gpu *gpu = gpu_open(NULL);
     gpu->hide_mapping = true;
     uint8_t *data = malloc(SIZE), *back = malloc(SIZE);
-    for (size_t i = 0; i < SIZE; i++)
-        data[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < SIZE; i++) data[i] = (uint8_t)(i * 2654435761u >> 13);
     for (int i = 0; i < 2; i++) {
         kn_gpu_buffer *buffer = gpu_buffer(gpu, SIZE, NULL), *small = gpu_buffer(gpu, 1000, NULL);
         cr_assert_null(kn_gpu_buffer_map(buffer));
         good(kn_gpu_download(buffer, 0, back, SIZE, &error));
-        for (size_t j = 0; j < SIZE; j++)
-            cr_assert(back[j] == 0);
+        for (size_t j = 0; j < SIZE; j++) cr_assert(back[j] == 0);
         good(kn_gpu_upload(buffer, 0, data, SIZE, &error));
         good(kn_gpu_download(buffer, 3, back, SIZE - 3, &error));
         cr_assert_eq(memcmp(back, data + 3, SIZE - 3), 0);
@@ -209,8 +205,7 @@ Test(device, memory_that_is_not_mapped) {
         uint32_t got[250] = {0}, want[250] = {0};
         memcpy(want + 2, data, 400);
         good(kn_gpu_download(small, 0, got, 1000, &error));
-        for (int j = 0; j < 250; j++)
-            cr_assert_eq(got[j], 3 * want[j] + 1);
+        for (int j = 0; j < 250; j++) cr_assert_eq(got[j], 3 * want[j] + 1);
         kn_gpu_recorder_destroy(&recorder);
         kn_gpu_buffer_destroy(&small);
         kn_gpu_buffer_destroy(&buffer);

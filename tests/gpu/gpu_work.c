@@ -17,10 +17,8 @@ Test(work, buffers_begin_at_zero_and_keep_what_is_uploaded) {
             cr_assert_eq(kn_gpu_buffer_size(buffer), size);
             cr_assert(memory == 0 || kn_gpu_buffer_map(buffer));
             good(kn_gpu_download(buffer, 0, back, size, &error));
-            for (size_t j = 0; j < size; j++)
-                cr_assert_eq(back[j], 0);
-            for (size_t j = 0; j < size; j++)
-                data[j] = (uint8_t)(kn_hash64(j) >> 3);
+            for (size_t j = 0; j < size; j++) cr_assert_eq(back[j], 0);
+            for (size_t j = 0; j < size; j++) data[j] = (uint8_t)(kn_hash64(j) >> 3);
             good(kn_gpu_upload(buffer, 0, data, size, &error));
             good(kn_gpu_download(buffer, size / 2, back, size - size / 2, &error));
             cr_assert_eq(memcmp(back, data + size / 2, size - size / 2), 0);
@@ -47,8 +45,7 @@ Test(work, reused_memory_is_zero_again) {
         memset(data, 0xaa, sizeof(data));
         kn_gpu_buffer *buffer = gpu_buffer(gpu, sizeof(data), NULL);
         good(kn_gpu_download(buffer, 0, data, sizeof(data), &error));
-        for (size_t j = 0; j < sizeof(data); j++)
-            cr_assert_eq(data[j], 0);
+        for (size_t j = 0; j < sizeof(data); j++) cr_assert_eq(data[j], 0);
         memset(data, 0xaa, sizeof(data));
         good(kn_gpu_upload(buffer, 0, data, sizeof(data), &error));
         kn_gpu_buffer_destroy(&buffer);
@@ -69,16 +66,14 @@ Test(work, small_buffers_do_not_overlap) {
         if (slots[at]) {
             size_t size = kn_gpu_buffer_size(slots[at]);
             good(kn_gpu_download(slots[at], 0, data, size, &error));
-            for (size_t j = 0; j < size; j++)
-                cr_assert_eq(data[j], at);
+            for (size_t j = 0; j < size; j++) cr_assert_eq(data[j], at);
             kn_gpu_buffer_destroy(&slots[at]);
         } else {
             memset(data, (int)at, sizeof(data));
             slots[at] = gpu_buffer(gpu, 1 + kn_hash64(i + 1000) % sizeof(data), data);
         }
     }
-    for (int i = 0; i < SLOTS; i++)
-        kn_gpu_buffer_destroy(&slots[i]);
+    for (int i = 0; i < SLOTS; i++) kn_gpu_buffer_destroy(&slots[i]);
     uint64_t now, peak;
     kn_gpu_memory_use(gpu, &now, &peak);
     cr_assert(now == 0 && peak > 0);
@@ -89,8 +84,7 @@ Test(work, constants_and_push_constants) {
     kn_error error = {0};
     kn_gpu *gpu = gpu_open(NULL);
     int x[77], y[77];
-    for (int i = 0; i < 77; i++)
-        x[i] = i * i - 100;
+    for (int i = 0; i < 77; i++) x[i] = i * i - 100;
     kn_gpu_buffer *a = gpu_buffer(gpu, sizeof(x), x), *b = gpu_buffer(gpu, sizeof(y), NULL);
     static const int scales[] = {2, -5, 7, -5};
     for (int run = 0; run < 4; run++) {
@@ -115,7 +109,8 @@ static float half_to_float(uint16_t half) {
 }
 
 /* Reads `count` texels through a format and compares with `want` [count][4]; texels beyond the slice read as zero. */
-static void check_texels(kn_gpu *gpu, kn_gpu_format format, const void *data, size_t size, const float *want, uint32_t count) {
+static void check_texels(kn_gpu *gpu, kn_gpu_format format, const void *data, size_t size, const float *want,
+                         uint32_t count) {
     kn_error error = {0};
     float got[64][4];
     kn_gpu_buffer *source = gpu_buffer(gpu, 512 + size, NULL), *target = gpu_buffer(gpu, sizeof(got), NULL);
@@ -124,10 +119,16 @@ static void check_texels(kn_gpu *gpu, kn_gpu_format format, const void *data, si
     uint32_t push = 64;
     bool integers = format == KN_GPU_FORMAT_RGBA32U || format == KN_GPU_FORMAT_R32U;
     for (int twice = 0; twice < 2; twice++) /* the second time the view comes from the cache */
-        good(kn_gpu_record(recorder, &(kn_gpu_dispatch){
-            .kernel = integers ? KN_KERNEL_TEST_TEXEL_UINT : KN_KERNEL_TEST_TEXEL, .groups = {2, 1, 1},
-            .slices = (kn_gpu_slice[]){{.buffer = source, .offset = 512, .format = format}, {.buffer = target}},
-            .slice_count = 2, .push = &push, .push_size = 4}, &error));
+        good(kn_gpu_record(
+            recorder,
+            &(kn_gpu_dispatch){
+                .kernel = integers ? KN_KERNEL_TEST_TEXEL_UINT : KN_KERNEL_TEST_TEXEL,
+                .groups = {2, 1, 1},
+                .slices = (kn_gpu_slice[]){{.buffer = source, .offset = 512, .format = format}, {.buffer = target}},
+                .slice_count = 2,
+                .push = &push,
+                .push_size = 4},
+            &error));
     good(kn_gpu_submit(recorder, &error));
     good(kn_gpu_download(target, 0, got, sizeof(got), &error));
     for (uint32_t i = 0; i < 64; i++)
@@ -139,10 +140,11 @@ static void check_texels(kn_gpu *gpu, kn_gpu_format format, const void *data, si
                 value = (float)bits;
             }
             if (i < count)
-                cr_assert_float_eq(value, want[4 * i + c], 1e-6, "format %d, texel %u.%d: %g, expected %g", (int)format, i, c,
-                                   (double)value, (double)want[4 * i + c]);
+                cr_assert_float_eq(value, want[4 * i + c], 1e-6, "format %d, texel %u.%d: %g, expected %g", (int)format,
+                                   i, c, (double)value, (double)want[4 * i + c]);
             else if (c < 3) /* the fourth may read as one where a format has fewer channels */
-                cr_assert_float_eq(value, 0, 0, "format %d, texel %u beyond the end: %g", (int)format, i, (double)value);
+                cr_assert_float_eq(value, 0, 0, "format %d, texel %u beyond the end: %g", (int)format, i,
+                                   (double)value);
         }
     kn_gpu_recorder_destroy(&recorder);
     kn_gpu_buffer_destroy(&source);
@@ -163,20 +165,15 @@ Test(work, texel_formats) {
         bytes[i] = (uint8_t)(i * 7);
     }
     check_texels(gpu, KN_GPU_FORMAT_RGBA32F, floats, sizeof(floats), floats, COUNT);
-    for (int i = 0; i < COUNT * 4; i++)
-        want[i] = half_to_float(halves[i]);
+    for (int i = 0; i < COUNT * 4; i++) want[i] = half_to_float(halves[i]);
     check_texels(gpu, KN_GPU_FORMAT_RGBA16F, halves, sizeof(halves), want, COUNT);
-    for (int i = 0; i < COUNT * 4; i++)
-        want[i] = (float)integers[i];
+    for (int i = 0; i < COUNT * 4; i++) want[i] = (float)integers[i];
     check_texels(gpu, KN_GPU_FORMAT_RGBA32U, integers, sizeof(integers), want, COUNT);
-    for (int i = 0; i < COUNT * 4; i++)
-        want[i] = (float)bytes[i] / 255;
+    for (int i = 0; i < COUNT * 4; i++) want[i] = (float)bytes[i] / 255;
     check_texels(gpu, KN_GPU_FORMAT_RGBA8, bytes, sizeof(bytes), want, COUNT);
-    for (int i = 0; i < COUNT * 4; i++)
-        want[i] = i % 4 == 0 ? floats[i / 4] : (float)(i % 4 == 3);
+    for (int i = 0; i < COUNT * 4; i++) want[i] = i % 4 == 0 ? floats[i / 4] : (float)(i % 4 == 3);
     check_texels(gpu, KN_GPU_FORMAT_R32F, floats, COUNT * 4, want, COUNT);
-    for (int i = 0; i < COUNT * 4; i++)
-        want[i] = i % 4 == 0 ? (float)integers[i / 4] : (float)(i % 4 == 3);
+    for (int i = 0; i < COUNT * 4; i++) want[i] = i % 4 == 0 ? (float)integers[i / 4] : (float)(i % 4 == 3);
     check_texels(gpu, KN_GPU_FORMAT_R32U, integers, COUNT * 4, want, COUNT);
     gpu_close(gpu);
 }
@@ -194,13 +191,11 @@ Test(work, a_long_chain_is_ordered_and_replays) {
     uint32_t want = 0;
     for (int replay = 0; replay < 3; replay++) {
         good(kn_gpu_submit(recorder, &error));
-        for (uint32_t i = 0; i < LAUNCHES; i++)
-            want = 3 * want + i;
+        for (uint32_t i = 0; i < LAUNCHES; i++) want = 3 * want + i;
     }
     good(kn_gpu_wait(recorder, &error));
     good(kn_gpu_download(x, 0, got, sizeof(got), &error));
-    for (int i = 0; i < COUNT; i++)
-        cr_assert_eq(got[i], want);
+    for (int i = 0; i < COUNT; i++) cr_assert_eq(got[i], want);
     bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, COUNT, 1, &error));
     good(kn_gpu_recorder_reset(recorder, &error));
     good(gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x}, COUNT, 1, &error));
@@ -229,8 +224,7 @@ Test(work, hazards_between_kernels_copies_and_fills) {
         kn_gpu_slice target = {.buffer = all, .offset = to * PART, .size = PART};
         if (what == 0) {
             good(kn_gpu_record_fill(recorder, target, (uint32_t)value, &error));
-            for (int i = 0; i < COUNT; i++)
-                want[to][i] = value;
+            for (int i = 0; i < COUNT; i++) want[to][i] = value;
         } else if (what == 1) {
             good(kn_gpu_record_copy(recorder, source, target, PART, &error));
             memcpy(want[to], want[from], PART);
@@ -254,13 +248,13 @@ Test(work, a_destroyed_buffer_lives_until_its_work_is_done) {
     kn_error error = {0};
     kn_gpu *gpu = gpu_open(NULL);
     static int x[50000], y[50000];
-    for (int i = 0; i < 50000; i++)
-        x[i] = i;
+    for (int i = 0; i < 50000; i++) x[i] = i;
     kn_gpu_buffer *a = gpu_buffer(gpu, 2 << 20, NULL), *b = gpu_buffer(gpu, sizeof(y), NULL);
     good(kn_gpu_upload(a, 0, x, sizeof(x), &error));
     kn_gpu_recorder *recorder = gpu_recorder(gpu);
     for (int i = 0; i < 50; i++)
-        good(gpu_record_affine(recorder, (kn_gpu_slice){.buffer = a}, (kn_gpu_slice){.buffer = b}, 50000, NULL, i, &error));
+        good(gpu_record_affine(recorder, (kn_gpu_slice){.buffer = a}, (kn_gpu_slice){.buffer = b}, 50000, NULL, i,
+                               &error));
     good(kn_gpu_submit(recorder, &error));
     kn_gpu_buffer_destroy(&a);
     good(kn_gpu_wait(recorder, &error));
@@ -268,8 +262,7 @@ Test(work, a_destroyed_buffer_lives_until_its_work_is_done) {
     kn_gpu_memory_use(gpu, &now, &peak);
     cr_assert(now < 6 << 20 && peak > now, "%llu bytes are still held", (unsigned long long)now);
     good(kn_gpu_download(b, 0, y, sizeof(y), &error));
-    for (int i = 0; i < 50000; i++)
-        cr_assert_eq(y[i], 2 * i + 49);
+    for (int i = 0; i < 50000; i++) cr_assert_eq(y[i], 2 * i + 49);
     bad(KN_ERROR_INTERNAL, kn_gpu_submit(recorder, &error));
     good(kn_gpu_recorder_reset(recorder, &error));
     kn_gpu_recorder_destroy(&recorder);
@@ -308,14 +301,20 @@ Test(work, wrong_slices_and_launches_are_refused) {
     kn_gpu_slice whole = {.buffer = x};
     bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x, .offset = 128}, 1, 1, &error));
     bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x, .offset = 1024}, 1, 1, &error));
-    bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x, .offset = 256, .size = 800}, 1, 1, &error));
-    bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x, .size = SIZE_MAX}, 1, 1, &error));
+    bad(KN_ERROR_INTERNAL,
+        gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x, .offset = 256, .size = 800}, 1, 1, &error));
+    bad(KN_ERROR_INTERNAL,
+        gpu_record_accumulate(recorder, (kn_gpu_slice){.buffer = x, .size = SIZE_MAX}, 1, 1, &error));
     bad(KN_ERROR_INTERNAL, gpu_record_accumulate(recorder, (kn_gpu_slice){0}, 1, 1, &error));
     bad(KN_ERROR_INTERNAL, gpu_record_affine(recorder, whole, (kn_gpu_slice){0}, 1, NULL, 1, &error));
     bad(KN_ERROR_UNSUPPORTED, gpu_record_accumulate(recorder, whole, 0, 1, &error));
     uint32_t push[64] = {0};
-    kn_gpu_dispatch dispatch = {.kernel = KN_KERNEL_TEST_ACCUMULATE, .groups = {1, 1, 1}, .slices = &whole, .slice_count = 1,
-                                .push = push, .push_size = 8};
+    kn_gpu_dispatch dispatch = {.kernel = KN_KERNEL_TEST_ACCUMULATE,
+                                .groups = {1, 1, 1},
+                                .slices = &whole,
+                                .slice_count = 1,
+                                .push = push,
+                                .push_size = 8};
     kn_gpu_dispatch wrong = dispatch;
     wrong.push_size = 4;
     bad(KN_ERROR_INTERNAL, kn_gpu_record(recorder, &wrong, &error));
@@ -330,15 +329,25 @@ Test(work, wrong_slices_and_launches_are_refused) {
     wrong = dispatch;
     wrong.slice_count = 0;
     bad(KN_ERROR_INTERNAL, kn_gpu_record(recorder, &wrong, &error));
-    wrong = (kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_TEXEL, .groups = {1, 1, 1}, .slices = (kn_gpu_slice[]){whole, whole},
-                              .slice_count = 2, .push = push, .push_size = 4};
+    wrong = (kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_TEXEL,
+                              .groups = {1, 1, 1},
+                              .slices = (kn_gpu_slice[]){whole, whole},
+                              .slice_count = 2,
+                              .push = push,
+                              .push_size = 4};
     bad(KN_ERROR_INTERNAL, kn_gpu_record(recorder, &wrong, &error)); /* a texel binding without a format */
-    wrong = (kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_AFFINE, .groups = {1, 1, 1}, .slice_count = 3, .push = push,
-                              .push_size = 8, .slices = (kn_gpu_slice[]){whole, {0}, whole},
-                              .constants = (uint32_t[]){1 << 20}, .constant_count = 1};
+    wrong = (kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_AFFINE,
+                              .groups = {1, 1, 1},
+                              .slice_count = 3,
+                              .push = push,
+                              .push_size = 8,
+                              .slices = (kn_gpu_slice[]){whole, {0}, whole},
+                              .constants = (uint32_t[]){1 << 20},
+                              .constant_count = 1};
     bad(KN_ERROR_UNSUPPORTED, kn_gpu_record(recorder, &wrong, &error)); /* a group that is too large */
     bad(KN_ERROR_INTERNAL, kn_gpu_record_copy(recorder, whole, (kn_gpu_slice){.buffer = x, .offset = 4}, 900, &error));
-    bad(KN_ERROR_INTERNAL, kn_gpu_record_copy(recorder, whole, (kn_gpu_slice){.buffer = x, .offset = 500}, 501, &error));
+    bad(KN_ERROR_INTERNAL,
+        kn_gpu_record_copy(recorder, whole, (kn_gpu_slice){.buffer = x, .offset = 500}, 501, &error));
     bad(KN_ERROR_INTERNAL, kn_gpu_record_fill(recorder, (kn_gpu_slice){.buffer = x, .size = 5}, 1, &error));
     good(kn_gpu_record(recorder, &dispatch, &error)); /* after all that it still works */
     good(kn_gpu_submit(recorder, &error));
@@ -368,11 +377,18 @@ Test(work, profile) {
     uint32_t push[] = {1 << 20, 1};
     for (int i = 0; i < 600; i++) { /* more than one query pool */
         char label[] = "tall";
-        good(kn_gpu_record(recorder, &(kn_gpu_dispatch){
-            .kernel = KN_KERNEL_TEST_ACCUMULATE, .groups = {1 + 9 * (i % 2 == 0), 1, 1}, .slices = &(kn_gpu_slice){.buffer = x},
-            .slice_count = 1, .push = push, .push_size = 8, .label = i % 2 ? NULL : label}, &error));
+        good(kn_gpu_record(recorder,
+                           &(kn_gpu_dispatch){.kernel = KN_KERNEL_TEST_ACCUMULATE,
+                                              .groups = {1 + 9 * (i % 2 == 0), 1, 1},
+                                              .slices = &(kn_gpu_slice){.buffer = x},
+                                              .slice_count = 1,
+                                              .push = push,
+                                              .push_size = 8,
+                                              .label = i % 2 ? NULL : label},
+                           &error));
     }
-    good(gpu_record_affine(recorder, (kn_gpu_slice){.buffer = x}, (kn_gpu_slice){.buffer = y}, 1 << 20, NULL, 0, &error));
+    good(gpu_record_affine(recorder, (kn_gpu_slice){.buffer = x}, (kn_gpu_slice){.buffer = y}, 1 << 20, NULL, 0,
+                           &error));
     for (int i = 0; i < 2; i++) {
         good(kn_gpu_submit(recorder, &error));
         good(kn_gpu_wait(recorder, &error));

@@ -25,10 +25,14 @@ static void forget(kn_tris *truth) {
 static kn_tris back(const kn_surface *s) {
     const double(*m)[4] = s->from_input;
     double k = m[0][0] * m[0][0] + m[0][1] * m[0][1] + m[0][2] * m[0][2];
-    kn_tris out = {.positions = kn_alloc(s->vertex_count, 12, NULL), .triangles = s->triangles, .vertex_count = s->vertex_count, .triangle_count = s->triangle_count};
+    kn_tris out = {.positions = kn_alloc(s->vertex_count, 12, NULL),
+                   .triangles = s->triangles,
+                   .vertex_count = s->vertex_count,
+                   .triangle_count = s->triangle_count};
     for (size_t v = 0; v < s->vertex_count; v++)
         for (size_t i = 0; i < 3; i++)
-            for (size_t j = 0; j < 3; j++) out.positions[3 * v + i] += (float)(m[j][i] * (s->positions[3 * v + j] - m[j][3]) / k);
+            for (size_t j = 0; j < 3; j++)
+                out.positions[3 * v + i] += (float)(m[j][i] * (s->positions[3 * v + j] - m[j][3]) / k);
     return out;
 }
 
@@ -52,7 +56,8 @@ static double texture_error(const kn_surface *s, const kn_tris *mesh, int view) 
         if (!raster.triangle[i] || p[3] < 255) continue;
         size_t t = raster.triangle[i] - 1;
         double b = raster.weights[2 * i], c = raster.weights[2 * i + 1], uv[2];
-        for (size_t k = 0; k < 2; k++) uv[k] = (1 - b - c) * s->corners[6 * t + k] + b * s->corners[6 * t + 2 + k] + c * s->corners[6 * t + 4 + k];
+        for (size_t k = 0; k < 2; k++)
+            uv[k] = (1 - b - c) * s->corners[6 * t + k] + b * s->corners[6 * t + 2 + k] + c * s->corners[6 * t + 4 + k];
         size_t w = (size_t)s->texture.width, at = (size_t)(uv[1] * (double)w) * w + (size_t)(uv[0] * (double)w);
         for (size_t k = 0; k < 3; k++) sum += fabs((double)s->texture.data[3 * at + k] - p[k]), count++;
     }
@@ -73,7 +78,8 @@ Test(mesh_build, a_textured_building_is_found_closed_and_to_scale) {
     good(kn_surface_build(&s, gpu, views, VIEWS, &params, &error));
     expect_sound(hull), expect_sound(s);
     kn_tris found = back(s), carved = back(hull);
-    shape_score score = shape_compare(&truth, &found, cameras, VIEWS, 0.02, 3000), without = shape_compare(&truth, &carved, cameras, VIEWS, 0.02, 3000);
+    shape_score score = shape_compare(&truth, &found, cameras, VIEWS, 0.02, 3000),
+                without = shape_compare(&truth, &carved, cameras, VIEWS, 0.02, 3000);
     cr_log_info("stereo: F %.3f, chamfer %.4f; hull: F %.3f", score.f, score.chamfer, without.f);
     cr_assert_gt(score.f, 0.9, "F %.3f", score.f);
     cr_assert_gt(score.f, without.f + 0.03, "stereo %.3f, hull %.3f", score.f, without.f);
@@ -117,7 +123,8 @@ Test(mesh_build, what_is_no_orbit_is_named) {
     cr_assert(strstr(error.message, "still"), "%s", error.message);
     for (int i = 0; i < VIEWS; i++) { /* each camera looks away from the object that its mask shows */
         views[i].camera = cameras[i];
-        for (int r = 0; r < 3; r++) views[i].camera.camera.rotation[r][0] *= -1, views[i].camera.camera.rotation[r][2] *= -1;
+        for (int r = 0; r < 3; r++)
+            views[i].camera.camera.rotation[r][0] *= -1, views[i].camera.camera.rotation[r][2] *= -1;
     }
     bad(KN_ERROR_INPUT, kn_surface_build(&s, gpu, views, VIEWS, &params, &error));
     cr_assert(strstr(error.message, "never overlap"), "%s", error.message);

@@ -12,7 +12,9 @@ static float naive_hull(const kn_eyes *eyes, const double p[3]) {
         const kn_eye *eye = &eyes->items[e];
         double pixel[2], depth, f[2];
         int at[2], size[2] = {eye->width, eye->height};
-        if (!kn_eye_project(eye, p, pixel, &depth) || pixel[0] < 0 || pixel[1] < 0 || pixel[0] > eye->width || pixel[1] > eye->height) continue;
+        if (!kn_eye_project(eye, p, pixel, &depth) || pixel[0] < 0 || pixel[1] < 0 || pixel[0] > eye->width ||
+            pixel[1] > eye->height)
+            continue;
         for (int i = 0; i < 2; i++) {
             at[i] = (int)fmin(fmax(floor(pixel[i] - 0.5), 0), size[i] - 2);
             f[i] = fmin(fmax(pixel[i] - 0.5 - at[i], 0), 1);
@@ -47,7 +49,8 @@ Test(mesh_kernels, hull_matches_plain_c) {
     size_t wrong = 0, inside = 0;
     for (size_t i = 0; i < kn_grid_count(&grid); i++) {
         double p[3];
-        size_t at[3] = {i % (size_t)grid.size[0], i / (size_t)grid.size[0] % (size_t)grid.size[1], i / (size_t)(grid.size[0] * grid.size[1])};
+        size_t at[3] = {i % (size_t)grid.size[0], i / (size_t)grid.size[0] % (size_t)grid.size[1],
+                        i / (size_t)(grid.size[0] * grid.size[1])};
         for (int k = 0; k < 3; k++) p[k] = grid.origin[k] + grid.step * (double)at[k];
         wrong += fabsf(naive_hull(&eyes, p) - values[i]) > 1e-4f;
         inside += values[i] < 0;
@@ -68,7 +71,8 @@ Test(mesh_kernels, smoothing_matches_plain_c) {
     static float field[N], laplacian[N], weight[N], expected[N], out[N];
     kn_rng rng;
     kn_rng_init(&rng, 3);
-    for (int i = 0; i < N; i++) field[i] = (float)kn_rng_uniform(&rng, -0.1, 0.1), weight[i] = (float)kn_rng_uniform(&rng, 0, 2);
+    for (int i = 0; i < N; i++)
+        field[i] = (float)kn_rng_uniform(&rng, -0.1, 0.1), weight[i] = (float)kn_rng_uniform(&rng, 0, 2);
     for (int stage = 0; stage < 2; stage++)
         for (int i = 0; i < N; i++) {
             int x = i % W, y = i / W % H, z = i / (W * H);
@@ -78,23 +82,38 @@ Test(mesh_kernels, smoothing_matches_plain_c) {
                 stage ? (expected[i] = field[i]) : (laplacian[i] = 0);
                 continue;
             }
-            float change = (f[i - 1] + f[i + 1] + f[i - W] + f[i + W] + f[i - W * H] + f[i + W * H]) / 6 - f[i], w = weight[i] + 0.03f;
+            float change = (f[i - 1] + f[i + 1] + f[i - W] + f[i + W] + f[i - W * H] + f[i + W * H]) / 6 - f[i],
+                  w = weight[i] + 0.03f;
             if (stage) expected[i] = field[i] - 0.25f * change / (w + 1);
             else laplacian[i] = change;
         }
-    kn_gpu_buffer *values = gpu_buffer(gpu, sizeof field, field), *data = gpu_buffer(gpu, sizeof field, field), *weights = gpu_buffer(gpu, sizeof weight, weight),
-                  *lap = gpu_buffer(gpu, sizeof field, NULL);
+    kn_gpu_buffer *values = gpu_buffer(gpu, sizeof field, field), *data = gpu_buffer(gpu, sizeof field, field),
+                  *weights = gpu_buffer(gpu, sizeof weight, weight), *lap = gpu_buffer(gpu, sizeof field, NULL);
     struct {
         int32_t size[4];
         float band, strength;
     } push = {{W, H, D, 0}, 0.08f, 0.25f};
     for (uint32_t stage = 0; stage < 2; stage++)
-        good(kn_device_run(gpu, &(kn_gpu_dispatch){.kernel = KN_KERNEL_MESH_SMOOTH, .groups = KN_GROUPS(N),
-            .slices = (kn_gpu_slice[]){{.buffer = stage ? lap : values, .format = KN_GPU_FORMAT_R32F}, {.buffer = data, .format = KN_GPU_FORMAT_R32F},
-                                       {.buffer = weights, .format = KN_GPU_FORMAT_R32F}, {.buffer = values}, {.buffer = lap}},
-            .slice_count = 5, .constants = (uint32_t[]){KN_LANES, stage}, .constant_count = 2, .push = &push, .push_size = sizeof push}, &error));
+        good(
+            kn_device_run(gpu,
+                          &(kn_gpu_dispatch){
+                              .kernel = KN_KERNEL_MESH_SMOOTH,
+                              .groups = KN_GROUPS(N),
+                              .slices = (kn_gpu_slice[]){{.buffer = stage ? lap : values, .format = KN_GPU_FORMAT_R32F},
+                                                         {.buffer = data, .format = KN_GPU_FORMAT_R32F},
+                                                         {.buffer = weights, .format = KN_GPU_FORMAT_R32F},
+                                                         {.buffer = values},
+                                                         {.buffer = lap}},
+                              .slice_count = 5,
+                              .constants = (uint32_t[]){KN_LANES, stage},
+                              .constant_count = 2,
+                              .push = &push,
+                              .push_size = sizeof push},
+                          &error));
     good(kn_gpu_download(values, 0, out, sizeof out, &error));
-    for (int i = 0; i < N; i++) cr_assert_float_eq(out[i], expected[i], 1e-5, "voxel %d: %g, expected %g", i, out[i], expected[i]);
-    kn_gpu_buffer_destroy(&values), kn_gpu_buffer_destroy(&data), kn_gpu_buffer_destroy(&weights), kn_gpu_buffer_destroy(&lap);
+    for (int i = 0; i < N; i++)
+        cr_assert_float_eq(out[i], expected[i], 1e-5, "voxel %d: %g, expected %g", i, out[i], expected[i]);
+    kn_gpu_buffer_destroy(&values), kn_gpu_buffer_destroy(&data), kn_gpu_buffer_destroy(&weights),
+        kn_gpu_buffer_destroy(&lap);
     gpu_close(gpu);
 }

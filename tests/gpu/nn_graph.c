@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-Test(nn_graph, released_memory_is_reused)
-{
+Test(nn_graph, released_memory_is_reused) {
     fixture f;
     fixture_init(&f, false);
     kn_tensor a, b, c, d;
@@ -27,8 +26,7 @@ Test(nn_graph, released_memory_is_reused)
     fixture_finish(&f);
 }
 
-Test(nn_graph, large_tensors_get_blocks_of_their_own)
-{
+Test(nn_graph, large_tensors_get_blocks_of_their_own) {
     fixture f;
     fixture_init(&f, false);
     kn_tensor a, b;
@@ -39,11 +37,11 @@ Test(nn_graph, large_tensors_get_blocks_of_their_own)
 }
 
 /* A small network with every kind of memory use; true when it was recorded. `out` lives in the graph. */
-static bool network(fixture *f, kn_graph *graph, const kn_weight *weight, kn_gpu_buffer *gamma, const kn_tensor *in, kn_tensor *out)
-{
-    kn_tensor a = { 0 }, b = { 0 }, c = { 0 }, tokens;
-    kn_conv_params params = { .stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_GELU, .residual = in };
-    kn_attention_params attention = { .heads = 2 };
+static bool network(fixture *f, kn_graph *graph, const kn_weight *weight, kn_gpu_buffer *gamma, const kn_tensor *in,
+                    kn_tensor *out) {
+    kn_tensor a = {0}, b = {0}, c = {0}, tokens;
+    kn_conv_params params = {.stride = 1, .pad = 1, .pad_end = 1, .activation = KN_ACTIVATION_GELU, .residual = in};
+    kn_attention_params attention = {.heads = 2};
     bool ok = kn_op_conv(graph, &a, in, weight, &params, &f->error) &&
               kn_op_group_norm(graph, &b, &a, gamma, gamma, 4, 1e-5f, KN_ACTIVATION_SILU, &f->error);
     tokens = kn_tensor_view(&b, b.n, 1, b.h * b.w);
@@ -55,8 +53,7 @@ static bool network(fixture *f, kn_graph *graph, const kn_weight *weight, kn_gpu
     return ok;
 }
 
-Test(nn_graph, repeated_runs_give_the_same)
-{
+Test(nn_graph, repeated_runs_give_the_same) {
     fixture f;
     fixture_init(&f, false);
     kn_tensor in, out;
@@ -80,23 +77,23 @@ Test(nn_graph, repeated_runs_give_the_same)
 }
 
 /* Everything a user does with a graph, once. */
-static bool whole_use(fixture *f, const float *data)
-{
+static bool whole_use(fixture *f, const float *data) {
     kn_graph *graph = NULL;
-    kn_weight weight = { 0 };
+    kn_weight weight = {0};
     kn_gpu_buffer *gamma = NULL;
     kn_tensor in, out;
-    bool ok = kn_graph_create(&graph, f->gpu, 1 << 20, &f->error) && kn_weight_create(&weight, f->gpu, data, data, 16, 16, 3, 3, true, &f->error) &&
-              kn_vector_create(&gamma, f->gpu, data, 16, &f->error) && kn_graph_tensor(graph, &in, 1, 4, 5, 16, &f->error) &&
-              kn_tensor_upload(&in, data, &f->error) && network(f, graph, &weight, gamma, &in, &out) && kn_graph_run(graph, &f->error);
+    bool ok = kn_graph_create(&graph, f->gpu, 1 << 20, &f->error) &&
+              kn_weight_create(&weight, f->gpu, data, data, 16, 16, 3, 3, true, &f->error) &&
+              kn_vector_create(&gamma, f->gpu, data, 16, &f->error) &&
+              kn_graph_tensor(graph, &in, 1, 4, 5, 16, &f->error) && kn_tensor_upload(&in, data, &f->error) &&
+              network(f, graph, &weight, gamma, &in, &out) && kn_graph_run(graph, &f->error);
     kn_graph_destroy(&graph);
     kn_weight_destroy(&weight);
     kn_gpu_buffer_destroy(&gamma);
     return ok;
 }
 
-Test(nn_graph, every_allocation_may_fail)
-{
+Test(nn_graph, every_allocation_may_fail) {
     fixture f;
     fixture_init(&f, false);
     float *data = fixture_random(16 * 16 * 9, 1);

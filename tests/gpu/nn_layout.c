@@ -5,13 +5,11 @@
 #include <stdlib.h>
 
 /* Index into [n][c][h][w]. */
-static size_t at(const kn_tensor *t, int n, int c, int y, int x)
-{
+static size_t at(const kn_tensor *t, int n, int c, int y, int x) {
     return (((size_t)n * t->c + c) * t->h + y) * t->w + x;
 }
 
-static void check_activations(fixture *f)
-{
+static void check_activations(fixture *f) {
     for (kn_activation kind = KN_ACTIVATION_SILU; kind <= KN_ACTIVATION_TANH; kind++) {
         kn_tensor in, out;
         float *x = fixture_tensor(f, &in, 3, 5, 7, 10, 1);
@@ -25,8 +23,7 @@ static void check_activations(fixture *f)
     }
 }
 
-static void check_add(fixture *f, int n, int h, int w, int c, int bn, int bh, int bw)
-{
+static void check_add(fixture *f, int n, int h, int w, int c, int bn, int bh, int bw) {
     kn_tensor a, b, out;
     float *x = fixture_tensor(f, &a, n, h, w, c, 2), *y = fixture_tensor(f, &b, bn, bh, bw, c, 3);
     REQUIRE(f, kn_op_add(f->graph, &out, &a, &b, 0.5f, -2.0f, &f->error));
@@ -43,8 +40,7 @@ static void check_add(fixture *f, int n, int h, int w, int c, int bn, int bh, in
     free(y);
 }
 
-static void check_concat(fixture *f, int ca, int cb)
-{
+static void check_concat(fixture *f, int ca, int cb) {
     kn_tensor a, b, out;
     float *x = fixture_tensor(f, &a, 2, 5, 7, ca, 4), *y = fixture_tensor(f, &b, 2, 5, 7, cb, 5);
     REQUIRE(f, kn_op_concat(f->graph, &out, &a, &b, &f->error));
@@ -61,8 +57,7 @@ static void check_concat(fixture *f, int ca, int cb)
     free(x), free(y);
 }
 
-static void check_geglu(fixture *f)
-{
+static void check_geglu(fixture *f) {
     kn_tensor in, out;
     float *x = fixture_tensor(f, &in, 2, 1, 33, 40, 6);
     REQUIRE(f, kn_op_geglu(f->graph, &out, &in, &f->error));
@@ -70,15 +65,15 @@ static void check_geglu(fixture *f)
     for (int n = 0; n < 2; n++)
         for (int c = 0; c < 20; c++)
             for (int t = 0; t < 33; t++)
-                y[at(&out, n, c, 0, t)] = (float)(x[at(&in, n, c, 0, t)] * oracle_activate(x[at(&in, n, c + 20, 0, t)], KN_ACTIVATION_GELU));
+                y[at(&out, n, c, 0, t)] =
+                    (float)(x[at(&in, n, c, 0, t)] * oracle_activate(x[at(&in, n, c + 20, 0, t)], KN_ACTIVATION_GELU));
     fixture_expect(f, &out, y, 1e-5, "geglu");
     kn_graph_release(f->graph, &in);
     kn_graph_release(f->graph, &out);
     free(x);
 }
 
-static void check_upsample(fixture *f, int h, int w, int oh, int ow, int c)
-{
+static void check_upsample(fixture *f, int h, int w, int oh, int ow, int c) {
     kn_tensor in, out;
     float *x = fixture_tensor(f, &in, 3, h, w, c, 7);
     REQUIRE(f, kn_op_upsample_nearest(f->graph, &out, &in, oh, ow, &f->error));
@@ -94,8 +89,7 @@ static void check_upsample(fixture *f, int h, int w, int oh, int ow, int c)
 }
 
 /* frames -> tokens against C, and tokens -> frames back to the start. */
-static void check_frames(fixture *f, int clips, int frames, int h, int w, int c)
-{
+static void check_frames(fixture *f, int clips, int frames, int h, int w, int c) {
     kn_tensor in, tokens, back;
     float *x = fixture_tensor(f, &in, clips * frames, h, w, c, 8);
     REQUIRE(f, kn_op_frames_to_tokens(f->graph, &tokens, &in, frames, &f->error));
@@ -106,7 +100,8 @@ static void check_frames(fixture *f, int clips, int frames, int h, int w, int c)
     for (int b = 0; b < clips; b++)
         for (int t = 0; t < frames; t++)
             for (int k = 0; k < c; k++)
-                for (int p = 0; p < h * w; p++) y[at(&tokens, b * h * w + p, k, 0, t)] = x[at(&in, b * frames + t, k, p / w, p % w)];
+                for (int p = 0; p < h * w; p++)
+                    y[at(&tokens, b * h * w + p, k, 0, t)] = x[at(&in, b * frames + t, k, p / w, p % w)];
     fixture_expect(f, &tokens, y, 0, "frames to tokens");
     fixture_expect(f, &back, x, 0, "tokens to frames");
     kn_graph_release(f->graph, &in);
@@ -114,8 +109,7 @@ static void check_frames(fixture *f, int clips, int frames, int h, int w, int c)
     kn_graph_release(f->graph, &back);
 }
 
-static void check_shuffle(fixture *f, int h, int w, int c, int block)
-{
+static void check_shuffle(fixture *f, int h, int w, int c, int block) {
     kn_tensor in, packed, back;
     float *x = fixture_tensor(f, &in, 2, h * block, w * block, c, 9);
     REQUIRE(f, kn_op_pixel_unshuffle(f->graph, &packed, &in, block, &f->error));
@@ -125,7 +119,8 @@ static void check_shuffle(fixture *f, int h, int w, int c, int block)
         for (int k = 0; k < c; k++)
             for (int i = 0; i < h * block; i++)
                 for (int j = 0; j < w * block; j++)
-                    y[at(&packed, n, (k * block + i % block) * block + j % block, i / block, j / block)] = x[at(&in, n, k, i, j)];
+                    y[at(&packed, n, (k * block + i % block) * block + j % block, i / block, j / block)] =
+                        x[at(&in, n, k, i, j)];
     fixture_expect(f, &packed, y, 0, "pixel unshuffle");
     fixture_expect(f, &back, x, 0, "pixel shuffle");
     kn_graph_release(f->graph, &in);
@@ -133,8 +128,7 @@ static void check_shuffle(fixture *f, int h, int w, int c, int block)
     kn_graph_release(f->graph, &back);
 }
 
-static void all(fixture *f)
-{
+static void all(fixture *f) {
     check_activations(f);
     check_add(f, 3, 5, 7, 10, 3, 5, 7);
     check_add(f, 3, 5, 7, 10, 1, 5, 7);
@@ -152,8 +146,7 @@ static void all(fixture *f)
     check_shuffle(f, 2, 3, 4, 4);
 }
 
-static void cases(bool portable)
-{
+static void cases(bool portable) {
     fixture f;
     fixture_init(&f, portable);
     all(&f);
@@ -164,8 +157,7 @@ Test(nn_layout, all) { cases(false); }
 Test(nn_layout, all_portable) { cases(true); }
 
 /* Every launch covers 16 or 32 members. */
-Test(nn_layout, split)
-{
+Test(nn_layout, split) {
     fixture f;
     fixture_init(&f, false);
     kn_graph_set_binding_limit(f.graph, 27000);

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 /* `offset` is added to the input: a mean far from zero must not cost precision. */
-static void check_group(fixture *f, int n, int h, int w, int c, int groups, float offset, kn_activation activation, double tolerance)
-{
+static void check_group(fixture *f, int n, int h, int w, int c, int groups, float offset, kn_activation activation,
+                        double tolerance) {
     kn_tensor in, out;
-    float *x = fixture_tensor(f, &in, n, h, w, c, 1), *gamma = fixture_random((size_t)c, 2), *beta = fixture_random((size_t)c, 3);
+    float *x = fixture_tensor(f, &in, n, h, w, c, 1), *gamma = fixture_random((size_t)c, 2),
+          *beta = fixture_random((size_t)c, 3);
     for (size_t i = 0; i < fixture_count(&in); i++) x[i] += offset;
     REQUIRE(f, kn_tensor_upload(&in, x, &f->error));
     kn_gpu_buffer *g, *b;
@@ -27,8 +28,7 @@ static void check_group(fixture *f, int n, int h, int w, int c, int groups, floa
     free(x), free(gamma), free(beta);
 }
 
-static void group_cases(bool portable)
-{
+static void group_cases(bool portable) {
     fixture f;
     fixture_init(&f, portable);
     check_group(&f, 3, 7, 9, 64, 32, 0, KN_ACTIVATION_SILU, 1e-4);
@@ -45,10 +45,10 @@ static void group_cases(bool portable)
 Test(nn_norm, group) { group_cases(false); }
 Test(nn_norm, group_portable) { group_cases(true); }
 
-static void check_layer(fixture *f, int n, int rows, int c)
-{
+static void check_layer(fixture *f, int n, int rows, int c) {
     kn_tensor in, out;
-    float *x = fixture_tensor(f, &in, n, 1, rows, c, 4), *gamma = fixture_random((size_t)c, 5), *beta = fixture_random((size_t)c, 6);
+    float *x = fixture_tensor(f, &in, n, 1, rows, c, 4), *gamma = fixture_random((size_t)c, 5),
+          *beta = fixture_random((size_t)c, 6);
     kn_gpu_buffer *g, *b;
     REQUIRE(f, kn_vector_create(&g, f->gpu, gamma, c, &f->error));
     REQUIRE(f, kn_vector_create(&b, f->gpu, beta, c, &f->error));
@@ -63,8 +63,7 @@ static void check_layer(fixture *f, int n, int rows, int c)
     free(x), free(gamma), free(beta);
 }
 
-static void layer_cases(bool portable)
-{
+static void layer_cases(bool portable) {
     fixture f;
     fixture_init(&f, portable);
     check_layer(&f, 2, 77, 64);

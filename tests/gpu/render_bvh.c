@@ -27,20 +27,22 @@ static bool crosses(const float *low, const float *high, const double origin[3],
 }
 
 /* One plane of a packed box in coordinates. */
-static float plane(const kn_bvh_grid *grid, int axis, uint32_t step) { return grid->low[axis] + (float)(step & 0xffff) * grid->cell[axis]; }
+static float plane(const kn_bvh_grid *grid, int axis, uint32_t step) {
+    return grid->low[axis] + (float)(step & 0xffff) * grid->cell[axis];
+}
 
 /* Walks the packed form; marks the first entries of leaves whose box the ray crosses. Returns the number of steps. */
-static size_t walk(const kn_bvh_packed *nodes, const kn_bvh_grid *grid, int signs, uint32_t base, size_t first, const double origin[3],
-                   const double direction[3], uint8_t *seen) {
+static size_t walk(const kn_bvh_packed *nodes, const kn_bvh_grid *grid, int signs, uint32_t base, size_t first,
+                   const double origin[3], const double direction[3], uint8_t *seen) {
     size_t steps = 0;
     for (uint32_t at = base; at != KN_BVH_END && steps < 1000000; steps++) {
         const uint32_t *node = nodes[at - base];
-        float x[2] = {plane(grid, 0, node[0]), plane(grid, 0, node[1] >> 16)}, y[2] = {plane(grid, 1, node[0] >> 16), plane(grid, 1, node[2])};
+        float x[2] = {plane(grid, 0, node[0]), plane(grid, 0, node[1] >> 16)},
+              y[2] = {plane(grid, 1, node[0] >> 16), plane(grid, 1, node[2])};
         float low[3] = {x[signs & 1], y[signs >> 1], plane(grid, 2, node[1])};
         float high[3] = {x[!(signs & 1)], y[!(signs >> 1)], plane(grid, 2, node[2] >> 16)};
         bool inside = low[0] <= high[0] && crosses(low, high, origin, direction), leaf = node[3] & KN_BVH_IS_LEAF;
-        if (inside && leaf)
-            seen[(node[3] & ~KN_BVH_IS_LEAF) - first] = 1;
+        if (inside && leaf) seen[(node[3] & ~KN_BVH_IS_LEAF) - first] = 1;
         at = inside || leaf ? at + 1 : node[3];
     }
     return steps;
@@ -51,8 +53,7 @@ static void check_tree(size_t count, double spread, double size, uint64_t seed) 
     kn_bvh bvh = {0};
     kn_rng_init(&rng, seed);
     kn_bvh_box *boxes = calloc(count + 1, sizeof *boxes);
-    for (size_t i = 0; i < count; i++)
-        boxes[i] = random_box(&rng, spread, size);
+    for (size_t i = 0; i < count; i++) boxes[i] = random_box(&rng, spread, size);
     cr_assert(kn_bvh_build(&bvh, boxes, count, NULL));
     cr_expect_eq(bvh.triangle_count, count);
     size_t *leaf_of = calloc(count + 1, sizeof *leaf_of);
@@ -62,8 +63,7 @@ static void check_tree(size_t count, double spread, double size, uint64_t seed) 
             leaf_of[bvh.order[bvh.nodes[n].first + i]] = bvh.nodes[n].first;
             present[bvh.order[bvh.nodes[n].first + i]]++;
         }
-    for (size_t i = 0; i < count; i++)
-        cr_expect_eq(present[i], 1);
+    for (size_t i = 0; i < count; i++) cr_expect_eq(present[i], 1);
     kn_bvh_packed *nodes = calloc(bvh.node_count + 1, sizeof *nodes);
     uint32_t *scratch = calloc(bvh.node_count + 1, 2 * sizeof *scratch);
     kn_bvh_grid grid = kn_bvh_grid_over(count ? &bvh.nodes[0].box : &(kn_bvh_box){0});
@@ -76,8 +76,7 @@ static void check_tree(size_t count, double spread, double size, uint64_t seed) 
         }
         int signs = (direction[0] < 0) + 2 * (direction[1] < 0);
         kn_bvh_emit(&bvh, &grid, signs, 5, 100, KN_BVH_END, scratch, nodes);
-        for (size_t i = 0; i < count; i++)
-            seen[i] = 0;
+        for (size_t i = 0; i < count; i++) seen[i] = 0;
         size_t steps = count ? walk(nodes, &grid, signs, 5, 100, origin, direction, seen) : 0;
         cr_expect(steps <= bvh.node_count + 1);
         for (size_t i = 0; i < count; i++)
@@ -90,8 +89,7 @@ static void check_tree(size_t count, double spread, double size, uint64_t seed) 
 
 Test(bvh, every_box_is_met) {
     static const size_t counts[] = {0, 1, 2, 3, 4, 5, 17, 256, 3001};
-    for (size_t i = 0; i < KN_COUNT(counts); i++)
-        check_tree(counts[i], 20, 1.5, i + 1);
+    for (size_t i = 0; i < KN_COUNT(counts); i++) check_tree(counts[i], 20, 1.5, i + 1);
 }
 
 Test(bvh, equal_boxes_end) { check_tree(777, 0, 0, 3); }

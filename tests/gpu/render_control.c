@@ -14,13 +14,9 @@ enum { NOISE_SEED = 7 };
 
 static kn_gpu *gpu;
 
-static void open_gpu(void) {
-    gpu = gpu_open(NULL);
-}
+static void open_gpu(void) { gpu = gpu_open(NULL); }
 
-static void close_gpu(void) {
-    gpu_close(gpu);
-}
+static void close_gpu(void) { gpu_close(gpu); }
 
 TestSuite(control, .init = open_gpu, .fini = close_gpu);
 
@@ -37,10 +33,22 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
     kn_error error;
     kn_renderer *renderer;
     size_t n = (size_t)camera->width * (size_t)camera->height;
-    pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS), malloc(n * 4), malloc(n * 8), malloc(n * 12), malloc(n), malloc(n * 2), n, {0, 0, 0}};
+    pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS),
+                  malloc(n * 4),
+                  malloc(n * 8),
+                  malloc(n * 12),
+                  malloc(n),
+                  malloc(n * 2),
+                  n,
+                  {0, 0, 0}};
     kn_renderer_params params = {.noise_seed = NOISE_SEED};
     cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
-    kn_render_target target = {.control = p.control, .depth = p.depth, .motion = p.motion, .noise = p.noise, .semantic = p.semantic, .instance = p.instance};
+    kn_render_target target = {.control = p.control,
+                               .depth = p.depth,
+                               .motion = p.motion,
+                               .noise = p.noise,
+                               .semantic = p.semantic,
+                               .instance = p.instance};
     cr_assert(kn_render(renderer, camera, frame, &target, &error), "%s", error.message);
     p.origin = renderer->origin;
     kn_renderer_destroy(&renderer);
@@ -50,8 +58,7 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
 
 static void drop(pictures *p) {
     void *all[] = {p->control, p->depth, p->motion, p->noise, p->semantic, p->instance};
-    for (size_t i = 0; i < KN_COUNT(all); i++)
-        free(all[i]);
+    for (size_t i = 0; i < KN_COUNT(all); i++) free(all[i]);
 }
 
 /* Differences found in one picture, in pixels. */
@@ -60,7 +67,8 @@ typedef struct tally {
     double off; /* mean distance from four rays a pixel that share nothing */
 } tally;
 
-static void compare_center(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, double u, double v, tally *bad) {
+static void compare_center(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, double u, double v,
+                           tally *bad) {
     kn_vec3 origin, ray;
     oracle_ray(o, camera, u, v, &origin, &ray);
     oracle_hit hit = oracle_trace(o, origin, ray, .02, 1e9);
@@ -81,25 +89,25 @@ static void compare_center(const oracle *o, const kn_camera *camera, const pictu
         pose = kn_pose_multiply(&o->scene->timeline.states[o->frame * o->scene->timeline.actor_count].pose, &pose);
         pose = kn_pose_inverse(&pose);
         kn_vec3 n = kn_pose_direction(&pose, hit.normal);
-        bad->normal += fabs(normal[at] - n.x) + fabs(normal[at + p->pixels] - n.y) + fabs(normal[at + 2 * p->pixels] - n.z) > .02;
+        bad->normal +=
+            fabs(normal[at] - n.x) + fabs(normal[at + p->pixels] - n.y) + fabs(normal[at + 2 * p->pixels] - n.z) > .02;
     }
     double motion[2] = {0, 0};
-    if (o->frame > 0)
-        oracle_motion(o, camera, u, v, &hit, ray, motion);
+    if (o->frame > 0) oracle_motion(o, camera, u, v, &hit, ray, motion);
     bad->motion += fabs(p->motion[at] - motion[0]) > .02 + 2e-3 * fabs(motion[0]) ||
                    fabs(p->motion[at + p->pixels] - motion[1]) > .02 + 2e-3 * fabs(motion[1]);
 }
 
 static double distance_to(const pictures *p, size_t at, const double rgb[3]) {
     double difference = 0;
-    for (int c = 0; c < 3; c++)
-        difference = fmax(difference, fabs(rgb[c] - p->control[(size_t)c * p->pixels + at]));
+    for (int c = 0; c < 3; c++) difference = fmax(difference, fabs(rgb[c] - p->control[(size_t)c * p->pixels + at]));
     return difference;
 }
 
-/* What a pixel may be: of its four spots, or, when it is alike all over, its centre's ray alone. `off` is how far it is from
- * the mean over four rays that share nothing. */
-static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y, double *off) {
+/* What a pixel may be: of its four spots, or, when it is alike all over, its centre's ray alone. `off` is how far it is
+ * from the mean over four rays that share nothing. */
+static bool color_differs(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y,
+                          double *off) {
     oracle_veil veil = {0};
     static const double grid[5][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}, {.5, .5}};
     double mean[3] = {0}, one[3], spots[3];
@@ -107,8 +115,7 @@ static bool color_differs(const oracle *o, const kn_camera *camera, const pictur
         kn_vec3 origin, ray;
         oracle_ray(o, camera, x + grid[s][0], y + grid[s][1], &origin, &ray);
         oracle_color(o, origin, ray, one);
-        for (int c = 0; c < 3 && s < 4; c++)
-            mean[c] += fmin(one[c], 24) / 4;
+        for (int c = 0; c < 3 && s < 4; c++) mean[c] += fmin(one[c], 24) / 4;
     }
     oracle_spots(o, camera, x, y, spots);
     oracle_film(o, spots);
@@ -149,16 +156,21 @@ static tally compare(const kn_scene *scene, const kn_camera *camera, size_t fram
 /* Rays that graze an edge may fall to either side in fp32. */
 static void expect_same(const char *what, tally bad) {
     int allowed = 1 + bad.total / 150;
-    cr_expect(bad.depth <= allowed && bad.label <= allowed && bad.normal <= allowed && bad.motion <= allowed && bad.color <= 3 * allowed,
-              "%s: of %d pixels differ: depth %d, labels %d, normals %d, motion %d, colour %d", what, bad.total, bad.depth,
-              bad.label, bad.normal, bad.motion, bad.color);
+    cr_expect(bad.depth <= allowed && bad.label <= allowed && bad.normal <= allowed && bad.motion <= allowed &&
+                  bad.color <= 3 * allowed,
+              "%s: of %d pixels differ: depth %d, labels %d, normals %d, motion %d, colour %d", what, bad.total,
+              bad.depth, bad.label, bad.normal, bad.motion, bad.color);
     cr_expect_lt(bad.off, .010, "%s: %g from four rays a pixel", what, bad.off);
 }
 
 Test(control, street_by_day_and_night) {
-    static const struct { int width, height, frame; double yaw; const kn_weather *weather; } cases[] = {
-        {61, 37, 0, 0, &render_scene_noon}, {45, 26, 3, .5, &render_scene_noon}, {33, 19, 5, -.7, &render_scene_noon},
-        {61, 37, 1, 0, &render_scene_night}, {39, 25, 6, 2.6, &render_scene_night}, {67, 41, 4, -.3, &render_scene_downpour}};
+    static const struct {
+        int width, height, frame;
+        double yaw;
+        const kn_weather *weather;
+    } cases[] = {{61, 37, 0, 0, &render_scene_noon},    {45, 26, 3, .5, &render_scene_noon},
+                 {33, 19, 5, -.7, &render_scene_noon},  {61, 37, 1, 0, &render_scene_night},
+                 {39, 25, 6, 2.6, &render_scene_night}, {67, 41, 4, -.3, &render_scene_downpour}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_scene scene;
         char name[40];
@@ -273,8 +285,7 @@ Test(control, every_failed_allocation_is_reported) {
         kn_alloc_fail_after(n);
         bool good = kn_renderer_create(&renderer, gpu, &scene, NULL, &error);
         kn_alloc_fail_after(0);
-        if (good)
-            break;
+        if (good) break;
         cr_expect_eq(error.kind, KN_ERROR_MEMORY);
         cr_expect_null(renderer);
     }

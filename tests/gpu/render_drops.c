@@ -33,8 +33,7 @@ static double noise3(kn_vec3 p, double scaled, double moved) {
     }
     for (int corner = 0; corner < 8; corner++) {
         double weight = 1;
-        for (int a = 0; a < 3; a++)
-            weight *= corner >> a & 1 ? u[a] : 1 - u[a];
+        for (int a = 0; a < 3; a++) weight *= corner >> a & 1 ? u[a] : 1 - u[a];
         sum += weight * unit(hash_corner(base[0] + (corner & 1), base[1] + (corner >> 1 & 1), base[2] + (corner >> 2)));
     }
     return 2 * sum - 1;
@@ -58,7 +57,7 @@ static void cover_more(veil *v, double cover, double metres) {
     }
 }
 
-/* --- drops ------------------------------------------------------------------------------------------------------------- */
+/* --- drops ------------------------------------------------------------------------------------ */
 
 typedef struct layer {
     int salt;
@@ -73,8 +72,7 @@ static void one_column(veil *v, const line *l, const layer *grid, int x, int y, 
     int which = (int)floor((middle + phase) / period);
     uint32_t own = hash_corner(x, y ^ (int)((uint32_t)grid->salt << 12), which);
     double random[4];
-    for (int i = 0; i < 4; i++)
-        random[i] = (own >> 8 * i & 255) / 255.0;
+    for (int i = 0; i < 4; i++) random[i] = (own >> 8 * i & 255) / 255.0;
     kn_vec3 drop = {(x + .25 + .5 * random[0]) * grid->size, (y + .25 + .5 * random[1]) * grid->size,
                     (which + .3 + .4 * random[2]) * period - phase};
     kn_vec3 motion = scale(sub(grid->still, (kn_vec3){0, 0, fall}), 1.0 / 60);
@@ -82,11 +80,14 @@ static void one_column(veil *v, const line *l, const layer *grid, int x, int y, 
 
     kn_vec3 offset = sub(drop, l->eye);
     double b = dot(l->ray, motion), along = dot(l->ray, offset);
-    double s = clamp((b * along - dot(motion, offset)) / fmax(dot(motion, motion) - b * b, 1e-6), -.5, .5), metres = along + s * b;
-    double away = fmax(metres, .1), angle = kn_vec3_length(sub(add(offset, scale(motion, s)), scale(l->ray, metres))) / away;
+    double s = clamp((b * along - dot(motion, offset)) / fmax(dot(motion, motion) - b * b, 1e-6), -.5, .5),
+           metres = along + s * b;
+    double away = fmax(metres, .1),
+           angle = kn_vec3_length(sub(add(offset, scale(motion, s)), scale(l->ray, metres))) / away;
     double radius = mix(.0006, .0017, random[2] * random[2]), soft = .6 * l->pixel + (radius + .0012) / away;
     double shape = exp(-angle * angle / (soft * soft)) * radius / (soft * away);
-    shape *= smooth(.8, 1.6, metres) * (1 - smooth(6, 10.5, metres)) * smooth(random[3] - .02, random[3] + .02, grid->amount);
+    shape *= smooth(.8, 1.6, metres) * (1 - smooth(6, 10.5, metres)) *
+             smooth(random[3] - .02, random[3] + .02, grid->amount);
     cover_more(v, metres < l->reach ? fmin(1.3 * shape, .6) : 0, metres);
 }
 
@@ -105,14 +106,14 @@ static void one_layer(veil *v, const oracle *o, line l, layer grid, double c, do
     l.eye = (kn_vec3){c * eye.x - s * eye.y, s * eye.x + c * eye.y, eye.z};
     l.ray = (kn_vec3){c * ray.x - s * ray.y, s * ray.x + c * ray.y, ray.z};
     grid.still = (kn_vec3){c * still.x - s * still.y, s * still.x + c * still.y, still.z};
-    int around = (int)(grid.to / grid.size) + 2, middle_x = (int)floor(l.eye.x / grid.size), middle_y = (int)floor(l.eye.y / grid.size);
+    int around = (int)(grid.to / grid.size) + 2, middle_x = (int)floor(l.eye.x / grid.size),
+        middle_y = (int)floor(l.eye.y / grid.size);
     for (int y = middle_y - around; y <= middle_y + around; y++)
         for (int x = middle_x - around; x <= middle_x + around; x++) {
             double low = grid.from, high = grid.to;
             clip(l.eye.x, l.ray.x, x * grid.size, (x + 1) * grid.size, &low, &high);
             clip(l.eye.y, l.ray.y, y * grid.size, (y + 1) * grid.size, &low, &high);
-            if (low < high && low < l.reach)
-                one_column(v, &l, &grid, x, y, l.eye.z + .5 * (low + high) * l.ray.z);
+            if (low < high && low < l.reach) one_column(v, &l, &grid, x, y, l.eye.z + .5 * (low + high) * l.ray.z);
         }
 }
 
@@ -123,12 +124,11 @@ static veil all_drops(const oracle *o, const line *l, uint64_t seed) {
     one_layer(&v, o, *l, (layer){.salt = salt, .size = .7, .from = .9, .to = 5, .amount = amount}, .8, .6);
     one_layer(&v, o, *l, (layer){.salt = salt + 77, .size = 1, .from = 2.5, .to = 10.5, .amount = amount}, .28, .96);
     kn_vec3 at = add(add(l->eye, scale(l->ray, v.metres)), o->origin);
-    if (oracle_trace(o, at, (kn_vec3){0, 0, 1}, 0, 30).triangle)
-        v.cover = 0;
+    if (oracle_trace(o, at, (kn_vec3){0, 0, 1}, 0, 30).triangle) v.cover = 0;
     return v;
 }
 
-/* --- spray ------------------------------------------------------------------------------------------------------------- */
+/* --- spray ------------------------------------------------------------------------------------ */
 
 typedef struct spray {
     kn_vec3 rear, forward;
@@ -141,7 +141,8 @@ static bool spray_of(const oracle *o, size_t i, spray *s) {
     const kn_weather *w = &o->scene->timeline.weather;
     double t = fmin((state->speed - 6) / 20, 1);
     s->strength = .75 * (actor->is_ego ? .5 : 1) * t * (2 - t) * sqrt(w->rain) * w->wetness;
-    s->rear = sub(kn_pose_point(&state->pose, (kn_vec3){actor->center[0] - actor->length / 2, actor->center[1], 0}), o->origin);
+    s->rear = sub(kn_pose_point(&state->pose, (kn_vec3){actor->center[0] - actor->length / 2, actor->center[1], 0}),
+                  o->origin);
     s->forward = kn_pose_direction(&state->pose, (kn_vec3){1, 0, 0});
     s->half = actor->width / 2;
     s->length = .8 + .07 * state->speed;
@@ -156,14 +157,14 @@ static double thickness(kn_vec3 place, kn_vec3 way, kn_vec3 middle, kn_vec3 radi
     kn_vec3 step = {way.x / radii.x, way.y / radii.y, way.z / radii.z};
     double a = dot(step, step), at = -dot(from, step) / a, root = sqrt(a), ends[2] = {root * (reach - at), root * at};
     kn_vec3 nearest = add(from, scale(step, at));
-    for (int i = 0; i < 2; i++)
-        ends[i] = tanh(1.1283792 * ends[i] + .1009 * ends[i] * ends[i] * ends[i]);
+    for (int i = 0; i < 2; i++) ends[i] = tanh(1.1283792 * ends[i] + .1009 * ends[i] * ends[i] * ends[i]);
     *metres = clamp(at, 0, reach);
     return exp(-dot(nearest, nearest)) * .8862269 / root * fmax(ends[0] + ends[1], 0);
 }
 
 static double one_spray(const line *l, const spray *s, double *metres, double *red) {
-    kn_vec3 left = kn_vec3_normalize((kn_vec3){-s->forward.y, s->forward.x, 0}), up = kn_vec3_cross(s->forward, left), from = sub(l->eye, s->rear);
+    kn_vec3 left = kn_vec3_normalize((kn_vec3){-s->forward.y, s->forward.x, 0}), up = kn_vec3_cross(s->forward, left),
+            from = sub(l->eye, s->rear);
     kn_vec3 place = {dot(from, s->forward), dot(from, left), dot(from, up)};
     kn_vec3 way = {dot(l->ray, s->forward), dot(l->ray, left), dot(l->ray, up)};
     double at[3], weights = 3e-6, sum = 0;
@@ -193,8 +194,7 @@ static veil all_sprays(const oracle *o, const line *l, double *red) {
     for (size_t i = 0; i < o->scene->timeline.actor_count; i++) {
         spray s;
         double metres, glow;
-        if (!spray_of(o, i, &s))
-            continue;
+        if (!spray_of(o, i, &s)) continue;
         double cover = one_spray(l, &s, &metres, &glow);
         if (cover > v.thickest) {
             *red = glow;
@@ -208,7 +208,7 @@ static veil all_sprays(const oracle *o, const line *l, double *red) {
     return v;
 }
 
-/* --- together --------------------------------------------------------------------------------------------------------- */
+/* --- together --------------------------------------------------------------------------------- */
 
 static void light_up(const oracle *o, const line *l, const veil *v, double bright, double out[3]) {
     const kn_light_setup *setup = &o->light;
@@ -220,8 +220,7 @@ static void light_up(const oracle *o, const line *l, const veil *v, double brigh
         kn_vec3 towards;
         double metres, share = oracle_light_share(&lights[i], position, &towards, &metres);
         share *= .05 + .2 * pow(1.36 - 1.2 * dot(towards, l->ray), -1.5);
-        for (int c = 0; c < 3; c++)
-            sum[c] += share * lights[i].color[c];
+        for (int c = 0; c < 3; c++) sum[c] += share * lights[i].color[c];
     }
     double adapted = setup->lamp_scale / (1 + .6 * setup->lamp_scale * fmax(sum[0], fmax(sum[1], sum[2])));
     for (int c = 0; c < 3; c++) {
@@ -239,11 +238,11 @@ oracle_veil oracle_rain(const oracle *o, const kn_camera *camera, double u, doub
     line l = {sub(eye, o->origin), kn_vec3_normalize(ray), away, kn_vec3_length(sub(beside, ray)),
               (double)o->frame / o->scene->timeline.frame_rate};
     veil mist = all_sprays(o, &l, &red), water = all_drops(o, &l, seed);
-    oracle_veil out = {.mist_cover = mist.cover > .004 ? mist.cover : 0, .water_cover = water.cover > .004 ? water.cover : 0};
+    oracle_veil out = {.mist_cover = mist.cover > .004 ? mist.cover : 0,
+                       .water_cover = water.cover > .004 ? water.cover : 0};
     light_up(o, &l, &mist, 1.1, out.mist);
     light_up(o, &l, &water, .9, out.water);
-    for (int c = 0; c < 3; c++)
-        out.mist[c] += red * tail[c];
+    for (int c = 0; c < 3; c++) out.mist[c] += red * tail[c];
     oracle_film(o, out.mist);
     oracle_film(o, out.water);
     return out;

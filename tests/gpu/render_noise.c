@@ -39,7 +39,8 @@ static view draw_size(int width, int height, double yaw, double shift, size_t fr
     kn_error error;
     kn_renderer *renderer;
     size_t n = (size_t)width * (size_t)height;
-    view v = {malloc(n * 12), malloc(n * 8), malloc(n * 4), malloc(n * 2), render_scene_camera(width, height, yaw), frame};
+    view v = {malloc(n * 12), malloc(n * 8), malloc(n * 4), malloc(n * 2), render_scene_camera(width, height, yaw),
+              frame};
     v.camera.translation[1] += shift;
     kn_renderer_params params = {.noise_seed = seed};
     cr_assert(kn_renderer_create(&renderer, gpu, &scene, &params, &error), "%s", error.message);
@@ -49,7 +50,9 @@ static view draw_size(int width, int height, double yaw, double shift, size_t fr
     return v;
 }
 
-static view draw(double yaw, double shift, size_t frame, uint64_t seed) { return draw_size(W, H, yaw, shift, frame, seed); }
+static view draw(double yaw, double shift, size_t frame, uint64_t seed) {
+    return draw_size(W, H, yaw, shift, frame, seed);
+}
 
 static void drop(view *v) { free(v->noise), free(v->motion), free(v->depth), free(v->instance); }
 
@@ -89,16 +92,18 @@ Test(noise, is_unit_gaussian_and_white) {
         cr_expect(fabs(square - 1) < .03, "variance %.4f", square);
         cr_expect(fabs(fourth / square / square - 3) < .1, "kurtosis %.3f", fourth / square / square);
         double right = within(&v, 0, 0, 1, 0), below = within(&v, 1, 1, 0, 1), across = within(&v, 2, 2, 1, 1);
-        cr_expect(fabs(right) < .1 && fabs(below) < .1 && fabs(across) < .1, "neighbours %.3f %.3f %.3f", right, below, across);
-        cr_expect(fabs(within(&v, 0, 1, 0, 0)) < .02 && fabs(within(&v, 0, 2, 0, 0)) < .02 && fabs(within(&v, 1, 2, 0, 0)) < .02);
-        printf("noise: mean %.4f variance %.4f kurtosis %.3f; neighbours right %.3f below %.3f diagonal %.3f\n", mean, square,
-               fourth / square / square, right, below, across);
+        cr_expect(fabs(right) < .1 && fabs(below) < .1 && fabs(across) < .1, "neighbours %.3f %.3f %.3f", right, below,
+                  across);
+        cr_expect(fabs(within(&v, 0, 1, 0, 0)) < .02 && fabs(within(&v, 0, 2, 0, 0)) < .02 &&
+                  fabs(within(&v, 1, 2, 0, 0)) < .02);
+        printf("noise: mean %.4f variance %.4f kurtosis %.3f; neighbours right %.3f below %.3f diagonal %.3f\n", mean,
+               square, fourth / square / square, right, below, across);
         drop(&v);
     }
 }
 
-/* How far noise follows the surfaces from view a into view b: pixels of a whose point lies within `near` pixels of a pixel
- * of b and is not hidden there. Wanted: instances from `low` to `high`. */
+/* How far noise follows the surfaces from view a into view b: pixels of a whose point lies within `near` pixels of a
+ * pixel of b and is not hidden there. Wanted: instances from `low` to `high`. */
 static double follow(const view *a, const view *b, double near, int low, int high, int *count) {
     oracle from, to;
     pairs p = {0};
@@ -110,11 +115,11 @@ static double follow(const view *a, const view *b, double near, int low, int hig
             kn_vec3 origin, ray, ex, ey, o2;
             int at = y * W + x;
             oracle_ray(&from, &a->camera, x + .5, y + .5, &origin, &ray);
-            if (a->instance[at] < low || a->instance[at] > high || isinf(a->depth[at]))
-                continue;
+            if (a->instance[at] < low || a->instance[at] > high || isinf(a->depth[at])) continue;
             kn_vec3 point = kn_vec3_add(origin, kn_vec3_scale(ray, a->depth[at]));
             if (a->instance[at] == 2) { /* the car in front carries its points along */
-                kn_pose now = oracle_part_pose(&from, 1, -1, a->frame), then = oracle_part_pose(&to, 1, -1, b->frame), back = kn_pose_inverse(&now);
+                kn_pose now = oracle_part_pose(&from, 1, -1, a->frame), then = oracle_part_pose(&to, 1, -1, b->frame),
+                        back = kn_pose_inverse(&now);
                 point = kn_pose_point(&back, point);
                 point = kn_pose_point(&then, point);
             }
@@ -124,13 +129,12 @@ static double follow(const view *a, const view *b, double near, int low, int hig
             double z = kn_vec3_dot(offset, axis), u, v;
             u = b->camera.k[0][0] * kn_vec3_dot(offset, kn_vec3_sub(ex, axis)) / z + b->camera.k[0][2];
             v = b->camera.k[1][1] * kn_vec3_dot(offset, kn_vec3_sub(ey, axis)) / z + b->camera.k[1][2];
-            if (!(z > 0 && u >= 0 && u < W && v >= 0 && v < H) || fabs(u - floor(u) - .5) > near || fabs(v - floor(v) - .5) > near)
+            if (!(z > 0 && u >= 0 && u < W && v >= 0 && v < H) || fabs(u - floor(u) - .5) > near ||
+                fabs(v - floor(v) - .5) > near)
                 continue;
             int other = (int)v * W + (int)u;
-            if (fabs(b->depth[other] - z) > .02 * z || b->instance[other] != a->instance[at])
-                continue;
-            for (int c = 0; c < 3; c++)
-                put(&p, a->noise[c * W * H + at], b->noise[c * W * H + other]);
+            if (fabs(b->depth[other] - z) > .02 * z || b->instance[other] != a->instance[at]) continue;
+            for (int c = 0; c < 3; c++) put(&p, a->noise[c * W * H + at], b->noise[c * W * H + other]);
         }
     oracle_finish(&from);
     oracle_finish(&to);
@@ -138,17 +142,20 @@ static double follow(const view *a, const view *b, double near, int low, int hig
     return correlation(&p);
 }
 
-static void expect_follows(const char *what, const view *a, const view *b, double near, int low, int high, double least) {
+static void expect_follows(const char *what, const view *a, const view *b, double near, int low, int high,
+                           double least) {
     int points, all;
     double exact = follow(a, b, near, low, high, &points), any = follow(a, b, .5, low, high, &all);
-    printf("noise: %s: correlation %.3f at %d points within %.2f px of a pixel's middle, %.3f at all %d\n", what, exact, points, near, any, all);
+    printf("noise: %s: correlation %.3f at %d points within %.2f px of a pixel's middle, %.3f at all %d\n", what, exact,
+           points, near, any, all);
     cr_expect(points > 40, "%s: only %d points", what, points);
     cr_expect(exact > least, "%s: correlation %.3f", what, exact);
     cr_expect(any > .55 * least, "%s: correlation %.3f at all points", what, any);
 }
 
 Test(noise, stays_on_surfaces) {
-    view a = draw(0, 0, 1, 5), turned = draw(.35, 0, 1, 5), aside = draw(.1, .3, 1, 5), later = draw(0, 0, 2, 5), other = draw(.1, .3, 1, 6);
+    view a = draw(0, 0, 1, 5), turned = draw(.35, 0, 1, 5), aside = draw(.1, .3, 1, 5), later = draw(0, 0, 2, 5),
+         other = draw(.1, .3, 1, 6);
     int count;
     expect_follows("neighbouring camera, turned", &a, &turned, .15, 0, 65535, .8);
     expect_follows("neighbouring camera, 30 cm aside", &a, &aside, .15, 0, 65535, .6);
@@ -186,8 +193,7 @@ Test(noise, matches_the_naive_renderer) {
         for (int k = 0; k < w * h; k++, total++) {
             double value[3], difference = 0;
             oracle_noise(&o, &camera, k % w + .5, k / w + .5, 77, value);
-            for (int c = 0; c < 3; c++)
-                difference = fmax(difference, fabs(value[c] - noise[c * w * h + k]));
+            for (int c = 0; c < 3; c++) difference = fmax(difference, fabs(value[c] - noise[c * w * h + k]));
             wrong += difference > .05;
         }
         oracle_finish(&o);

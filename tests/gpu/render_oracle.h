@@ -38,8 +38,8 @@ void oracle_ray(const oracle *o, const kn_camera *camera, double u, double v, kn
 
 /* Radiance of control maps along a ray (materials without texture), and the film's display values of it. */
 void oracle_color(const oracle *o, kn_vec3 origin, kn_vec3 direction, double rgb[3]);
-/* The same for a pixel from four spots: those that show the centre's surface have its shade, others that show one surface
- * are shaded once, with the mean of their shadows. */
+/* The same for a pixel from four spots: those that show the centre's surface have its shade, others that show one
+ * surface are shaded once, with the mean of their shadows. */
 void oracle_spots(const oracle *o, const kn_camera *camera, int x, int y, double rgb[3]);
 void oracle_film(const oracle *o, double rgb[3]);
 
@@ -58,7 +58,8 @@ oracle_veil oracle_rain(const oracle *o, const kn_camera *camera, double u, doub
 void oracle_rain_over(const oracle_veil *over, double rgb[3]);
 
 /* Movement in pixels of what is seen at a pixel's centre. */
-void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v, const oracle_hit *hit, kn_vec3 direction, double motion[2]);
+void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v, const oracle_hit *hit,
+                   kn_vec3 direction, double motion[2]);
 
 /* Part of the renderer's parts table that a triangle belongs to. */
 unsigned oracle_part(const oracle *o, const oracle_triangle *triangle);

@@ -1,5 +1,5 @@
-/* Falling rain and spray: repeatable, the same drops from camera to camera and in both pictures, nothing but colour, nothing
- * in dry air. Values are compared with the naive renderer in render_control.c. */
+/* Falling rain and spray: repeatable, the same drops from camera to camera and in both pictures, nothing but colour,
+ * nothing in dry air. Values are compared with the naive renderer in render_control.c. */
 #include "gpu_common.h"
 #include "render_scene.h"
 
@@ -11,13 +11,9 @@
 enum { W = 181, H = 103, PIXELS = W * H };
 
 static kn_gpu *gpu;
-static void open_gpu(void) {
-    gpu = gpu_open(NULL);
-}
+static void open_gpu(void) { gpu = gpu_open(NULL); }
 
-static void close_gpu(void) {
-    gpu_close(gpu);
-}
+static void close_gpu(void) { gpu_close(gpu); }
 
 TestSuite(rain, .init = open_gpu, .fini = close_gpu);
 
@@ -32,8 +28,12 @@ static pictures a, b;
 /* The beauty picture is left out where a test can do without: it takes longest. */
 static void draw_with(kn_renderer *renderer, const kn_camera *camera, size_t frame, bool beauty, pictures *p) {
     kn_error error;
-    const kn_render_target target = {.control = p->control, .beauty = beauty ? p->beauty : NULL, .depth = p->depth, .motion = p->motion,
-                                     .semantic = p->semantic, .instance = p->instance};
+    const kn_render_target target = {.control = p->control,
+                                     .beauty = beauty ? p->beauty : NULL,
+                                     .depth = p->depth,
+                                     .motion = p->motion,
+                                     .semantic = p->semantic,
+                                     .instance = p->instance};
     cr_assert(kn_render(renderer, camera, frame, &target, &error), "%s", error.message);
 }
 
@@ -51,8 +51,7 @@ static void draw(const kn_scene *scene, double yaw, size_t frame, uint64_t seed,
 static float streak(const float *green, int x, int y) {
     const int away[4][2] = {{4, 0}, {-4, 0}, {0, 5}, {0, -5}};
     float around = 0;
-    for (int i = 0; i < 4; i++)
-        around += green[(y + away[i][1]) * W + x + away[i][0]] / 4;
+    for (int i = 0; i < 4; i++) around += green[(y + away[i][1]) * W + x + away[i][0]] / 4;
     return fabsf(green[y * W + x] - around);
 }
 
@@ -66,11 +65,11 @@ static double shared(const float *green, const float *other, double turn, int *c
             double u = (x + .5 - .5 * W) / focal, v = (y + .5 - .45 * H) / focal;
             double ahead = cos(turn) - u * sin(turn), aside = u * cos(turn) + sin(turn);
             int there_x = (int)floor(aside / ahead * focal + .5 * W), there_y = (int)floor(v / ahead * focal + .45 * H);
-            if (ahead < .2 || there_x < 8 || there_x >= W - 8 || there_y < 8 || there_y >= H - 8 || streak(green, x, y) < .012f)
+            if (ahead < .2 || there_x < 8 || there_x >= W - 8 || there_y < 8 || there_y >= H - 8 ||
+                streak(green, x, y) < .012f)
                 continue;
             float most = 0;
-            for (int i = 0; i < 9; i++)
-                most = fmaxf(most, streak(other, there_x + i % 3 - 1, there_y + i / 3 - 1));
+            for (int i = 0; i < 9; i++) most = fmaxf(most, streak(other, there_x + i % 3 - 1, there_y + i / 3 - 1));
             *count += 1;
             found += most > .005f;
         }
@@ -97,8 +96,7 @@ Test(rain, is_a_function_of_seed_and_time) {
     cr_expect_eq(memcmp(a.beauty, b.beauty, sizeof a.beauty), 0);
     draw(&scene, 0, 2, 4, false, &b);
     int changed = 0;
-    for (int i = 0; i < PIXELS; i++)
-        changed += fabsf(a.control[i] - b.control[i]) > .02f;
+    for (int i = 0; i < PIXELS; i++) changed += fabsf(a.control[i] - b.control[i]) > .02f;
     cr_expect(changed > PIXELS / 100, "%d pixels changed with the seed", changed);
     render_scene_finish(&scene);
 }
@@ -147,15 +145,15 @@ Test(rain, dry_frames_are_those_of_a_dry_scene) {
     const kn_camera camera = render_scene_camera(W, H, 0);
     cr_assert(render_scene_init(&dry, &render_scene_noon, -1, 0, NULL));
     cr_assert(render_scene_init(&shower, &render_scene_noon, -1, 0, NULL));
-    for (int f = 0; f < RENDER_SCENE_FRAMES; f++)
-        weathers[f] = f == 1 ? render_scene_downpour : render_scene_noon;
+    for (int f = 0; f < RENDER_SCENE_FRAMES; f++) weathers[f] = f == 1 ? render_scene_downpour : render_scene_noon;
     shower.timeline.weathers = weathers;
     cr_assert(kn_renderer_create(&renderer, gpu, &shower, &params, &error), "%s", error.message);
     static const size_t frames[] = {0, 1, 2};
     for (size_t i = 0; i < KN_COUNT(frames); i++) {
         draw_with(renderer, &camera, frames[i], true, &a);
         draw(&dry, 0, frames[i], 3, true, &b);
-        int same = memcmp(a.control, b.control, sizeof a.control) == 0 && memcmp(a.beauty, b.beauty, sizeof a.beauty) == 0;
+        int same =
+            memcmp(a.control, b.control, sizeof a.control) == 0 && memcmp(a.beauty, b.beauty, sizeof a.beauty) == 0;
         cr_expect_eq(same, frames[i] != 1, "frame %zu", frames[i]);
     }
     kn_renderer_destroy(&renderer);
@@ -175,8 +173,7 @@ Test(rain, spray_grows_with_speed) {
         scene.timeline.states[1].speed = k == 0 ? 4 : k == 1 ? 12 : 26;
         draw(&scene, 0, 0, 3, false, &a);
         change[k] = 0;
-        for (int i = 0; i < 3 * PIXELS; i++)
-            change[k] += fabsf(a.control[i] - b.control[i]);
+        for (int i = 0; i < 3 * PIXELS; i++) change[k] += fabsf(a.control[i] - b.control[i]);
         render_scene_finish(&scene);
     }
     cr_expect_eq(change[0], 0);

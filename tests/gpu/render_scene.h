@@ -1,5 +1,5 @@
-/* A small world made by hand for the renderer's tests: ground, mark, boxes, two driving cars with wheels, a lamp; or a soup
- * of random triangles. */
+/* A small world made by hand for the renderer's tests: ground, mark, boxes, two driving cars with wheels, a lamp; or a
+ * soup of random triangles. */
 #ifndef KN_TESTS_RENDER_SCENE_H
 #define KN_TESTS_RENDER_SCENE_H
 

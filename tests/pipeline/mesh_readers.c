@@ -14,18 +14,24 @@ static uint8_t *bytes_of(const char *path, size_t *size) {
     return data;
 }
 
-static uint32_t word(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static uint32_t word(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 static size_t half(const uint8_t *p) { return (size_t)p[0] | (size_t)p[1] << 8; }
 
 static kn_tris reserve(size_t vertices, size_t triangles) {
-    return (kn_tris){.positions = kn_alloc(vertices + 1, 12, NULL), .triangles = kn_alloc(triangles + 1, 12, NULL), .vertex_count = vertices, .triangle_count = triangles};
+    return (kn_tris){.positions = kn_alloc(vertices + 1, 12, NULL),
+                     .triangles = kn_alloc(triangles + 1, 12, NULL),
+                     .vertex_count = vertices,
+                     .triangle_count = triangles};
 }
 
 static void check_indices(const kn_tris *m, const char *path) {
-    for (size_t i = 0; i < 3 * m->triangle_count; i++) cr_assert_lt(m->triangles[i], m->vertex_count, "%s: a triangle names a vertex that is not there", path);
+    for (size_t i = 0; i < 3 * m->triangle_count; i++)
+        cr_assert_lt(m->triangles[i], m->vertex_count, "%s: a triangle names a vertex that is not there", path);
 }
 
-/* --- vertices that are told apart by their place alone ------------------------------------------------------------------------- */
+/* --- vertices that are told apart by their place alone ---------------------------------------- */
 
 static const float *places;
 
@@ -39,12 +45,13 @@ static void join_equal(kn_tris *m) {
     for (size_t v = 0; v < m->vertex_count; v++) order[v] = (uint32_t)v;
     places = m->positions;
     qsort(order, m->vertex_count, sizeof *order, by_place);
-    for (size_t v = 0; v < m->vertex_count; v++) joined[order[v]] = v && by_place(&order[v], &order[v - 1]) == 0 ? joined[order[v - 1]] : order[v];
+    for (size_t v = 0; v < m->vertex_count; v++)
+        joined[order[v]] = v && by_place(&order[v], &order[v - 1]) == 0 ? joined[order[v - 1]] : order[v];
     for (size_t i = 0; i < 3 * m->triangle_count; i++) m->triangles[i] = joined[m->triangles[i]];
     kn_free(order), kn_free(joined);
 }
 
-/* --- formats ------------------------------------------------------------------------------------------------------------------------ */
+/* --- formats ---------------------------------------------------------------------------------- */
 
 static kn_tris read_stl(const char *path) {
     size_t size;
@@ -64,11 +71,13 @@ static kn_tris read_stl(const char *path) {
 static kn_tris read_ply(const char *path) {
     size_t size, vertices, triangles;
     uint8_t *d = bytes_of(path, &size);
-    const char *head = (const char *)d, *v = strstr(head, "element vertex "), *f = strstr(head, "element face "), *end = strstr(head, "end_header\n");
+    const char *head = (const char *)d, *v = strstr(head, "element vertex "), *f = strstr(head, "element face "),
+               *end = strstr(head, "end_header\n");
     cr_assert(strncmp(head, "ply\nformat binary_little_endian 1.0\n", 36) == 0 && v && f && end, "%s", path);
     vertices = strtoul(v + 15, NULL, 10), triangles = strtoul(f + 13, NULL, 10);
     const uint8_t *p = (const uint8_t *)end + 11;
-    cr_assert_eq(size, (size_t)(p - d) + 31 * vertices + 13 * triangles, "%s", path); /* 6 floats, 3 colours, confidence; 3 and 3 indices */
+    cr_assert_eq(size, (size_t)(p - d) + 31 * vertices + 13 * triangles, "%s",
+                 path); /* 6 floats, 3 colours, confidence; 3 and 3 indices */
     kn_tris m = reserve(vertices, triangles);
     for (size_t i = 0; i < vertices; i++) memcpy(m.positions + 3 * i, p + 31 * i, 12);
     for (size_t i = 0; i < triangles; i++) {
@@ -98,7 +107,9 @@ static kn_tris read_obj(const char *path) {
         for (size_t k = 0; line[0] == 'f' && k < 3; k++) {
             size_t i[3];
             for (int c = 0; c < 3; c++) i[c] = strtoul(at, &at, 10), at += *at == '/';
-            cr_assert(i[0] >= 1 && i[1] >= 1 && i[2] >= 1 && i[0] <= counts[0] && i[1] <= counts[2] && i[2] <= counts[1], "%s", path);
+            cr_assert(i[0] >= 1 && i[1] >= 1 && i[2] >= 1 && i[0] <= counts[0] && i[1] <= counts[2] &&
+                          i[2] <= counts[1],
+                      "%s", path);
             m.triangles[3 * t + k] = (uint32_t)i[0] - 1;
         }
         t += line[0] == 'f';
@@ -107,7 +118,9 @@ static kn_tris read_obj(const char *path) {
     return m;
 }
 
-static size_t number(const json_t *object, const char *key) { return (size_t)json_integer_value(json_object_get(object, key)); }
+static size_t number(const json_t *object, const char *key) {
+    return (size_t)json_integer_value(json_object_get(object, key));
+}
 
 static kn_tris read_glb(const char *path) {
     size_t size;
@@ -116,10 +129,13 @@ static kn_tris read_glb(const char *path) {
     json_t *root = json_loadb((char *)d + 20, word(d + 12), 0, NULL);
     cr_assert(root, "%s", path);
     const uint8_t *bin = d + 28 + word(d + 12);
-    json_t *accessors = json_object_get(root, "accessors"), *views = json_object_get(root, "bufferViews"), *mesh = json_array_get(json_object_get(root, "meshes"), 0);
+    json_t *accessors = json_object_get(root, "accessors"), *views = json_object_get(root, "bufferViews"),
+           *mesh = json_array_get(json_object_get(root, "meshes"), 0);
     json_t *primitive = json_array_get(json_object_get(mesh, "primitives"), 0);
-    json_t *points = json_array_get(accessors, number(json_object_get(primitive, "attributes"), "POSITION")), *corners = json_array_get(accessors, number(primitive, "indices"));
-    size_t at = number(json_array_get(views, number(points, "bufferView")), "byteOffset"), from = number(json_array_get(views, number(corners, "bufferView")), "byteOffset");
+    json_t *points = json_array_get(accessors, number(json_object_get(primitive, "attributes"), "POSITION")),
+           *corners = json_array_get(accessors, number(primitive, "indices"));
+    size_t at = number(json_array_get(views, number(points, "bufferView")), "byteOffset"),
+           from = number(json_array_get(views, number(corners, "bufferView")), "byteOffset");
     kn_tris m = reserve(number(points, "count"), number(corners, "count") / 3);
     for (size_t v = 0; v < m.vertex_count; v++) {
         float p[3];
@@ -142,9 +158,13 @@ char *read_zip_entry(const char *path, const char *name, size_t *size, size_t *b
         if (strncmp((char *)d + at + 30, name, half(d + at + 26)) == 0 && strlen(name) == half(d + at + 26)) {
             *size = word(d + at + 22), *begin = from;
             out = kn_alloc(*size + 1, 1, NULL);
-            z_stream z = {.next_in = d + from, .avail_in = (uInt)packed, .next_out = (Bytef *)out, .avail_out = (uInt)*size};
+            z_stream z = {
+                .next_in = d + from, .avail_in = (uInt)packed, .next_out = (Bytef *)out, .avail_out = (uInt)*size};
             if (half(d + at + 8) == 0) memcpy(out, d + from, *size);
-            else cr_assert(inflateInit2(&z, -15) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END && inflateEnd(&z) == Z_OK, "%s: %s", path, name);
+            else
+                cr_assert(inflateInit2(&z, -15) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END &&
+                              inflateEnd(&z) == Z_OK,
+                          "%s: %s", path, name);
             cr_assert_eq(crc32(0, (Bytef *)out, (uInt)*size), word(d + at + 14), "%s: %s", path, name);
         }
         at = from + packed;
@@ -159,27 +179,38 @@ static size_t count_of(const char *text, const char *what) {
     return n;
 }
 
-/* 3MF Core 1.3: millimetres as declared, three different vertices a triangle, colours that exist, a build item that names the object. */
+/* 3MF Core 1.3: millimetres as declared, three different vertices a triangle, colours that exist, a build item that
+ * names the object. */
 static kn_tris read_3mf(const char *path) {
     size_t size, begin, colors;
-    char *types = read_zip_entry(path, "[Content_Types].xml", &size, &begin), *relations = read_zip_entry(path, "_rels/.rels", &size, &begin);
+    char *types = read_zip_entry(path, "[Content_Types].xml", &size, &begin),
+         *relations = read_zip_entry(path, "_rels/.rels", &size, &begin);
     char *model = read_zip_entry(path, "3D/3dmodel.model", &size, &begin);
-    cr_assert(types && relations && model && strstr(types, "3dmanufacturing-3dmodel+xml") && strstr(relations, "/3D/3dmodel.model"), "%s", path);
-    cr_assert(strstr(model, "unit=\"millimeter\"") && strstr(model, "<item objectid=\"2\"") && strstr(model, "<object id=\"2\" type=\"model\""), "%s", path);
+    cr_assert(types && relations && model && strstr(types, "3dmanufacturing-3dmodel+xml") &&
+                  strstr(relations, "/3D/3dmodel.model"),
+              "%s", path);
+    cr_assert(strstr(model, "unit=\"millimeter\"") && strstr(model, "<item objectid=\"2\"") &&
+                  strstr(model, "<object id=\"2\" type=\"model\""),
+              "%s", path);
     kn_tris m = reserve(count_of(model, "<vertex "), count_of(model, "<triangle "));
     colors = count_of(model, "<m:color ");
     const char *at = model;
     for (size_t v = 0; v < m.vertex_count; v++) {
         at = strstr(at, "<vertex ");
-        cr_assert_eq(sscanf(at, "<vertex x=\"%f\" y=\"%f\" z=\"%f\"/>", m.positions + 3 * v, m.positions + 3 * v + 1, m.positions + 3 * v + 2), 3, "%s", path);
+        cr_assert_eq(sscanf(at, "<vertex x=\"%f\" y=\"%f\" z=\"%f\"/>", m.positions + 3 * v, m.positions + 3 * v + 1,
+                            m.positions + 3 * v + 2),
+                     3, "%s", path);
         at += 8;
     }
     for (size_t t = 0; t < m.triangle_count; t++) {
         uint32_t *i = m.triangles + 3 * t;
         size_t p[3];
         at = strstr(at, "<triangle ");
-        cr_assert_eq(sscanf(at, "<triangle v1=\"%u\" v2=\"%u\" v3=\"%u\" pid=\"1\" p1=\"%zu\" p2=\"%zu\" p3=\"%zu\"/>", i, i + 1, i + 2, p, p + 1, p + 2), 6, "%s", path);
-        cr_assert(i[0] != i[1] && i[1] != i[2] && i[2] != i[0] && p[0] < colors && p[1] < colors && p[2] < colors, "%s", path);
+        cr_assert_eq(sscanf(at, "<triangle v1=\"%u\" v2=\"%u\" v3=\"%u\" pid=\"1\" p1=\"%zu\" p2=\"%zu\" p3=\"%zu\"/>",
+                            i, i + 1, i + 2, p, p + 1, p + 2),
+                     6, "%s", path);
+        cr_assert(i[0] != i[1] && i[1] != i[2] && i[2] != i[0] && p[0] < colors && p[1] < colors && p[2] < colors, "%s",
+                  path);
         at += 10;
     }
     for (size_t i = 0; i < 3 * m.vertex_count; i++) m.positions[i] /= 1000;
@@ -190,10 +221,14 @@ static kn_tris read_3mf(const char *path) {
 /* USDZ: stored files at multiples of 64 bytes, the scene first; metres, +Y up. */
 static kn_tris read_usdz(const char *path) {
     size_t size, begin, picture;
-    char *scene = read_zip_entry(path, "object.usda", &size, &begin), *texture = read_zip_entry(path, "texture.png", &size, &picture);
+    char *scene = read_zip_entry(path, "object.usda", &size, &begin),
+         *texture = read_zip_entry(path, "texture.png", &size, &picture);
     cr_assert(scene && texture && begin % 64 == 0 && picture % 64 == 0 && begin < 64 * 4, "%s", path);
-    cr_assert(strstr(scene, "metersPerUnit = 1\n") && strstr(scene, "upAxis = \"Y\"") && strstr(scene, "defaultPrim = \"Object\"") && strstr(scene, "@texture.png@"), "%s", path);
-    char *indices = strstr(scene, "faceVertexIndices = ["), *points = strstr(scene, "point3f[] points = ["), *counts = strstr(scene, "faceVertexCounts = [");
+    cr_assert(strstr(scene, "metersPerUnit = 1\n") && strstr(scene, "upAxis = \"Y\"") &&
+                  strstr(scene, "defaultPrim = \"Object\"") && strstr(scene, "@texture.png@"),
+              "%s", path);
+    char *indices = strstr(scene, "faceVertexIndices = ["), *points = strstr(scene, "point3f[] points = ["),
+         *counts = strstr(scene, "faceVertexCounts = [");
     cr_assert(indices && points && counts, "%s", path);
     indices += 21, points += 20;
     size_t corners = 1, vertices = 0;
@@ -215,7 +250,8 @@ kn_tris read_mesh_file(const char *path) {
     static const struct {
         const char *extension;
         kn_tris (*read)(const char *path);
-    } readers[] = {{".stl", read_stl}, {".ply", read_ply}, {".obj", read_obj}, {".glb", read_glb}, {".3mf", read_3mf}, {".usdz", read_usdz}};
+    } readers[] = {{".stl", read_stl}, {".ply", read_ply}, {".obj", read_obj},
+                   {".glb", read_glb}, {".3mf", read_3mf}, {".usdz", read_usdz}};
     const char *dot = strrchr(path, '.');
     for (size_t i = 0; i < KN_COUNT(readers); i++)
         if (strcmp(dot, readers[i].extension) == 0) {

@@ -46,16 +46,32 @@ static int run(const char *arguments, char *out, size_t out_size, char *err, siz
 #define SMALL SCENE " -o %s/out --source control --size 64x48 --frames 4 --chunk 2"
 
 Test(cli, bad_input_is_one_line_and_2) {
-    static const char *const cases[][2] = {
-        {"nonsense", "unknown verb nonsense"}, {"drive", "needs a scene"}, {"drive " SCENE, "output folder"}, {"drive absent.xosc -o %s/o --source control", "absent.xosc"},
-        {"drive " SMALL " --nonsense", "unknown option --nonsense"}, {"drive " SMALL " --frames 0", "--frames 0"}, {"drive " SMALL " --fps x", "--fps x"},
-        {"drive " SMALL " --size 400", "--size 400"}, {"drive " SMALL " --weather snow", "clear|overcast|rain|fog"}, {"drive " SMALL " --time noon", "day|dusk|night"},
-        {"drive " SMALL " --traffic -1", "--traffic -1"}, {"drive " SMALL " --ego-speed 0", "--ego-speed 0"}, {"drive " SMALL " --codec av9", "h264|hevc"},
-        {"drive " SMALL " --labels depth,flow", "depth|semantic|instance"}, {"drive " SMALL " --rig absent.json", "absent.json"},
-        {"drive " SMALL " --device nonsense", "nonsense"}, {"drive " SMALL " --steps", "--steps needs a value"}, {"drive " SMALL " extra", "unexpected argument extra"},
-        {"drive " SCENE " -o /proc/out --source control", "/proc/out"}, {"drive " SCENE " -o %s/o --model absent-model", "absent-model"},
-        {"drive " SCENE " -o %s/stdout --source control", "stdout"}, {"check absent.xosc", "absent.xosc"}, {"check", "needs a scene"},
-        {"bench nonsense", "bench nonsense"}, {"info extra", "unexpected argument"}, {"drive tests/pipeline -o %s/o --source control", "tests/pipeline"}};
+    static const char *const cases[][2] = {{"nonsense", "unknown verb nonsense"},
+                                           {"drive", "needs a scene"},
+                                           {"drive " SCENE, "output folder"},
+                                           {"drive absent.xosc -o %s/o --source control", "absent.xosc"},
+                                           {"drive " SMALL " --nonsense", "unknown option --nonsense"},
+                                           {"drive " SMALL " --frames 0", "--frames 0"},
+                                           {"drive " SMALL " --fps x", "--fps x"},
+                                           {"drive " SMALL " --size 400", "--size 400"},
+                                           {"drive " SMALL " --weather snow", "clear|overcast|rain|fog"},
+                                           {"drive " SMALL " --time noon", "day|dusk|night"},
+                                           {"drive " SMALL " --traffic -1", "--traffic -1"},
+                                           {"drive " SMALL " --ego-speed 0", "--ego-speed 0"},
+                                           {"drive " SMALL " --codec av9", "h264|hevc"},
+                                           {"drive " SMALL " --labels depth,flow", "depth|semantic|instance"},
+                                           {"drive " SMALL " --rig absent.json", "absent.json"},
+                                           {"drive " SMALL " --device nonsense", "nonsense"},
+                                           {"drive " SMALL " --steps", "--steps needs a value"},
+                                           {"drive " SMALL " extra", "unexpected argument extra"},
+                                           {"drive " SCENE " -o /proc/out --source control", "/proc/out"},
+                                           {"drive " SCENE " -o %s/o --model absent-model", "absent-model"},
+                                           {"drive " SCENE " -o %s/stdout --source control", "stdout"},
+                                           {"check absent.xosc", "absent.xosc"},
+                                           {"check", "needs a scene"},
+                                           {"bench nonsense", "bench nonsense"},
+                                           {"info extra", "unexpected argument"},
+                                           {"drive tests/pipeline -o %s/o --source control", "tests/pipeline"}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char out[2000], err[2000];
         int code = run(cases[i][0], out, sizeof out, err, sizeof err);
@@ -83,7 +99,8 @@ Test(cli, progress_as_json_lines) {
     int lines = 0;
     for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"), lines++) {
         json_t *report = json_loads(line, 0, NULL);
-        cr_assert(json_is_string(json_object_get(report, "stage")) && json_is_number(json_object_get(report, "done")), "%s", line);
+        cr_assert(json_is_string(json_object_get(report, "stage")) && json_is_number(json_object_get(report, "done")),
+                  "%s", line);
         cr_assert_eq(json_number_value(json_object_get(report, "total")), 4);
         json_decref(report);
     }
@@ -101,7 +118,8 @@ Test(cli, interrupt_keeps_what_is_done) {
     pid_t child = fork();
     if (child == 0) {
         if (!freopen("/dev/null", "w", stderr)) _exit(9);
-        execl(KINORA_EXECUTABLE, "kinora", "drive", SCENE, "-o", output, "--source", "control", "--frames", "2000", "--size", "64x48", "--chunk", "1", (char *)NULL);
+        execl(KINORA_EXECUTABLE, "kinora", "drive", SCENE, "-o", output, "--source", "control", "--frames", "2000",
+              "--size", "64x48", "--chunk", "1", (char *)NULL);
         _exit(9);
     }
     char *journal = kn_path_join(output, ".work/chunk_000001_boxes.bin", NULL);

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 static const char *const scene = "tests/pipeline/data/follow.xosc";
-static const char *const cameras[] = {"CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT"};
+static const char *const cameras[] = {"CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT",
+                                      "CAM_BACK_RIGHT", "CAM_BACK",  "CAM_BACK_LEFT"};
 static char folder[64];
 
 static void make_folder(void) {
@@ -110,7 +111,9 @@ Test(drive, labels_agree) {
     cr_assert_not_null(boxes);
     size_t i, found = 0;
     json_array_foreach(json_object_get(boxes, "boxes"), i, box) {
-        if (strcmp(json_string_value(json_object_get(box, "camera")), "CAM_FRONT") || json_integer_value(json_object_get(box, "visible_pixels")) < 50) continue;
+        if (strcmp(json_string_value(json_object_get(box, "camera")), "CAM_FRONT") ||
+            json_integer_value(json_object_get(box, "visible_pixels")) < 50)
+            continue;
         long long frame = json_integer_value(json_object_get(box, "frame"));
         double x[4];
         for (size_t k = 0; k < 4; k++) x[k] = json_number_value(json_array_get(json_object_get(box, "visible"), k));
@@ -196,8 +199,11 @@ Test(drive, label_images_are_the_renderers) {
     scene_params.frame_rate = 12;
     scene_params.frame_count = 4;
     scene_params.seed = params.seed;
-    cr_assert(kn_gpu_create(&gpu, &KN_GPU_PARAMS_DEFAULT, &error) && kn_scene_create(&world, scene, &scene_params, NULL, &error), "%s", error.message);
-    cr_assert(kn_renderer_create(&renderer, gpu, world, &(kn_renderer_params){.beauty_samples = 4}, &error), "%s", error.message);
+    cr_assert(kn_gpu_create(&gpu, &KN_GPU_PARAMS_DEFAULT, &error) &&
+                  kn_scene_create(&world, scene, &scene_params, NULL, &error),
+              "%s", error.message);
+    cr_assert(kn_renderer_create(&renderer, gpu, world, &(kn_renderer_params){.beauty_samples = 4}, &error), "%s",
+              error.message);
     kn_rig_init_nuscenes(&rig, 80, 48);
     static float depth[80 * 48];
     static uint8_t semantic[80 * 48];
@@ -284,7 +290,8 @@ Test(drive, killed_and_resumed_is_the_same) {
     kn_error error = {0};
     kn_drive_params params = small_job("killed");
     for (int steps = 10; run_and_kill(params, steps); steps += 17) /* each life is longer than the one before */
-        cr_assert(!kn_file_exists(at("killed", "job.json")) || !kn_file_exists(at("killed", ".work/journal")) || steps > 40);
+        cr_assert(!kn_file_exists(at("killed", "job.json")) || !kn_file_exists(at("killed", ".work/journal")) ||
+                  steps > 40);
     kn_drive_params whole = small_job("whole");
     cr_assert(kn_drive(&whole, NULL, &error), "%s", error.message);
     cr_assert_gt(compare_folders(at("whole", ""), at("killed", "")), 180);
@@ -306,7 +313,8 @@ Test(drive, does_not_mix_jobs) {
     cr_assert(kn_file_exists(at("out", "CAM_BACK.mkv")));
     cr_assert_not(kn_file_exists(at("out", "CAM_BACK.mp4"))); /* the earlier job's */
     /* What Kinora did not make is never replaced. */
-    cr_assert(kn_make_directories(at("data", "nuscenes"), &error) && kn_file_write(at("data", "nuscenes/precious"), "x", 1, &error));
+    cr_assert(kn_make_directories(at("data", "nuscenes"), &error) &&
+              kn_file_write(at("data", "nuscenes/precious"), "x", 1, &error));
     params = small_job("data");
     params.overwrite = true;
     cr_assert_not(kn_drive(&params, NULL, &error));
@@ -334,8 +342,10 @@ Test(drive, a_full_disk_is_an_io_error) {
 
 Test(drive, other_rigs_and_sources) {
     kn_error error = {0};
-    const char *rig = "{\"cameras\": [{\"name\": \"left\", \"width\": 64, \"height\": 48, \"K\": [[60, 0, 32], [0, 60, 24], [0, 0, 1]], \"translation\": [1, 0.5, 1.5], \"rotation\": [0.5, -0.5, 0.5, -0.5]},"
-                      "{\"name\": \"tele\", \"width\": 33, \"height\": 31, \"K\": [[90, 0, 16], [0, 90, 15], [0, 0, 1]], \"translation\": [1, -0.5, 1.5], \"rotation\": [0.5, -0.5, 0.5, -0.5]}]}";
+    const char *rig = "{\"cameras\": [{\"name\": \"left\", \"width\": 64, \"height\": 48, \"K\": [[60, 0, 32], [0, 60, "
+                      "24], [0, 0, 1]], \"translation\": [1, 0.5, 1.5], \"rotation\": [0.5, -0.5, 0.5, -0.5]},"
+                      "{\"name\": \"tele\", \"width\": 33, \"height\": 31, \"K\": [[90, 0, 16], [0, 90, 15], [0, 0, "
+                      "1]], \"translation\": [1, -0.5, 1.5], \"rotation\": [0.5, -0.5, 0.5, -0.5]}]}";
     cr_assert(kn_file_write(at("rig.json", ""), rig, strlen(rig), &error));
     kn_drive_params params = small_job("rig");
     char rig_path[400];
@@ -371,7 +381,8 @@ Test(drive, eval_tells_a_clip_from_a_shuffled_one) {
     cr_assert_float_eq(r.clip.warp_error, r.beauty.warp_error, 1e-9);
     cr_assert_float_eq(r.clip.overlap_correlation, r.beauty.overlap_correlation, 1e-9);
     cr_assert_float_eq(r.clip.colour_drift, r.beauty.colour_drift, 1e-6);
-    cr_assert_lt(r.clip.warp_error, .6 * r.shuffled.warp_error, "%g, shuffled %g", r.clip.warp_error, r.shuffled.warp_error);
+    cr_assert_lt(r.clip.warp_error, .6 * r.shuffled.warp_error, "%g, shuffled %g", r.clip.warp_error,
+                 r.shuffled.warp_error);
     cr_assert_gt(r.clip.warp_share, .5);
     eval.scene = "samples/drive/cut-in.xosc";
     cr_assert_not(kn_drive_eval(&eval, &r, &error));

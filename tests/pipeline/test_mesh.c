@@ -57,14 +57,18 @@ static json_t *read_json(const char *name) {
 }
 
 Test(mesh_job, the_sample_becomes_every_kind_of_file_to_scale) {
-    static const char *const names[] = {"house.glb", "house.obj", "house.mtl", "house.ply", "house.stl", "house.3mf", "house.usdz", "turntable.png"};
+    static const char *const names[] = {"house.glb", "house.obj", "house.mtl",  "house.ply",
+                                        "house.stl", "house.3mf", "house.usdz", "turntable.png"};
     char err[2000];
-    int code = run(ORBIT CAMERAS SMALL "--length 11.5 -o %s/house.glb -o %s/house.obj -o %s/house.ply -o %s/house.stl -o %s/house.3mf -o %s/house.usdz", err, sizeof err);
+    int code = run(ORBIT CAMERAS SMALL "--length 11.5 -o %s/house.glb -o %s/house.obj -o %s/house.ply -o %s/house.stl "
+                                       "-o %s/house.3mf -o %s/house.usdz",
+                   err, sizeof err);
     cr_assert_eq(code, 0, "%s", err);
     for (size_t i = 0; i < KN_COUNT(names); i++) cr_assert(exists(names[i]), "%s", names[i]);
     json_t *report = read_json("report.json");
     static const char *const truths[] = {"watertight", "manifold", "outward"};
-    for (size_t i = 0; i < KN_COUNT(truths); i++) cr_assert(json_is_true(json_object_get(report, truths[i])), "%s", truths[i]);
+    for (size_t i = 0; i < KN_COUNT(truths); i++)
+        cr_assert(json_is_true(json_object_get(report, truths[i])), "%s", truths[i]);
     cr_assert_eq(json_integer_value(json_object_get(report, "frames")), 12);
     cr_assert_leq(json_integer_value(json_object_get(report, "triangles")), 3000);
     cr_assert_float_eq(json_number_value(json_object_get(report, "length_m")), 11.5, 0.0115);
@@ -76,14 +80,23 @@ Test(mesh_job, the_sample_becomes_every_kind_of_file_to_scale) {
 
 Test(mesh_job, bad_input_is_one_line_and_2_and_writes_nothing) {
     static const char *const cases[][2] = {
-        {"mesh " CAMERAS "-o %s/o.glb", "names no picture"}, {ORBIT CAMERAS SMALL, "needs an output"}, {ORBIT CAMERAS SMALL "-o %s/o.dwg", "o.dwg"},
-        {ORBIT CAMERAS SMALL "-o %s/absent/o.glb", "absent/o.glb: cannot write"}, {ORBIT CAMERAS SMALL "-o %s/o.glb --report %s/absent/r.json", "absent/r.json: cannot write"},
-        {ORBIT "--cameras absent.json -o %s/o.glb", "absent.json"}, {"mesh absent.mp4 " CAMERAS "-o %s/o.glb", "absent.mp4"},
-        {ORBIT CAMERAS "--masks absent -o %s/o.glb", "absent"}, {ORBIT CAMERAS "--depth absent -o %s/o.glb", "absent"},
-        {ORBIT CAMERAS "--normals absent -o %s/o.glb", "--depth"}, {ORBIT CAMERAS "--length 2 --height 3 -o %s/o.glb", "only one"},
-        {ORBIT CAMERAS "--texture 100 -o %s/o.glb", "power of two"}, {ORBIT CAMERAS "--triangles 7 -o %s/o.glb", "7 triangles"},
-        {ORBIT "--cameras %s/cut.json -o %s/o.glb", "cut.json"}, {ORBIT "--cameras %s/nan.json -o %s/o.glb", "nan.json"},
-        {ORBIT "--cameras %s/few.json -o %s/o.glb", "cameras"}, {"mesh %s/cut.mp4 " CAMERAS "-o %s/o.glb", "cut.mp4"}};
+        {"mesh " CAMERAS "-o %s/o.glb", "names no picture"},
+        {ORBIT CAMERAS SMALL, "needs an output"},
+        {ORBIT CAMERAS SMALL "-o %s/o.dwg", "o.dwg"},
+        {ORBIT CAMERAS SMALL "-o %s/absent/o.glb", "absent/o.glb: cannot write"},
+        {ORBIT CAMERAS SMALL "-o %s/o.glb --report %s/absent/r.json", "absent/r.json: cannot write"},
+        {ORBIT "--cameras absent.json -o %s/o.glb", "absent.json"},
+        {"mesh absent.mp4 " CAMERAS "-o %s/o.glb", "absent.mp4"},
+        {ORBIT CAMERAS "--masks absent -o %s/o.glb", "absent"},
+        {ORBIT CAMERAS "--depth absent -o %s/o.glb", "absent"},
+        {ORBIT CAMERAS "--normals absent -o %s/o.glb", "--depth"},
+        {ORBIT CAMERAS "--length 2 --height 3 -o %s/o.glb", "only one"},
+        {ORBIT CAMERAS "--texture 100 -o %s/o.glb", "power of two"},
+        {ORBIT CAMERAS "--triangles 7 -o %s/o.glb", "7 triangles"},
+        {ORBIT "--cameras %s/cut.json -o %s/o.glb", "cut.json"},
+        {ORBIT "--cameras %s/nan.json -o %s/o.glb", "nan.json"},
+        {ORBIT "--cameras %s/few.json -o %s/o.glb", "cameras"},
+        {"mesh %s/cut.mp4 " CAMERAS "-o %s/o.glb", "cut.mp4"}};
     char err[2000];
     uint8_t *data;
     size_t size;

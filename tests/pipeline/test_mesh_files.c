@@ -1,5 +1,6 @@
-/* Every format of the whole pipeline's output on the shipped orbit: read back, and judged by outside programs where they are installed:
- * Debian's admesh, assimp-utils and libxml2-utils; npm's gltf-validator and manifold-3d, found through NODE_PATH. */
+/* Every format of the whole pipeline's output on the shipped orbit: read back, and judged by outside programs where
+ * they are installed: Debian's admesh, assimp-utils and libxml2-utils; npm's gltf-validator and manifold-3d, found
+ * through NODE_PATH. */
 #include "folder.h"
 #include "mesh_readers.h"
 
@@ -29,15 +30,19 @@ static bool installed(const char *program) {
 /* The sample as house.* in all formats. */
 static void reconstruct(const char *options) {
     char command[1600], text[4000];
-    int n = snprintf(command, sizeof command, "%s mesh samples/mesh/orbit.mp4 --cameras samples/mesh/transforms.json %s", KINORA_EXECUTABLE, options);
-    for (size_t i = 0; i < KN_COUNT(formats); i++) n += snprintf(command + n, sizeof command - (size_t)n, " -o %s/house.%s", folder, formats[i]);
+    int n =
+        snprintf(command, sizeof command, "%s mesh samples/mesh/orbit.mp4 --cameras samples/mesh/transforms.json %s",
+                 KINORA_EXECUTABLE, options);
+    for (size_t i = 0; i < KN_COUNT(formats); i++)
+        n += snprintf(command + n, sizeof command - (size_t)n, " -o %s/house.%s", folder, formats[i]);
     snprintf(command + n, sizeof command - (size_t)n, " 2>&1");
     cr_assert_eq(outcome(command, text, sizeof text), 0, "%s", text);
 }
 
 static double extent(const kn_tris *m, size_t axis) {
     double low = 1e30, high = -1e30;
-    for (size_t v = 0; v < m->vertex_count; v++) low = fmin(low, m->positions[3 * v + axis]), high = fmax(high, m->positions[3 * v + axis]);
+    for (size_t v = 0; v < m->vertex_count; v++)
+        low = fmin(low, m->positions[3 * v + axis]), high = fmax(high, m->positions[3 * v + axis]);
     return high - low;
 }
 
@@ -54,12 +59,16 @@ static void check_all(const char *what, double metres) {
         kn_upright_box(m.positions, m.vertex_count, sides);
         size = what[0] == 'l' ? sides[0] : what[0] == 'w' ? sides[1] : extent(&m, 2);
         cr_assert_float_eq(size, metres, 0.001 * metres, "%s: %s %g", name, what, size);
-        cr_assert_eq((json_int_t)m.triangle_count, json_integer_value(json_object_get(report, "triangles")), "%s", name);
+        cr_assert_eq((json_int_t)m.triangle_count, json_integer_value(json_object_get(report, "triangles")), "%s",
+                     name);
         cr_assert(kn_topology_check(&m, &topology, NULL));
-        cr_assert(topology.open_edges == 0 && topology.bad_vertices == 0 && topology.outward && topology.degenerate == 0, "%s: %zu open edges, %zu bad vertices, %zu degenerate",
-                  name, topology.open_edges, topology.bad_vertices, topology.degenerate);
+        cr_assert(topology.open_edges == 0 && topology.bad_vertices == 0 && topology.outward &&
+                      topology.degenerate == 0,
+                  "%s: %zu open edges, %zu bad vertices, %zu degenerate", name, topology.open_edges,
+                  topology.bad_vertices, topology.degenerate);
         double volume = json_number_value(json_object_get(report, "volume_m3"));
-        cr_assert_float_eq(topology.volume, volume, 1e-4 * volume, "%s: %g m3, the report says %g", name, topology.volume, volume);
+        cr_assert_float_eq(topology.volume, volume, 1e-4 * volume, "%s: %g m3, the report says %g", name,
+                           topology.volume, volume);
         kn_tris_finish(&m);
     }
     json_decref(report);
@@ -80,13 +89,15 @@ static long admesh_count(const char *text, const char *name) {
 }
 
 static void ask_admesh(void) {
-    static const char *const counts[] = {"Total disconnected facets", "Degenerate facets", "Edges fixed", "Facets removed", "Facets added", "Facets reversed",
-                                         "Backwards edges", "Normals fixed"};
+    static const char *const counts[] = {
+        "Total disconnected facets", "Degenerate facets", "Edges fixed",  "Facets removed", "Facets added",
+        "Facets reversed",           "Backwards edges",   "Normals fixed"};
     char command[400], text[8000];
     if (!installed("admesh")) return;
     snprintf(command, sizeof command, "admesh %s 2>/dev/null", at("house.stl"));
     cr_assert_eq(outcome(command, text, sizeof text), 0, "%s", text);
-    for (size_t i = 0; i < KN_COUNT(counts); i++) cr_assert_eq(admesh_count(text, counts[i]), 0, "%s: %s", counts[i], text);
+    for (size_t i = 0; i < KN_COUNT(counts); i++)
+        cr_assert_eq(admesh_count(text, counts[i]), 0, "%s: %s", counts[i], text);
     cr_assert_eq(admesh_count(text, "Number of parts"), 1, "%s", text);
 }
 

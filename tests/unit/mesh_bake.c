@@ -1,4 +1,5 @@
-/* The texture: what the pictures show, without seams where charts meet or exposures differ, without highlights. No device. */
+/* The texture: what the pictures show, without seams where charts meet or exposures differ, without highlights. No
+ * device. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -16,12 +17,15 @@ static kn_surface *paint(kn_tris *truth, shape_kind kind, shape_paint how, bool 
     orbit_cameras(cameras, VIEWS, (const double[]){-10, 15, 45}, 3, SIZE);
     for (int e = 0; e < VIEWS; e++) {
         kn_image picture;
-        const double gains[3] = {uneven ? (e % 2 ? 0.8 : 1) : 1, uneven ? (e % 3 ? 0.95 : 0.8) : 1, uneven ? (e % 2 ? 0.85 : 0.95) : 1};
+        const double gains[3] = {uneven ? (e % 2 ? 0.8 : 1) : 1, uneven ? (e % 3 ? 0.95 : 0.8) : 1,
+                                 uneven ? (e % 2 ? 0.85 : 0.95) : 1};
         shape_render(&picture, truth, kind, how, &cameras[e], 0);
         items[e] = shape_eye(&cameras[e]);
-        items[e].rgb = kn_alloc(SIZE * SIZE, 3, NULL), items[e].mask = kn_alloc(SIZE * SIZE, 1, NULL), items[e].edge = kn_alloc(SIZE * SIZE, 4, NULL);
+        items[e].rgb = kn_alloc(SIZE * SIZE, 3, NULL), items[e].mask = kn_alloc(SIZE * SIZE, 1, NULL),
+        items[e].edge = kn_alloc(SIZE * SIZE, 4, NULL);
         for (size_t i = 0; i < SIZE * SIZE; i++) {
-            for (size_t c = 0; c < 3; c++) items[e].rgb[3 * i + c] = (uint8_t)lround(gains[c] * picture.data[4 * i + c]);
+            for (size_t c = 0; c < 3; c++)
+                items[e].rgb[3 * i + c] = (uint8_t)lround(gains[c] * picture.data[4 * i + c]);
             items[e].mask[i] = picture.data[4 * i + 3] >= 128 ? 255 : 0;
         }
         cr_assert(kn_mask_distance(items[e].mask, SIZE, SIZE, items[e].edge, NULL));
@@ -30,8 +34,9 @@ static kn_surface *paint(kn_tris *truth, shape_kind kind, shape_paint how, bool 
     kn_surface *s = kn_alloc(1, sizeof *s, NULL);
     kn_surface_params params = KN_SURFACE_PARAMS_DEFAULT;
     kn_error error = {0};
-    cr_assert(kn_place(s, truth, kn_tris_normals(truth, NULL), &eyes, &params, &error) && kn_atlas(s, TEXTURE, &error) && kn_bake(s, truth, &eyes, TEXTURE, &error), "%s",
-              error.message);
+    cr_assert(kn_place(s, truth, kn_tris_normals(truth, NULL), &eyes, &params, &error) &&
+                  kn_atlas(s, TEXTURE, &error) && kn_bake(s, truth, &eyes, TEXTURE, &error),
+              "%s", error.message);
     return s;
 }
 
@@ -52,7 +57,8 @@ static void texel(const kn_surface *s, size_t t, const double w[3], double rgb[3
     }
     for (size_t c = 0; c < 3; c++) {
         const uint8_t *p = s->texture.data + 3 * ((size_t)low[1] * TEXTURE + (size_t)low[0]) + c;
-        rgb[c] = (p[0] * (1 - f[0]) + p[3] * f[0]) * (1 - f[1]) + (p[3 * TEXTURE] * (1 - f[0]) + p[3 * TEXTURE + 3] * f[0]) * f[1];
+        rgb[c] = (p[0] * (1 - f[0]) + p[3] * f[0]) * (1 - f[1]) +
+                 (p[3 * TEXTURE] * (1 - f[0]) + p[3 * TEXTURE + 3] * f[0]) * f[1];
     }
 }
 
@@ -64,7 +70,9 @@ static double seams(const kn_surface *s) {
         uint32_t a = s->triangles[i], b = s->triangles[3 * t + (k + 1) % 3];
         for (size_t j = t > 1500 ? 3 * (t - 1500) : 0; j < 3 * s->triangle_count && j < 3 * (t + 1500); j++) {
             size_t u = j / 3, m = j % 3;
-            if (s->triangles[j] != b || s->triangles[3 * u + (m + 1) % 3] != a || s->charts[u] == s->charts[t] || s->confidence[a] < 0.3f || s->confidence[b] < 0.3f) continue;
+            if (s->triangles[j] != b || s->triangles[3 * u + (m + 1) % 3] != a || s->charts[u] == s->charts[t] ||
+                s->confidence[a] < 0.3f || s->confidence[b] < 0.3f)
+                continue;
             double here[3] = {0}, there[3] = {0}, x[3], y[3];
             here[k] = here[(k + 1) % 3] = there[m] = there[(m + 1) % 3] = 0.5;
             texel(s, t, here, x), texel(s, u, there, y);
@@ -75,8 +83,10 @@ static double seams(const kn_surface *s) {
     return sum / count;
 }
 
-/* Root mean square error of the texture against the shape's own pictures, apart from one factor a channel for the exposure. */
-static double error_against_pictures(const kn_surface *s, const kn_tris *truth, shape_kind kind, shape_paint how, double *brighter) {
+/* Root mean square error of the texture against the shape's own pictures, apart from one factor a channel for the
+ * exposure. */
+static double error_against_pictures(const kn_surface *s, const kn_tris *truth, shape_kind kind, shape_paint how,
+                                     double *brighter) {
     kn_view_camera cameras[VIEWS];
     kn_raster raster;
     double sums[3][3] = {{0}}, squares = 0, count = 0, scale[3];

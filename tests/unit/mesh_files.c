@@ -17,7 +17,8 @@ static kn_surface *make_surface(void) {
     kn_grid grid = {.size = {30, 20, 16}, .origin = {-0.5, -0.35, -0.3}, .step = 0.035};
     float *field = kn_alloc(kn_grid_count(&grid), 4, NULL);
     for (size_t i = 0; i < kn_grid_count(&grid); i++) {
-        double x = (double)(i % 30) * 0.035 - 0.5, y = (double)(i / 30 % 20) * 0.035 - 0.35, z = (double)(i / 600) * 0.035 - 0.3;
+        double x = (double)(i % 30) * 0.035 - 0.5, y = (double)(i / 30 % 20) * 0.035 - 0.35,
+               z = (double)(i / 600) * 0.035 - 0.3;
         field[i] = (float)(sqrt(x * x / 0.16 + y * y / 0.05 + z * z / 0.03) - 1) * 0.1f;
     }
     kn_tris mesh;
@@ -68,7 +69,9 @@ static void output_of(const char *command, char *text, size_t size) {
     if (pipe) pclose(pipe);
 }
 
-static uint32_t word(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static uint32_t word(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 
 Test(mesh_files, stl_is_closed_and_to_scale, .fini = remove_folder) {
     kn_surface *s = make_surface();
@@ -91,7 +94,8 @@ Test(mesh_files, stl_is_closed_and_to_scale, .fini = remove_folder) {
         output_of(command, text, sizeof text);
         const char *line = strstr(text, "Total disconnected facets");
         cr_assert(line && strtol(line + strcspn(line, ":") + 1, NULL, 10) == 0, "%s", text);
-        static const char *const counts[] = {"Degenerate facets", "Edges fixed", "Facets removed", "Facets added", "Facets reversed", "Backwards edges"};
+        static const char *const counts[] = {"Degenerate facets", "Edges fixed",     "Facets removed",
+                                             "Facets added",      "Facets reversed", "Backwards edges"};
         for (size_t i = 0; i < KN_COUNT(counts); i++) {
             line = strstr(text, counts[i]);
             cr_assert(line && strtol(line + strcspn(line, ":") + 1, NULL, 10) == 0, "%s: %s", counts[i], text);
@@ -115,7 +119,8 @@ Test(mesh_files, glb_is_what_the_specification_says, .fini = remove_folder) {
     cr_assert(json_size % 4 == 0 && word(d + 20 + json_size + 4) == 0x004e4942);
     json_t *root = json_loadb((char *)d + 20, json_size, 0, NULL);
     cr_assert_not_null(root);
-    json_t *position = json_array_get(json_object_get(root, "accessors"), 0), *views = json_object_get(root, "bufferViews");
+    json_t *position = json_array_get(json_object_get(root, "accessors"), 0),
+           *views = json_object_get(root, "bufferViews");
     size_t count = (size_t)json_integer_value(json_object_get(position, "count")), end = 0;
     const uint8_t *bin = d + 28 + json_size;
     for (size_t i = 0; i < json_array_size(views); i++) {
@@ -131,9 +136,11 @@ Test(mesh_files, glb_is_what_the_specification_says, .fini = remove_folder) {
             memcpy(&p, bin + 12 * v + 4 * (size_t)axis, 4);
             low = fminf(low, p), high = fmaxf(high, p);
         }
-        cr_assert_float_eq(json_number_value(json_array_get(json_object_get(position, "min"), (size_t)axis)), low, 1e-6);
-        cr_assert_float_eq(json_number_value(json_array_get(json_object_get(position, "max"), (size_t)axis)), high, 1e-6);
-        if (axis == 1) cr_assert_float_eq(low, 0, 1e-6); /* up: it stands on y = 0 */
+        cr_assert_float_eq(json_number_value(json_array_get(json_object_get(position, "min"), (size_t)axis)), low,
+                           1e-6);
+        cr_assert_float_eq(json_number_value(json_array_get(json_object_get(position, "max"), (size_t)axis)), high,
+                           1e-6);
+        if (axis == 1) cr_assert_float_eq(low, 0, 1e-6);             /* up: it stands on y = 0 */
         if (axis == 2) cr_assert_float_eq(high - low, 4.52, 0.0045); /* forward */
     }
     json_decref(root);
@@ -166,7 +173,8 @@ Test(mesh_files, usdz_files_start_at_multiples_of_64_and_are_stored, .fini = rem
     char path[128];
     uint8_t *d = written(s, "usdz", &size, path);
     for (size_t at = 0; at + 30 < size && word(d + at) == 0x04034b50; files++) {
-        size_t name = (size_t)d[at + 26] | (size_t)d[at + 27] << 8, extra = (size_t)d[at + 28] | (size_t)d[at + 29] << 8, begin = at + 30 + name + extra;
+        size_t name = (size_t)d[at + 26] | (size_t)d[at + 27] << 8,
+               extra = (size_t)d[at + 28] | (size_t)d[at + 29] << 8, begin = at + 30 + name + extra;
         cr_assert_eq(begin % 64, 0);
         cr_assert_eq(d[at + 8], 0, "stored");
         if (files == 0) cr_assert_arr_eq(d + begin, "#usda 1.0", 9);
@@ -199,7 +207,9 @@ Test(mesh_files, pictures_survive_png, .fini = remove_folder) {
     for (int channels = 1; channels <= 4; channels += channels == 1 ? 2 : 1) {
         cr_assert(kn_image_init(&image, 37, 19, channels, &error));
         for (int i = 0; i < 37 * 19 * channels; i++) image.data[i] = (uint8_t)(i * i / 7);
-        cr_assert(kn_png_encode(&image, &data, &size, &error) && kn_file_write(path, data, size, &error) && kn_image_read(&again, path, 0, &error), "%s", error.message);
+        cr_assert(kn_png_encode(&image, &data, &size, &error) && kn_file_write(path, data, size, &error) &&
+                      kn_image_read(&again, path, 0, &error),
+                  "%s", error.message);
         cr_assert_eq(again.channels, channels);
         cr_assert_arr_eq(again.data, image.data, (size_t)(37 * 19 * channels));
         cr_assert_arr_eq(data + size - 8, "IEND\xae\x42\x60\x82", 8); /* the checksum that every reader knows */

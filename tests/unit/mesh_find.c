@@ -28,7 +28,8 @@ static void drop(album *a) {
     kn_view_list_finish(&a->list);
 }
 
-/* Mean distance of the found centres from the true ones after a similarity, in per cent of the distance to the object. */
+/* Mean distance of the found centres from the true ones after a similarity, in per cent of the distance to the
+ * object. */
 static double center_error(const album *a, const kn_view_camera *truth, double distance) {
     double from[3 * MOST], to[3 * MOST], r[3][3], t[3], scale, sum = 0;
     size_t count = 0;
@@ -53,12 +54,14 @@ Test(mesh_find, the_film_of_the_sample) {
     kn_video_reader *reader = NULL;
     kn_view_list truth;
     cr_assert(kn_view_list_read(&truth, "samples/mesh/transforms.json", &a.error), "%s", a.error.message);
-    cr_assert(kn_video_reader_create(&reader, "samples/mesh/orbit.mp4", (kn_rational){0, 0}, &a.error), "%s", a.error.message);
+    cr_assert(kn_video_reader_create(&reader, "samples/mesh/orbit.mp4", (kn_rational){0, 0}, &a.error), "%s",
+              a.error.message);
     cr_assert_leq(truth.count, MOST);
     bool end = false;
     for (a.count = 0; a.count < truth.count; a.count++) {
         cr_assert(kn_image_init(&a.pictures[a.count], 256, 256, 3, &a.error));
-        cr_assert(kn_video_reader_next(reader, a.pictures[a.count].data, NULL, &end, &a.error) && !end, "%s", a.error.message);
+        cr_assert(kn_video_reader_next(reader, a.pictures[a.count].data, NULL, &end, &a.error) && !end, "%s",
+                  a.error.message);
     }
     kn_video_reader_destroy(&reader);
     cr_assert(find(&a), "%s", a.error.message);
@@ -68,7 +71,7 @@ Test(mesh_find, the_film_of_the_sample) {
     kn_view_list_finish(&truth);
 }
 
-/* --- refused ------------------------------------------------------------------------------------------------------------- */
+/* --- refused ---------------------------------------------------------------------------------- */
 
 enum { SIDE = 120 };
 
@@ -108,7 +111,8 @@ Test(mesh_find, a_moving_object_before_a_still_camera_is_refused) {
     for (size_t i = 0; i < a.count; i++) {
         kn_image object;
         paint(&a.pictures[i], 0, 0, 1), paint(&object, 0, 0, 9);
-        for (int y = 40; y < 80; y++) memcpy(a.pictures[i].data + (y * SIDE + 10 + 8 * (int)i) * 3, object.data + y * SIDE * 3, 40 * 3);
+        for (int y = 40; y < 80; y++)
+            memcpy(a.pictures[i].data + (y * SIDE + 10 + 8 * (int)i) * 3, object.data + y * SIDE * 3, 40 * 3);
         kn_image_finish(&object);
     }
     refused(&a, "stands still");

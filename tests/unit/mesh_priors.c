@@ -20,8 +20,11 @@ static void look(kn_tris *truth, shape_kind kind, shape_paint paint) {
         kn_image picture;
         shape_render(&picture, truth, kind, paint, &cameras[e], 0);
         items[e] = shape_eye(&cameras[e]);
-        items[e].rgb = kn_alloc(SIZE * SIZE, 3, NULL), items[e].mask = kn_alloc(SIZE * SIZE, 1, NULL), items[e].edge = kn_alloc(SIZE * SIZE, 4, NULL);
-        for (size_t i = 0; i < SIZE * SIZE; i++) memcpy(items[e].rgb + 3 * i, picture.data + 4 * i, 3), items[e].mask[i] = picture.data[4 * i + 3] >= 128 ? 255 : 0;
+        items[e].rgb = kn_alloc(SIZE * SIZE, 3, NULL), items[e].mask = kn_alloc(SIZE * SIZE, 1, NULL),
+        items[e].edge = kn_alloc(SIZE * SIZE, 4, NULL);
+        for (size_t i = 0; i < SIZE * SIZE; i++)
+            memcpy(items[e].rgb + 3 * i, picture.data + 4 * i, 3),
+                items[e].mask[i] = picture.data[4 * i + 3] >= 128 ? 255 : 0;
         cr_assert(kn_mask_distance(items[e].mask, SIZE, SIZE, items[e].edge, NULL));
         kn_image_finish(&picture);
     }
@@ -45,20 +48,23 @@ Test(mesh_priors, given_depths_find_their_unit_and_shift) {
     kn_rng_init(&rng, 5);
     cr_assert(kn_raster_init(&raster, SIZE, SIZE, NULL));
     start = truth, start.positions = kn_alloc(truth.vertex_count, 12, NULL);
-    for (size_t i = 0; i < 3 * truth.vertex_count; i++) start.positions[i] = 1.04f * truth.positions[i] - (i % 3 == 2 ? 0.006f : 0); /* a hull is larger */
+    for (size_t i = 0; i < 3 * truth.vertex_count; i++)
+        start.positions[i] = 1.04f * truth.positions[i] - (i % 3 == 2 ? 0.006f : 0); /* a hull is larger */
     for (int e = 0; e < VIEWS; e++) {
         double unit = kn_rng_uniform(&rng, 0.5, 2), shift = kn_rng_uniform(&rng, -0.3, 0.3);
         kn_raster_draw(&raster, &items[e], &truth, false);
         items[e].depth = kn_alloc(SIZE * SIZE, 4, NULL);
         for (size_t i = 0; i < SIZE * SIZE; i++)
-            if (raster.depth[i] > 0) items[e].depth[i] = (float)(unit * (raster.depth[i] + 0.003 * kn_rng_normal(&rng)) + shift);
+            if (raster.depth[i] > 0)
+                items[e].depth[i] = (float)(unit * (raster.depth[i] + 0.003 * kn_rng_normal(&rng)) + shift);
     }
     cr_assert(kn_given_depths(depths, &eyes, &start, NULL));
     double sum = 0, count = 0;
     for (int e = 0; e < VIEWS; e++) {
         kn_raster_draw(&raster, &items[e], &truth, false);
         for (size_t i = 0; i < SIZE * SIZE; i++)
-            if (raster.depth[i] > 0 && items[e].edge[i] < -4 && depths[e].planes[4 * i + 3] > 0) sum += fabs(depths[e].planes[4 * i + 2] - raster.depth[i]), count++;
+            if (raster.depth[i] > 0 && items[e].edge[i] < -4 && depths[e].planes[4 * i + 3] > 0)
+                sum += fabs(depths[e].planes[4 * i + 2] - raster.depth[i]), count++;
         kn_free(depths[e].planes);
     }
     cr_assert(count > 1000 && sum / count < 0.006, "mean error %g over %g pixels", sum / count, count);
@@ -67,7 +73,9 @@ Test(mesh_priors, given_depths_find_their_unit_and_shift) {
     forget(&truth);
 }
 
-static void print_log(void *user, kn_log_level level, const char *line) { (void)user, (void)level, cr_log_info("%s", line); }
+static void print_log(void *user, kn_log_level level, const char *line) {
+    (void)user, (void)level, cr_log_info("%s", line);
+}
 
 Test(mesh_priors, only_what_shines_is_glossy) {
     static const bool expected[] = {[PAINT_TEXTURED] = false, [PAINT_FLAT] = false, [PAINT_GLOSSY] = true};
@@ -92,7 +100,8 @@ static kn_grid fill(float **field, const double a[3], double bulge) {
     kn_grid grid = {.size = {50, 40, 36}, .origin = {-0.49, -0.39, -0.35}, .step = 0.02};
     *field = kn_alloc(kn_grid_count(&grid), 4, NULL);
     for (size_t i = 0; i < kn_grid_count(&grid); i++) {
-        double p[3] = {-0.49 + 0.02 * (double)(i % 50), -0.39 + 0.02 * (double)(i / 50 % 40), -0.35 + 0.02 * (double)(i / 2000)};
+        double p[3] = {-0.49 + 0.02 * (double)(i % 50), -0.39 + 0.02 * (double)(i / 50 % 40),
+                       -0.35 + 0.02 * (double)(i / 2000)};
         (*field)[i] = bulged_box(p, a, bulge);
     }
     return grid;
@@ -134,7 +143,8 @@ Test(mesh_priors, a_mirror_image_fills_what_was_not_measured) {
     kn_grid grid = fill(&field, a, 0);
     float *weight = kn_alloc(kn_grid_count(&grid), 4, NULL);
     for (size_t i = 0; i < kn_grid_count(&grid); i++) { /* a dent in the side at +y, where nothing was measured */
-        double p[3] = {-0.49 + 0.02 * (double)(i % 50), -0.39 + 0.02 * (double)(i / 50 % 40), -0.35 + 0.02 * (double)(i / 2000)};
+        double p[3] = {-0.49 + 0.02 * (double)(i % 50), -0.39 + 0.02 * (double)(i / 50 % 40),
+                       -0.35 + 0.02 * (double)(i / 2000)};
         bool dent = p[1] > 0.1 && fabs(p[0]) < 0.15 && fabs(p[2]) < 0.1;
         field[i] = fmaxf(field[i], (float)(0.6 * p[0] + p[2] - 0.15)); /* a slope, so that front and back differ */
         weight[i] = dent ? 0 : 5;
@@ -175,9 +185,11 @@ Test(mesh_priors, walls_become_flat_and_keep_their_edges) {
     size_t count = kn_grid_count(&grid);
     float *weight = kn_alloc(count, 4, NULL), *copy = kn_alloc(count, 4, NULL);
     fill(&hull, (const double[]){0.41, 0.31, 0.21}, 0);
-    for (size_t i = 0; i < count; i++) field[i] += (float)(0.003 * kn_rng_normal(&rng)), copy[i] = field[i], weight[i] = 2;
+    for (size_t i = 0; i < count; i++)
+        field[i] += (float)(0.003 * kn_rng_normal(&rng)), copy[i] = field[i], weight[i] = 2;
     cr_assert(kn_tets_extract(&rough, &grid, copy, NULL) && kn_relief(field, weight, hull, &grid, false, &log, NULL));
-    cr_assert(kn_tets_extract(&mesh, &grid, field, NULL) && kn_topology_keep_large(&mesh, 0.02, NULL) && kn_topology_check(&mesh, &topology, NULL));
+    cr_assert(kn_tets_extract(&mesh, &grid, field, NULL) && kn_topology_keep_large(&mesh, 0.02, NULL) &&
+              kn_topology_check(&mesh, &topology, NULL));
     cr_assert(topology.open_edges == 0 && topology.bad_vertices == 0 && topology.outward);
     double before, after, noise = wall(&rough, &before), left = wall(&mesh, &after), far = 0;
     cr_assert(noise > 0.0015 && left < 0.0002, "deviation %g, before %g", left, noise);
@@ -195,7 +207,8 @@ Test(mesh_priors, a_ball_loses_its_waves_but_stays_round) {
     float *field = kn_alloc(count, 4, NULL), *hull = kn_alloc(count, 4, NULL), *weight = kn_alloc(count, 4, NULL);
     kn_log log = {0};
     for (size_t i = 0; i < count; i++) { /* a waffle of four voxels, where nothing was measured */
-        double p[3] = {-0.59 + 0.02 * (double)(i % 60), -0.59 + 0.02 * (double)(i / 60 % 60), -0.59 + 0.02 * (double)(i / 3600)};
+        double p[3] = {-0.59 + 0.02 * (double)(i % 60), -0.59 + 0.02 * (double)(i / 60 % 60),
+                       -0.59 + 0.02 * (double)(i / 3600)};
         double r = sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]);
         hull[i] = (float)(r - 0.41);
         field[i] = (float)(r - 0.4 + 0.004 * sin(p[0] * 78) * sin(p[1] * 78) * sin(p[2] * 78));
@@ -209,7 +222,8 @@ Test(mesh_priors, a_ball_loses_its_waves_but_stays_round) {
         double r = sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]);
         sum += r, squares += r * r;
     }
-    double mean = sum / (double)mesh.vertex_count, deviation = sqrt(fmax(squares / (double)mesh.vertex_count - mean * mean, 0));
+    double mean = sum / (double)mesh.vertex_count,
+           deviation = sqrt(fmax(squares / (double)mesh.vertex_count - mean * mean, 0));
     cr_assert_float_eq(mean, 0.4, 0.002, "%g", mean);
     cr_assert_lt(deviation, 0.0006, "%g", deviation);
     kn_free(field), kn_free(hull), kn_free(weight), kn_tris_finish(&mesh);

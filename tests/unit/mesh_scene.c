@@ -1,4 +1,5 @@
-/* Stages of a scene's reconstruction without a device: sparse points, the region, repairs of depth maps, filling of what is unknown. */
+/* Stages of a scene's reconstruction without a device: sparse points, the region, repairs of depth maps, filling of
+ * what is unknown. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -12,8 +13,12 @@ static double random01(uint64_t *state) { return (double)(kn_hash64((*state)++) 
 
 /* A ring of eyes that look at the origin from `height`. */
 static kn_eyes ring(size_t count, double height) {
-    kn_eyes eyes = {.items = kn_alloc(count, sizeof(kn_eye), NULL), .count = count, .from_input = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}}, .no_mask = true};
-    for (size_t i = 0; i < count; i++) eyes.items[i] = still_life_eye(2 * M_PI * (double)i / (double)count, height, 160, 120);
+    kn_eyes eyes = {.items = kn_alloc(count, sizeof(kn_eye), NULL),
+                    .count = count,
+                    .from_input = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}},
+                    .no_mask = true};
+    for (size_t i = 0; i < count; i++)
+        eyes.items[i] = still_life_eye(2 * M_PI * (double)i / (double)count, height, 160, 120);
     return eyes;
 }
 
@@ -23,13 +28,15 @@ static kn_cloud make_cloud(double tilt, bool table) {
     kn_cloud cloud = {.points = kn_alloc(COUNT, sizeof *cloud.points, NULL)};
     uint64_t state = 7;
     for (int i = 0; i < COUNT; i++) {
-        double u = random01(&state), v = random01(&state), w = random01(&state), p[3] = {0.6 * u - 0.3, 0.4 * v - 0.2, 0.5};
+        double u = random01(&state), v = random01(&state), w = random01(&state),
+               p[3] = {0.6 * u - 0.3, 0.4 * v - 0.2, 0.5};
         if (i % 3 == 1) p[i & 4 ? 0 : 1] = (i & 4 ? 0.3 : 0.2) * (i & 8 ? 1 : -1), p[2] = 0.5 * w;
         if (i % 3 == 2 && table) p[0] = 2.4 * u - 1.2, p[1] = 2.4 * v - 1.2, p[2] = 0.004 * (w - 0.5);
         if (i % 9 == 4 && table) p[0] = 0.9 + 0.1 * u, p[1] = 0.8 + 0.1 * v, p[2] = 0.2 * w; /* something else on it */
         if (i % 20 == 5) p[0] = 8 * u - 4, p[1] = 6 + w, p[2] = 3 * v;
         if (i % 50 == 11) p[0] = 3 * u - 1.5, p[1] = 3 * v - 1.5, p[2] = 3 * w - 1.5;
-        const double turned[3] = {p[0], cos(tilt) * p[1] - sin(tilt) * (p[2] - 0.2), sin(tilt) * p[1] + cos(tilt) * (p[2] - 0.2)};
+        const double turned[3] = {p[0], cos(tilt) * p[1] - sin(tilt) * (p[2] - 0.2),
+                                  sin(tilt) * p[1] + cos(tilt) * (p[2] - 0.2)};
         memcpy(cloud.points[cloud.count++], turned, sizeof turned);
     }
     return cloud;
@@ -44,11 +51,13 @@ Test(mesh_scene, the_region_holds_what_stands_on_the_table_and_little_else) {
         cr_assert(kn_region_find(&region, &cloud, &eyes, &quiet, NULL));
         cr_assert(region.has_ground);
         const double up[3] = {0, -sin(tilt), cos(tilt)};
-        cr_assert_gt(region.ground[0] * up[0] + region.ground[1] * up[1] + region.ground[2] * up[2], cos(0.02), "the table's normal");
+        cr_assert_gt(region.ground[0] * up[0] + region.ground[1] * up[1] + region.ground[2] * up[2], cos(0.02),
+                     "the table's normal");
         for (int c = 0; c < 8; c++) { /* the box's corners, a little above the table */
             const double q[3] = {c & 1 ? 0.3 : -0.3, c & 2 ? 0.2 : -0.2, (c & 4 ? 0.5 : 0.02) - 0.2};
             const double p[3] = {q[0], cos(tilt) * q[1] - sin(tilt) * q[2], sin(tilt) * q[1] + cos(tilt) * q[2]};
-            cr_assert_lt(kn_region_distance(&region, p), 0, "corner %d lies %.3f outside", c, kn_region_distance(&region, p));
+            cr_assert_lt(kn_region_distance(&region, p), 0, "corner %d lies %.3f outside", c,
+                         kn_region_distance(&region, p));
         }
         const double other[3] = {0.95, cos(tilt) * 0.85 + sin(tilt) * 0.1, sin(tilt) * 0.85 - cos(tilt) * 0.1};
         cr_assert_gt(kn_region_distance(&region, other), 0, "another thing on the table is in it");
@@ -96,7 +105,8 @@ Test(mesh_scene, a_region_follows_the_work_frame) {
     box = region;
     kn_region_set_box(&box, wanted, &eyes);
     kn_region_get_box(&box, found, &eyes);
-    for (int i = 0; i < 6; i++) cr_assert_float_eq(found[i], wanted[i], 1e-9, "side %d: %g, expected %g", i, found[i], wanted[i]);
+    for (int i = 0; i < 6; i++)
+        cr_assert_float_eq(found[i], wanted[i], 1e-9, "side %d: %g, expected %g", i, found[i], wanted[i]);
     cr_assert_float_eq(kn_region_distance(&box, q), 2.5 * (p[1] - 0.35 > p[2] - 0.6 ? p[1] - 0.35 : p[2] - 0.6), 1e-9);
     kn_cloud_finish(&cloud), kn_eyes_finish(&eyes);
 }
@@ -142,9 +152,9 @@ Test(mesh_scene, speckles_go_and_holes_close) {
         float *p = depth.planes + 4 * i;
         int x = i % W, y = i / W;
         if (x < 40) p[2] = 2 + 0.01f * (float)x, p[3] = 0.8f; /* a wall */
-        if (x < 28 && y < 14) p[3] = 0;                        /* a large part of it that nothing confirms */
-        if (x >= 15 && x < 22 && y >= 20 && y < 27) p[3] = 0;  /* a hole in it */
-        if (x >= 30 && x < 34 && y >= 5 && y < 9) p[2] = 1;    /* a speckle before it */
+        if (x < 28 && y < 14) p[3] = 0;                       /* a large part of it that nothing confirms */
+        if (x >= 15 && x < 22 && y >= 20 && y < 27) p[3] = 0; /* a hole in it */
+        if (x >= 30 && x < 34 && y >= 5 && y < 9) p[2] = 1;   /* a speckle before it */
         if (x >= 50 && x < 54 && y >= 30 && y < 34) p[2] = 3, p[3] = 0.5f; /* one beside it */
     }
     cr_assert(kn_scan_despeckle(&depth, W, H, 30, NULL));
@@ -166,7 +176,8 @@ Test(mesh_scene, what_is_unknown_closes_smoothly) {
     enum { N = 41 };
     float *field = kn_alloc(N * N * N, sizeof *field, NULL), *weight = kn_alloc(N * N * N, sizeof *weight, NULL);
     size_t wrong = 0;
-    for (int i = 0; i < N * N * N; i++) { /* a ball that is measured near its surface but for a cap of it, and free space outside */
+    for (int i = 0; i < N * N * N;
+         i++) { /* a ball that is measured near its surface but for a cap of it, and free space outside */
         double x = i % N - 20, y = i / N % N - 20, z = i / (N * N) - 20, d = sqrt(x * x + y * y + z * z) - 12;
         bool cap = z < -9 && hypot(x, y) < 9;
         field[i] = (float)fmin(fmax(d, -3), 3);
@@ -193,7 +204,8 @@ Test(mesh_scene, different_exposures_become_one) {
         size_t pixels = (size_t)eye->width * (size_t)eye->height;
         eye->rgb = kn_alloc(pixels, 3, NULL), depths[e].planes = kn_alloc(pixels, 16, NULL);
         still_life_render(eye, eye->rgb, depths[e].planes);
-        for (size_t i = 0; i < 3 * pixels; i++) eye->rgb[i] = (uint8_t)lround(fmin(60 + 0.3 * eye->rgb[i], 190) * gains[e]);
+        for (size_t i = 0; i < 3 * pixels; i++)
+            eye->rgb[i] = (uint8_t)lround(fmin(60 + 0.3 * eye->rgb[i], 190) * gains[e]);
         for (size_t o = 0; o < 4; o++)
             if (o != e) views[e].sources[views[e].count++] = (int32_t)o;
     }
@@ -201,7 +213,9 @@ Test(mesh_scene, different_exposures_become_one) {
     double mean[4] = {0};
     for (size_t e = 0; e < 4; e++)
         for (size_t i = 0; i < 160 * 120 * 3; i++) mean[e] += eyes.items[e].rgb[i] / (160.0 * 120 * 3);
-    for (size_t e = 1; e < 4; e++) cr_assert_float_eq(mean[e] / mean[0], 1, 0.06, "picture %zu is %.3f times as bright as the first", e, mean[e] / mean[0]);
+    for (size_t e = 1; e < 4; e++)
+        cr_assert_float_eq(mean[e] / mean[0], 1, 0.06, "picture %zu is %.3f times as bright as the first", e,
+                           mean[e] / mean[0]);
     for (size_t e = 0; e < 4; e++) kn_free(depths[e].planes);
     kn_eyes_finish(&eyes);
 }

@@ -8,7 +8,7 @@
 enum { VIEWS = 20, POINTS = 240 };
 
 static uint64_t state;
-static double wobble = 0.3;   /* of the cameras' height */
+static double wobble = 0.3; /* of the cameras' height */
 
 static double uniform(double low, double high) {
     state++;
@@ -33,8 +33,10 @@ static void make_world(world *w, uint64_t seed, double turn) {
     w->lens = (kn_lens){.f = 700, .cx = 400, .cy = 300, .d = {0.05, -0.02, 0, 0}};
     for (int v = 0; v < VIEWS; v++) {
         double azimuth = turn * v / VIEWS, height = 0.8 + wobble * sin(3 * azimuth);
-        kn_vec3 center = {3 * cos(azimuth), 3 * sin(azimuth), height}, forward = kn_vec3_normalize(kn_vec3_scale(center, -1));
-        kn_vec3 right = kn_vec3_normalize(kn_vec3_cross(forward, (kn_vec3){0, 0, 1})), down = kn_vec3_cross(forward, right), rows[3] = {right, down, forward};
+        kn_vec3 center = {3 * cos(azimuth), 3 * sin(azimuth), height},
+                forward = kn_vec3_normalize(kn_vec3_scale(center, -1));
+        kn_vec3 right = kn_vec3_normalize(kn_vec3_cross(forward, (kn_vec3){0, 0, 1})),
+                down = kn_vec3_cross(forward, right), rows[3] = {right, down, forward};
         for (int i = 0; i < 3; i++) {
             double *r = w->poses[v].r[i];
             r[0] = rows[i].x, r[1] = rows[i].y, r[2] = rows[i].z;
@@ -57,7 +59,8 @@ static double turn_between(const double a[3][3], const double b[3][3]) {
 static void relative(const kn_sfm_pose *a, const kn_sfm_pose *b, double r[3][3], double t[3]) {
     double moved[3], length = 0;
     for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 3; j++) r[i][j] = b->r[i][0] * a->r[j][0] + b->r[i][1] * a->r[j][1] + b->r[i][2] * a->r[j][2];
+        for (int j = 0; j < 3; j++)
+            r[i][j] = b->r[i][0] * a->r[j][0] + b->r[i][1] * a->r[j][1] + b->r[i][2] * a->r[j][2];
     kn_mul3((const double(*)[3])r, a->t, moved);
     for (int i = 0; i < 3; i++) t[i] = b->t[i] - moved[i], length += t[i] * t[i];
     for (int i = 0; i < 3; i++) t[i] /= sqrt(length);
@@ -124,7 +127,8 @@ Test(mesh_sfm, five_points_give_the_essential_matrix) {
         for (int s = 0; s < count; s++) {
             double dot = 0, norm = 0, other = 0;
             for (int i = 0; i < 9; i++)
-                dot += e[s][i / 3][i % 3] * truth[i / 3][i % 3], norm += e[s][i / 3][i % 3] * e[s][i / 3][i % 3], other += truth[i / 3][i % 3] * truth[i / 3][i % 3];
+                dot += e[s][i / 3][i % 3] * truth[i / 3][i % 3], norm += e[s][i / 3][i % 3] * e[s][i / 3][i % 3],
+                    other += truth[i / 3][i % 3] * truth[i / 3][i % 3];
             least = fmin(least, 1 - fabs(dot) / sqrt(norm * other));
         }
         cr_assert_lt(least, 1e-8, "seed %d: %g", (int)seed, least);
@@ -145,7 +149,8 @@ Test(mesh_sfm, relative_pose_among_outliers) {
             normal_of(&w, 3, i, sigmas[c], a[i]), normal_of(&w, 5, i, sigmas[c], b[i]);
             if (i < shares[c] * POINTS) b[i][0] = uniform(-0.5, 0.5), b[i][1] = uniform(-0.4, 0.4);
         }
-        cr_assert(kn_two_view_find(&found, (const double(*)[2])a, (const double(*)[2])b, POINTS, 2.0 / 700, 1, inlier, &error));
+        cr_assert(kn_two_view_find(&found, (const double(*)[2])a, (const double(*)[2])b, POINTS, 2.0 / 700, 1, inlier,
+                                   &error));
         relative(&w.poses[3], &w.poses[5], r, t);
         for (int k = 0; k < 3; k++) dot += t[k] * found.t[k];
         cr_assert_lt(turn_between((const double(*)[3])found.r, (const double(*)[3])r), limits[c]);
@@ -169,7 +174,8 @@ Test(mesh_sfm, a_turn_on_the_spot_is_seen) {
     kn_mul33((const double(*)[3])turn, (const double(*)[3])w.poses[0].r, w.poses[1].r);
     kn_mul3((const double(*)[3])turn, w.poses[0].t, w.poses[1].t);
     for (int i = 0; i < POINTS; i++) normal_of(&w, 0, i, 0.5, a[i]), normal_of(&w, 1, i, 0.5, b[i]);
-    if (kn_two_view_find(&found, (const double(*)[2])a, (const double(*)[2])b, POINTS, 2.0 / 700, 1, inlier, &error)) cr_assert_gt(found.rotation_only, 0.9);
+    if (kn_two_view_find(&found, (const double(*)[2])a, (const double(*)[2])b, POINTS, 2.0 / 700, 1, inlier, &error))
+        cr_assert_gt(found.rotation_only, 0.9);
 }
 
 Test(mesh_sfm, three_points_give_the_pose) {
@@ -180,7 +186,8 @@ Test(mesh_sfm, three_points_give_the_pose) {
         make_world(&w, seed, 2 * M_PI);
         for (int i = 0; i < 3; i++) normal_of(&w, 7, i, 0, n[i]);
         int count = kn_p3p((const double(*)[3])w.points, (const double(*)[2])n, poses);
-        for (int k = 0; k < count; k++) least = fmin(least, turn_between((const double(*)[3])poses[k].r, (const double(*)[3])w.poses[7].r));
+        for (int k = 0; k < count; k++)
+            least = fmin(least, turn_between((const double(*)[3])poses[k].r, (const double(*)[3])w.poses[7].r));
         cr_assert_lt(least, 1e-5, "seed %d: %g", (int)seed, least);
     }
 }
@@ -196,12 +203,15 @@ Test(mesh_sfm, resection_among_outliers) {
         if (i < 0.4 * POINTS) pixels[i][0] = uniform(0, 800), pixels[i][1] = uniform(0, 600);
     }
     kn_sfm_pose pose;
-    size_t count = kn_resect(&pose, &w.lens, (const double(*)[3])w.points, (const double(*)[2])pixels, POINTS, 4, 1, inlier);
+    size_t count =
+        kn_resect(&pose, &w.lens, (const double(*)[3])w.points, (const double(*)[2])pixels, POINTS, 4, 1, inlier);
     cr_assert_geq(count, (size_t)(0.59 * POINTS));
     cr_assert_lt(turn_between((const double(*)[3])pose.r, (const double(*)[3])w.poses[4].r), 1e-3);
     for (int k = 0; k < 3; k++) cr_assert_float_eq(pose.t[k], w.poses[4].t[k], 3e-3);
     for (int i = 0; i < POINTS; i++) pixels[i][0] = uniform(0, 800), pixels[i][1] = uniform(0, 600);
-    cr_assert_lt(kn_resect(&pose, &w.lens, (const double(*)[3])w.points, (const double(*)[2])pixels, POINTS, 4, 1, inlier), POINTS / 10u);
+    cr_assert_lt(
+        kn_resect(&pose, &w.lens, (const double(*)[3])w.points, (const double(*)[2])pixels, POINTS, 4, 1, inlier),
+        POINTS / 10u);
 }
 
 Test(mesh_sfm, rays_meet_in_points) {
@@ -221,7 +231,8 @@ static double center_error(const kn_sfm_pose *found, const kn_sfm_pose *truth, c
     double a[3 * VIEWS], b[3 * VIEWS], r[3][3], t[3], scale, largest = 0;
     size_t count = 0;
     for (int v = 0; v < VIEWS; v++)
-        if (!known || known[v]) kn_sfm_center(&found[v], a + 3 * count), kn_sfm_center(&truth[v], b + 3 * count), count++;
+        if (!known || known[v])
+            kn_sfm_center(&found[v], a + 3 * count), kn_sfm_center(&truth[v], b + 3 * count), count++;
     if (!kn_similarity(a, b, count, &scale, r, t)) return 1;
     for (size_t v = 0; v < count; v++) {
         double m[3], d = 0;
@@ -259,8 +270,16 @@ Test(mesh_sfm, bundle_adjustment_finds_back) {
         for (int p = 0; p < POINTS; p++)
             for (int k = 0; k < 3; k++) start.points[p][k] += normal(0.05);
         start.lens = (kn_lens){.f = 640, .cx = 400, .cy = 300};
-        kn_bundle b = {.lens = &start.lens, .poses = start.poses, .view_count = VIEWS, .points = start.points, .point_count = POINTS, .observations = o, .count = count,
-                       .free = KN_FREE_FOCAL | KN_FREE_K1 | KN_FREE_K2, .loss = c ? 1 : 100, .iterations = 60};
+        kn_bundle b = {.lens = &start.lens,
+                       .poses = start.poses,
+                       .view_count = VIEWS,
+                       .points = start.points,
+                       .point_count = POINTS,
+                       .observations = o,
+                       .count = count,
+                       .free = KN_FREE_FOCAL | KN_FREE_K1 | KN_FREE_K2,
+                       .loss = c ? 1 : 100,
+                       .iterations = 60};
         double cost;
         cr_assert(kn_bundle_run(&b, &cost, &error), "%s", error.message);
         cr_assert_lt(center_error(start.poses, w.poses, NULL), limits[c]);
@@ -274,8 +293,15 @@ Test(mesh_sfm, bundle_adjustment_follows_priors) {
     kn_error error = {0};
     make_world(&w, 6, 2 * M_PI);
     kn_center_prior priors[VIEWS] = {{{0}, 0}};
-    for (int v = 0; v < VIEWS; v++) kn_sfm_center(&w.poses[v], priors[v].center), priors[v].weight = 100, w.poses[v].t[v % 3] += 0.1;
-    kn_bundle b = {.lens = &w.lens, .poses = w.poses, .view_count = VIEWS, .points = w.points, .priors = priors, .loss = 1, .iterations = 50};
+    for (int v = 0; v < VIEWS; v++)
+        kn_sfm_center(&w.poses[v], priors[v].center), priors[v].weight = 100, w.poses[v].t[v % 3] += 0.1;
+    kn_bundle b = {.lens = &w.lens,
+                   .poses = w.poses,
+                   .view_count = VIEWS,
+                   .points = w.points,
+                   .priors = priors,
+                   .loss = 1,
+                   .iterations = 50};
     cr_assert(kn_bundle_run(&b, NULL, &error), "%s", error.message);
     for (int v = 0; v < VIEWS; v++) {
         double c[3];
@@ -288,10 +314,12 @@ Test(mesh_sfm, bundle_adjustment_follows_priors) {
 static size_t reconstruct(uint64_t seed, double turn, double sigma, double wrong, double focal, kn_sfm *sfm, world *w) {
     kn_error error = {0};
     make_world(w, seed, turn);
-    *sfm = (kn_sfm){.view_count = VIEWS, .width = 800, .height = 600, .unit = 1, .lens = {.f = focal, .cx = 400, .cy = 300}};
+    *sfm = (kn_sfm){
+        .view_count = VIEWS, .width = 800, .height = 600, .unit = 1, .lens = {.f = focal, .cx = 400, .cy = 300}};
     static const kn_find_params params;
     sfm->params = &params;
-    sfm->features = kn_alloc(VIEWS, sizeof *sfm->features, &error), sfm->poses = kn_alloc(VIEWS, sizeof *sfm->poses, &error);
+    sfm->features = kn_alloc(VIEWS, sizeof *sfm->features, &error),
+    sfm->poses = kn_alloc(VIEWS, sizeof *sfm->poses, &error);
     sfm->known = kn_alloc(VIEWS, sizeof *sfm->known, &error);
     for (size_t v = 0; v < VIEWS; v++) {
         sfm->features[v] = (kn_features){.count = POINTS, .xy = kn_alloc(POINTS, 2 * sizeof(float), &error)};
@@ -311,7 +339,8 @@ static size_t reconstruct(uint64_t seed, double turn, double sigma, double wrong
             cr_assert(kn_grow(&sfm->pairs, &sfm->pair_capacity, sfm->pair_count + 1, sizeof *sfm->pairs, &error));
             sfm->pairs[sfm->pair_count++] = pair;
         }
-    cr_assert(kn_sfm_verify(sfm, &error) && kn_sfm_tracks(sfm, &error) && kn_sfm_grow(sfm, &error), "%s", error.message);
+    cr_assert(kn_sfm_verify(sfm, &error) && kn_sfm_tracks(sfm, &error) && kn_sfm_grow(sfm, &error), "%s",
+              error.message);
     return kn_sfm_known(sfm);
 }
 
@@ -335,7 +364,8 @@ Test(mesh_sfm, growth_from_exact_matches) {
 Test(mesh_sfm, growth_among_noise_and_outliers) {
     world w;
     kn_sfm sfm;
-    cr_assert_eq(reconstruct(2, 2 * M_PI, 0.5, 0.4, 850, &sfm, &w), VIEWS); /* a focal length that is wrong by a fifth */
+    cr_assert_eq(reconstruct(2, 2 * M_PI, 0.5, 0.4, 850, &sfm, &w),
+                 VIEWS); /* a focal length that is wrong by a fifth */
     size_t count;
     cr_assert_lt(kn_sfm_error(&sfm, &count), 1);
     cr_assert_lt(center_error(sfm.poses, w.poses, sfm.known), 0.01);
@@ -381,7 +411,8 @@ Test(mesh_sfm, features_and_matches_of_moved_pictures) {
     for (int y = 0; y < 83; y++)
         for (int x = 0; x < 97; x++)
             for (int c = 0; c < 3; c++) {
-                int cell = (int)(kn_hash64((uint64_t)((y / 6) * 50 + x / 6)) % 200), moved = (int)(kn_hash64((uint64_t)(((y + 6) / 6) * 50 + (x + 12) / 6)) % 200);
+                int cell = (int)(kn_hash64((uint64_t)((y / 6) * 50 + x / 6)) % 200),
+                    moved = (int)(kn_hash64((uint64_t)(((y + 6) / 6) * 50 + (x + 12) / 6)) % 200);
                 a.data[(y * 97 + x) * 3 + c] = (uint8_t)cell, b.data[(y * 97 + x) * 3 + c] = (uint8_t)moved;
             }
     cr_assert(kn_features_find(&fa, &a, 1000, 500, &error) && kn_features_find(&fb, &b, 1000, 500, &error));

@@ -5,7 +5,7 @@
 
 #include "base/random.h"
 
-/* --- shapes ------------------------------------------------------------------------------------------------------------------ */
+/* --- shapes ----------------------------------------------------------------------------------- */
 
 static uint32_t add_vertex(kn_tris *m, double x, double y, double z) {
     kn_grow(&m->positions, &m->vertex_capacity, m->vertex_count + 1, 12, NULL);
@@ -27,7 +27,9 @@ static void add_prism(kn_tris *m, const double (*p)[2], uint32_t n, double y0, d
     for (uint32_t i = 0; i < n; i++) {
         uint32_t a = first + 2 * i, b = first + 2 * ((i + 1) % n);
         add_triangle(m, a, a + 1, b + 1), add_triangle(m, a, b + 1, b);
-        if (i > 1) add_triangle(m, first, first + 2 * i - 2, first + 2 * i), add_triangle(m, first + 1, first + 2 * i + 1, first + 2 * i - 1);
+        if (i > 1)
+            add_triangle(m, first, first + 2 * i - 2, first + 2 * i),
+                add_triangle(m, first + 1, first + 2 * i + 1, first + 2 * i - 1);
     }
 }
 
@@ -48,7 +50,8 @@ static void make_car(kn_tris *m) {
     uint32_t first = (uint32_t)m->vertex_count;
     for (int i = 0; i <= ALONG; i++) {
         double s = -cos(i * M_PI / ALONG), x = 2.2 * s, end = pow(fmax(1 - pow(fabs(s), 8), 0), 0.5); /* blunt ends */
-        double cabin = 1 / (1 + exp(-(x + 1.7) * 6)) / (1 + exp((x - 0.75) * 5)), top = 0.85 + 0.6 * cabin - 0.05 * x, bottom = 0.25;
+        double cabin = 1 / (1 + exp(-(x + 1.7) * 6)) / (1 + exp((x - 0.75) * 5)), top = 0.85 + 0.6 * cabin - 0.05 * x,
+               bottom = 0.25;
         double half = (top - bottom) / 2 * end, middle = (top + bottom) / 2, wide = 0.9 * end;
         for (int j = 0; j < AROUND; j++) {
             double a = j * 2 * M_PI / AROUND, y = wide * power(cos(a), 0.4), z = middle + half * power(sin(a), 0.5);
@@ -62,7 +65,8 @@ static void make_car(kn_tris *m) {
         }
     for (int w = 0; w < 4; w++) {
         double p[24][2], x = w & 1 ? 1.35 : -1.35, y = w & 2 ? 0.62 : -0.88;
-        for (int i = 0; i < 24; i++) p[i][0] = x + 0.36 * cos(i * M_PI / 12), p[i][1] = 0.36 + 0.36 * sin(i * M_PI / 12);
+        for (int i = 0; i < 24; i++)
+            p[i][0] = x + 0.36 * cos(i * M_PI / 12), p[i][1] = 0.36 + 0.36 * sin(i * M_PI / 12);
         add_prism(m, (const double(*)[2])p, 24, y, y + 0.26);
     }
 }
@@ -72,20 +76,25 @@ void shape_make(kn_tris *mesh, shape_kind kind) {
     if (kind == SHAPE_CAR) make_car(mesh);
     else make_building(mesh);
     double low[3] = {1e9, 1e9, 1e9}, high[3] = {-1e9, -1e9, -1e9}, diagonal = 0;
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) low[i % 3] = fmin(low[i % 3], mesh->positions[i]), high[i % 3] = fmax(high[i % 3], mesh->positions[i]);
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
+        low[i % 3] = fmin(low[i % 3], mesh->positions[i]), high[i % 3] = fmax(high[i % 3], mesh->positions[i]);
     for (int i = 0; i < 3; i++) diagonal += (high[i] - low[i]) * (high[i] - low[i]);
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
-        mesh->positions[i] = (float)((mesh->positions[i] - (i % 3 == 2 ? low[2] : (low[i % 3] + high[i % 3]) / 2)) / sqrt(diagonal));
+        mesh->positions[i] =
+            (float)((mesh->positions[i] - (i % 3 == 2 ? low[2] : (low[i % 3] + high[i % 3]) / 2)) / sqrt(diagonal));
 }
 
-/* --- cameras --------------------------------------------------------------------------------------------------------------------- */
+/* --- cameras ---------------------------------------------------------------------------------- */
 
 void orbit_cameras(kn_view_camera *cameras, size_t count, const double *elevations, size_t rings, int size) {
     for (size_t i = 0; i < count; i++) {
         size_t ring = i * rings / count, in_ring = count / rings;
-        double azimuth = 2 * M_PI * ((double)(i % in_ring) + 0.31 * (double)ring) / (double)in_ring, elevation = elevations[ring] * M_PI / 180;
-        kn_vec3 back = {cos(azimuth) * cos(elevation), sin(azimuth) * cos(elevation), sin(elevation)}, forward = kn_vec3_scale(back, -1);
-        kn_vec3 right = kn_vec3_normalize(kn_vec3_cross(forward, (kn_vec3){0, 0, 1})), down = kn_vec3_cross(forward, right);
+        double azimuth = 2 * M_PI * ((double)(i % in_ring) + 0.31 * (double)ring) / (double)in_ring,
+               elevation = elevations[ring] * M_PI / 180;
+        kn_vec3 back = {cos(azimuth) * cos(elevation), sin(azimuth) * cos(elevation), sin(elevation)},
+                forward = kn_vec3_scale(back, -1);
+        kn_vec3 right = kn_vec3_normalize(kn_vec3_cross(forward, (kn_vec3){0, 0, 1})),
+                down = kn_vec3_cross(forward, right);
         kn_vec3 center = kn_vec3_add(kn_vec3_scale(back, 1.9), (kn_vec3){0, 0, 0.17});
         cameras[i] = (kn_view_camera){0};
         kn_camera *c = &cameras[i].camera;
@@ -100,7 +109,8 @@ void orbit_cameras(kn_view_camera *cameras, size_t count, const double *elevatio
 
 kn_eye shape_eye(const kn_view_camera *camera) {
     const kn_camera *c = &camera->camera;
-    kn_eye eye = {.width = c->width, .height = c->height, .fx = c->k[0][0], .fy = c->k[1][1], .cx = c->k[0][2], .cy = c->k[1][2]};
+    kn_eye eye = {
+        .width = c->width, .height = c->height, .fx = c->k[0][0], .fy = c->k[1][1], .cx = c->k[0][2], .cy = c->k[1][2]};
     for (int i = 0; i < 3; i++) {
         eye.center[i] = c->translation[i];
         for (int j = 0; j < 3; j++) eye.r[i][j] = c->rotation[j][i], eye.t[i] -= c->rotation[j][i] * c->translation[j];
@@ -108,10 +118,13 @@ kn_eye shape_eye(const kn_view_camera *camera) {
     return eye;
 }
 
-/* --- pictures ---------------------------------------------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 static double lattice(int x, int y, int z) {
-    return (double)(kn_hash64((uint64_t)(x + 1000) * 73856093u ^ (uint64_t)(y + 1000) * 19349663u ^ (uint64_t)(z + 1000) * 83492791u) >> 40) / 16777216.0;
+    return (double)(kn_hash64((uint64_t)(x + 1000) * 73856093u ^ (uint64_t)(y + 1000) * 19349663u ^
+                              (uint64_t)(z + 1000) * 83492791u) >>
+                    40) /
+           16777216.0;
 }
 
 /* Smooth noise 0..1 of three octaves. */
@@ -121,7 +134,8 @@ static double noise(double x, double y, double z) {
         int i = (int)floor(x), j = (int)floor(y), k = (int)floor(z);
         for (int c = 0; c < 8; c++) {
             double fx = x - i, fy = y - j, fz = z - k;
-            sum += size * lattice(i + (c & 1), j + (c >> 1 & 1), k + (c >> 2)) * (c & 1 ? fx : 1 - fx) * (c >> 1 & 1 ? fy : 1 - fy) * (c >> 2 ? fz : 1 - fz);
+            sum += size * lattice(i + (c & 1), j + (c >> 1 & 1), k + (c >> 2)) * (c & 1 ? fx : 1 - fx) *
+                   (c >> 1 & 1 ? fy : 1 - fy) * (c >> 2 ? fz : 1 - fz);
         }
     }
     return sum;
@@ -130,24 +144,30 @@ static double noise(double x, double y, double z) {
 static void albedo(const double p[3], shape_kind kind, shape_paint paint, double rgb[3]) {
     double base[3] = {0.72, 0.16, 0.13};
     if (kind == SHAPE_BUILDING) base[0] = 0.72, base[1] = 0.62, base[2] = 0.48;
-    bool dark = kind == SHAPE_CAR ? p[2] > 0.19 && p[2] < 0.26 : sin(p[0] * 60) > 0.4 && sin(p[1] * 60) > -0.2 && sin(p[2] * 55) > 0.3;
+    bool dark = kind == SHAPE_CAR ? p[2] > 0.19 && p[2] < 0.26
+                                  : sin(p[0] * 60) > 0.4 && sin(p[1] * 60) > -0.2 && sin(p[2] * 55) > 0.3;
     if (kind == SHAPE_CAR && p[2] < 0.075) dark = true;
     for (int c = 0; c < 3; c++) rgb[c] = dark ? 0.12 + 0.02 * c : base[c];
     if (paint == PAINT_TEXTURED)
-        for (int c = 0; c < 3; c++) rgb[c] = fmin(1, rgb[c] * 0.35 + 0.75 * noise(p[0] * 28 + 7 * c, p[1] * 28, p[2] * 28));
+        for (int c = 0; c < 3; c++)
+            rgb[c] = fmin(1, rgb[c] * 0.35 + 0.75 * noise(p[0] * 28 + 7 * c, p[1] * 28, p[2] * 28));
 }
 
-static void shade(const kn_tris *mesh, const kn_raster *raster, size_t at, const kn_eye *eye, shape_kind kind, shape_paint paint, double rgb[3]) {
+static void shade(const kn_tris *mesh, const kn_raster *raster, size_t at, const kn_eye *eye, shape_kind kind,
+                  shape_paint paint, double rgb[3]) {
     const uint32_t *t = mesh->triangles + 3 * (size_t)(raster->triangle[at] - 1);
     double b = raster->weights[2 * at], c = raster->weights[2 * at + 1], p[3], to[3];
     kn_vec3 v[3];
-    for (int k = 0; k < 3; k++) v[k] = (kn_vec3){mesh->positions[3 * t[k]], mesh->positions[3 * t[k] + 1], mesh->positions[3 * t[k] + 2]};
+    for (int k = 0; k < 3; k++)
+        v[k] = (kn_vec3){mesh->positions[3 * t[k]], mesh->positions[3 * t[k] + 1], mesh->positions[3 * t[k] + 2]};
     kn_vec3 n = kn_vec3_normalize(kn_vec3_cross(kn_vec3_sub(v[1], v[0]), kn_vec3_sub(v[2], v[0])));
     for (int i = 0; i < 3; i++) {
-        p[i] = (1 - b - c) * mesh->positions[3 * t[0] + i] + b * mesh->positions[3 * t[1] + i] + c * mesh->positions[3 * t[2] + i];
+        p[i] = (1 - b - c) * mesh->positions[3 * t[0] + i] + b * mesh->positions[3 * t[1] + i] +
+               c * mesh->positions[3 * t[2] + i];
         to[i] = eye->center[i] - p[i];
     }
-    kn_vec3 light = kn_vec3_normalize((kn_vec3){0.5, 0.35, 0.8}), view = kn_vec3_normalize((kn_vec3){to[0], to[1], to[2]});
+    kn_vec3 light = kn_vec3_normalize((kn_vec3){0.5, 0.35, 0.8}),
+            view = kn_vec3_normalize((kn_vec3){to[0], to[1], to[2]});
     double diffuse = 0.55 + 0.45 * fmax(0, kn_vec3_dot(n, light)), shine = 0;
     if (paint == PAINT_GLOSSY) {
         shine = 0.7 * pow(fmax(0, kn_vec3_dot(n, kn_vec3_normalize(kn_vec3_add(light, view)))), 60);
@@ -158,7 +178,8 @@ static void shade(const kn_tris *mesh, const kn_raster *raster, size_t at, const
     for (int i = 0; i < 3; i++) rgb[i] = fmin(1, rgb[i] * diffuse + shine);
 }
 
-void shape_render(kn_image *picture, const kn_tris *mesh, shape_kind kind, shape_paint paint, const kn_view_camera *camera, int plain) {
+void shape_render(kn_image *picture, const kn_tris *mesh, shape_kind kind, shape_paint paint,
+                  const kn_view_camera *camera, int plain) {
     enum { FINE = 3 };
     kn_eye eye = shape_eye(camera);
     int w = eye.width, h = eye.height;
@@ -180,13 +201,16 @@ void shape_render(kn_image *picture, const kn_tris *mesh, shape_kind kind, shape
             }
             uint8_t *out = picture->data + 4 * ((size_t)y * (size_t)w + (size_t)x);
             double part = sum[3] / (FINE * FINE);
-            for (int c = 0; c < 3; c++) out[c] = (uint8_t)lround(plain ? 255 * sum[c] / (FINE * FINE) + plain * (1 - part) : sum[3] > 0 ? 255 * sum[c] / sum[3] : 0);
+            for (int c = 0; c < 3; c++)
+                out[c] = (uint8_t)lround(plain        ? 255 * sum[c] / (FINE * FINE) + plain * (1 - part)
+                                         : sum[3] > 0 ? 255 * sum[c] / sum[3]
+                                                      : 0);
             out[3] = plain ? 255 : (uint8_t)lround(255 * part);
         }
     kn_raster_finish(&raster);
 }
 
-/* --- distances ---------------------------------------------------------------------------------------------------------------------- */
+/* --- distances -------------------------------------------------------------------------------- */
 
 #define CELLS 128
 
@@ -265,7 +289,8 @@ static double distance_to(const finder *f, kn_vec3 p) {
                     bool shell = abs(x - c[0]) == r || abs(y - c[1]) == r || abs(z - c[2]) == r;
                     if (!shell || x < 0 || y < 0 || z < 0 || x >= CELLS || y >= CELLS || z >= CELLS) continue;
                     int at = (z * CELLS + y) * CELLS + x;
-                    for (uint32_t i = f->starts[at]; i < f->starts[at + 1]; i++) best = fmin(best, triangle_distance(f->mesh, f->items[i], p));
+                    for (uint32_t i = f->starts[at]; i < f->starts[at + 1]; i++)
+                        best = fmin(best, triangle_distance(f->mesh, f->items[i], p));
                 }
     return sqrt(best);
 }
@@ -274,7 +299,9 @@ static double distance_to(const finder *f, kn_vec3 p) {
 static bool seen(kn_vec3 p, const kn_eye *eyes, float *const *depth, size_t count) {
     for (size_t e = 0; e < count; e++) {
         double pixel[2], z, q[3] = {p.x, p.y, p.z};
-        if (!kn_eye_project(&eyes[e], q, pixel, &z) || pixel[0] < 0 || pixel[1] < 0 || pixel[0] >= eyes[e].width || pixel[1] >= eyes[e].height) continue;
+        if (!kn_eye_project(&eyes[e], q, pixel, &z) || pixel[0] < 0 || pixel[1] < 0 || pixel[0] >= eyes[e].width ||
+            pixel[1] >= eyes[e].height)
+            continue;
         float d = depth[e][(int)pixel[1] * eyes[e].width + (int)pixel[0]];
         if (d > 0 && z < d + 0.004) return true;
     }
@@ -282,8 +309,8 @@ static bool seen(kn_vec3 p, const kn_eye *eyes, float *const *depth, size_t coun
 }
 
 /* Share of a's seen samples within `limit` of b, and their mean distance. */
-static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size_t count, double limit, size_t samples, double *share, double *mean,
-                    double by_side[3]) {
+static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size_t count, double limit, size_t samples,
+                    double *share, double *mean, double by_side[3]) {
     finder f = {0};
     finder_init(&f, b);
     float **depth = calloc(count, sizeof *depth);
@@ -298,7 +325,8 @@ static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size
     for (size_t t = 0; t < a->triangle_count; t++) {
         const uint32_t *i = a->triangles + 3 * t;
         const float *p = a->positions + 3 * i[0], *q = a->positions + 3 * i[1], *r = a->positions + 3 * i[2];
-        kn_vec3 n = kn_vec3_cross((kn_vec3){q[0] - p[0], q[1] - p[1], q[2] - p[2]}, (kn_vec3){r[0] - p[0], r[1] - p[1], r[2] - p[2]});
+        kn_vec3 n = kn_vec3_cross((kn_vec3){q[0] - p[0], q[1] - p[1], q[2] - p[2]},
+                                  (kn_vec3){r[0] - p[0], r[1] - p[1], r[2] - p[2]});
         areas[t + 1] = areas[t] + kn_vec3_length(n);
     }
     kn_rng rng;
@@ -306,14 +334,18 @@ static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size
     size_t used = 0, t = 0;
     double hits[3] = {0}, counts[3] = {0};
     for (size_t s = 0; s < samples; s++) {
-        double at = areas[a->triangle_count] * ((double)s + 0.5) / (double)samples, u = kn_rng_uniform(&rng, 0, 1), v = kn_rng_uniform(&rng, 0, 1);
+        double at = areas[a->triangle_count] * ((double)s + 0.5) / (double)samples, u = kn_rng_uniform(&rng, 0, 1),
+               v = kn_rng_uniform(&rng, 0, 1);
         while (t + 1 < a->triangle_count && areas[t + 1] < at) t++;
         if (u + v > 1) u = 1 - u, v = 1 - v;
-        const float *p = a->positions + 3 * a->triangles[3 * t], *q = a->positions + 3 * a->triangles[3 * t + 1], *r = a->positions + 3 * a->triangles[3 * t + 2];
-        kn_vec3 x = {p[0] + u * (q[0] - p[0]) + v * (r[0] - p[0]), p[1] + u * (q[1] - p[1]) + v * (r[1] - p[1]), p[2] + u * (q[2] - p[2]) + v * (r[2] - p[2])};
+        const float *p = a->positions + 3 * a->triangles[3 * t], *q = a->positions + 3 * a->triangles[3 * t + 1],
+                    *r = a->positions + 3 * a->triangles[3 * t + 2];
+        kn_vec3 x = {p[0] + u * (q[0] - p[0]) + v * (r[0] - p[0]), p[1] + u * (q[1] - p[1]) + v * (r[1] - p[1]),
+                     p[2] + u * (q[2] - p[2]) + v * (r[2] - p[2])};
         if (!seen(x, eyes, depth, count)) continue;
         double d = distance_to(&f, x);
-        kn_vec3 normal = kn_vec3_normalize(kn_vec3_cross((kn_vec3){q[0] - p[0], q[1] - p[1], q[2] - p[2]}, (kn_vec3){r[0] - p[0], r[1] - p[1], r[2] - p[2]}));
+        kn_vec3 normal = kn_vec3_normalize(kn_vec3_cross((kn_vec3){q[0] - p[0], q[1] - p[1], q[2] - p[2]},
+                                                         (kn_vec3){r[0] - p[0], r[1] - p[1], r[2] - p[2]}));
         int side = normal.z < -0.7 ? 0 : normal.z > 0.7 ? 2 : 1;
         hits[side] += d < limit, counts[side]++;
         used++, sum += d, near += d < limit;
@@ -325,7 +357,8 @@ static void one_way(const kn_tris *a, const kn_tris *b, const kn_eye *eyes, size
     finder_finish(&f);
 }
 
-shape_score shape_compare(const kn_tris *truth, const kn_tris *found, const kn_view_camera *cameras, size_t count, double limit, size_t samples) {
+shape_score shape_compare(const kn_tris *truth, const kn_tris *found, const kn_view_camera *cameras, size_t count,
+                          double limit, size_t samples) {
     shape_score s;
     double there, back;
     kn_eye *eyes = calloc(count, sizeof *eyes);

@@ -13,7 +13,9 @@ static float *random_field(const kn_grid *grid, uint64_t seed, bool smooth) {
     kn_rng rng;
     kn_rng_init(&rng, seed);
     for (size_t i = 0; i < n; i++) v[i] = (float)kn_rng_uniform(&rng, -1, 1);
-    for (size_t i = 0; i < n; i++) out[i] = smooth && i >= s && i + s < n ? v[i] + v[i - 1] + v[i + 1] + v[i - w] + v[i + w] + v[i - s] + v[i + s] : v[i];
+    for (size_t i = 0; i < n; i++)
+        out[i] = smooth && i >= s && i + s < n ? v[i] + v[i - 1] + v[i + 1] + v[i - w] + v[i + w] + v[i - s] + v[i + s]
+                                               : v[i];
     kn_free(v);
     return out;
 }
@@ -77,7 +79,8 @@ Test(mesh_surface, the_check_sees_holes_turned_triangles_and_pinches) {
     /* two tetrahedra that share a vertex */
     float p[7][3] = {{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {-1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
     uint32_t t[8][3] = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}, {0, 4, 5}, {0, 6, 4}, {0, 5, 6}, {4, 6, 5}};
-    kn_topology pinched = check(&(kn_tris){.positions = p[0], .triangles = t[0], .vertex_count = 7, .triangle_count = 8});
+    kn_topology pinched =
+        check(&(kn_tris){.positions = p[0], .triangles = t[0], .vertex_count = 7, .triangle_count = 8});
     cr_assert_eq(pinched.open_edges, 0);
     cr_assert_eq(pinched.bad_vertices, 1);
 }
@@ -97,7 +100,8 @@ Test(mesh_surface, only_large_components_stay) {
     float *field = kn_alloc(kn_grid_count(&grid), 4, NULL);
     for (int i = 0; i < 24 * 144; i++) {
         double x = i % 24, y = i / 24 % 12 - 5.5, z = i / 288 - 5.5;
-        field[i] = (float)fmin(sqrt((x - 6) * (x - 6) + y * y + z * z) - 4, sqrt((x - 18) * (x - 18) + y * y + z * z) - 1.6);
+        field[i] =
+            (float)fmin(sqrt((x - 6) * (x - 6) + y * y + z * z) - 4, sqrt((x - 18) * (x - 18) + y * y + z * z) - 1.6);
     }
     kn_tris mesh;
     cr_assert(kn_tets_extract(&mesh, &grid, field, NULL));
@@ -135,7 +139,10 @@ Test(mesh_surface, simplifying_keeps_surfaces_closed) {
 Test(mesh_surface, charts_lie_in_the_texture_and_do_not_overlap) {
     enum { SIZE = 256 };
     kn_tris mesh = sphere(17);
-    kn_surface surface = {.vertex_count = mesh.vertex_count, .triangle_count = mesh.triangle_count, .positions = mesh.positions, .triangles = mesh.triangles};
+    kn_surface surface = {.vertex_count = mesh.vertex_count,
+                          .triangle_count = mesh.triangle_count,
+                          .positions = mesh.positions,
+                          .triangles = mesh.triangles};
     surface.normals = kn_tris_normals(&mesh, NULL);
     cr_assert(kn_atlas(&surface, SIZE, NULL));
     cr_assert_geq(surface.chart_count, 6);

@@ -7,18 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOX(l) "<BoundingBox><Center x='1.4' y='0' z='.75'/><Dimensions width='2' length='" l "' height='1.5'/></BoundingBox>"
-#define CAR(name, more) "<ScenarioObject name='" name "'><Vehicle name='v' vehicleCategory='car'>" BOX("4.5") more "</Vehicle></ScenarioObject>"
-#define PUT(who, position, speed) "<Private entityRef='" who "'><PrivateAction><TeleportAction><Position>" position "</Position></TeleportAction></PrivateAction>" \
-    "<PrivateAction><LongitudinalAction><SpeedAction><SpeedActionDynamics dynamicsShape='step' dynamicsDimension='time' value='0'/><SpeedActionTarget>" \
-    "<AbsoluteTargetSpeed value='" speed "'/></SpeedActionTarget></SpeedAction></LongitudinalAction></PrivateAction></Private>"
+#define BOX(l) \
+    "<BoundingBox><Center x='1.4' y='0' z='.75'/><Dimensions width='2' length='" l "' height='1.5'/></BoundingBox>"
+#define CAR(name, more)                                                                        \
+    "<ScenarioObject name='" name "'><Vehicle name='v' vehicleCategory='car'>" BOX("4.5") more \
+        "</Vehicle></ScenarioObject>"
+#define PUT(who, position, speed)                                                                \
+    "<Private entityRef='" who "'><PrivateAction><TeleportAction><Position>" position            \
+    "</Position></TeleportAction></PrivateAction>"                                               \
+    "<PrivateAction><LongitudinalAction><SpeedAction><SpeedActionDynamics dynamicsShape='step' " \
+    "dynamicsDimension='time' value='0'/><SpeedActionTarget>"                                    \
+    "<AbsoluteTargetSpeed value='" speed                                                         \
+    "'/></SpeedActionTarget></SpeedAction></LongitudinalAction></PrivateAction></Private>"
 #define LANE(lane, s) "<LanePosition roadId='1' laneId='" lane "' s='" s "'/>"
-#define EVENT(who, action, trigger) "<Story name='s'><Act name='a'><ManeuverGroup name='g' maximumExecutionCount='1'><Actors selectTriggeringEntities='false'>" \
-    "<EntityRef entityRef='" who "'/></Actors><Maneuver name='m'><Event name='e' priority='override'><Action name='x'><PrivateAction>" action \
-    "</PrivateAction></Action><StartTrigger><ConditionGroup><Condition name='c' delay='0' conditionEdge='none'>" trigger \
+#define EVENT(who, action, trigger)                                                                              \
+    "<Story name='s'><Act name='a'><ManeuverGroup name='g' maximumExecutionCount='1'><Actors "                   \
+    "selectTriggeringEntities='false'>"                                                                          \
+    "<EntityRef entityRef='" who                                                                                 \
+    "'/></Actors><Maneuver name='m'><Event name='e' priority='override'><Action name='x'><PrivateAction>" action \
+    "</PrivateAction></Action><StartTrigger><ConditionGroup><Condition name='c' delay='0' "                      \
+    "conditionEdge='none'>" trigger                                                                              \
     "</Condition></ConditionGroup></StartTrigger></Event></Maneuver></ManeuverGroup></Act></Story>"
 #define NOW "<ByValueCondition><SimulationTimeCondition value='0' rule='greaterOrEqual'/></ByValueCondition>"
-#define SCENARIO(network, entities, init, rest) "<OpenSCENARIO><FileHeader/>" network "<Entities>" entities "</Entities><Storyboard><Init><Actions>" init \
+#define SCENARIO(network, entities, init, rest)                                                               \
+    "<OpenSCENARIO><FileHeader/>" network "<Entities>" entities "</Entities><Storyboard><Init><Actions>" init \
     "</Actions></Init>" rest "</Storyboard></OpenSCENARIO>"
 
 /* 800 m: straight, a bend of 60 m radius, straight; lanes 2, 1, -1, -2. */
@@ -45,12 +57,14 @@ static void run(play *p, const char *text, bool roads, size_t frames) {
     kn_error error = {0};
     *p = (play){0};
     kn_road_network network = roads ? bent_road() : (kn_road_network){0};
-    cr_assert(kn_scenario_parse(&p->scenario, "test.xosc", text, strlen(text), roads ? &network : NULL, 1, &p->report, &error), "%s", error.message);
+    cr_assert(kn_scenario_parse(&p->scenario, "test.xosc", text, strlen(text), roads ? &network : NULL, 1, &p->report,
+                                &error),
+              "%s", error.message);
     kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
     params.frame_count = frames;
-    for (size_t i = 0; i < p->scenario.sim.actor_count; i++)
-        p->scenario.sim.actors[i].fixed_speed = -1;
-    cr_assert(kn_sim_record(&p->scenario.sim, kn_storyboard_step, &p->scenario, &params, &p->timeline, &error), "%s", error.message);
+    for (size_t i = 0; i < p->scenario.sim.actor_count; i++) p->scenario.sim.actors[i].fixed_speed = -1;
+    cr_assert(kn_sim_record(&p->scenario.sim, kn_storyboard_step, &p->scenario, &params, &p->timeline, &error), "%s",
+              error.message);
 }
 
 static const kn_actor_state *at(const play *p, size_t frame, size_t actor) {
@@ -64,8 +78,12 @@ static void end(play *p) {
 }
 
 Test(scene_actions, trailers_follow_their_hitches) {
-    const char *text = SCENARIO("", CAR("Ego", "<TrailerHitch dx='-1.2'/><Trailer><Trailer name='t'><Vehicle name='w' vehicleCategory='trailer'>" BOX("4.5")
-        "<TrailerCoupler dx='3.25'/></Vehicle></Trailer></Trailer>"), PUT("Ego", LANE("-1", "200"), "12"), "");
+    const char *text = SCENARIO(
+        "",
+        CAR("Ego",
+            "<TrailerHitch dx='-1.2'/><Trailer><Trailer name='t'><Vehicle name='w' vehicleCategory='trailer'>" BOX(
+                "4.5") "<TrailerCoupler dx='3.25'/></Vehicle></Trailer></Trailer>"),
+        PUT("Ego", LANE("-1", "200"), "12"), "");
     play p;
     run(&p, text, true, 240);
     cr_assert_eq(p.report.count, 0);
@@ -74,9 +92,11 @@ Test(scene_actions, trailers_follow_their_hitches) {
     for (size_t f = 0; f < 240; f++) {
         const kn_actor_state *car = at(&p, f, 0), *trailer = at(&p, f, 1);
         cr_assert(trailer->present);
-        kn_vec3 hitch = kn_pose_point(&car->pose, (kn_vec3){-1.2, 0, 0}), coupler = kn_pose_point(&trailer->pose, (kn_vec3){3.25, 0, 0});
+        kn_vec3 hitch = kn_pose_point(&car->pose, (kn_vec3){-1.2, 0, 0}),
+                coupler = kn_pose_point(&trailer->pose, (kn_vec3){3.25, 0, 0});
         cr_assert_lt(hypot(hitch.x - coupler.x, hitch.y - coupler.y), 0.02, "frame %zu", f);
-        double bend = kn_wrap_angle(atan2(car->pose.rotation[1][0], car->pose.rotation[0][0]) - atan2(trailer->pose.rotation[1][0], trailer->pose.rotation[0][0]));
+        double bend = kn_wrap_angle(atan2(car->pose.rotation[1][0], car->pose.rotation[0][0]) -
+                                    atan2(trailer->pose.rotation[1][0], trailer->pose.rotation[0][0]));
         widest = fmax(widest, fabs(bend));
     }
     /* In a steady bend of radius R the angle at the hitch is about coupler / R + hitch / R. */
@@ -89,14 +109,21 @@ Test(scene_actions, trailers_follow_their_hitches) {
 }
 
 Test(scene_actions, synchronize) {
-    const char *text = SCENARIO("", CAR("Ego", "") CAR("Other", ""), PUT("Ego", LANE("-1", "50"), "20") PUT("Other", LANE("-2", "20"), "15"),
-        EVENT("Other", "<SynchronizeAction masterEntityRef='Ego' targetTolerance='1' targetToleranceMaster='1'><TargetPositionMaster>" LANE("-1", "250")
-              "</TargetPositionMaster><TargetPosition>" LANE("-2", "230") "</TargetPosition><FinalSpeed><AbsoluteSpeed value='22'/></FinalSpeed></SynchronizeAction>", NOW));
+    const char *text = SCENARIO(
+        "", CAR("Ego", "") CAR("Other", ""), PUT("Ego", LANE("-1", "50"), "20") PUT("Other", LANE("-2", "20"), "15"),
+        EVENT("Other",
+              "<SynchronizeAction masterEntityRef='Ego' targetTolerance='1' "
+              "targetToleranceMaster='1'><TargetPositionMaster>" LANE(
+                  "-1", "250") "</TargetPositionMaster><TargetPosition>" LANE("-2", "230") "</"
+                                                                                           "TargetPosition><FinalSpeed>"
+                                                                                           "<AbsoluteSpeed "
+                                                                                           "value='22'/></FinalSpeed></"
+                                                                                           "SynchronizeAction>",
+              NOW));
     play p;
     run(&p, text, true, 140);
     for (size_t f = 0; f < 140; f++) {
-        if (at(&p, f, 0)->pose.translation.x < 250)
-            continue;
+        if (at(&p, f, 0)->pose.translation.x < 250) continue;
         cr_assert_float_eq(at(&p, f, 1)->pose.translation.x - at(&p, f, 0)->pose.translation.x, -20, 2.5);
         cr_assert_float_eq(at(&p, f, 1)->speed, 22, 1);
         break;
@@ -105,9 +132,13 @@ Test(scene_actions, synchronize) {
 }
 
 Test(scene_actions, lateral_distance) {
-    const char *text = SCENARIO("", CAR("Ego", "") CAR("Other", ""), PUT("Ego", LANE("-1", "50"), "10") PUT("Other", LANE("-2", "50"), "10"),
-        EVENT("Other", "<LateralAction><LateralDistanceAction entityRef='Ego' freespace='true' distance='0.5' continuous='true' "
-              "displacement='rightToReferencedEntity'><DynamicConstraints maxSpeed='2'/></LateralDistanceAction></LateralAction>", NOW));
+    const char *text = SCENARIO(
+        "", CAR("Ego", "") CAR("Other", ""), PUT("Ego", LANE("-1", "50"), "10") PUT("Other", LANE("-2", "50"), "10"),
+        EVENT("Other",
+              "<LateralAction><LateralDistanceAction entityRef='Ego' freespace='true' distance='0.5' continuous='true' "
+              "displacement='rightToReferencedEntity'><DynamicConstraints "
+              "maxSpeed='2'/></LateralDistanceAction></LateralAction>",
+              NOW));
     play p;
     run(&p, text, true, 96);
     const kn_actor_state *ego = at(&p, 95, 0), *other = at(&p, 95, 1);
@@ -120,12 +151,20 @@ Test(scene_actions, lateral_distance) {
 Test(scene_actions, clearance) {
     for (int near = 0; near < 2; near++) {
         char text[6000];
-        snprintf(text, sizeof text, SCENARIO("", CAR("Ego", "") CAR("Other", ""), PUT("Ego", LANE("-2", "100"), "10") PUT("Other", LANE("-1", "%d"), "10"),
-            EVENT("Ego", "<LateralAction><LaneChangeAction><LaneChangeActionDynamics dynamicsShape='sinusoidal' value='3' dynamicsDimension='time'/>"
-                  "<LaneChangeTarget><AbsoluteTargetLane value='-1'/></LaneChangeTarget></LaneChangeAction></LateralAction>",
-                  "<ByEntityCondition><TriggeringEntities triggeringEntitiesRule='any'><EntityRef entityRef='Ego'/></TriggeringEntities><EntityCondition>"
-                  "<RelativeClearanceCondition distanceForward='40' distanceBackward='20' freeSpace='false' oppositeLanes='false'><RelativeLaneRange from='1' to='1'/>"
-                  "</RelativeClearanceCondition></EntityCondition></ByEntityCondition>")), near ? 130 : 160);
+        snprintf(text, sizeof text,
+                 SCENARIO("", CAR("Ego", "") CAR("Other", ""),
+                          PUT("Ego", LANE("-2", "100"), "10") PUT("Other", LANE("-1", "%d"), "10"),
+                          EVENT("Ego",
+                                "<LateralAction><LaneChangeAction><LaneChangeActionDynamics dynamicsShape='sinusoidal' "
+                                "value='3' dynamicsDimension='time'/>"
+                                "<LaneChangeTarget><AbsoluteTargetLane "
+                                "value='-1'/></LaneChangeTarget></LaneChangeAction></LateralAction>",
+                                "<ByEntityCondition><TriggeringEntities triggeringEntitiesRule='any'><EntityRef "
+                                "entityRef='Ego'/></TriggeringEntities><EntityCondition>"
+                                "<RelativeClearanceCondition distanceForward='40' distanceBackward='20' "
+                                "freeSpace='false' oppositeLanes='false'><RelativeLaneRange from='1' to='1'/>"
+                                "</RelativeClearanceCondition></EntityCondition></ByEntityCondition>")),
+                 near ? 130 : 160);
         play p;
         run(&p, text, true, 60);
         cr_assert_float_eq(at(&p, 59, 0)->pose.translation.y, near ? -5.25 : -1.75, 0.1);
@@ -134,8 +173,10 @@ Test(scene_actions, clearance) {
 }
 
 Test(scene_actions, open_ground) {
-    const char *text = SCENARIO("<RoadNetwork/>", CAR("Ego", "") CAR("Other", ""), PUT("Ego", "<WorldPosition x='100' y='-300' h='0.3'/>", "5")
-                                PUT("Other", "<WorldPosition x='140' y='-280' h='2'/>", "0"), "");
+    const char *text = SCENARIO("<RoadNetwork/>", CAR("Ego", "") CAR("Other", ""),
+                                PUT("Ego", "<WorldPosition x='100' y='-300' h='0.3'/>", "5")
+                                    PUT("Other", "<WorldPosition x='140' y='-280' h='2'/>", "0"),
+                                "");
     play p;
     run(&p, text, false, 24);
     cr_assert_eq(p.scenario.network.road_count, 1);
@@ -148,13 +189,21 @@ Test(scene_actions, open_ground) {
 }
 
 Test(scene_actions, weather_changes_smoothly) {
-#define WEATHER(time, clouds, sun, more) "<GlobalAction><EnvironmentAction><Environment name='e'><TimeOfDay animation='false' dateTime='2024-06-01T" time "'/>" \
-    "<Weather fractionalCloudCover='" clouds "'><Sun azimuth='2' elevation='" sun "'/>" more "</Weather></Environment></EnvironmentAction></GlobalAction>"
-    const char *text = SCENARIO("", CAR("Ego", ""), WEATHER("12:00:00", "zeroOktas", "0.8", "") PUT("Ego", LANE("-1", "50"), "10"),
-        "<Story name='s'><Act name='a'><ManeuverGroup name='g' maximumExecutionCount='1'><Actors selectTriggeringEntities='false'/><Maneuver name='m'>"
-        "<Event name='e' priority='override'><Action name='x'>" WEATHER("20:00:00", "eightOktas", "-0.02", "<Fog visualRange='100'/>")
-        "</Action><StartTrigger><ConditionGroup><Condition name='c' delay='0' conditionEdge='none'><ByValueCondition><SimulationTimeCondition value='1' "
-        "rule='greaterOrEqual'/></ByValueCondition></Condition></ConditionGroup></StartTrigger></Event></Maneuver></ManeuverGroup></Act></Story>");
+#define WEATHER(time, clouds, sun, more)                                                                             \
+    "<GlobalAction><EnvironmentAction><Environment name='e'><TimeOfDay animation='false' dateTime='2024-06-01T" time \
+    "'/>"                                                                                                            \
+    "<Weather fractionalCloudCover='" clouds "'><Sun azimuth='2' elevation='" sun "'/>" more                         \
+    "</Weather></Environment></EnvironmentAction></GlobalAction>"
+    const char *text = SCENARIO(
+        "", CAR("Ego", ""), WEATHER("12:00:00", "zeroOktas", "0.8", "") PUT("Ego", LANE("-1", "50"), "10"),
+        "<Story name='s'><Act name='a'><ManeuverGroup name='g' maximumExecutionCount='1'><Actors "
+        "selectTriggeringEntities='false'/><Maneuver name='m'>"
+        "<Event name='e' priority='override'><Action name='x'>" WEATHER(
+            "20:00:00", "eightOktas", "-0.02",
+            "<Fog visualRange='100'/>") "</Action><StartTrigger><ConditionGroup><Condition name='c' delay='0' "
+                                        "conditionEdge='none'><ByValueCondition><SimulationTimeCondition value='1' "
+                                        "rule='greaterOrEqual'/></ByValueCondition></Condition></ConditionGroup></"
+                                        "StartTrigger></Event></Maneuver></ManeuverGroup></Act></Story>");
     play p;
     run(&p, text, true, 96);
     const kn_timeline *t = &p.timeline;
@@ -164,7 +213,8 @@ Test(scene_actions, weather_changes_smoothly) {
     cr_assert_float_eq(kn_timeline_weather(t, 95)->cloud_cover, 1, 0.01);
     cr_assert_float_eq(kn_timeline_weather(t, 95)->fog_range, 100, 2);
     for (size_t f = 1; f < 96; f++) {
-        cr_assert_lt(fabs(kn_timeline_weather(t, f)->sun_elevation - kn_timeline_weather(t, f - 1)->sun_elevation), 0.08);
+        cr_assert_lt(fabs(kn_timeline_weather(t, f)->sun_elevation - kn_timeline_weather(t, f - 1)->sun_elevation),
+                     0.08);
         cr_assert_leq(kn_timeline_weather(t, f)->sun_elevation, kn_timeline_weather(t, f - 1)->sun_elevation);
     }
     cr_assert_not(at(&p, 6, 0)->lamps & KN_LAMP_HEAD);
@@ -174,21 +224,29 @@ Test(scene_actions, weather_changes_smoothly) {
 
 Test(scene_actions, signal_controllers) {
     kn_road_network network = bent_road();
-    kn_road_object light = {.id = "s1", .type = "1000001", .is_signal = true, .dynamic = true, .s = 200, .orientation = 1};
+    kn_road_object light = {
+        .id = "s1", .type = "1000001", .is_signal = true, .dynamic = true, .s = 200, .orientation = 1};
     network.roads[0].objects = &light;
     network.roads[0].object_count = 1;
-    const char *text = SCENARIO("<RoadNetwork><TrafficSignals><TrafficSignalController name='k' delay='1'>"
-        "<Phase name='stop' duration='2'><TrafficSignalState trafficSignalId='s1' state='red'/></Phase>"
-        "<Phase name='go' duration='3'><TrafficSignalState trafficSignalId='s1' state='off;off;on'/></Phase></TrafficSignalController></TrafficSignals></RoadNetwork>",
-        CAR("Ego", ""), PUT("Ego", LANE("-1", "50"), "10"), "");
+    const char *text =
+        SCENARIO("<RoadNetwork><TrafficSignals><TrafficSignalController name='k' delay='1'>"
+                 "<Phase name='stop' duration='2'><TrafficSignalState trafficSignalId='s1' state='red'/></Phase>"
+                 "<Phase name='go' duration='3'><TrafficSignalState trafficSignalId='s1' "
+                 "state='off;off;on'/></Phase></TrafficSignalController></TrafficSignals></RoadNetwork>",
+                 CAR("Ego", ""), PUT("Ego", LANE("-1", "50"), "10"), "");
     kn_scenario scenario;
     kn_error error = {0};
-    cr_assert(kn_scenario_parse(&scenario, "test.xosc", text, strlen(text), &network, 1, NULL, &error), "%s", error.message);
+    cr_assert(kn_scenario_parse(&scenario, "test.xosc", text, strlen(text), &network, 1, NULL, &error), "%s",
+              error.message);
     cr_assert(kn_signals_plan(&scenario.network, 1, NULL, 0, 10, false, &error));
     cr_assert(kn_scenario_link_signals(&scenario, NULL, &error));
     const kn_signals *signals = scenario.network.signals;
     cr_assert_eq(signals->count, 1);
-    static const struct { double time; kn_signal_state state; } states[] = {{0, KN_SIGNAL_RED}, {2.9, KN_SIGNAL_RED}, {3.1, KN_SIGNAL_GREEN}, {5.9, KN_SIGNAL_GREEN}, {6.1, KN_SIGNAL_RED}};
+    static const struct {
+        double time;
+        kn_signal_state state;
+    } states[] = {
+        {0, KN_SIGNAL_RED}, {2.9, KN_SIGNAL_RED}, {3.1, KN_SIGNAL_GREEN}, {5.9, KN_SIGNAL_GREEN}, {6.1, KN_SIGNAL_RED}};
     for (size_t i = 0; i < KN_COUNT(states); i++)
         cr_assert_eq(kn_signal_at(signals, 0, states[i].time), states[i].state, "at %g s", states[i].time);
     scenario.network.roads[0].objects = NULL;
@@ -196,7 +254,8 @@ Test(scene_actions, signal_controllers) {
     kn_scenario_finish(&scenario);
 }
 
-/* On the central meridian northings are lengths of the meridian, which is integrated here; beside it arcs of the ellipsoid. */
+/* On the central meridian northings are lengths of the meridian, which is integrated here; beside it arcs of the
+ * ellipsoid. */
 Test(scene_actions, geo_positions) {
     kn_geo geo;
     double x, y, degree = M_PI / 180;
@@ -212,9 +271,11 @@ Test(scene_actions, geo_positions) {
     cr_assert_float_eq(x, 100, 1e-6);
     cr_assert_float_eq(y, -50, 1e-6);
     kn_geo_project(&geo, 57.01 * degree, 12.01 * degree, &x, &y);
-    double nu = 6378137 / sqrt(1 - 0.00669438 * pow(sin(57.01 * degree), 2)); /* radius across the meridian, along it a little less */
+    double nu = 6378137 / sqrt(1 - 0.00669438 * pow(sin(57.01 * degree),
+                                                    2)); /* radius across the meridian, along it a little less */
     cr_assert_float_eq(x - 100, nu * cos(57.01 * degree) * 0.01 * degree, 0.05);
-    cr_assert_float_eq(y + 50, nu * (1 - 0.00669438) / (1 - 0.00669438 * pow(sin(57.005 * degree), 2)) * 0.01 * degree, 0.6);
+    cr_assert_float_eq(y + 50, nu * (1 - 0.00669438) / (1 - 0.00669438 * pow(sin(57.005 * degree), 2)) * 0.01 * degree,
+                       0.6);
     cr_assert_not(kn_geo_parse(&geo, "+proj=longlat"));
 }
 
@@ -223,7 +284,8 @@ Test(scene_actions, tunnels_and_bridges) {
     kn_road_network network;
     kn_error error = {0};
     kn_report report = {0};
-    cr_assert(kn_road_network_read(&network, "tests/fuzz/corpus/xodr/spans.xodr", &report, &error), "%s", error.message);
+    cr_assert(kn_road_network_read(&network, "tests/fuzz/corpus/xodr/spans.xodr", &report, &error), "%s",
+              error.message);
     cr_assert_eq(report.count, 0, "%s", report.count ? report.findings[0].message : "");
     cr_assert_eq(network.roads[0].span_count, 2);
     cr_assert(network.geo.known);
@@ -235,7 +297,8 @@ Test(scene_actions, tunnels_and_bridges) {
     int ceiling = 0, parapet = 0;
     for (size_t i = 0; i < world.mesh.vertex_count; i++) {
         const float *p = world.mesh.position[i];
-        bool in_tunnel = p[0] > 21 && p[0] < 49, on_bridge = p[0] > 61 && p[0] < 79, in_lane = p[1] < -0.1f && p[1] > -3.4f;
+        bool in_tunnel = p[0] > 21 && p[0]<49, on_bridge = p[0]> 61 && p[0] < 79,
+             in_lane = p[1] < -0.1f && p[1] > -3.4f;
         ceiling += in_tunnel && p[2] > 5;
         parapet += on_bridge && p[2] > 0.9f && p[2] < 1.2f;
         cr_assert_not((in_tunnel || on_bridge) && in_lane && p[2] > 0.5f && p[2] < 4, "at %g %g %g", p[0], p[1], p[2]);

@@ -15,7 +15,8 @@ Test(scene_camera, nuscenes) {
     static const double yaw[] = {55, 0, -55, -110, 180, 110};
     for (int i = 0; i < 6; i++) {
         const kn_camera *c = &rig.cameras[i];
-        double view = atan2(c->rotation[1][2], c->rotation[0][2]) * 180 / 3.14159265358979, turn = remainder(view - yaw[i], 360);
+        double view = atan2(c->rotation[1][2], c->rotation[0][2]) * 180 / 3.14159265358979,
+               turn = remainder(view - yaw[i], 360);
         cr_assert_lt(fabs(turn), 3, "%s looks to %g degrees", c->name, view);
         cr_assert_lt(c->rotation[2][1], -0.99); /* down is down */
         cr_assert_eq(c->width, 400);
@@ -45,7 +46,9 @@ static bool read_text(kn_rig *rig, const char *text, int width, int height, kn_e
     return ok;
 }
 
-#define CAMERA(k, rotation) "{\"cameras\": [{\"name\": \"A\", \"width\": 640, \"height\": 480, \"K\": " k ", \"translation\": [1, 0, 1.5], \"rotation\": " rotation "}]}"
+#define CAMERA(k, rotation)                                                       \
+    "{\"cameras\": [{\"name\": \"A\", \"width\": 640, \"height\": 480, \"K\": " k \
+    ", \"translation\": [1, 0, 1.5], \"rotation\": " rotation "}]}"
 #define GOOD_K "[[500, 0, 320], [0, 500, 240], [0, 0, 1]]"
 
 Test(scene_camera, files) {
@@ -56,12 +59,19 @@ Test(scene_camera, files) {
     cr_assert_float_eq(rig.cameras[0].k[0][0], 250, 1e-9);
     cr_assert_float_eq(rig.cameras[0].k[1][2], 60, 1e-9);
     cr_assert_float_eq(rig.cameras[0].rotation[0][2], 1, 1e-9); /* looks ahead */
-    cr_assert(read_text(&rig, CAMERA(GOOD_K, "[[0, 0, 1], [-1, 0, 0], [0, -1, 0]]"), 0, 0, &error), "%s", error.message);
-    static const struct { const char *text, *message; } bad[] = {
-        {"{", "not valid JSON"}, {"{}", "\"cameras\""}, {"{\"cameras\": [1]}", "\"name\""},
-        {CAMERA("[[500, 0, 320], [1000, 0, 640], [0, 0, 1]]", "[1, 0, 0, 0]"), "singular"}, {CAMERA("[[0, 0, 0], [0, 0, 0], [0, 0, 0]]", "[1, 0, 0, 0]"), "singular"},
-        {CAMERA("[[500, 0], [0, 500], [0, 0]]", "[1, 0, 0, 0]"), "3x3"}, {CAMERA(GOOD_K, "[0, 0, 0, 0]"), "zero quaternion"},
-        {CAMERA(GOOD_K, "[[1, 0, 0], [0, 1, 0], [0, 0, 2]]"), "not a rotation"}, {CAMERA(GOOD_K, "[1]"), "quaternion"}};
+    cr_assert(read_text(&rig, CAMERA(GOOD_K, "[[0, 0, 1], [-1, 0, 0], [0, -1, 0]]"), 0, 0, &error), "%s",
+              error.message);
+    static const struct {
+        const char *text, *message;
+    } bad[] = {{"{", "not valid JSON"},
+               {"{}", "\"cameras\""},
+               {"{\"cameras\": [1]}", "\"name\""},
+               {CAMERA("[[500, 0, 320], [1000, 0, 640], [0, 0, 1]]", "[1, 0, 0, 0]"), "singular"},
+               {CAMERA("[[0, 0, 0], [0, 0, 0], [0, 0, 0]]", "[1, 0, 0, 0]"), "singular"},
+               {CAMERA("[[500, 0], [0, 500], [0, 0]]", "[1, 0, 0, 0]"), "3x3"},
+               {CAMERA(GOOD_K, "[0, 0, 0, 0]"), "zero quaternion"},
+               {CAMERA(GOOD_K, "[[1, 0, 0], [0, 1, 0], [0, 0, 2]]"), "not a rotation"},
+               {CAMERA(GOOD_K, "[1]"), "quaternion"}};
     for (size_t i = 0; i < KN_COUNT(bad); i++) {
         cr_assert_not(read_text(&rig, bad[i].text, 0, 0, &error), "case %zu", i);
         cr_assert(strstr(error.message, bad[i].message), "case %zu: %s", i, error.message);

@@ -12,15 +12,26 @@ static bool parse(kn_json_scene *scene, const char *text, kn_report *report, kn_
     return kn_json_scene_parse(scene, "scene.json", text, strlen(text), 1, report, error);
 }
 
-#define ROAD "{\"id\": \"r\", \"segments\": [{\"length\": 100}, {\"length\": 80, \"curvature\": 0, \"curvature_end\": 0.01}], \"left\": [{\"width\": 3}], \"right\": [{\"width\": 3, \"mark\": \"broken\"}, {\"type\": \"sidewalk\", \"width\": 2}], \"next\": \"q\"}, {\"id\": \"q\", \"start\": [173.3, 10.6, 22.9], \"segments\": [{\"length\": 50}], \"right\": [{\"width\": 3}]}"
+#define ROAD                                                                                                           \
+    "{\"id\": \"r\", \"segments\": [{\"length\": 100}, {\"length\": 80, \"curvature\": 0, \"curvature_end\": 0.01}], " \
+    "\"left\": [{\"width\": 3}], \"right\": [{\"width\": 3, \"mark\": \"broken\"}, {\"type\": \"sidewalk\", "          \
+    "\"width\": 2}], \"next\": \"q\"}, {\"id\": \"q\", \"start\": [173.3, 10.6, 22.9], \"segments\": [{\"length\": "   \
+    "50}], \"right\": [{\"width\": 3}]}"
 
 Test(scene_json, reads) {
     kn_json_scene scene;
     kn_error error = {0};
     kn_report report = {0};
-    cr_assert(parse(&scene, "{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"road\": \"r\", \"lane\": -1, \"s\": 10, \"speed\": 12, \"color\": \"#ff0000\", \"size\": [4, 1.7, 1.4]},"
-        "\"actors\": [{\"class\": \"pedestrian\", \"road\": \"r\", \"lane\": -2, \"s\": 20, \"against\": true, \"speed\": 1}, {\"waypoints\": [{\"x\": 0, \"y\": 0, \"time\": 0}, {\"x\": 30, \"y\": 0, \"time\": 3}]}],"
-        "\"weather\": {\"rain\": 0.5, \"hour\": 20, \"sun_elevation\": 5}, \"odd\": 1, \"\": 3}", &report, &error), "%s", error.message);
+    cr_assert(
+        parse(
+            &scene,
+            "{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"road\": \"r\", \"lane\": -1, \"s\": 10, \"speed\": 12, "
+            "\"color\": \"#ff0000\", \"size\": [4, 1.7, 1.4]},"
+            "\"actors\": [{\"class\": \"pedestrian\", \"road\": \"r\", \"lane\": -2, \"s\": 20, \"against\": true, "
+            "\"speed\": 1}, {\"waypoints\": [{\"x\": 0, \"y\": 0, \"time\": 0}, {\"x\": 30, \"y\": 0, \"time\": 3}]}],"
+            "\"weather\": {\"rain\": 0.5, \"hour\": 20, \"sun_elevation\": 5}, \"odd\": 1, \"\": 3}",
+            &report, &error),
+        "%s", error.message);
     cr_assert_eq(scene.sim.actor_count, 3);
     cr_assert_eq(report.count, 2); /* one has an empty name */
     cr_assert(strstr(report.findings[0].message, "odd"));
@@ -43,13 +54,21 @@ Test(scene_json, reads) {
 }
 
 Test(scene_json, bad_files) {
-    static const struct { const char *text, *message; } cases[] = {
-        {"", "not valid JSON"}, {"[]", "JSON object"}, {"{}", "\"network\""}, {"{\"network\": \"absent.xodr\", \"ego\": {}}", "absent.xodr"},
-        {"{\"network\": {\"roads\": []}}", "1 to"}, {"{\"network\": {\"roads\": [{\"segments\": []}]}}", "\"segments\""},
-        {"{\"network\": {\"roads\": [" ROAD "]}}", "\"ego\" is missing"}, {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"lane\": 4}}", "no lane 4"},
-        {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"s\": 1000}}", "lies beyond"}, {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"speed\": \"fast\"}}", "must be a number"},
-        {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"class\": \"boat\"}}", "'boat'"}, {"{\"generate\": {\"kind\": \"moon\"}}", "'moon'"},
-        {"{\"generate\": {\"kind\": \"town\"}, \"ego\": {}}", "leave those out"}};
+    static const struct {
+        const char *text, *message;
+    } cases[] = {{"", "not valid JSON"},
+                 {"[]", "JSON object"},
+                 {"{}", "\"network\""},
+                 {"{\"network\": \"absent.xodr\", \"ego\": {}}", "absent.xodr"},
+                 {"{\"network\": {\"roads\": []}}", "1 to"},
+                 {"{\"network\": {\"roads\": [{\"segments\": []}]}}", "\"segments\""},
+                 {"{\"network\": {\"roads\": [" ROAD "]}}", "\"ego\" is missing"},
+                 {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"lane\": 4}}", "no lane 4"},
+                 {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"s\": 1000}}", "lies beyond"},
+                 {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"speed\": \"fast\"}}", "must be a number"},
+                 {"{\"network\": {\"roads\": [" ROAD "]}, \"ego\": {\"class\": \"boat\"}}", "'boat'"},
+                 {"{\"generate\": {\"kind\": \"moon\"}}", "'moon'"},
+                 {"{\"generate\": {\"kind\": \"town\"}, \"ego\": {}}", "leave those out"}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_json_scene scene;
         kn_error error = {0};
@@ -65,7 +84,8 @@ Test(scene_json, generated_scenes_are_sound) {
             char path[] = "/tmp/kinora-scene-XXXXXX.json", text[100];
             int file = mkstemps(path, 5);
             cr_assert_geq(file, 0);
-            int length = snprintf(text, sizeof text, "{\"generate\": {\"kind\": \"%s\", \"seed\": %d}}", kinds[k], seed);
+            int length =
+                snprintf(text, sizeof text, "{\"generate\": {\"kind\": \"%s\", \"seed\": %d}}", kinds[k], seed);
             cr_assert_eq(write(file, text, (size_t)length), length);
             close(file);
             kn_finding *findings;
@@ -115,8 +135,7 @@ Test(scene_json, labels) {
     cr_assert_geq(count, 10);
     for (size_t i = 0; i < count; i++) {
         cr_assert_gt(boxes[i].instance, 0);
-        for (size_t k = 0; k < i; k++)
-            cr_assert_neq(boxes[i].instance, boxes[k].instance);
+        for (size_t k = 0; k < i; k++) cr_assert_neq(boxes[i].instance, boxes[k].instance);
     }
     cr_assert_str_eq(boxes[0].name, "Lead");
     cr_assert_float_eq(hypot(boxes[0].velocity[0], boxes[0].velocity[1]), 11, 0.3);

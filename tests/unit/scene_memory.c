@@ -1,4 +1,5 @@
-/* Every allocation fails in turn: each time there is a clear error or the result, and nothing leaks (sanitizers look). */
+/* Every allocation fails in turn: each time there is a clear error or the result, and nothing leaks (sanitizers
+ * look). */
 #include "scene/json/scene_load.h"
 
 #include <criterion/criterion.h>
@@ -12,8 +13,7 @@ static bool run(const char *path, kn_error *error) {
     bool ok = kn_load(&loaded, path, &params, &report, error);
     if (ok) {
         ok = kn_loaded_record(&loaded, &timeline, error);
-        if (ok)
-            kn_timeline_finish(&timeline);
+        if (ok) kn_timeline_finish(&timeline);
         kn_loaded_finish(&loaded);
     }
     kn_report_finish(&report);
@@ -27,8 +27,7 @@ static void fail_in_turn(const char *path) {
         kn_alloc_fail_after(n);
         bool ok = run(path, &error);
         kn_alloc_fail_after(0);
-        if (!ok)
-            cr_assert_eq(error.kind, KN_ERROR_MEMORY, "allocation %llu: %s", (unsigned long long)n, error.message);
+        if (!ok) cr_assert_eq(error.kind, KN_ERROR_MEMORY, "allocation %llu: %s", (unsigned long long)n, error.message);
         kn_error none = {0};
         done = ok && n > 20;
         cr_assert_lt(n, 1000000);
@@ -38,10 +37,6 @@ static void fail_in_turn(const char *path) {
     cr_assert(run(path, &error), "%s", error.message);
 }
 
-Test(scene_memory, scenario) {
-    fail_in_turn("samples/drive/cut-in.xosc");
-}
+Test(scene_memory, scenario) { fail_in_turn("samples/drive/cut-in.xosc"); }
 
-Test(scene_memory, generated) {
-    fail_in_turn("tests/unit/data/town.json");
-}
+Test(scene_memory, generated) { fail_in_turn("tests/unit/data/town.json"); }

@@ -7,19 +7,25 @@
 
 static const char network_text[] =
     "<OpenDRIVE><header revMajor='1' revMinor='6'/>"
-    "<road id='a' length='100' junction='-1'><link><successor elementType='road' elementId='b' contactPoint='start'/></link>"
+    "<road id='a' length='100' junction='-1'><link><successor elementType='road' elementId='b' "
+    "contactPoint='start'/></link>"
     "<planView><geometry s='0' x='0' y='0' hdg='0' length='60'><line/></geometry>"
     "<geometry s='60' x='60' y='0' hdg='0' length='40'><spiral curvStart='0' curvEnd='0.02'/></geometry></planView>"
     "<elevationProfile><elevation s='0' a='1' b='0.05' c='0' d='0'/></elevationProfile>"
     "<lateralProfile/><lanes><laneOffset s='0' a='0.5' b='0' c='0' d='0'/><laneSection s='0'>"
-    "<left><lane id='1' type='driving'><link><successor id='1'/></link><width sOffset='0' a='3' b='0' c='0' d='0'/></lane></left>"
+    "<left><lane id='1' type='driving'><link><successor id='1'/></link><width sOffset='0' a='3' b='0' c='0' "
+    "d='0'/></lane></left>"
     "<center><lane id='0' type='none'><roadMark sOffset='0' type='broken'/></lane></center>"
-    "<right><lane id='-1' type='driving'><link><successor id='-1'/></link><width sOffset='0' a='3' b='0.01' c='0' d='0'/>"
-    "<roadMark sOffset='0' type='solid' weight='bold'/></lane><lane id='-2' type='sidewalk'><width sOffset='0' a='2' b='0' c='0' d='0'/></lane></right>"
+    "<right><lane id='-1' type='driving'><link><successor id='-1'/></link><width sOffset='0' a='3' b='0.01' c='0' "
+    "d='0'/>"
+    "<roadMark sOffset='0' type='solid' weight='bold'/></lane><lane id='-2' type='sidewalk'><width sOffset='0' a='2' "
+    "b='0' c='0' d='0'/></lane></right>"
     "</laneSection></lanes></road>"
-    "<road id='b' length='50' junction='-1'><link><predecessor elementType='road' elementId='a' contactPoint='end'/></link>"
+    "<road id='b' length='50' junction='-1'><link><predecessor elementType='road' elementId='a' "
+    "contactPoint='end'/></link>"
     "<planView><geometry s='0' x='98.4' y='5.2' hdg='0.4' length='50'><arc curvature='0.02'/></geometry></planView>"
-    "<lanes><laneSection s='0'><left><lane id='1' type='driving'><link><predecessor id='1'/></link><width sOffset='0' a='3' b='0' c='0' d='0'/></lane></left>"
+    "<lanes><laneSection s='0'><left><lane id='1' type='driving'><link><predecessor id='1'/></link><width sOffset='0' "
+    "a='3' b='0' c='0' d='0'/></lane></left>"
     "<center><lane id='0' type='none'/></center><right><lane id='-1' type='driving'><link><predecessor id='-1'/></link>"
     "<width sOffset='0' a='4' b='0' c='0' d='0'/></lane></right></laneSection></lanes></road></OpenDRIVE>";
 
@@ -40,7 +46,8 @@ Test(scene_road, reference_line) {
     cr_assert_float_eq(f.pitch, -atan(0.05), 1e-9);
     /* A clothoid from 0 to k over L turns by kL/2; its end by the series of Fresnel's integrals. */
     f = kn_road_at(road, 100, 0);
-    double a = 0.02 * 40 / 2, x = 40 * (1 - a * a / 10 + pow(a, 4) / 216), y = 40 * (a / 3 - pow(a, 3) / 42 + pow(a, 5) / 1320);
+    double a = 0.02 * 40 / 2, x = 40 * (1 - a * a / 10 + pow(a, 4) / 216),
+           y = 40 * (a / 3 - pow(a, 3) / 42 + pow(a, 5) / 1320);
     cr_assert_float_eq(f.heading, 0.4, 1e-9);
     cr_assert_float_eq(f.position.x, 60 + x, 1e-4);
     cr_assert_float_eq(f.position.y, y, 1e-4);
@@ -52,7 +59,8 @@ Test(scene_road, reference_line) {
 
 Test(scene_road, every_shape_moves_at_unit_speed) {
     static const kn_geometry shapes[] = {
-        {.kind = KN_GEOMETRY_LINE, .length = 30}, {.kind = KN_GEOMETRY_ARC, .length = 30, .curvature_start = -0.05, .curvature_end = -0.05},
+        {.kind = KN_GEOMETRY_LINE, .length = 30},
+        {.kind = KN_GEOMETRY_ARC, .length = 30, .curvature_start = -0.05, .curvature_end = -0.05},
         {.kind = KN_GEOMETRY_SPIRAL, .length = 30, .curvature_start = 0.1, .curvature_end = -0.1},
         {.kind = KN_GEOMETRY_POLY3, .length = 30, .v = {0, 0.1, 0.01, -0.0002}},
         {.kind = KN_GEOMETRY_PARAM_POLY3, .length = 30, .u = {0, 1, 0, 0}, .v = {0, 0, 0, 0}}};
@@ -135,7 +143,8 @@ Test(scene_road, junction) {
     for (int turn = -1; turn <= 1; turn++) {
         kn_lane_position p = {arm, 1, 20, 0};
         cr_assert(kn_lane_advance(&network, &p, 70, turn));
-        cr_assert_str_eq(network.roads[p.road].id, expected[turn + 1], "turn %d: road %s", turn, network.roads[p.road].id);
+        cr_assert_str_eq(network.roads[p.road].id, expected[turn + 1], "turn %d: road %s", turn,
+                         network.roads[p.road].id);
         cr_assert_eq(p.lane, -1);
     }
     int route[16];
@@ -162,18 +171,27 @@ Test(scene_road, unsupported_is_named) {
 }
 
 Test(scene_road, bad_files) {
-    static const struct { const char *text, *message; } cases[] = {
-        {"", "not well-formed"}, {"<OpenDRIVE>", "not well-formed"}, {"<Other/>", "expected <OpenDRIVE>"},
-        {"<!DOCTYPE OpenDRIVE [<!ENTITY a 'b'>]><OpenDRIVE>&a;</OpenDRIVE>", "DTD"}, {"<OpenDRIVE/>", "0 roads"},
-        {"<OpenDRIVE>\n<road id='1'/></OpenDRIVE>", "test.xodr:2: <road> needs attribute 'length'"},
-        {"<OpenDRIVE><road id='1' length='1e9'/></OpenDRIVE>", "1e+09 m long"},
-        {"<OpenDRIVE><road id='1' length='10'/></OpenDRIVE>", "<planView>"},
-        {"<OpenDRIVE><road id='1' length='10'><planView><geometry s='0' x='0' y='0' hdg='0' length='ten'><line/></geometry></planView></road></OpenDRIVE>", "'ten', expected a number"},
-        {"<OpenDRIVE><road id='1' length='10'><planView><geometry s='0' x='0' y='0' hdg='0' length='10'/></planView><lanes/></road></OpenDRIVE>", "no line, arc"}};
+    static const struct {
+        const char *text, *message;
+    } cases[] = {{"", "not well-formed"},
+                 {"<OpenDRIVE>", "not well-formed"},
+                 {"<Other/>", "expected <OpenDRIVE>"},
+                 {"<!DOCTYPE OpenDRIVE [<!ENTITY a 'b'>]><OpenDRIVE>&a;</OpenDRIVE>", "DTD"},
+                 {"<OpenDRIVE/>", "0 roads"},
+                 {"<OpenDRIVE>\n<road id='1'/></OpenDRIVE>", "test.xodr:2: <road> needs attribute 'length'"},
+                 {"<OpenDRIVE><road id='1' length='1e9'/></OpenDRIVE>", "1e+09 m long"},
+                 {"<OpenDRIVE><road id='1' length='10'/></OpenDRIVE>", "<planView>"},
+                 {"<OpenDRIVE><road id='1' length='10'><planView><geometry s='0' x='0' y='0' hdg='0' "
+                  "length='ten'><line/></geometry></planView></road></OpenDRIVE>",
+                  "'ten', expected a number"},
+                 {"<OpenDRIVE><road id='1' length='10'><planView><geometry s='0' x='0' y='0' hdg='0' "
+                  "length='10'/></planView><lanes/></road></OpenDRIVE>",
+                  "no line, arc"}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_road_network network;
         kn_error error = {0};
-        cr_assert_not(kn_road_network_parse(&network, "test.xodr", cases[i].text, strlen(cases[i].text), NULL, &error), "case %zu", i);
+        cr_assert_not(kn_road_network_parse(&network, "test.xodr", cases[i].text, strlen(cases[i].text), NULL, &error),
+                      "case %zu", i);
         cr_assert(strstr(error.message, cases[i].message), "case %zu: %s", i, error.message);
         cr_assert_eq(error.kind, KN_ERROR_INPUT);
     }

@@ -26,7 +26,8 @@ static const kn_actor_state *state(const kn_timeline *t, size_t frame, size_t ac
 }
 
 static double apart(const kn_timeline *a, const kn_timeline *b, size_t frame_a, size_t frame_b, size_t actor) {
-    return kn_vec3_length(kn_vec3_sub(state(a, frame_a, actor)->pose.translation, state(b, frame_b, actor)->pose.translation));
+    return kn_vec3_length(
+        kn_vec3_sub(state(a, frame_a, actor)->pose.translation, state(b, frame_b, actor)->pose.translation));
 }
 
 Test(scene_samples, pass_the_check) {
@@ -49,7 +50,8 @@ Test(scene_samples, a_car_cuts_in) {
     kn_timeline t = record("samples/drive/cut-in.xosc", frames(60));
     cr_assert_str_eq(t.actors[1].name, "CutIn");
     kn_pose inverse0 = kn_pose_inverse(&state(&t, 0, 0)->pose), inverse1 = kn_pose_inverse(&state(&t, 40, 0)->pose);
-    kn_vec3 before = kn_pose_point(&inverse0, state(&t, 0, 1)->pose.translation), after = kn_pose_point(&inverse1, state(&t, 40, 1)->pose.translation);
+    kn_vec3 before = kn_pose_point(&inverse0, state(&t, 0, 1)->pose.translation),
+            after = kn_pose_point(&inverse1, state(&t, 40, 1)->pose.translation);
     cr_assert_lt(before.y, -3);
     cr_assert_gt(before.x, 10);
     cr_assert_lt(fabs(after.y), 1);
@@ -62,8 +64,7 @@ Test(scene_samples, frame_rate_does_not_matter) {
     fine.frame_rate = 24;
     kn_timeline a = record("samples/drive/cut-in.xosc", frames(49)), b = record("samples/drive/cut-in.xosc", fine);
     for (size_t f = 0; f < 49; f++)
-        for (size_t k = 0; k < a.actor_count; k++)
-            cr_assert_lt(apart(&a, &b, f, 2 * f, k), 1e-9);
+        for (size_t k = 0; k < a.actor_count; k++) cr_assert_lt(apart(&a, &b, f, 2 * f, k), 1e-9);
     kn_timeline_finish(&a);
     kn_timeline_finish(&b);
     fine = frames(10);
@@ -106,13 +107,13 @@ Test(scene_samples, ego_speed) {
         kn_timeline t = record("samples/drive/town.xosc", params);
         double way = 0;
         for (size_t f = 1; f < 36; f++) {
-            way += kn_vec3_length(kn_vec3_sub(state(&t, f, 0)->pose.translation, state(&t, f - 1, 0)->pose.translation));
+            way +=
+                kn_vec3_length(kn_vec3_sub(state(&t, f, 0)->pose.translation, state(&t, f - 1, 0)->pose.translation));
             cr_assert_float_eq(state(&t, f, 0)->speed, speeds[i], 1e-9);
         }
         cr_assert_float_eq(way, speeds[i] * 35 / 12, 0.03 * way);
         cr_assert_eq(memcmp(t.actors, base.actors, base.actor_count * sizeof(kn_actor)), 0);
-        for (size_t a = 1; a < t.actor_count; a++)
-            cr_assert_lt(apart(&t, &base, 30, 30, a), 1e-9);
+        for (size_t a = 1; a < t.actor_count; a++) cr_assert_lt(apart(&t, &base, 30, 30, a), 1e-9);
         kn_timeline_finish(&t);
     }
     kn_timeline_finish(&base);
@@ -120,14 +121,16 @@ Test(scene_samples, ego_speed) {
 
 Test(scene_samples, traffic) {
     static const int counts[] = {0, 1, 12};
-    static const char *const paths[] = {"samples/drive/cut-in.xosc", "samples/drive/town.xosc", "samples/drive/junction.xosc"};
+    static const char *const paths[] = {"samples/drive/cut-in.xosc", "samples/drive/town.xosc",
+                                        "samples/drive/junction.xosc"};
     const size_t length = (size_t)brief(6, 72);
     for (size_t s = (size_t)brief(2, 0); s < 3; s++)
         for (int i = brief(2, 0); i < 3; i++) {
             kn_scene_params params = frames(length);
             params.traffic = counts[i];
             params.seed = 7;
-            kn_timeline t = record(paths[s], params), again = record(paths[s], params), base = record(paths[s], frames(length));
+            kn_timeline t = record(paths[s], params), again = record(paths[s], params),
+                        base = record(paths[s], frames(length));
             cr_assert_eq(t.actor_count, (size_t)counts[i] + 1, "%s with %d: %zu", paths[s], counts[i], t.actor_count);
             cr_assert_eq(memcmp(t.actors, again.actors, t.actor_count * sizeof(kn_actor)), 0);
             cr_assert_eq(memcmp(&t.actors[0].color, &base.actors[0].color, sizeof base.actors[0].color), 0);
@@ -136,7 +139,8 @@ Test(scene_samples, traffic) {
                     cr_assert(state(&t, f, a)->present);
                     cr_assert_lt(apart(&t, &again, f, f, a), 1e-12);
                     for (size_t b = 0; b < a; b++)
-                        cr_assert_not(kn_boxes_overlap(&t.actors[a], &state(&t, f, a)->pose, &t.actors[b], &state(&t, f, b)->pose, 0));
+                        cr_assert_not(kn_boxes_overlap(&t.actors[a], &state(&t, f, a)->pose, &t.actors[b],
+                                                       &state(&t, f, b)->pose, 0));
                 }
             kn_timeline_finish(&t);
             kn_timeline_finish(&again);
@@ -159,9 +163,10 @@ Test(scene_samples, bad_paths) {
 
 /* The check names road users who overlap and who leave the road, with the line. */
 Test(scene_samples, wrong_motion_is_found) {
-    static const char text[] = "{\"network\": {\"roads\": [{\"segments\": [{\"length\": 300}], \"right\": [{\"width\": 3.5}]}]},"
-                               "\"ego\": {\"s\": 20, \"speed\": 20}, \"actors\": [{\"name\": \"wall\", \"s\": 60, \"speed\": 0},"
-                               "{\"name\": \"stray\", \"x\": 100, \"y\": 30, \"speed\": 5}]}";
+    static const char text[] =
+        "{\"network\": {\"roads\": [{\"segments\": [{\"length\": 300}], \"right\": [{\"width\": 3.5}]}]},"
+        "\"ego\": {\"s\": 20, \"speed\": 20}, \"actors\": [{\"name\": \"wall\", \"s\": 60, \"speed\": 0},"
+        "{\"name\": \"stray\", \"x\": 100, \"y\": 30, \"speed\": 5}]}";
     kn_json_scene scene;
     kn_error error = {0};
     kn_report report = {0};

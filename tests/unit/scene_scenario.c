@@ -10,13 +10,28 @@ static kn_parameter parameters[] = {{"Speed", "90"}, {"Name", "car"}, {"Flag", "
 static const kn_scope scope = {NULL, parameters, 4};
 
 Test(scene_expression, values) {
-    static const struct { const char *text; double value; } cases[] = {
-        {"$Speed", 90}, {"${$Speed / 3.6}", 25}, {"${1 + 2 * 3}", 7}, {"${(1 + 2) * 3}", 9}, {"${-$Lane_1}", 2}, {"${- -3}", 3},
-        {"${7 % 4}", 3}, {"${round(2.6) + floor(-0.5) + ceil(0.2)}", 3}, {"${pow(2, 10)}", 1024}, {"${max(3, 4) - min(3, 4)}", 1},
-        {"${$Speed > 50 and not ($Lane_1 >= 0)}", 1}, {"${false or $Flag}", 1}, {"${1e3/1E1}", 100}, {"12.5", 12.5}, {"${sqrt(16)}", 4}};
+    static const struct {
+        const char *text;
+        double value;
+    } cases[] = {{"$Speed", 90},
+                 {"${$Speed / 3.6}", 25},
+                 {"${1 + 2 * 3}", 7},
+                 {"${(1 + 2) * 3}", 9},
+                 {"${-$Lane_1}", 2},
+                 {"${- -3}", 3},
+                 {"${7 % 4}", 3},
+                 {"${round(2.6) + floor(-0.5) + ceil(0.2)}", 3},
+                 {"${pow(2, 10)}", 1024},
+                 {"${max(3, 4) - min(3, 4)}", 1},
+                 {"${$Speed > 50 and not ($Lane_1 >= 0)}", 1},
+                 {"${false or $Flag}", 1},
+                 {"${1e3/1E1}", 100},
+                 {"12.5", 12.5},
+                 {"${sqrt(16)}", 4}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char out[100], message[200];
-        cr_assert(kn_expression_text(&scope, cases[i].text, out, sizeof out, message), "%s: %s", cases[i].text, message);
+        cr_assert(kn_expression_text(&scope, cases[i].text, out, sizeof out, message), "%s: %s", cases[i].text,
+                  message);
         cr_assert_float_eq(strtod(out, NULL), cases[i].value, 1e-9, "%s gave %s", cases[i].text, out);
     }
     char out[100], message[200];
@@ -25,7 +40,8 @@ Test(scene_expression, values) {
 }
 
 Test(scene_expression, errors) {
-    static const char *const cases[] = {"$Other", "${$Other}", "${1 +}", "${(1}", "${1", "${2 2}", "${foo(1)}", "${1/0}", "${$Name * 2}", "${}"};
+    static const char *const cases[] = {"$Other", "${$Other}", "${1 +}", "${(1}",        "${1",
+                                        "${2 2}", "${foo(1)}", "${1/0}", "${$Name * 2}", "${}"};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char out[100], message[200];
         cr_assert_not(kn_expression_text(&scope, cases[i], out, sizeof out, message), "%s gave %s", cases[i], out);
@@ -39,7 +55,10 @@ Test(scene_expression, errors) {
 /* A straight town road of 500 m with lanes 1 and -1. */
 static kn_road_network straight_road(void) {
     kn_road_network network;
-    kn_profile profile = {.left = {{KN_LANE_DRIVING, 3.5, 0, KN_MARK_SOLID, 0}}, .left_count = 1, .right = {{KN_LANE_DRIVING, 3.5, 0, KN_MARK_SOLID, 0}}, .right_count = 1};
+    kn_profile profile = {.left = {{KN_LANE_DRIVING, 3.5, 0, KN_MARK_SOLID, 0}},
+                          .left_count = 1,
+                          .right = {{KN_LANE_DRIVING, 3.5, 0, KN_MARK_SOLID, 0}},
+                          .right_count = 1};
     kn_cursor cursor = {0};
     kn_segment line = {500, 0, 0};
     cr_assert(kn_plan_init(&network, 1, 0, NULL));
@@ -48,10 +67,16 @@ static kn_road_network straight_road(void) {
     return network;
 }
 
-#define VEHICLE "<Vehicle name='v' vehicleCategory='car'><BoundingBox><Center x='1.4' y='0' z='.75'/><Dimensions width='1.8' length='4.5' height='1.5'/></BoundingBox></Vehicle>"
-#define SCENARIO(entities, init, rest) "<OpenSCENARIO><FileHeader/>\n<Entities>" entities "</Entities>\n<Storyboard><Init><Actions>" init "</Actions></Init>" rest "</Storyboard></OpenSCENARIO>"
+#define VEHICLE                                                                                                    \
+    "<Vehicle name='v' vehicleCategory='car'><BoundingBox><Center x='1.4' y='0' z='.75'/><Dimensions width='1.8' " \
+    "length='4.5' height='1.5'/></BoundingBox></Vehicle>"
+#define SCENARIO(entities, init, rest)                                                                 \
+    "<OpenSCENARIO><FileHeader/>\n<Entities>" entities "</Entities>\n<Storyboard><Init><Actions>" init \
+    "</Actions></Init>" rest "</Storyboard></OpenSCENARIO>"
 #define EGO "<ScenarioObject name='Ego'>" VEHICLE "</ScenarioObject>"
-#define PUT(position) "<Private entityRef='Ego'><PrivateAction><TeleportAction><Position>" position "</Position></TeleportAction></PrivateAction></Private>"
+#define PUT(position)                                                             \
+    "<Private entityRef='Ego'><PrivateAction><TeleportAction><Position>" position \
+    "</Position></TeleportAction></PrivateAction></Private>"
 
 static void expect_error(const char *text, const char *message) {
     kn_road_network network = straight_road();
@@ -67,16 +92,23 @@ static void expect_error(const char *text, const char *message) {
 Test(scene_scenario, bad_files) {
     expect_error(SCENARIO("", "", ""), "no <ScenarioObject>");
     expect_error(SCENARIO(EGO EGO, "", ""), "two entities are called 'Ego'");
-    expect_error(SCENARIO("<ScenarioObject name='Ego'/>", "", ""), "test.xosc:2: <ScenarioObject> 'Ego' has no Vehicle");
-    expect_error(SCENARIO("<ScenarioObject name='Ego'><CatalogReference catalogName='V' entryName='x'/></ScenarioObject>", "", ""), "catalog 'V' with entry 'x' was not found");
-    expect_error(SCENARIO(EGO, "<Private entityRef='Other'/>", ""), "test.xosc:3: <Private> names entity 'Other', which is not declared");
+    expect_error(SCENARIO("<ScenarioObject name='Ego'/>", "", ""),
+                 "test.xosc:2: <ScenarioObject> 'Ego' has no Vehicle");
+    expect_error(
+        SCENARIO("<ScenarioObject name='Ego'><CatalogReference catalogName='V' entryName='x'/></ScenarioObject>", "",
+                 ""),
+        "catalog 'V' with entry 'x' was not found");
+    expect_error(SCENARIO(EGO, "<Private entityRef='Other'/>", ""),
+                 "test.xosc:3: <Private> names entity 'Other', which is not declared");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-2' s='10'/>"), ""), "has no lane -2");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='0x' s='10'/>"), ""), "expected a number");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='9' laneId='-1' s='10'/>"), ""), "road '9'");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='510'/>"), ""), "lies outside road");
-    expect_error(SCENARIO(EGO, PUT("<GeoPosition latitude='1' longitude='2'/>"), ""), "<GeoPosition> needs a road network whose geoReference");
+    expect_error(SCENARIO(EGO, PUT("<GeoPosition latitude='1' longitude='2'/>"), ""),
+                 "<GeoPosition> needs a road network whose geoReference");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='$S'/>"), ""), "unknown parameter '$S'");
-    expect_error("<OpenSCENARIO><FileHeader/><ParameterValueDistribution/></OpenSCENARIO>", "parameter value distribution");
+    expect_error("<OpenSCENARIO><FileHeader/><ParameterValueDistribution/></OpenSCENARIO>",
+                 "parameter value distribution");
     expect_error("<OpenSCENARIO><FileHeader/><Catalog name='x'/></OpenSCENARIO>", "this is a catalog");
 }
 
@@ -86,19 +118,26 @@ Test(scene_scenario, missing_files) {
     cr_assert_not(kn_scenario_read(&scenario, "tests/unit/absent.xosc", 1, NULL, &error));
     cr_assert(strstr(error.message, "absent.xosc"), "%s", error.message);
     kn_scenario_finish(&scenario);
-    const char *text = "<OpenSCENARIO><FileHeader/><RoadNetwork><LogicFile filepath='absent.xodr'/></RoadNetwork><Entities/><Storyboard/></OpenSCENARIO>";
+    const char *text = "<OpenSCENARIO><FileHeader/><RoadNetwork><LogicFile "
+                       "filepath='absent.xodr'/></RoadNetwork><Entities/><Storyboard/></OpenSCENARIO>";
     cr_assert_not(kn_scenario_parse(&scenario, "tests/test.xosc", text, strlen(text), NULL, 1, NULL, &error));
     cr_assert(strstr(error.message, "absent.xodr"), "%s", error.message);
 }
 
 Test(scene_scenario, unsupported_is_named) {
-    const char *text = SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='10'/>")
-        "\n<Private entityRef='Ego'><PrivateAction><AppearanceAction><AnimationAction/></AppearanceAction></PrivateAction></Private><UserDefinedAction/>", "");
+    const char *text = SCENARIO(
+        EGO,
+        PUT("<LanePosition roadId='1' laneId='-1' s='10'/>") "\n<Private "
+                                                             "entityRef='Ego'><PrivateAction><AppearanceAction><"
+                                                             "AnimationAction/></AppearanceAction></PrivateAction></"
+                                                             "Private><UserDefinedAction/>",
+        "");
     kn_road_network network = straight_road();
     kn_scenario scenario;
     kn_report report = {0};
     kn_error error = {0};
-    cr_assert(kn_scenario_parse(&scenario, "test.xosc", text, strlen(text), &network, 1, &report, &error), "%s", error.message);
+    cr_assert(kn_scenario_parse(&scenario, "test.xosc", text, strlen(text), &network, 1, &report, &error), "%s",
+              error.message);
     cr_assert_eq(report.count, 2);
     bool animation = false;
     for (size_t i = 0; i < report.count; i++) {

@@ -43,8 +43,8 @@ static void expect_apart(const played *p, const char *what) {
     for (size_t f = 0; f < t->frame_count; f++)
         for (size_t a = 0; a < t->actor_count; a++)
             for (size_t b = a + 1; b < t->actor_count; b++)
-                cr_assert_not(kn_boxes_overlap(&t->actors[a], &at(t, f, a)->pose, &t->actors[b], &at(t, f, b)->pose, 0), "%s: %s and %s at frame %zu", what,
-                              t->actors[a].name, t->actors[b].name, f);
+                cr_assert_not(kn_boxes_overlap(&t->actors[a], &at(t, f, a)->pose, &t->actors[b], &at(t, f, b)->pose, 0),
+                              "%s: %s and %s at frame %zu", what, t->actors[a].name, t->actors[b].name, f);
 }
 
 static void expect_on_lanes(const played *p, const char *what) {
@@ -80,13 +80,16 @@ static int expect_lights_obeyed(const played *p, const char *what) {
                     kn_vec3 c = kn_pose_point(&at(t, f - 1 + (size_t)k, a)->pose, (kn_vec3){front, 0, 0});
                     kn_road_position place = kn_road_locate(network, c.x, c.y, 0.1);
                     const kn_road_frame frame = kn_road_at(road, place.s, 0);
-                    double facing = cos(frame.heading - atan2(at(t, f, a)->pose.rotation[1][0], at(t, f, a)->pose.rotation[0][0])) * signal->direction;
+                    double facing =
+                        cos(frame.heading - atan2(at(t, f, a)->pose.rotation[1][0], at(t, f, a)->pose.rotation[0][0])) *
+                        signal->direction;
                     valid = place.road == signal->road && facing > 0.7;
                     s[k] = place.s;
                 }
-                if (!valid)
-                    continue;
-                bool red = t->signals[(f >= 6 ? f - 6 : 0) * t->signal_count + i] == KN_SIGNAL_RED && t->signals[(f - 1) * t->signal_count + i] == KN_SIGNAL_RED && t->signals[f * t->signal_count + i] == KN_SIGNAL_RED;
+                if (!valid) continue;
+                bool red = t->signals[(f >= 6 ? f - 6 : 0) * t->signal_count + i] == KN_SIGNAL_RED &&
+                           t->signals[(f - 1) * t->signal_count + i] == KN_SIGNAL_RED &&
+                           t->signals[f * t->signal_count + i] == KN_SIGNAL_RED;
                 bool passes = (s[0] - signal->s) * signal->direction < 0 && (s[1] - signal->s) * signal->direction >= 0;
                 cr_assert_not(red && passes, "%s: %s passes a red light at frame %zu", what, look->name, f);
                 waits += red && f == 119 && at(t, f, a)->speed < 0.5 && fabs(s[1] - signal->s) < 12;
@@ -118,12 +121,11 @@ Test(scene_traffic, lawful) {
     cr_assert_gt(waits, brief(-1, 2), "%d vehicles wait at red lights", waits);
 }
 
-/* --- variants of a clip --------------------------------------------------------------------------------------------- */
+/* --- variants of a clip ----------------------------------------------------------------------- */
 
 static bool is_parked(const kn_world *world, uint16_t instance) {
     for (size_t i = 0; i < world->instance_count; i++)
-        if (world->instances[i].instance == instance && world->instances[i].kind <= KN_ACTOR_BICYCLE)
-            return true;
+        if (world->instances[i].instance == instance && world->instances[i].kind <= KN_ACTOR_BICYCLE) return true;
     return false;
 }
 
@@ -132,8 +134,7 @@ static uint64_t layout_hash(const kn_scene *scene) {
     const kn_mesh *mesh = &scene->world.mesh;
     uint64_t hash = 1;
     for (size_t i = 0; i < mesh->triangle_count; i++) {
-        if (is_parked(&scene->world, mesh->instance[i]))
-            continue;
+        if (is_parked(&scene->world, mesh->instance[i])) continue;
         const float *color = scene->world.materials[mesh->material[i]].color;
         for (int c = 0; c < 3; c++) {
             const float *p = mesh->position[mesh->triangle[i][c]];
@@ -149,7 +150,8 @@ static uint64_t layout_hash(const kn_scene *scene) {
     return hash;
 }
 
-static kn_scene *variant(const char *path, int traffic, double ego_speed, kn_weather_override weather, kn_time_override time) {
+static kn_scene *variant(const char *path, int traffic, double ego_speed, kn_weather_override weather,
+                         kn_time_override time) {
     kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
     kn_scene *scene;
     kn_error error = {0};
@@ -169,18 +171,23 @@ Test(scene_traffic, variants_keep_the_layout) {
     uint64_t hash = layout_hash(plain);
     size_t parked = plain->world.instance_count;
     cr_assert_gt(parked, 5);
-    static const struct { int traffic; double speed; kn_weather_override weather; kn_time_override time; } variants[] = {
-        {0, 0, 0, 0}, {1, 0, 0, 0}, {12, 0, 0, 0}, {-1, 60 / 3.6, 0, 0}, {-1, 80 / 3.6, 0, 0}, {-1, 0, KN_WEATHER_RAIN, KN_TIME_DUSK}};
+    static const struct {
+        int traffic;
+        double speed;
+        kn_weather_override weather;
+        kn_time_override time;
+    } variants[] = {{0, 0, 0, 0},         {1, 0, 0, 0},         {12, 0, 0, 0},
+                    {-1, 60 / 3.6, 0, 0}, {-1, 80 / 3.6, 0, 0}, {-1, 0, KN_WEATHER_RAIN, KN_TIME_DUSK}};
     for (size_t i = (size_t)brief(KN_COUNT(variants) - 1, 0); i < KN_COUNT(variants); i++) {
         kn_scene *scene = variant(path, variants[i].traffic, variants[i].speed, variants[i].weather, variants[i].time);
         cr_assert_eq(layout_hash(scene), hash, "variant %zu", i);
         cr_assert_eq(scene->world.instance_count, variants[i].traffic ? parked : 0, "variant %zu", i);
         kn_box boxes[100];
-        if (!variants[i].traffic)
-            cr_assert_eq(kn_scene_boxes(scene, 0, boxes, 100), 0); /* the ego alone */
+        if (!variants[i].traffic) cr_assert_eq(kn_scene_boxes(scene, 0, boxes, 100), 0); /* the ego alone */
         for (size_t a = 0; variants[i].traffic < 0 && a < plain->timeline.actor_count; a++) {
             cr_assert_str_eq(scene->timeline.actors[a].name, plain->timeline.actors[a].name);
-            cr_assert_eq(memcmp(scene->timeline.actors[a].color, plain->timeline.actors[a].color, sizeof(double[3])), 0);
+            cr_assert_eq(memcmp(scene->timeline.actors[a].color, plain->timeline.actors[a].color, sizeof(double[3])),
+                         0);
         }
         kn_scene_destroy(&scene);
     }

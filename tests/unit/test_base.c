@@ -97,7 +97,8 @@ Test(base, files_appear_only_when_complete) {
 
 Test(base, a_full_disk_is_an_error) {
     if (access("/dev/full", W_OK) != 0) return;
-    kn_file_writer writer = {.stream = fopen("/dev/full", "wb"), .path = kn_strdup("/tmp/kinora-never", NULL),
+    kn_file_writer writer = {.stream = fopen("/dev/full", "wb"),
+                             .path = kn_strdup("/tmp/kinora-never", NULL),
                              .part_path = kn_strdup("/tmp/kinora-never.part", NULL)};
     fputs("x", writer.stream);
     kn_error error = {0};
@@ -109,7 +110,9 @@ Test(base, a_full_disk_is_an_error) {
 /* torch.randn(n, generator=torch.Generator().manual_seed(42)) */
 Test(base, normals_match_pytorch_on_the_cpu) {
     const float five[] = {0.3366904f, 0.1288094f, 0.2344624f, 0.230333f, -1.122856f};
-    const float twenty[] = {1.926915f, 1.487284f, 0.9007172f, -2.105521f, -0.7581311f, 1.078318f, 0.8008006f, 1.680621f, 0.3558599f, -0.686623f, -0.4933563f, 0.2414878f, -0.2316243f, 0.04175949f, -0.2515753f, 0.8598585f, -0.3097268f, -0.3957105f, 0.8034093f, -0.6215954f};
+    const float twenty[] = {1.926915f,   1.487284f,  0.9007172f,  -2.105521f,  -0.7581311f, 1.078318f,   0.8008006f,
+                            1.680621f,   0.3558599f, -0.686623f,  -0.4933563f, 0.2414878f,  -0.2316243f, 0.04175949f,
+                            -0.2515753f, 0.8598585f, -0.3097268f, -0.3957105f, 0.8034093f,  -0.6215954f};
     float out[20];
     kn_mt19937 rng;
     kn_mt19937_init(&rng, 42);

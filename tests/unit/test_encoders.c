@@ -66,10 +66,12 @@ static double read_clip(const char *path, const kn_video_params *params, int fra
     kn_video_reader *reader = NULL;
     cr_assert(kn_video_reader_create(&reader, path, params->rate, &error), "%s", error.message);
     const kn_video_info *info = kn_video_reader_info(reader);
-    int width = cropped ? (params->width + 1) & ~1 : params->width, height = cropped ? (params->height + 1) & ~1 : params->height;
+    int width = cropped ? (params->width + 1) & ~1 : params->width,
+        height = cropped ? (params->height + 1) & ~1 : params->height;
     cr_assert_eq(info->width, width);
     cr_assert_eq(info->height, height);
-    uint8_t *got = malloc(3 * (size_t)width * (size_t)height), *want = malloc(3 * (size_t)params->width * (size_t)params->height);
+    uint8_t *got = malloc(3 * (size_t)width * (size_t)height),
+            *want = malloc(3 * (size_t)params->width * (size_t)params->height);
     double sum = 0, seconds = -1;
     bool end = false;
     int count = 0;
@@ -94,14 +96,21 @@ static double read_clip(const char *path, const kn_video_params *params, int fra
 }
 
 Test(encoders, round_trips) {
-    static const struct { kn_codec codec; double psnr; } cases[] = {
-        {KN_CODEC_H264, 38}, {KN_CODEC_HEVC, 36}, {KN_CODEC_PRORES, 42}, {KN_CODEC_FFV1, INFINITY}, {KN_CODEC_PNG, INFINITY}};
+    static const struct {
+        kn_codec codec;
+        double psnr;
+    } cases[] = {{KN_CODEC_H264, 38},
+                 {KN_CODEC_HEVC, 36},
+                 {KN_CODEC_PRORES, 42},
+                 {KN_CODEC_FFV1, INFINITY},
+                 {KN_CODEC_PNG, INFINITY}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_error error = {0};
         char name[32];
         snprintf(name, sizeof name, "clip%s", kn_codec_extension(cases[i].codec));
         kn_video_params params = {.width = 160, .height = 96, .rate = {12, 1}, .codec = cases[i].codec};
-        cr_assert(write_clip(in_folder(name), &params, 7, &error), "%s: %s", kn_codec_name(cases[i].codec), error.message);
+        cr_assert(write_clip(in_folder(name), &params, 7, &error), "%s: %s", kn_codec_name(cases[i].codec),
+                  error.message);
         double psnr = read_clip(in_folder(name), &params, 7, false, cases[i].codec == KN_CODEC_FFV1 ? 1e-3 : 1e-6);
         cr_assert_geq(psnr, cases[i].psnr, "%s: PSNR %.1f dB", kn_codec_name(cases[i].codec), psnr);
     }
@@ -120,7 +129,8 @@ Test(encoders, odd_sizes) {
 }
 
 Test(encoders, colours_are_bt709) {
-    static const uint8_t colours[][3] = {{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}, {0, 0, 0}, {128, 128, 128}, {200, 100, 50}};
+    static const uint8_t colours[][3] = {{255, 0, 0}, {0, 255, 0},     {0, 0, 255},   {255, 255, 255},
+                                         {0, 0, 0},   {128, 128, 128}, {200, 100, 50}};
     for (size_t i = 0; i < KN_COUNT(colours); i++) {
         kn_error error = {0};
         kn_video_params params = {.width = 64, .height = 64, .rate = {12, 1}, .codec = KN_CODEC_H264};
@@ -142,7 +152,8 @@ Test(encoders, colours_are_bt709) {
         bool end;
         cr_assert(kn_video_reader_next(reader, rgb, NULL, &end, &error));
         for (int c = 0; c < 3; c++)
-            cr_assert_leq(abs(rgb[3 * (64 * 30 + 30) + c] - colours[i][c]), 3, "colour %zu channel %d: %d", i, c, rgb[3 * (64 * 30 + 30) + c]);
+            cr_assert_leq(abs(rgb[3 * (64 * 30 + 30) + c] - colours[i][c]), 3, "colour %zu channel %d: %d", i, c,
+                          rgb[3 * (64 * 30 + 30) + c]);
         kn_video_reader_destroy(&reader);
     }
 }
@@ -176,14 +187,23 @@ Test(encoders, rational_rates_are_exact) {
 }
 
 Test(encoders, rates_are_parsed) {
-    static const struct { const char *text; int num, den; } good[] = {
-        {"12", 12, 1}, {"24000/1001", 24000, 1001}, {"23.976", 24000, 1001}, {"29.97", 30000, 1001}, {"12.5", 25, 2}, {"50/2", 25, 1}, {"0.5", 1, 2}};
+    static const struct {
+        const char *text;
+        int num, den;
+    } good[] = {{"12", 12, 1},
+                {"24000/1001", 24000, 1001},
+                {"23.976", 24000, 1001},
+                {"29.97", 30000, 1001},
+                {"12.5", 25, 2},
+                {"50/2", 25, 1},
+                {"0.5", 1, 2}};
     for (size_t i = 0; i < KN_COUNT(good); i++) {
         kn_rational rate = {0};
         cr_assert(kn_rational_parse(&rate, good[i].text), "%s", good[i].text);
         cr_assert(rate.num == good[i].num && rate.den == good[i].den, "%s: %d/%d", good[i].text, rate.num, rate.den);
     }
-    static const char *const bad[] = {"", "0", "-1", "12x", "1/0", "nan", "inf", "1e9", "24/", "/2", "2.5/2", "1001", " 12", "0x10/1 "};
+    static const char *const bad[] = {"",    "0",   "-1", "12x",   "1/0",  "nan", "inf",
+                                      "1e9", "24/", "/2", "2.5/2", "1001", " 12", "0x10/1 "};
     for (size_t i = 0; i < KN_COUNT(bad); i++) {
         kn_rational rate;
         cr_assert_not(kn_rational_parse(&rate, bad[i]), "%s", bad[i]);
@@ -195,7 +215,13 @@ Test(encoders, metadata_is_kept) {
     static const kn_codec with_metadata[] = {KN_CODEC_H264, KN_CODEC_HEVC, KN_CODEC_PRORES, KN_CODEC_FFV1};
     for (size_t i = 0; i < KN_COUNT(with_metadata); i++) {
         kn_error error = {0};
-        kn_video_params params = {.width = 64, .height = 48, .rate = {12, 1}, .codec = with_metadata[i], .title = "A title", .comment = "A comment", .aigc = json};
+        kn_video_params params = {.width = 64,
+                                  .height = 48,
+                                  .rate = {12, 1},
+                                  .codec = with_metadata[i],
+                                  .title = "A title",
+                                  .comment = "A comment",
+                                  .aigc = json};
         char *path = in_folder(kn_codec_extension(with_metadata[i]));
         cr_assert(write_clip(path, &params, 3, &error), "%s", error.message);
         kn_video_reader *reader = NULL;
@@ -247,7 +273,11 @@ Test(encoders, a_full_disk_is_an_io_error) {
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     for (int c = 0; c < KN_CODEC_PNG; c++) {
         kn_error error = {0};
-        kn_video_params params = {.width = 320, .height = 240, .rate = {12, 1}, .codec = (kn_codec)c, .quality = c == KN_CODEC_PRORES ? 0 : 1};
+        kn_video_params params = {.width = 320,
+                                  .height = 240,
+                                  .rate = {12, 1},
+                                  .codec = (kn_codec)c,
+                                  .quality = c == KN_CODEC_PRORES ? 0 : 1};
         cr_assert_not(write_clip(in_folder("full"), &params, 30, &error), "%s", kn_codec_name((kn_codec)c));
         cr_assert_eq(error.kind, KN_ERROR_IO, "%s", error.message);
         cr_assert_not_null(strstr(error.message, in_folder("full")), "%s", error.message);
@@ -257,10 +287,13 @@ Test(encoders, a_full_disk_is_an_io_error) {
 }
 
 Test(encoders, bad_parameters) {
-    static const kn_video_params bad[] = {
-        {.width = 0, .height = 2, .rate = {1, 1}}, {.width = 2, .height = -2, .rate = {1, 1}}, {.width = 20000, .height = 2, .rate = {1, 1}},
-        {.width = 2, .height = 2, .rate = {0, 1}}, {.width = 2, .height = 2, .rate = {1, 0}}, {.width = 2, .height = 2, .rate = {1, 1}, .codec = KN_CODEC_COUNT},
-        {.width = 2, .height = 2, .rate = {1, 1}, .quality = 99}};
+    static const kn_video_params bad[] = {{.width = 0, .height = 2, .rate = {1, 1}},
+                                          {.width = 2, .height = -2, .rate = {1, 1}},
+                                          {.width = 20000, .height = 2, .rate = {1, 1}},
+                                          {.width = 2, .height = 2, .rate = {0, 1}},
+                                          {.width = 2, .height = 2, .rate = {1, 0}},
+                                          {.width = 2, .height = 2, .rate = {1, 1}, .codec = KN_CODEC_COUNT},
+                                          {.width = 2, .height = 2, .rate = {1, 1}, .quality = 99}};
     for (size_t i = 0; i < KN_COUNT(bad); i++) {
         kn_error error = {0};
         kn_video_writer *writer = NULL;
@@ -296,7 +329,8 @@ Test(encoders, bad_files_are_refused) {
     size_t size;
     cr_assert(kn_file_read(in_folder("whole.mp4"), 1 << 20, &data, &size, &error));
     uint8_t rgb[64 * 48 * 3];
-    for (size_t cut = 0; cut < size; cut += size / 40 + 1) { /* truncated anywhere: an error or fewer frames, never a crash */
+    for (size_t cut = 0; cut < size;
+         cut += size / 40 + 1) { /* truncated anywhere: an error or fewer frames, never a crash */
         cr_assert(kn_file_write(in_folder("cut.mp4"), data, cut, &error));
         if (!kn_video_reader_create(&reader, in_folder("cut.mp4"), (kn_rational){0}, &error)) continue;
         bool end = false;

@@ -40,10 +40,11 @@ static const char *in_folder(const char *name) {
 
 static void expect_refusal(bool ok, const kn_error *error, const char *expected) {
     cr_expect_not(ok, "accepted: %s", expected);
-    cr_expect(strstr(error->message, expected) && strstr(error->message, "here"), "'%s' lacks '%s'", error->message, expected);
+    cr_expect(strstr(error->message, expected) && strstr(error->message, "here"), "'%s' lacks '%s'", error->message,
+              expected);
 }
 
-/* --- GGUF --------------------------------------------------------------------------------------------------------------- */
+/* --- GGUF ------------------------------------------------------------------------------------- */
 
 typedef struct bytes {
     uint8_t data[4096];
@@ -51,8 +52,7 @@ typedef struct bytes {
 } bytes;
 
 static void put(bytes *b, uint64_t value, int count) {
-    for (int i = 0; i < count; i++)
-        b->data[b->size++] = (uint8_t)(value >> (8 * i));
+    for (int i = 0; i < count; i++) b->data[b->size++] = (uint8_t)(value >> (8 * i));
 }
 
 static void put_text(bytes *b, const char *text) {
@@ -71,8 +71,7 @@ static bytes gguf(uint32_t version, uint64_t tensors, uint64_t metadata) {
 static void put_tensor(bytes *b, const char *name, int rank, const uint64_t *dims, uint32_t type, uint64_t offset) {
     put_text(b, name);
     put(b, (uint64_t)rank, 4);
-    for (int i = 0; i < rank; i++)
-        put(b, dims[i], 8);
+    for (int i = 0; i < rank; i++) put(b, dims[i], 8);
     put(b, type, 4), put(b, offset, 8);
 }
 
@@ -125,8 +124,7 @@ Test(gguf, refuses_broken_headers) {
     b = gguf(3, 0, 1), put_text(&b, "k"), put(&b, 9, 4), put(&b, 0, 4), put(&b, UINT64_MAX, 8);
     refuse_gguf(&b, "a list of 18446744073709551615 entries");
     b = gguf(3, 0, 1), put_text(&b, "k"), put(&b, 9, 4);
-    for (int i = 0; i < 9; i++)
-        put(&b, 9, 4), put(&b, 1, 8);
+    for (int i = 0; i < 9; i++) put(&b, 9, 4), put(&b, 1, 8);
     refuse_gguf(&b, "nested too deeply");
     b = gguf(3, 0, 1), put_text(&b, "general.alignment"), put(&b, 4, 4), put(&b, 48, 4);
     refuse_gguf(&b, "general.alignment must be a power of two");
@@ -138,7 +136,7 @@ Test(gguf, refuses_broken_headers) {
     refuse_gguf(&b, "a tensor's name must have 1 to");
 }
 
-/* --- PyTorch ------------------------------------------------------------------------------------------------------------- */
+/* --- PyTorch ---------------------------------------------------------------------------------- */
 
 static const float *floats(const kn_archive *archive, const char *name, float *out) {
     const kn_stored_tensor *tensor = kn_archive_find(archive, name);
@@ -157,8 +155,7 @@ static void check_plain(const char *path) {
     static const char *const same[] = {"plain", "half", "bfloat", "double", "long"};
     for (size_t i = 0; i < KN_COUNT(same); i++) {
         floats(archive, same[i], v);
-        for (int j = 0; j < 24; j++)
-            cr_assert_eq(v[j], (float)j, "%s[%d] is %g", same[i], j, (double)v[j]);
+        for (int j = 0; j < 24; j++) cr_assert_eq(v[j], (float)j, "%s[%d] is %g", same[i], j, (double)v[j]);
     }
     const kn_stored_tensor *tensor = kn_archive_find(archive, "plain");
     cr_assert(tensor->rank == 3 && tensor->shape[0] == 2 && tensor->shape[2] == 4);
@@ -188,7 +185,8 @@ static void refuse_file(const char *path, const char *expected) {
     kn_error error = {0};
     kn_archive *archive;
     cr_expect_not(kn_archive_open(&archive, path, &error), "accepted: %s", expected);
-    cr_expect(strstr(error.message, expected) && strstr(error.message, path), "'%s' lacks '%s'", error.message, expected);
+    cr_expect(strstr(error.message, expected) && strstr(error.message, path), "'%s' lacks '%s'", error.message,
+              expected);
     kn_archive_close(&archive);
 }
 
@@ -247,7 +245,8 @@ Test(pickle, refuses_broken_data) {
     PICKLE("K\1Q.", "a storage must be given as");
     PICKLE("ctorch._utils\n_rebuild_tensor_v2\n)R.", "a tensor must be given as");
     PICKLE("ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE "K\0K\1\205K\1K\1\206tR.", "a tensor must be given as");
-    PICKLE("ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE "K\0J\377\377\377\377\205K\1\205tR.", "integers of 0 or more");
+    PICKLE("ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE "K\0J\377\377\377\377\205K\1\205tR.",
+           "integers of 0 or more");
     PICKLE("ctorch", "a name does not end");
     PICKLE("0.", "the stack is empty");
     PICKLE("(2.", "a mark cannot be copied");
@@ -260,7 +259,8 @@ Test(torch, truncated_archives_are_refused) {
     cr_assert(kn_file_read(TORCH "plain.pt", 1 << 20, &data, &size, &error));
     for (size_t length = 0; length < size; length += 7) {
         kn_archive *archive;
-        cr_assert_not(kn_archive_parse(&archive, data, length, "here", &error), "%zu of %zu bytes were accepted", length, size);
+        cr_assert_not(kn_archive_parse(&archive, data, length, "here", &error), "%zu of %zu bytes were accepted",
+                      length, size);
     }
     kn_free(data);
 }
@@ -279,7 +279,7 @@ Test(torch, failing_allocations) {
     cr_assert(opened);
 }
 
-/* --- safetensors: what issue reports of other readers had --------------------------------------------------------------------- */
+/* --- safetensors: what issue reports of other readers had ------------------------------------- */
 
 static void refuse_header(const char *header, size_t data, const char *expected) {
     uint8_t file[1024] = {0};
@@ -297,54 +297,60 @@ Test(safetensors_hostile, strings_and_gaps) {
     refuse_header("{\"a\":[]}", 0, "tensor 'a': its entry must be an object");
     refuse_header("{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor 'a': 'dtype' must be a string");
     refuse_header("{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "'dtype' must be a string");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":\"[1]\",\"data_offsets\":[0,4]}}", 4, "'shape' must be an array");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":\"[1]\",\"data_offsets\":[0,4]}}", 4,
+                  "'shape' must be an array");
     refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[\"1\"],\"data_offsets\":[0,4]}}", 4, "integers of 0 or more");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":\"04\"}}", 4, "'data_offsets' must be two integers");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[\"0\",\"4\"]}}", 4, "'data_offsets' must be two integers");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,3],\"data_offsets\":[0,4]}}", 4, "overflows");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":\"04\"}}", 4,
+                  "'data_offsets' must be two integers");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[\"0\",\"4\"]}}", 4,
+                  "'data_offsets' must be two integers");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,3],\"data_offsets\":[0,4]}}", 4,
+                  "overflows");
     refuse_header("{\"a\":{\"dtype\":\"Q4_0\",\"shape\":[32],\"data_offsets\":[0,18]}}", 18, "type 'Q4_0' is none of");
 }
 
-/* --- block formats ---------------------------------------------------------------------------------------------------------------- */
+/* --- block formats ---------------------------------------------------------------------------- */
 
 Test(quantise, round_trips) {
     static const struct {
         kn_dtype dtype;
         double worst; /* root mean square error of unit Gaussian numbers */
-    } formats[] = {{KN_DTYPE_Q8_0, .008}, {KN_DTYPE_Q4_0, .11}, {KN_DTYPE_Q4_K, .085}, {KN_DTYPE_Q5_K, .042}, {KN_DTYPE_Q6_K, .028}};
+    } formats[] = {{KN_DTYPE_Q8_0, .008},
+                   {KN_DTYPE_Q4_0, .11},
+                   {KN_DTYPE_Q4_K, .085},
+                   {KN_DTYPE_Q5_K, .042},
+                   {KN_DTYPE_Q6_K, .028}};
     enum { COUNT = 64 * 256 };
     float *x = kn_alloc(COUNT, sizeof *x, NULL), *y = kn_alloc(COUNT, sizeof *y, NULL);
     uint8_t *packed = kn_alloc(COUNT, 2, NULL);
     uint64_t state = 1;
     for (int i = 0; i < COUNT; i++) {
         double sum = -6;
-        for (int j = 0; j < 12; j++)
-            sum += (double)(kn_hash64(++state) >> 11) * 0x1p-53;
+        for (int j = 0; j < 12; j++) sum += (double)(kn_hash64(++state) >> 11) * 0x1p-53;
         x[i] = (float)sum;
     }
     for (size_t f = 0; f < KN_COUNT(formats); f++) {
         double error = 0;
         kn_quantise(formats[f].dtype, x, COUNT, packed);
         kn_dequantise(formats[f].dtype, packed, COUNT, y);
-        for (int i = 0; i < COUNT; i++)
-            error += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+        for (int i = 0; i < COUNT; i++) error += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
         error = sqrt(error / COUNT);
-        cr_expect(error < formats[f].worst && error > formats[f].worst / 4, "%s: %g", kn_dtype_name(formats[f].dtype), error);
+        cr_expect(error < formats[f].worst && error > formats[f].worst / 4, "%s: %g", kn_dtype_name(formats[f].dtype),
+                  error);
         /* zeros, one outlier, numbers that fp16 scales cannot hold, and what is not a number */
         float odd[256] = {0}, out[256];
         kn_quantise(formats[f].dtype, odd, 256, packed);
         kn_dequantise(formats[f].dtype, packed, 256, out);
-        for (int i = 0; i < 256; i++)
-            cr_expect_eq(out[i], 0);
+        for (int i = 0; i < 256; i++) cr_expect_eq(out[i], 0);
         odd[7] = -3;
         kn_quantise(formats[f].dtype, odd, 256, packed);
         kn_dequantise(formats[f].dtype, packed, 256, out);
-        cr_expect(fabs((double)out[7] + 3) < .05 && fabs((double)out[8]) < .05, "%s: %g", kn_dtype_name(formats[f].dtype), (double)out[7]);
+        cr_expect(fabs((double)out[7] + 3) < .05 && fabs((double)out[8]) < .05, "%s: %g",
+                  kn_dtype_name(formats[f].dtype), (double)out[7]);
         odd[8] = 1e30f, odd[9] = -1e30f, odd[10] = NAN, odd[11] = INFINITY;
         kn_quantise(formats[f].dtype, odd, 256, packed);
         kn_dequantise(formats[f].dtype, packed, 256, out);
-        for (int i = 0; i < 256; i++)
-            cr_expect(isfinite(out[i]));
+        for (int i = 0; i < 256; i++) cr_expect(isfinite(out[i]));
     }
     kn_free(x), kn_free(y), kn_free(packed);
 }
@@ -357,7 +363,7 @@ Test(quantise, bfloat_rounds_to_even) {
     cr_assert_eq(kn_float_to_bfloat(NAN) & 0x7fff, 0x7fc0);
 }
 
-/* --- TAESD's own naming ---------------------------------------------------------------------------------------------------------------- */
+/* --- TAESD's own naming ----------------------------------------------------------------------- */
 
 /* Writes the tensors of tests/golden/tiny that begin with `side` under the names of torch.nn.Sequential. */
 static void write_half(const char *side, int shift, const char *path) {
@@ -366,11 +372,11 @@ static void write_half(const char *side, int shift, const char *path) {
     kn_stored_tensor tensors[100];
     char names[100][64];
     size_t count = 0, length = strlen(side);
-    cr_assert(kn_archive_open(&archive, "tests/golden/tiny/diffusion_pytorch_model.safetensors", &error), "%s", error.message);
+    cr_assert(kn_archive_open(&archive, "tests/golden/tiny/diffusion_pytorch_model.safetensors", &error), "%s",
+              error.message);
     for (size_t i = 0; i < archive->count; i++) {
         const kn_stored_tensor *tensor = &archive->tensors[i];
-        if (strncmp(tensor->name, side, length) != 0)
-            continue;
+        if (strncmp(tensor->name, side, length) != 0) continue;
         int index = atoi(tensor->name + length + 8);
         snprintf(names[count], sizeof names[count], "%d%s", index + shift, strchr(tensor->name + length + 8, '.'));
         tensors[count] = *tensor;
@@ -392,24 +398,29 @@ Test(taesd, two_files, .init = make_folder, .fini = remove_folder) {
     cr_assert(strstr(error.message, "a TAESD without its encoder"), "%s", error.message);
     write_half("encoder", 0, in_folder("taesd_encoder.safetensors"));
     for (int i = 0; i < 2; i++) {
-        cr_assert(kn_checkpoint_open(&checkpoint, in_folder(i ? "taesd_encoder.safetensors" : "taesd_decoder.safetensors"), &error), "%s", error.message);
+        cr_assert(kn_checkpoint_open(&checkpoint,
+                                     in_folder(i ? "taesd_encoder.safetensors" : "taesd_decoder.safetensors"), &error),
+                  "%s", error.message);
         kn_checkpoint_describe(checkpoint, what, sizeof what);
         cr_assert_str_eq(what, "TAESD, 6 latent channels");
         cr_assert(kn_checkpoint_config(checkpoint, KN_PART_TINY, &config, &error), "%s", error.message);
         cr_assert(kn_config_int(&config, "latent_channels", 1, 99, &latent, &error) && latent == 6);
-        cr_assert(kn_config_ints(&config, "num_encoder_blocks", 0, 9, blocks, 8, &count, &error) && count == 3 && blocks[0] == 1 && blocks[1] == 2 && blocks[2] == 1);
-        cr_assert(kn_config_ints(&config, "num_decoder_blocks", 0, 9, blocks, 8, &count, &error) && count == 3 && blocks[0] == 2 && blocks[1] == 1 && blocks[2] == 1);
+        cr_assert(kn_config_ints(&config, "num_encoder_blocks", 0, 9, blocks, 8, &count, &error) && count == 3 &&
+                  blocks[0] == 1 && blocks[1] == 2 && blocks[2] == 1);
+        cr_assert(kn_config_ints(&config, "num_decoder_blocks", 0, 9, blocks, 8, &count, &error) && count == 3 &&
+                  blocks[0] == 2 && blocks[1] == 1 && blocks[2] == 1);
         kn_config_finish(&config);
         kn_checkpoint_close(&checkpoint);
     }
 }
 
-/* --- conversion ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- conversion ------------------------------------------------------------------------------- */
 
 static kn_convert_facts convert(const char *input, const char *output, const char *type) {
     kn_error error;
     kn_convert_facts facts;
-    cr_assert(kn_convert_run(&(kn_convert_job){.input = input, .output = output, .type = type}, &facts, &error), "%s", error.message);
+    cr_assert(kn_convert_run(&(kn_convert_job){.input = input, .output = output, .type = type}, &facts, &error), "%s",
+              error.message);
     return facts;
 }
 
@@ -434,7 +445,8 @@ Test(convert, keeps_names_and_values, .init = make_folder, .fini = remove_folder
     kn_archive_close(&a), kn_archive_close(&b);
     convert(input, in_folder("vae/"), "f32");
     struct stat status;
-    cr_assert(stat(in_folder("vae/config.json"), &status) == 0 && stat(in_folder("vae/diffusion_pytorch_model.safetensors"), &status) == 0);
+    cr_assert(stat(in_folder("vae/config.json"), &status) == 0 &&
+              stat(in_folder("vae/diffusion_pytorch_model.safetensors"), &status) == 0);
 }
 
 Test(convert, quantises_whole_rows, .init = make_folder, .fini = remove_folder) {
@@ -442,11 +454,14 @@ Test(convert, quantises_whole_rows, .init = make_folder, .fini = remove_folder) 
     kn_archive *archive;
     static float data[64 * 512];
     const uint8_t *raw = (const uint8_t *)data;
-    kn_stored_tensor tensors[] = {{.name = "a.weight", .dtype = KN_DTYPE_F32, .rank = 2, .shape = {64, 512}, .data = raw}, {.name = "b.weight", .dtype = KN_DTYPE_F32, .rank = 2, .shape = {64, 96}, .data = raw},
-                                  {.name = "c.weight", .dtype = KN_DTYPE_F32, .rank = 4, .shape = {16, 16, 3, 3}, .data = raw}, {.name = "d.bias", .dtype = KN_DTYPE_F32, .rank = 1, .shape = {512}, .data = raw},
-                                  {.name = "model_ema.x", .dtype = KN_DTYPE_F32, .rank = 1, .shape = {1}, .data = raw}, {.name = "token_embedding.weight", .dtype = KN_DTYPE_F32, .rank = 2, .shape = {64, 512}, .data = raw}};
-    for (int i = 0; i < 64 * 512; i++)
-        data[i] = sinf((float)i);
+    kn_stored_tensor tensors[] = {
+        {.name = "a.weight", .dtype = KN_DTYPE_F32, .rank = 2, .shape = {64, 512}, .data = raw},
+        {.name = "b.weight", .dtype = KN_DTYPE_F32, .rank = 2, .shape = {64, 96}, .data = raw},
+        {.name = "c.weight", .dtype = KN_DTYPE_F32, .rank = 4, .shape = {16, 16, 3, 3}, .data = raw},
+        {.name = "d.bias", .dtype = KN_DTYPE_F32, .rank = 1, .shape = {512}, .data = raw},
+        {.name = "model_ema.x", .dtype = KN_DTYPE_F32, .rank = 1, .shape = {1}, .data = raw},
+        {.name = "token_embedding.weight", .dtype = KN_DTYPE_F32, .rank = 2, .shape = {64, 512}, .data = raw}};
+    for (int i = 0; i < 64 * 512; i++) data[i] = sinf((float)i);
     char input[160];
     snprintf(input, sizeof input, "%s", in_folder("a.safetensors"));
     cr_assert(kn_safetensors_write(input, tensors, KN_COUNT(tensors), &error), "%s", error.message);
@@ -464,7 +479,8 @@ Test(convert, quantises_whole_rows, .init = make_folder, .fini = remove_folder) 
 static void refuse_conversion(const char *input, const char *output, const char *type, const char *expected) {
     kn_error error = {0};
     kn_convert_facts facts;
-    cr_expect_not(kn_convert_run(&(kn_convert_job){.input = input, .output = output, .type = type}, &facts, &error), "accepted: %s", expected);
+    cr_expect_not(kn_convert_run(&(kn_convert_job){.input = input, .output = output, .type = type}, &facts, &error),
+                  "accepted: %s", expected);
     cr_expect(strstr(error.message, expected), "'%s' lacks '%s'", error.message, expected);
 }
 

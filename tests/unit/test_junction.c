@@ -22,21 +22,21 @@ static kn_scene *make_scene(int seed) {
 }
 
 /* The highest triangle between low and high on the plumb line through (x, y): its height and class; -1: none. */
-static int look_down(const kn_scene *scene, const uint32_t *near, size_t count, double x, double y, double low, double high, double *z) {
+static int look_down(const kn_scene *scene, const uint32_t *near, size_t count, double x, double y, double low,
+                     double high, double *z) {
     const kn_mesh *mesh = &scene->world.mesh;
     int found = -1;
     *z = low;
     for (size_t i = 0; i < count; i++) {
         const float *p[3];
-        for (int c = 0; c < 3; c++)
-            p[c] = mesh->position[mesh->triangle[near[i]][c]];
-        double ax = p[1][0] - p[0][0], ay = p[1][1] - p[0][1], bx = p[2][0] - p[0][0], by = p[2][1] - p[0][1], area = ax * by - ay * bx;
-        if (fabs(area) < 1e-9)
-            continue;
-        double u = ((x - p[0][0]) * by - (y - p[0][1]) * bx) / area, v = (ax * (y - p[0][1]) - ay * (x - p[0][0])) / area;
+        for (int c = 0; c < 3; c++) p[c] = mesh->position[mesh->triangle[near[i]][c]];
+        double ax = p[1][0] - p[0][0], ay = p[1][1] - p[0][1], bx = p[2][0] - p[0][0], by = p[2][1] - p[0][1],
+               area = ax * by - ay * bx;
+        if (fabs(area) < 1e-9) continue;
+        double u = ((x - p[0][0]) * by - (y - p[0][1]) * bx) / area,
+               v = (ax * (y - p[0][1]) - ay * (x - p[0][0])) / area;
         double at = p[0][2] + u * (p[1][2] - p[0][2]) + v * (p[2][2] - p[0][2]);
-        if (u < -1e-4 || v < -1e-4 || u + v > 1 + 1e-4 || at < *z || at > high)
-            continue;
+        if (u < -1e-4 || v < -1e-4 || u + v > 1 + 1e-4 || at < *z || at > high) continue;
         *z = at;
         found = scene->world.materials[mesh->material[near[i]]].semantic;
     }
@@ -54,7 +54,8 @@ static size_t find_near(const kn_scene *scene, kn_vec3 middle, double reach, uin
                 double at = mesh->position[mesh->triangle[i][c]][a];
                 low[a] = fmin(low[a], at), high[a] = fmax(high[a], at);
             }
-        if (low[0] < middle.x + reach && high[0] > middle.x - reach && low[1] < middle.y + reach && high[1] > middle.y - reach)
+        if (low[0] < middle.x + reach && high[0] > middle.x - reach && low[1] < middle.y + reach &&
+            high[1] > middle.y - reach)
             out[count++] = (uint32_t)i;
     }
     return count;
@@ -68,8 +69,7 @@ static size_t check_way(const kn_scene *scene, const kn_road *road, const uint32
     for (double s = .13; s < road->length; s += .7) {
         const kn_lane_section *section = kn_road_section(road, s);
         for (size_t i = 0; i < section->lane_count; i++) {
-            if (!section->lanes[i].id || !kn_lane_is_drivable(section->lanes[i].type))
-                continue;
+            if (!section->lanes[i].id || !kn_lane_is_drivable(section->lanes[i].type)) continue;
             kn_lane_span span = kn_lane_span_at(road, s, section->lanes[i].id);
             for (double q = .03; q < 1; q += .157, points++) {
                 kn_vec3 p = kn_road_at(road, s, span.inner + q * (span.outer - span.inner)).position;
@@ -84,7 +84,8 @@ static size_t check_way(const kn_scene *scene, const kn_road *road, const uint32
 }
 
 /* Where a parking or cycle lane ends at a junction, nothing stands up from the asphalt. */
-static size_t check_lane_ends(const kn_scene *scene, const kn_road *road, const uint32_t *near, size_t count, int seed) {
+static size_t check_lane_ends(const kn_scene *scene, const kn_road *road, const uint32_t *near, size_t count,
+                              int seed) {
     size_t ends = 0;
     for (int end = 0; end < 2; end++) {
         const kn_road_link *link = end ? &road->successor : &road->predecessor;
@@ -92,14 +93,14 @@ static size_t check_lane_ends(const kn_scene *scene, const kn_road *road, const 
         const kn_lane_section *section = kn_road_section(road, end ? road->length - 1e-3 : 0);
         for (size_t i = 0; link->kind == KN_LINK_JUNCTION && i < section->lane_count; i++) {
             kn_lane_type type = section->lanes[i].type;
-            if (type != KN_LANE_PARKING && type != KN_LANE_BIKING)
-                continue;
+            if (type != KN_LANE_PARKING && type != KN_LANE_BIKING) continue;
             kn_lane_span span = kn_lane_span_at(road, end ? road->length - 1e-3 : 0, section->lanes[i].id);
             for (double q = .1; q < .7; q += .2, ends++) {
                 kn_road_frame f = kn_road_at(road, s, span.inner + q * (span.outer - span.inner));
                 double d = ahead * .4, z, x = f.position.x + d * cos(f.heading), y = f.position.y + d * sin(f.heading);
                 int what = look_down(scene, near, count, x, y, f.position.z - .3, f.position.z + .5, &z);
-                cr_assert(is_road(what), "seed %d, road %s: class %d stands where lane %d ends", seed, road->id, what, section->lanes[i].id);
+                cr_assert(is_road(what), "seed %d, road %s: class %d stands where lane %d ends", seed, road->id, what,
+                          section->lanes[i].id);
             }
         }
     }
@@ -117,13 +118,10 @@ Test(junction, asphalt_everywhere) {
         for (size_t r = 0; r < network->road_count; r++) {
             const kn_road *road = &network->roads[r];
             kn_vec3 middle = kn_road_at(road, road->length / 2, 0).position;
-            if (kn_vec3_length(kn_vec3_sub(middle, ego)) > 120)
-                continue;
+            if (kn_vec3_length(kn_vec3_sub(middle, ego)) > 120) continue;
             size_t count = find_near(scene, middle, fmax(road->length, 4) / 2 + 12, near);
-            if (road->junction >= 0)
-                points += check_way(scene, road, near, count, seed);
-            else
-                ends += check_lane_ends(scene, road, near, count, seed);
+            if (road->junction >= 0) points += check_way(scene, road, near, count, seed);
+            else ends += check_lane_ends(scene, road, near, count, seed);
         }
         kn_free(near);
         kn_scene_destroy(&scene);

@@ -1,4 +1,5 @@
-/* The tables as nuscenes-devkit reads them: every check here mirrors what NuScenes.__init__ and its reverse indexing do. */
+/* The tables as nuscenes-devkit reads them: every check here mirrors what NuScenes.__init__ and its reverse indexing
+ * do. */
 #include "pipelines/common/journal.h"
 #include "pipelines/drive/nuscenes.h"
 
@@ -9,8 +10,9 @@
 #include <string.h>
 
 static char folder[64];
-static const char *const table_names[] = {"attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map", "sample",
-                                          "sample_annotation", "sample_data", "scene", "sensor", "visibility"};
+static const char *const table_names[] = {
+    "attribute", "calibrated_sensor", "category",    "ego_pose", "instance", "log",       "map",
+    "sample",    "sample_annotation", "sample_data", "scene",    "sensor",   "visibility"};
 enum { TABLES = 13 };
 static json_t *tables[TABLES], *indices[TABLES];
 
@@ -88,14 +90,18 @@ static void check_sample_data(size_t frames, size_t cameras) {
     size_t i, chains = 0;
     cr_assert_eq(json_array_size(list), frames * cameras);
     json_array_foreach(list, i, record) {
-        json_t *sensor = get("sensor", text(get("calibrated_sensor", text(record, "calibrated_sensor_token")), "sensor_token"));
-        json_t *pose = get("ego_pose", text(record, "ego_pose_token")), *sample = get("sample", text(record, "sample_token"));
-        cr_assert_eq(json_integer_value(json_object_get(pose, "timestamp")), json_integer_value(json_object_get(record, "timestamp")));
+        json_t *sensor =
+            get("sensor", text(get("calibrated_sensor", text(record, "calibrated_sensor_token")), "sensor_token"));
+        json_t *pose = get("ego_pose", text(record, "ego_pose_token")),
+               *sample = get("sample", text(record, "sample_token"));
+        cr_assert_eq(json_integer_value(json_object_get(pose, "timestamp")),
+                     json_integer_value(json_object_get(record, "timestamp")));
         const char *file = text(record, "filename");
         bool key = json_is_true(json_object_get(record, "is_key_frame"));
         cr_assert_eq(strncmp(file, key ? "samples/" : "sweeps/", key ? 8 : 7), 0, "%s", file);
         cr_assert_not_null(strstr(file, text(sensor, "channel")));
-        long long apart = llabs(json_integer_value(json_object_get(sample, "timestamp")) - json_integer_value(json_object_get(record, "timestamp")));
+        long long apart = llabs(json_integer_value(json_object_get(sample, "timestamp")) -
+                                json_integer_value(json_object_get(record, "timestamp")));
         cr_assert_leq(apart, key ? 0 : 300000, "a sweep %lld us from its sample", apart);
         if (key) { /* the devkit fills sample['data'][channel] */
             json_t *data = json_object_get(sample, "data");
@@ -112,7 +118,8 @@ static void check_sample_data(size_t frames, size_t cameras) {
         }
     }
     cr_assert_eq(chains, cameras);
-    json_array_foreach(tables[table_index("sample")], i, record) cr_assert_eq(json_object_size(json_object_get(record, "data")), cameras);
+    json_array_foreach(tables[table_index("sample")], i, record)
+        cr_assert_eq(json_object_size(json_object_get(record, "data")), cameras);
 }
 
 static void check_annotations(void) {
@@ -122,14 +129,16 @@ static void check_annotations(void) {
         get("sample", text(record, "sample_token"));
         get("category", text(get("instance", text(record, "instance_token")), "category_token"));
         get("visibility", text(record, "visibility_token"));
-        json_array_foreach(json_object_get(record, "attribute_tokens"), k, attribute) get("attribute", json_string_value(attribute));
+        json_array_foreach(json_object_get(record, "attribute_tokens"), k, attribute)
+            get("attribute", json_string_value(attribute));
         json_t *q = json_object_get(record, "rotation");
         double norm = 0;
         for (size_t n = 0; n < 4; n++) norm += pow(json_number_value(json_array_get(q, n)), 2);
         cr_assert_float_eq(norm, 1, 1e-6);
         cr_assert_eq(json_array_size(json_object_get(record, "translation")), 3u);
         cr_assert_eq(json_array_size(json_object_get(record, "size")), 3u);
-        cr_assert(json_is_integer(json_object_get(record, "num_lidar_pts")) && json_is_integer(json_object_get(record, "num_radar_pts")));
+        cr_assert(json_is_integer(json_object_get(record, "num_lidar_pts")) &&
+                  json_is_integer(json_object_get(record, "num_radar_pts")));
     }
     json_array_foreach(tables[table_index("instance")], i, record) {
         size_t count = walk("sample_annotation", text(record, "first_annotation_token"));
@@ -150,9 +159,11 @@ static void check_scene(size_t samples) {
     cr_assert_eq(walk("sample", text(scene, "first_sample_token")), samples);
     cr_assert_eq(json_integer_value(json_object_get(scene, "nbr_samples")), (json_int_t)samples);
     cr_assert_str_eq(text(get("sample", text(scene, "last_sample_token")), "next"), "");
-    json_array_foreach(tables[table_index("sample")], i, record) cr_assert_str_eq(text(record, "scene_token"), text(scene, "token"));
+    json_array_foreach(tables[table_index("sample")], i, record)
+        cr_assert_str_eq(text(record, "scene_token"), text(scene, "token"));
     json_t *map = json_array_get(tables[table_index("map")], 0);
-    cr_assert_str_eq(json_string_value(json_array_get(json_object_get(map, "log_tokens"), 0)), text(scene, "log_token"));
+    cr_assert_str_eq(json_string_value(json_array_get(json_object_get(map, "log_tokens"), 0)),
+                     text(scene, "log_token"));
     cr_assert_eq(strncmp(text(map, "filename"), "maps/", 5), 0);
 }
 
@@ -161,16 +172,34 @@ static bool write_clip(const kn_nuscenes_params *params, kn_error *error) {
     bool ok = kn_nuscenes_create(&writer, params, error);
     for (size_t f = 0; ok && f < params->frame_count; f++) {
         double t = (double)f * params->rate.den / params->rate.num;
-        kn_box boxes[4] = {
-            {.instance = 1, .is_ego = true, .rotation = {1, 0, 0, 0}},
-            {.instance = 2, .kind = KN_ACTOR_CAR, .translation = {20 + 12 * t, 3, 1}, .rotation = {.6, 0, 0, .8}, .size = {2, 4, 1.5}, .is_moving = true},
-            {.instance = 3, .kind = KN_ACTOR_PEDESTRIAN, .translation = {10, 8, 1}, .rotation = {1, 0, 0, 0}, .size = {.6, .6, 1.8}},
-            {.instance = 4, .kind = KN_ACTOR_CONE, .translation = {30, 8, .4}, .rotation = {1, 0, 0, 0}, .size = {.4, .4, .8}, .is_parked = true}};
+        kn_box boxes[4] = {{.instance = 1, .is_ego = true, .rotation = {1, 0, 0, 0}},
+                           {.instance = 2,
+                            .kind = KN_ACTOR_CAR,
+                            .translation = {20 + 12 * t, 3, 1},
+                            .rotation = {.6, 0, 0, .8},
+                            .size = {2, 4, 1.5},
+                            .is_moving = true},
+                           {.instance = 3,
+                            .kind = KN_ACTOR_PEDESTRIAN,
+                            .translation = {10, 8, 1},
+                            .rotation = {1, 0, 0, 0},
+                            .size = {.6, .6, 1.8}},
+                           {.instance = 4,
+                            .kind = KN_ACTOR_CONE,
+                            .translation = {30, 8, .4},
+                            .rotation = {1, 0, 0, 0},
+                            .size = {.4, .4, .8},
+                            .is_parked = true}};
         /* The pedestrian goes away and comes back: its chain of annotations must span the gap. */
         size_t count = 4;
         if (t > .8 && t < 1.7) boxes[2] = boxes[--count];
-        kn_frame_facts facts = {.frame = f, .ego_translation = {10 * t, 0, 0}, .ego_rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .boxes = boxes, .box_count = count};
-        kn_box_2d seen[2] = {{.instance = 2, .visible_pixels = 50, .box_pixels = 100, .occluded_pixels = 50}, {.instance = 4, .visible_pixels = 9, .box_pixels = 10}};
+        kn_frame_facts facts = {.frame = f,
+                                .ego_translation = {10 * t, 0, 0},
+                                .ego_rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}},
+                                .boxes = boxes,
+                                .box_count = count};
+        kn_box_2d seen[2] = {{.instance = 2, .visible_pixels = 50, .box_pixels = 100, .occluded_pixels = 50},
+                             {.instance = 4, .visible_pixels = 9, .box_pixels = 10}};
         ok = kn_nuscenes_add(writer, &facts, seen, 2, error);
     }
     ok = ok && kn_nuscenes_commit(writer, error);
@@ -179,12 +208,22 @@ static bool write_clip(const kn_nuscenes_params *params, kn_error *error) {
 }
 
 static kn_nuscenes_params clip_params(const kn_rig *rig, kn_rational rate, size_t frames) {
-    return (kn_nuscenes_params){.folder = folder, .job = "job", .scene_name = "scene-test", .description = "A \"test\" with \\ and \xc3\xa4 and \xff",
-                                .rig = rig, .rate = rate, .frame_count = frames, .origin = {-100, -200}, .reach = 120};
+    return (kn_nuscenes_params){.folder = folder,
+                                .job = "job",
+                                .scene_name = "scene-test",
+                                .description = "A \"test\" with \\ and \xc3\xa4 and \xff",
+                                .rig = rig,
+                                .rate = rate,
+                                .frame_count = frames,
+                                .origin = {-100, -200},
+                                .reach = 120};
 }
 
 Test(nuscenes, references_hold) {
-    static const struct { kn_rational rate; size_t frames, samples; } cases[] = {{{12, 1}, 31, 6}, {{24000, 1001}, 50, 5}, {{25, 2}, 26, 5}, {{1, 1}, 4, 4}, {{12, 1}, 1, 1}};
+    static const struct {
+        kn_rational rate;
+        size_t frames, samples;
+    } cases[] = {{{12, 1}, 31, 6}, {{24000, 1001}, 50, 5}, {{25, 2}, 26, 5}, {{1, 1}, 4, 4}, {{12, 1}, 1, 1}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_rig rig;
         kn_error error = {0};
@@ -210,12 +249,14 @@ Test(nuscenes, values_are_right) {
     size_t i, cars = 0;
     json_t *record;
     json_array_foreach(tables[table_index("sample_annotation")], i, record) {
-        const char *category = text(get("category", text(get("instance", text(record, "instance_token")), "category_token")), "name");
+        const char *category =
+            text(get("category", text(get("instance", text(record, "instance_token")), "category_token")), "name");
         const char *attribute = json_string_value(json_array_get(json_object_get(record, "attribute_tokens"), 0));
         long long stamp = json_integer_value(json_object_get(get("sample", text(record, "sample_token")), "timestamp"));
         double t = (double)(stamp - 1700000000000000ll) * 1e-6;
         if (strcmp(category, "vehicle.car") == 0) {
-            cr_assert_float_eq(json_number_value(json_array_get(json_object_get(record, "translation"), 0)), 120 + 12 * t, 1e-4);
+            cr_assert_float_eq(json_number_value(json_array_get(json_object_get(record, "translation"), 0)),
+                               120 + 12 * t, 1e-4);
             cr_assert_float_eq(json_number_value(json_array_get(json_object_get(record, "translation"), 1)), 203, 1e-6);
             cr_assert_str_eq(text(record, "visibility_token"), "2");
             cr_assert_str_eq(text(get("attribute", attribute), "name"), "vehicle.moving");

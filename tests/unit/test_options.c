@@ -31,18 +31,25 @@ static bool parse(values *v, int argc, const char **argv, kn_error *error) {
         {"--choice", KN_OPTION_CHOICE, &v->choice, 0, 0, "clear|rain|fog", "C", "", 0},
         {"--set", KN_OPTION_SET, &v->set, 0, 0, "depth|semantic|instance", "LIST", "", 0},
     };
-    return kn_options_parse(table, KN_COUNT(table), argc, (char **)argv, &v->positional, 1, &v->positional_count, error);
+    return kn_options_parse(table, KN_COUNT(table), argc, (char **)argv, &v->positional, 1, &v->positional_count,
+                            error);
 }
 
 Test(options, good) {
     values v;
     kn_error error = {0};
-    const char *all[] = {"file", "--flag", "--text=a=b", "--number", "-5", "--count", "1000000", "--seed", "18446744073709551615", "--real", "2.5",
-                         "--rate", "24000/1001", "--size", "400x224", "--choice", "rain", "--set", "instance,depth"};
+    const char *all[] = {"file",          "--flag", "--text=a=b",
+                         "--number",      "-5",     "--count",
+                         "1000000",       "--seed", "18446744073709551615",
+                         "--real",        "2.5",    "--rate",
+                         "24000/1001",    "--size", "400x224",
+                         "--choice",      "rain",   "--set",
+                         "instance,depth"};
     cr_assert(parse(&v, KN_COUNT(all), all, &error), "%s", error.message);
     cr_assert(v.flag && v.number == -5 && v.count == 1000000 && v.seed == UINT64_MAX && v.real == 2.5);
     cr_assert_str_eq(v.text, "a=b");
-    cr_assert(v.rate.num == 24000 && v.rate.den == 1001 && v.size[0] == 400 && v.size[1] == 224 && v.choice == 1 && v.set == 5);
+    cr_assert(v.rate.num == 24000 && v.rate.den == 1001 && v.size[0] == 400 && v.size[1] == 224 && v.choice == 1 &&
+              v.set == 5);
     cr_assert_eq(v.positional_count, 1);
     cr_assert_str_eq(v.positional, "file");
     const char *dashes[] = {"-t", "x", "--", "--flag"};
@@ -54,23 +61,51 @@ Test(options, good) {
 
 Test(options, bad) {
     static const char *const cases[][3] = {
-        {"--nonsense", NULL, "unknown option --nonsense"}, {"-x", NULL, "unknown option -x"}, {"--fla", NULL, "unknown option"},
-        {"--flag=1", NULL, "takes no value"}, {"--text", NULL, "needs a value"}, {"--text", "", "not empty"},
-        {"--number", "abc", "-5 to 100"}, {"--number", "101", "-5 to 100"}, {"--number", "1.5", "whole number"}, {"--number", "", "whole number"},
-        {"--number", "nan", "whole number"}, {"--number", "1e99", "whole number"}, {"--count", "0", "1 to 1000000"}, {"--count", "-1", "whole number"},
-        {"--seed", "-1", "2^64"}, {"--seed", "18446744073709551616", "2^64"}, {"--seed", "0x10", "2^64"}, {"--real", "inf", "0 to 10"},
-        {"--real", "11", "0 to 10"}, {"--real", " 1", "0 to 10"}, {"--real", "1km", "0 to 10"}, {"--rate", "0", "frame rate"}, {"--rate", "a", "frame rate"},
-        {"--size", "400", "WIDTHxHEIGHT"}, {"--size", "400x", "WIDTHxHEIGHT"}, {"--size", "400x224x3", "WIDTHxHEIGHT"}, {"--size", "8x224", "from 16"},
-        {"--size", "99999x224", "8192"}, {"--size", "-400x224", "WIDTHxHEIGHT"}, {"--size", "99999999999x224", "WIDTHxHEIGHT"},
-        {"--choice", "snow", "clear|rain|fog"}, {"--choice", "rai", "clear|rain|fog"}, {"--choice", "", "clear|rain|fog"},
-        {"--set", "depth,", "comma-separated"}, {"--set", "depth,flow", "depth|semantic|instance"}, {"one", "two", "unexpected argument two"},
+        {"--nonsense", NULL, "unknown option --nonsense"},
+        {"-x", NULL, "unknown option -x"},
+        {"--fla", NULL, "unknown option"},
+        {"--flag=1", NULL, "takes no value"},
+        {"--text", NULL, "needs a value"},
+        {"--text", "", "not empty"},
+        {"--number", "abc", "-5 to 100"},
+        {"--number", "101", "-5 to 100"},
+        {"--number", "1.5", "whole number"},
+        {"--number", "", "whole number"},
+        {"--number", "nan", "whole number"},
+        {"--number", "1e99", "whole number"},
+        {"--count", "0", "1 to 1000000"},
+        {"--count", "-1", "whole number"},
+        {"--seed", "-1", "2^64"},
+        {"--seed", "18446744073709551616", "2^64"},
+        {"--seed", "0x10", "2^64"},
+        {"--real", "inf", "0 to 10"},
+        {"--real", "11", "0 to 10"},
+        {"--real", " 1", "0 to 10"},
+        {"--real", "1km", "0 to 10"},
+        {"--rate", "0", "frame rate"},
+        {"--rate", "a", "frame rate"},
+        {"--size", "400", "WIDTHxHEIGHT"},
+        {"--size", "400x", "WIDTHxHEIGHT"},
+        {"--size", "400x224x3", "WIDTHxHEIGHT"},
+        {"--size", "8x224", "from 16"},
+        {"--size", "99999x224", "8192"},
+        {"--size", "-400x224", "WIDTHxHEIGHT"},
+        {"--size", "99999999999x224", "WIDTHxHEIGHT"},
+        {"--choice", "snow", "clear|rain|fog"},
+        {"--choice", "rai", "clear|rain|fog"},
+        {"--choice", "", "clear|rain|fog"},
+        {"--set", "depth,", "comma-separated"},
+        {"--set", "depth,flow", "depth|semantic|instance"},
+        {"one", "two", "unexpected argument two"},
     };
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         values v;
         kn_error error = {0};
-        cr_assert_not(parse(&v, cases[i][1] ? 2 : 1, (const char **)cases[i], &error), "%s %s", cases[i][0], cases[i][1]);
+        cr_assert_not(parse(&v, cases[i][1] ? 2 : 1, (const char **)cases[i], &error), "%s %s", cases[i][0],
+                      cases[i][1]);
         cr_assert_eq(error.kind, KN_ERROR_INPUT);
-        cr_assert_not_null(strstr(error.message, cases[i][2]), "%s %s: %s", cases[i][0], cases[i][1] ? cases[i][1] : "", error.message);
+        cr_assert_not_null(strstr(error.message, cases[i][2]), "%s %s: %s", cases[i][0], cases[i][1] ? cases[i][1] : "",
+                           error.message);
         cr_assert_null(strchr(error.message, '\n'));
     }
 }

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 static char folder[64];
-static const char *const job_a = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", *const job_b = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+static const char *const job_a = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                         *const job_b = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 static void make_folder(void) {
     strcpy(folder, "/tmp/kinora-pipelines-XXXXXX");
@@ -28,7 +29,7 @@ static void put(const char *name, const char *text) {
     kn_free(path);
 }
 
-/* --- journal ---------------------------------------------------------------------------------------------------------- */
+/* --- journal ---------------------------------------------------------------------------------- */
 
 TestSuite(journal, .init = make_folder, .fini = remove_folder);
 
@@ -42,7 +43,8 @@ static void write_chunks(size_t count) {
         snprintf(name[1], 32, "b %zu", i); /* a blank in a name */
         put(name[0], name[0]);
         put(name[1], name[1]);
-        cr_assert(kn_journal_finish_chunk(&journal, (const char *[]){name[0], name[1]}, 2, &error), "%s", error.message);
+        cr_assert(kn_journal_finish_chunk(&journal, (const char *[]){name[0], name[1]}, 2, &error), "%s",
+                  error.message);
     }
     kn_journal_finish(&journal);
 }
@@ -111,7 +113,8 @@ Test(journal, failing_allocations) {
         kn_journal journal;
         kn_error error = {0};
         kn_alloc_fail_after(n);
-        bool ok = kn_journal_init(&journal, folder, job_a, &error) && kn_journal_finish_chunk(&journal, (const char *[]){"a0"}, 1, &error);
+        bool ok = kn_journal_init(&journal, folder, job_a, &error) &&
+                  kn_journal_finish_chunk(&journal, (const char *[]){"a0"}, 1, &error);
         kn_alloc_fail_after(0);
         if (journal.folder) kn_journal_finish(&journal);
         if (ok) return;
@@ -121,7 +124,8 @@ Test(journal, failing_allocations) {
 }
 
 Test(journal, removing_does_not_follow_links) {
-    char outside[] = "/tmp/kinora-outside-XXXXXX", *link = kn_path_join(folder, "link", NULL), *inside = kn_path_join(folder, "d/e", NULL);
+    char outside[] = "/tmp/kinora-outside-XXXXXX", *link = kn_path_join(folder, "link", NULL),
+         *inside = kn_path_join(folder, "d/e", NULL);
     cr_assert(mkdtemp(outside) != NULL);
     char *kept = kn_path_join(outside, "kept", NULL);
     cr_assert(kn_file_write(kept, "x", 1, NULL) && kn_make_directories(inside, NULL) && symlink(outside, link) == 0);
@@ -135,7 +139,7 @@ Test(journal, removing_does_not_follow_links) {
     kn_free(kept);
 }
 
-/* --- mosaic ------------------------------------------------------------------------------------------------------------ */
+/* --- mosaic ----------------------------------------------------------------------------------- */
 
 static kn_rig named_rig(const char *const *names, int count, int width, int height) {
     kn_rig rig = {.camera_count = count};
@@ -148,13 +152,15 @@ static kn_rig named_rig(const char *const *names, int count, int width, int heig
 }
 
 Test(mosaic, surround_layout) {
-    static const char *const names[] = {"CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT"};
+    static const char *const names[] = {"CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT",
+                                        "CAM_BACK_RIGHT", "CAM_BACK",  "CAM_BACK_LEFT"};
     static const int cells[][2] = {{0, 0}, {1, 0}, {2, 0}, {2, 1}, {1, 1}, {0, 1}};
     kn_rig rig = named_rig(names, 6, 40, 22);
     kn_mosaic mosaic;
     kn_mosaic_init(&mosaic, &rig);
     cr_assert(mosaic.width == 120 && mosaic.height == 44);
-    for (int i = 0; i < 6; i++) cr_assert(mosaic.left[i] == 40 * cells[i][0] && mosaic.top[i] == 22 * cells[i][1], "%s", names[i]);
+    for (int i = 0; i < 6; i++)
+        cr_assert(mosaic.left[i] == 40 * cells[i][0] && mosaic.top[i] == 22 * cells[i][1], "%s", names[i]);
     kn_image image;
     cr_assert(kn_image_init(&image, 120, 44, 3, NULL));
     uint8_t rgb[40 * 22 * 3];
@@ -182,7 +188,7 @@ Test(mosaic, other_rigs) {
     cr_assert(mosaic.width == 34 && mosaic.height == 22);
 }
 
-/* --- drawing ----------------------------------------------------------------------------------------------------------- */
+/* --- drawing ---------------------------------------------------------------------------------- */
 
 static double sum(const kn_image *image) {
     double total = 0;
@@ -219,21 +225,24 @@ Test(canvas, every_letter_has_a_glyph) {
     cr_assert_eq(kn_canvas_text(NULL, 0, 0, -2, "AB", (kn_color){0}), 22);
 }
 
-/* --- 2D boxes ---------------------------------------------------------------------------------------------------------- */
+/* --- 2D boxes --------------------------------------------------------------------------------- */
 
 enum { W = 80, H = 60 };
 
 static kn_camera forward_camera(void) {
     kn_camera c = {.name = "c", .width = W, .height = H, .k = {{40, 0, 40}, {0, 40, 30}, {0, 0, 1}}};
-    const double r[3][3] = {{0, 0, 1}, {-1, 0, 0}, {0, -1, 0}}; /* z forward is x of the ego, x right is -y, y down is -z */
+    const double r[3][3] = {
+        {0, 0, 1}, {-1, 0, 0}, {0, -1, 0}}; /* z forward is x of the ego, x right is -y, y down is -z */
     memcpy(c.rotation, r, sizeof r);
     return c;
 }
 
 Test(boxes, a_box_ahead_is_projected_and_half_covered) {
     kn_camera camera = forward_camera();
-    kn_box box = {.instance = 7, .kind = KN_ACTOR_CAR, .translation = {10, 0, 0}, .rotation = {1, 0, 0, 0}, .size = {4, 2, 3}};
-    kn_frame_facts facts = {.frame = 3, .ego_rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .boxes = &box, .box_count = 1};
+    kn_box box = {
+        .instance = 7, .kind = KN_ACTOR_CAR, .translation = {10, 0, 0}, .rotation = {1, 0, 0, 0}, .size = {4, 2, 3}};
+    kn_frame_facts facts = {
+        .frame = 3, .ego_rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .boxes = &box, .box_count = 1};
     float depth[W * H];
     uint16_t instance[W * H];
     for (int i = 0; i < W * H; i++) {
@@ -251,7 +260,8 @@ Test(boxes, a_box_ahead_is_projected_and_half_covered) {
     cr_assert(list[0].frame == 3 && list[0].camera == 2 && list[0].instance == 7);
     const float expected[4] = {40 - 80.f / 9, 30 - 60.f / 9, 40 + 80.f / 9, 30 + 60.f / 9};
     for (int i = 0; i < 4; i++) cr_assert_float_eq(list[0].amodal[i], expected[i], 1e-3);
-    cr_assert(list[0].visible[0] == 40 && list[0].visible[1] == 24 && list[0].visible[2] == 48 && list[0].visible[3] == 36);
+    cr_assert(list[0].visible[0] == 40 && list[0].visible[1] == 24 && list[0].visible[2] == 48 &&
+              list[0].visible[3] == 36);
     cr_assert_eq(list[0].visible_pixels, 96u);
     double covered = (double)list[0].occluded_pixels / list[0].box_pixels;
     cr_assert_float_eq(covered, .5, .03, "%g", covered);
@@ -262,7 +272,10 @@ Test(boxes, behind_beside_and_around_the_camera) {
     kn_camera camera = forward_camera();
     kn_box boxes[3] = {{.instance = 1, .translation = {-10, 0, 0}, .rotation = {1, 0, 0, 0}, .size = {2, 4, 2}},
                        {.instance = 2, .translation = {5, 50, 0}, .rotation = {1, 0, 0, 0}, .size = {2, 4, 2}},
-                       {.instance = 3, .translation = {0, 3, 0}, .rotation = {1, 0, 0, 0}, .size = {2, 12, 2}}}; /* reaches past the camera */
+                       {.instance = 3,
+                        .translation = {0, 3, 0},
+                        .rotation = {1, 0, 0, 0},
+                        .size = {2, 12, 2}}}; /* reaches past the camera */
     kn_frame_facts facts = {.ego_rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .boxes = boxes, .box_count = 3};
     float *depth = kn_alloc(W * H, sizeof *depth, NULL);
     uint16_t *instance = kn_alloc(W * H, sizeof *instance, NULL);
@@ -280,14 +293,15 @@ Test(boxes, behind_beside_and_around_the_camera) {
     kn_free(instance);
 }
 
-/* --- map --------------------------------------------------------------------------------------------------------------- */
+/* --- map -------------------------------------------------------------------------------------- */
 
 Test(map, mask_of_a_lane_surface) {
     static const double points[][2] = {{100, 50}, {120, 50}, {100, 53}, {120, 53}};
     const kn_map_line line = {points, 4, 3};
     uint8_t *mask;
     int width, height;
-    cr_assert(kn_map_mask(&line, 1, (const double[2]){90, 40}, (const double[2]){40, 30}, &mask, &width, &height, NULL));
+    cr_assert(
+        kn_map_mask(&line, 1, (const double[2]){90, 40}, (const double[2]){40, 30}, &mask, &width, &height, NULL));
     cr_assert(width == 400 && height == 300);
     size_t count = 0;
     for (int i = 0; i < width * height; i++) count += mask[i] == 255;
@@ -300,7 +314,12 @@ Test(map, mask_of_a_lane_surface) {
 Test(map, top_view_draws_and_allocates_carefully) {
     static const double points[][2] = {{-50, 2}, {100, 2}};
     const kn_map_line line = {points, 2, 1};
-    kn_box box = {.instance = 4, .translation = {20, 0, 0}, .rotation = {1, 0, 0, 0}, .size = {2, 4, 2}, .velocity = {10, 0, 0}, .is_moving = true};
+    kn_box box = {.instance = 4,
+                  .translation = {20, 0, 0},
+                  .rotation = {1, 0, 0, 0},
+                  .size = {2, 4, 2},
+                  .velocity = {10, 0, 0},
+                  .is_moving = true};
     kn_frame_facts facts = {.ego_rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .boxes = &box, .box_count = 1};
     kn_image image;
     cr_assert(kn_image_init(&image, KN_BEV_SIZE, KN_BEV_SIZE, 3, NULL));
@@ -308,7 +327,8 @@ Test(map, top_view_draws_and_allocates_carefully) {
         kn_bev *bev = NULL;
         kn_error error = {0};
         kn_alloc_fail_after(n);
-        bool ok = kn_bev_create(&bev, &line, 1, "title", (kn_rational){12, 1}, &error) && kn_bev_draw(bev, &image, &facts, &error);
+        bool ok = kn_bev_create(&bev, &line, 1, "title", (kn_rational){12, 1}, &error) &&
+                  kn_bev_draw(bev, &image, &facts, &error);
         kn_alloc_fail_after(0);
         kn_bev_destroy(&bev);
         if (ok) break;

@@ -12,8 +12,7 @@
 /* A file of this header and `bytes` zero bytes of data. */
 static size_t build(uint8_t *out, const char *header, size_t bytes) {
     size_t length = strlen(header);
-    for (int i = 0; i < 8; i++)
-        out[i] = (uint8_t)((uint64_t)length >> (8 * i));
+    for (int i = 0; i < 8; i++) out[i] = (uint8_t)((uint64_t)length >> (8 * i));
     memcpy(out + 8, header, length);
     memset(out + 8 + length, 0, bytes);
     return 8 + length + bytes;
@@ -24,7 +23,8 @@ static void refuse_bytes(const uint8_t *data, size_t size, const char *expected)
     kn_safetensors *file;
     cr_expect_not(kn_safetensors_parse(&file, data, size, "here.safetensors", &error), "accepted: %s", expected);
     cr_expect_null(file);
-    cr_expect(strstr(error.message, expected) && strncmp(error.message, "here.safetensors: ", 18) == 0, "'%s' lacks '%s'", error.message, expected);
+    cr_expect(strstr(error.message, expected) && strncmp(error.message, "here.safetensors: ", 18) == 0,
+              "'%s' lacks '%s'", error.message, expected);
 }
 
 static void refuse(const char *header, size_t bytes, const char *expected) {
@@ -70,8 +70,10 @@ Test(safetensors, refuses_broken_entries) {
 }
 
 Test(safetensors, refuses_overlaps_and_gaps) {
-    refuse("{\"a\":" T("U8", "[4]", "0", "4") ",\"b\":" T("U8", "[4]", "2", "6") "}", 6, "tensor 'b': its bytes overlap those of 'a'");
-    refuse("{\"a\":" T("U8", "[2]", "0", "2") ",\"b\":" T("U8", "[2]", "3", "5") "}", 5, "tensor 'b': a gap of 1 bytes");
+    refuse("{\"a\":" T("U8", "[4]", "0", "4") ",\"b\":" T("U8", "[4]", "2", "6") "}", 6,
+           "tensor 'b': its bytes overlap those of 'a'");
+    refuse("{\"a\":" T("U8", "[2]", "0", "2") ",\"b\":" T("U8", "[2]", "3", "5") "}", 5,
+           "tensor 'b': a gap of 1 bytes");
     refuse("{\"a\":" T("U8", "[2]", "1", "3") "}", 3, "tensor 'a': a gap of 1 bytes");
     refuse("{\"a\":" T("U8", "[2]", "0", "2") "}", 3, "1 bytes after the last tensor belong to none");
     refuse("{}", 1, "1 bytes after the last tensor");
@@ -81,7 +83,10 @@ Test(safetensors, accepts_the_odd) {
     uint8_t data[4096];
     kn_error error = {0};
     kn_safetensors *file;
-    size_t size = build(data, "{\"__metadata__\":{\"x\":\"y\"},\"scalar\":" T("F32", "[]", "0", "4") ",\"empty\":" T("F16", "[0,7]", "4", "4") ",\"a\":" T("U8", "[1,2]", "4", "6") "}  ", 6);
+    size_t size = build(data,
+                        "{\"__metadata__\":{\"x\":\"y\"},\"scalar\":" T("F32", "[]", "0", "4") ",\"empty\":" T(
+                            "F16", "[0,7]", "4", "4") ",\"a\":" T("U8", "[1,2]", "4", "6") "}  ",
+                        6);
     cr_assert(kn_safetensors_parse(&file, data, size, "here", &error), "%s", error.message);
     size_t count;
     kn_safetensors_tensors(file, &count);
@@ -144,7 +149,8 @@ Test(safetensors, writes_what_it_reads) {
         const kn_stored_tensor *found = kn_safetensors_find(file, tensors[i].name);
         cr_assert(found && found->dtype == tensors[i].dtype && found->rank == tensors[i].rank);
         cr_assert_arr_eq(found->shape, tensors[i].shape, sizeof found->shape);
-        cr_assert(found->count == 0 || memcmp(found->data, tensors[i].data, found->count * kn_dtype_size(found->dtype)) == 0);
+        cr_assert(found->count == 0 ||
+                  memcmp(found->data, tensors[i].data, found->count * kn_dtype_size(found->dtype)) == 0);
     }
     kn_stored_tensor_to_float(kn_safetensors_find(file, "f16"), out);
     cr_assert(out[0] == 1 && out[1] == -2 && out[2] == 0x1p-24f);
@@ -173,7 +179,8 @@ Test(safetensors, writes_what_it_reads) {
 Test(safetensors, writer_refuses) {
     char path[64];
     kn_error error = {0};
-    kn_stored_tensor tensors[2] = {{.name = "a", .dtype = KN_DTYPE_U8, .rank = 1, .shape = {0}}, {.name = "a", .dtype = KN_DTYPE_U8, .rank = 1, .shape = {0}}};
+    kn_stored_tensor tensors[2] = {{.name = "a", .dtype = KN_DTYPE_U8, .rank = 1, .shape = {0}},
+                                   {.name = "a", .dtype = KN_DTYPE_U8, .rank = 1, .shape = {0}}};
     temporary(path);
     cr_assert_not(kn_safetensors_write(path, tensors, 2, &error));
     cr_assert(strstr(error.message, "used twice"), "%s", error.message);
@@ -204,8 +211,7 @@ Test(safetensors, half_floats) {
         float value = kn_half_to_float((uint16_t)bits);
         if (isnan(value))
             cr_assert((kn_float_to_half(value) & 0x7c00) == 0x7c00 && (kn_float_to_half(value) & 0x3ff) != 0);
-        else
-            cr_assert_eq(kn_float_to_half(value), bits, "%#x", bits);
+        else cr_assert_eq(kn_float_to_half(value), bits, "%#x", bits);
     }
     cr_assert_eq(kn_half_to_float(0x3555), 0.333251953125f);
     cr_assert_eq(kn_float_to_half(65519.0f), 0x7bff);

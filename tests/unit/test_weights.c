@@ -33,14 +33,14 @@ static void write_tensor(const char *file, const char *name, int64_t a, int64_t 
     cr_assert(kn_safetensors_write(in_folder(file).text, &tensor, 1, &error), "%s", error.message);
 }
 
-#define EXPECT_ERROR(call, expected) \
-    do { \
-        kn_error error = {0}; \
-        cr_expect_not((call), "accepted: %s", expected); \
+#define EXPECT_ERROR(call, expected)                                                            \
+    do {                                                                                        \
+        kn_error error = {0};                                                                   \
+        cr_expect_not((call), "accepted: %s", expected);                                        \
         cr_expect(strstr(error.message, expected), "'%s' lacks '%s'", error.message, expected); \
     } while (0)
 
-/* --- weights ----------------------------------------------------------------------------------------------------------- */
+/* --- weights ---------------------------------------------------------------------------------- */
 
 Test(weights, names_what_is_missing_extra_and_misshaped, .init = make_folder, .fini = remove_folder) {
     kn_weights *weights;
@@ -53,10 +53,13 @@ Test(weights, names_what_is_missing_extra_and_misshaped, .init = make_folder, .f
     cr_assert(kn_weights_add(weights, in_folder("a.safetensors").text, &none));
     cr_assert(kn_weights_add(weights, in_folder("b.safetensors").text, &none));
     EXPECT_ERROR(kn_weights_add(weights, in_folder("again.safetensors").text, &error), "tensor 'a': ");
-    EXPECT_ERROR(kn_weights_take(weights, "c", 2, ((int64_t[]){5, 6}), &error), "a.safetensors: tensor 'c' of shape [5, 6] is missing");
-    EXPECT_ERROR(kn_weights_take(weights, "a", 2, ((int64_t[]){3, 2}), &error), "a.safetensors: tensor 'a' has shape [2, 3], but the config asks for [3, 2]");
+    EXPECT_ERROR(kn_weights_take(weights, "c", 2, ((int64_t[]){5, 6}), &error),
+                 "a.safetensors: tensor 'c' of shape [5, 6] is missing");
+    EXPECT_ERROR(kn_weights_take(weights, "a", 2, ((int64_t[]){3, 2}), &error),
+                 "a.safetensors: tensor 'a' has shape [2, 3], but the config asks for [3, 2]");
     cr_assert(kn_weights_take(weights, "a", 4, (int64_t[]){2, 3, 1, 1}, &none));
-    EXPECT_ERROR(kn_weights_check_used(weights, &error), "b.safetensors: 1 tensors have no place in the configured network: 'b'");
+    EXPECT_ERROR(kn_weights_check_used(weights, &error),
+                 "b.safetensors: 1 tensors have no place in the configured network: 'b'");
     cr_assert(kn_weights_take(weights, "b", 1, (int64_t[]){4}, &none));
     cr_assert(kn_weights_check_used(weights, &none));
     kn_weights_destroy(&weights);
@@ -66,12 +69,14 @@ Test(weights, folders_and_shards, .init = make_folder, .fini = remove_folder) {
     kn_weights *weights;
     kn_error none = {0};
     cr_assert(kn_weights_create(&weights, &none));
-    EXPECT_ERROR(kn_weights_add_folder(weights, folder, &error), "neither diffusion_pytorch_model.safetensors nor model.safetensors is there");
+    EXPECT_ERROR(kn_weights_add_folder(weights, folder, &error),
+                 "neither diffusion_pytorch_model.safetensors nor model.safetensors is there");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../a.safetensors\"}}");
     EXPECT_ERROR(kn_weights_add_folder(weights, folder, &error), "weight_map['a'] must be a file name");
     write_text("model.safetensors.index.json", "{\"weight_map\": {}}");
     EXPECT_ERROR(kn_weights_add_folder(weights, folder, &error), "names no file");
-    write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"1.safetensors\", \"b\": \"2.safetensors\", \"c\": \"1.safetensors\"}}");
+    write_text("model.safetensors.index.json",
+               "{\"weight_map\": {\"a\": \"1.safetensors\", \"b\": \"2.safetensors\", \"c\": \"1.safetensors\"}}");
     EXPECT_ERROR(kn_weights_add_folder(weights, folder, &error), "1.safetensors");
     write_tensor("1.safetensors", "a", 1, 0);
     write_tensor("2.safetensors", "b", 1, 0);
@@ -82,14 +87,13 @@ Test(weights, folders_and_shards, .init = make_folder, .fini = remove_folder) {
     kn_weights_destroy(&weights);
 }
 
-/* --- configs ------------------------------------------------------------------------------------------------------------- */
+/* --- configs ---------------------------------------------------------------------------------- */
 
 static bool open_text(kn_config *config, const char *text) {
     kn_error error;
     write_text("config.json", text);
     bool ok = kn_config_init(config, in_folder("config.json").text, &error);
-    if (!ok)
-        *config = (kn_config){0};
+    if (!ok) *config = (kn_config){0};
     return ok;
 }
 
@@ -99,7 +103,8 @@ Test(config, reads_and_checks, .init = make_folder, .fini = remove_folder) {
     double real = 0.5;
     bool flag = true;
     const char *text = "x", *texts[2];
-    cr_assert(open_text(&config, "{\"i\": 3, \"d\": 1.5, \"b\": false, \"s\": \"hi\", \"l\": [1, 2], \"n\": null, \"t\": [\"a\"], \"huge\": 99999999999}"));
+    cr_assert(open_text(&config, "{\"i\": 3, \"d\": 1.5, \"b\": false, \"s\": \"hi\", \"l\": [1, 2], \"n\": null, "
+                                 "\"t\": [\"a\"], \"huge\": 99999999999}"));
     cr_assert(kn_config_int(&config, "i", 0, 3, &number, NULL) && number == 3);
     cr_assert(kn_config_int(&config, "absent", 0, 3, &number, NULL) && number == 3);
     cr_assert(kn_config_int(&config, "n", 0, 3, &number, NULL) && number == 3);
@@ -117,8 +122,10 @@ Test(config, reads_and_checks, .init = make_folder, .fini = remove_folder) {
     EXPECT_ERROR(kn_config_string(&config, "i", &text, &error), "'i' must be a string");
     EXPECT_ERROR(kn_config_ints(&config, "l", 0, 9, list, 1, &count, &error), "'l' must be a list of 1 to 1 integers");
     EXPECT_ERROR(kn_config_strings(&config, "l", texts, 2, &count, &error), "'l' must be a list of strings");
-    EXPECT_ERROR(kn_config_refuse(&config, "s", NULL, &error), "'s' with a value other than its default is not supported");
-    cr_assert(kn_config_refuse(&config, "s", "hi", NULL) && kn_config_refuse(&config, "b", NULL, NULL) && kn_config_refuse(&config, "n", NULL, NULL));
+    EXPECT_ERROR(kn_config_refuse(&config, "s", NULL, &error),
+                 "'s' with a value other than its default is not supported");
+    cr_assert(kn_config_refuse(&config, "s", "hi", NULL) && kn_config_refuse(&config, "b", NULL, NULL) &&
+              kn_config_refuse(&config, "n", NULL, NULL));
     kn_config_finish(&config);
 }
 
@@ -131,7 +138,9 @@ Test(config, refuses_broken_files, .init = make_folder, .fini = remove_folder) {
     EXPECT_ERROR(kn_config_init(&config, in_folder("absent.json").text, &error), "absent.json");
 }
 
-#define UNET "\"block_out_channels\": [8, 16], \"norm_num_groups\": 4, \"down_block_types\": [\"DownBlock2D\", \"DownBlock2D\"], "
+#define UNET                                                                                            \
+    "\"block_out_channels\": [8, 16], \"norm_num_groups\": 4, \"down_block_types\": [\"DownBlock2D\", " \
+    "\"DownBlock2D\"], "
 #define UP "\"up_block_types\": [\"UpBlock2D\", \"UpBlock2D\"]"
 
 static void refuse_unet(const char *text, const char *expected) {
@@ -145,15 +154,19 @@ static void refuse_unet(const char *text, const char *expected) {
 Test(config, unet, .init = make_folder, .fini = remove_folder) {
     kn_config config;
     kn_unet_config unet;
-    cr_assert(open_text(&config, "{" UNET UP ", \"attention_head_dim\": [2, 4], \"layers_per_block\": 3, \"mid_block_type\": null, \"sample_size\": [56, 100]}"));
+    cr_assert(open_text(&config, "{" UNET UP ", \"attention_head_dim\": [2, 4], \"layers_per_block\": 3, "
+                                 "\"mid_block_type\": null, \"sample_size\": [56, 100]}"));
     cr_assert(kn_unet_config_read(&unet, &config, true, NULL));
     cr_assert(unet.levels == 2 && unet.heads[1] == 4 && unet.layers[1] == 3 && !unet.mid && !unet.down_attention[0]);
     kn_config_finish(&config);
     refuse_unet("{}", "'block_out_channels' is missing");
     refuse_unet("{\"block_out_channels\": [8, 12], \"norm_num_groups\": 8}", "must have one entry for each of the 2");
-    refuse_unet("{\"block_out_channels\": [8, 12], \"norm_num_groups\": 8, \"down_block_types\": [\"DownBlock2D\", \"DownBlock2D\"], " UP "}", "12 must be a multiple of 4 and of norm_num_groups 8");
+    refuse_unet("{\"block_out_channels\": [8, 12], \"norm_num_groups\": 8, \"down_block_types\": [\"DownBlock2D\", "
+                "\"DownBlock2D\"], " UP "}",
+                "12 must be a multiple of 4 and of norm_num_groups 8");
     refuse_unet("{" UNET "\"up_block_types\": [\"UpBlock2D\"]}", "'up_block_types' must have one entry for each");
-    refuse_unet("{" UNET "\"up_block_types\": [\"UpBlock2D\", \"AttnUpBlock2D\"]}", "'up_block_types' has 'AttnUpBlock2D'");
+    refuse_unet("{" UNET "\"up_block_types\": [\"UpBlock2D\", \"AttnUpBlock2D\"]}",
+                "'up_block_types' has 'AttnUpBlock2D'");
     refuse_unet("{" UNET UP ", \"mid_block_type\": \"X\"}", "'mid_block_type' is 'X'");
     refuse_unet("{" UNET UP ", \"layers_per_block\": [1, 2, 3]}", "'layers_per_block' must have 1 or 2 entries");
     refuse_unet("{" UNET UP ", \"layers_per_block\": 99}", "'layers_per_block' must be an integer from 1 to 15");
@@ -176,19 +189,24 @@ Test(config, schedule, .init = make_folder, .fini = remove_folder) {
     refuse_schedule("{\"_class_name\": \"X\"}", "'_class_name' is 'X'");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"prediction_type\": \"x\"}", "'prediction_type' is 'x'");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"prediction_type\": \"flow_prediction\"}", "does not fit");
-    refuse_schedule("{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"prediction_type\": \"epsilon\"}", "does not fit");
+    refuse_schedule("{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"prediction_type\": \"epsilon\"}",
+                    "does not fit");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"thresholding\": true}", "'thresholding'");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"num_train_timesteps\": 0}", "'num_train_timesteps'");
     refuse_schedule("{\"_class_name\": \"DDIMScheduler\", \"beta_schedule\": 3}", "'beta_schedule' must be a string");
-    refuse_schedule("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", "'algorithm_type'");
+    refuse_schedule("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}",
+                    "'algorithm_type'");
     kn_config config;
     kn_schedule schedule;
     kn_step steps[4];
     double scale;
     /* zero terminal signal: epsilon cannot be turned into x0 there */
-    cr_assert(open_text(&config, "{\"_class_name\": \"DDIMScheduler\", \"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}"));
+    cr_assert(open_text(
+        &config,
+        "{\"_class_name\": \"DDIMScheduler\", \"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}"));
     cr_assert(kn_schedule_read(&schedule, &config, NULL));
-    EXPECT_ERROR(kn_schedule_steps(&schedule, KN_METHOD_CONFIG, 4, steps, &scale, &error), "signal-to-noise ratio of zero");
+    EXPECT_ERROR(kn_schedule_steps(&schedule, KN_METHOD_CONFIG, 4, steps, &scale, &error),
+                 "signal-to-noise ratio of zero");
     kn_schedule_finish(&schedule);
     kn_config_finish(&config);
     cr_assert(open_text(&config, "{\"_class_name\": \"PNDMScheduler\", \"skip_prk_steps\": true}"));

@@ -14,13 +14,16 @@ typedef struct straight {
     kn_lane_section section;
 } straight;
 
-static void make_road(kn_road *road, straight *s, const kn_lane_type *left, int left_count, const kn_lane_type *right, int right_count,
-                      double heading, double speed) {
+static void make_road(kn_road *road, straight *s, const kn_lane_type *left, int left_count, const kn_lane_type *right,
+                      int right_count, double heading, double speed) {
     memset(road, 0, sizeof *road);
     memset(s, 0, sizeof *s);
     double length = 240;
-    s->geometry = (kn_geometry){
-        .kind = KN_GEOMETRY_LINE, .x = -length / 2 * cos(heading), .y = -length / 2 * sin(heading), .heading = heading, .length = length};
+    s->geometry = (kn_geometry){.kind = KN_GEOMETRY_LINE,
+                                .x = -length / 2 * cos(heading),
+                                .y = -length / 2 * sin(heading),
+                                .heading = heading,
+                                .length = length};
     int n = 0;
     for (int id = left_count; id >= -right_count; id--, n++) {
         kn_lane *lane = &s->lanes[n];
@@ -31,7 +34,8 @@ static void make_road(kn_road *road, straight *s, const kn_lane_type *left, int 
         lane->height_inner = lane->height_outer = lane->type == KN_LANE_SIDEWALK ? .12 : 0;
         lane->widths = id ? &s->widths[n] : NULL;
         lane->width_count = id ? 1 : 0;
-        s->marks[n] = (kn_road_mark){.type = id ? KN_MARK_SOLID : KN_MARK_BROKEN, .width = .12, .dash_length = 3, .dash_gap = 6};
+        s->marks[n] =
+            (kn_road_mark){.type = id ? KN_MARK_SOLID : KN_MARK_BROKEN, .width = .12, .dash_length = 3, .dash_gap = 6};
         lane->marks = &s->marks[n];
         lane->mark_count = lane->type == KN_LANE_SIDEWALK ? 0 : 1;
     }
@@ -62,11 +66,17 @@ typedef struct fixture {
 /* The ego drives 30 m along x; a pedestrian stands on the pavement. */
 static void make_fixture(fixture *f, bool motorway) {
     memset(f, 0, sizeof *f);
-    make_road(&f->roads[0], &f->parts[0], motorway ? fast : town, 3, motorway ? fast : town, 3, 0, motorway ? 33 : 13.9);
+    make_road(&f->roads[0], &f->parts[0], motorway ? fast : town, 3, motorway ? fast : town, 3, 0,
+              motorway ? 33 : 13.9);
     make_road(&f->roads[1], &f->parts[1], bare, 1, bare, 1, M_PI / 2, 13.9);
     f->network = (kn_road_network){.roads = f->roads, .road_count = motorway ? 1 : 2};
-    f->actors[0] = (kn_actor){
-        .kind = KN_ACTOR_CAR, .length = 4.6, .width = 1.8, .height = 1.5, .center = {1.4, 0, .75}, .is_ego = true, .instance = 1};
+    f->actors[0] = (kn_actor){.kind = KN_ACTOR_CAR,
+                              .length = 4.6,
+                              .width = 1.8,
+                              .height = 1.5,
+                              .center = {1.4, 0, .75},
+                              .is_ego = true,
+                              .instance = 1};
     f->actors[1] = (kn_actor){.kind = KN_ACTOR_PEDESTRIAN,
                               .length = .6,
                               .width = .6,
@@ -80,7 +90,8 @@ static void make_fixture(fixture *f, bool motorway) {
         f->states[i].pose = kn_pose_identity();
         f->states[i].pose.translation = i % 2 ? (kn_vec3){-30, -6.5, .12} : (kn_vec3){-50 + 15 * (i / 2), -1.75, 0};
     }
-    f->timeline = (kn_timeline){.frame_rate = 12, .frame_count = 3, .actor_count = 2, .actors = f->actors, .states = f->states};
+    f->timeline =
+        (kn_timeline){.frame_rate = 12, .frame_count = 3, .actor_count = 2, .actors = f->actors, .states = f->states};
 }
 
 static kn_camera camera_at(kn_vec3 eye, kn_vec3 forward, kn_vec3 up, double focal, int width, int height) {
@@ -89,7 +100,8 @@ static kn_camera camera_at(kn_vec3 eye, kn_vec3 forward, kn_vec3 up, double foca
                    .k = {{focal, 0, width / 2.}, {0, focal, height / 2.}, {0, 0, 1}},
                    .translation = {eye.x, eye.y, eye.z}};
     kn_vec3 right = kn_vec3_cross(forward, up), axes[3] = {right, kn_vec3_scale(up, -1), forward};
-    for (int k = 0; k < 3; k++) c.rotation[0][k] = axes[k].x, c.rotation[1][k] = axes[k].y, c.rotation[2][k] = axes[k].z;
+    for (int k = 0; k < 3; k++)
+        c.rotation[0][k] = axes[k].x, c.rotation[1][k] = axes[k].y, c.rotation[2][k] = axes[k].z;
     return c;
 }
 
@@ -137,8 +149,10 @@ Test(world, nothing_stands_on_lanes) {
             if (low > 2 || fabs(c[0]) > 119) continue;
             cr_assert(fabs(c[1]) > half - .01 - .6 * (fabs(c[0]) < 4), "class %d stands at (%g, %g)", kind, c[0], c[1]);
             if (f.network.road_count == 2)
-                cr_assert(fabs(c[0]) > 3.1 || fabs(c[1]) > 119, "class %d stands at (%g, %g) on the side street", kind, c[0], c[1]);
-            if (kind != KN_SEMANTIC_KERB) cr_assert(hypot(c[0] + 30, c[1] + 6.5) > .25, "class %d stands on the pedestrian", kind);
+                cr_assert(fabs(c[0]) > 3.1 || fabs(c[1]) > 119, "class %d stands at (%g, %g) on the side street", kind,
+                          c[0], c[1]);
+            if (kind != KN_SEMANTIC_KERB)
+                cr_assert(hypot(c[0] + 30, c[1] + 6.5) > .25, "class %d stands on the pedestrian", kind);
         }
         kn_world_finish(&w);
     }
@@ -160,7 +174,8 @@ Test(world, surfaces_lie_where_the_lanes_are) {
             double y = -(v + .5 - H / 2.) / 250 * 50, a = fabs(y);
             int kind = semantic[v * W + u];
             cr_assert_neq(kind, KN_SEMANTIC_SKY, "hole at pixel %d, %d", u, v);
-            if (a < 5.6) cr_assert(kind == KN_SEMANTIC_ROAD || kind == KN_SEMANTIC_LANE_MARK, "class %d at y = %g", kind, y);
+            if (a < 5.6)
+                cr_assert(kind == KN_SEMANTIC_ROAD || kind == KN_SEMANTIC_LANE_MARK, "class %d at y = %g", kind, y);
             if (a < 5.6) cr_assert_float_eq(depth[v * W + u], 50, .02);
             if (a > 6.0 && a < 8.5) cr_assert_eq(kind, KN_SEMANTIC_SIDEWALK, "class %d at y = %g", kind, y);
             if (a > 9) cr_assert_eq(kind, KN_SEMANTIC_TERRAIN, "class %d at y = %g", kind, y);

@@ -5,7 +5,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static kn_actor sample_actor(kn_actor_class kind, double length, double width, double height, double cx, uint64_t seed) {
+static kn_actor sample_actor(kn_actor_class kind, double length, double width, double height, double cx,
+                             uint64_t seed) {
     kn_actor a = {.kind = kind, .length = length, .width = width, .height = height, .seed = seed, .instance = 7};
     a.center[0] = cx;
     a.center[2] = height / 2;
@@ -50,7 +51,8 @@ static void check_box(const kn_actor *a, const kn_actor_model *model) {
         }
     }
     const double size[3] = {a->length, a->width, a->height};
-    if (model->limb > 0) { /* people keep their own proportions: as tall as the box, about as wide, limbs may reach out a little */
+    if (model->limb >
+        0) { /* people keep their own proportions: as tall as the box, about as wide, limbs may reach out a little */
         for (int k = 0; k < 3; k++) {
             double reach = k == 2 ? (model->walks ? 2e-3 : .06) : .1;
             cr_assert_geq(low[k], a->center[k] - size[k] / 2 - reach, "class %d axis %d low %g", a->kind, k, low[k]);
@@ -60,8 +62,10 @@ static void check_box(const kn_actor *a, const kn_actor_model *model) {
         return;
     }
     for (int k = 0; k < 3; k++) {
-        cr_assert_float_eq(low[k], a->center[k] - size[k] / 2, 2e-3, "class %d axis %d low %g", a->kind, k, low[k] - a->center[k]);
-        cr_assert_float_eq(high[k], a->center[k] + size[k] / 2, 2e-3, "class %d axis %d high %g", a->kind, k, high[k] - a->center[k]);
+        cr_assert_float_eq(low[k], a->center[k] - size[k] / 2, 2e-3, "class %d axis %d low %g", a->kind, k,
+                           low[k] - a->center[k]);
+        cr_assert_float_eq(high[k], a->center[k] + size[k] / 2, 2e-3, "class %d axis %d high %g", a->kind, k,
+                           high[k] - a->center[k]);
     }
 }
 
@@ -75,11 +79,14 @@ static bool emits(const kn_world *world, const kn_mesh *mesh, kn_emitter emitter
 static const struct {
     kn_actor_class kind;
     double length, width, height, cx;
-} sizes[] = {{KN_ACTOR_CAR, 4.75, 1.82, 1.45, 1.4},  {KN_ACTOR_CAR, 3.6, 1.65, 1.5, 1.1},   {KN_ACTOR_CAR, 5.05, 2.0, 1.8, 1.5},
-             {KN_ACTOR_CAR, 4.5, 1.8, 1.5, 0},       {KN_ACTOR_VAN, 5.5, 2.0, 2.4, 1.6},    {KN_ACTOR_TRUCK, 8.5, 2.5, 3.4, 2.8},
-             {KN_ACTOR_TRUCK, 16, 2.55, 3.9, 4.5},   {KN_ACTOR_BUS, 12, 2.55, 3.1, 3},      {KN_ACTOR_TRAILER, 10, 2.5, 3.5, 3},
-             {KN_ACTOR_MOTORBIKE, 2.15, .8, 1.6, 0}, {KN_ACTOR_BICYCLE, 1.8, .62, 1.75, 0}, {KN_ACTOR_PEDESTRIAN, .6, .55, 1.75, 0},
-             {KN_ACTOR_CONE, .35, .35, .7, 0},       {KN_ACTOR_BARRIER, .5, 2, 1, 0},       {KN_ACTOR_OBJECT, 1, 1.3, .8, 0}};
+} sizes[] = {{KN_ACTOR_CAR, 4.75, 1.82, 1.45, 1.4}, {KN_ACTOR_CAR, 3.6, 1.65, 1.5, 1.1},
+             {KN_ACTOR_CAR, 5.05, 2.0, 1.8, 1.5},   {KN_ACTOR_CAR, 4.5, 1.8, 1.5, 0},
+             {KN_ACTOR_VAN, 5.5, 2.0, 2.4, 1.6},    {KN_ACTOR_TRUCK, 8.5, 2.5, 3.4, 2.8},
+             {KN_ACTOR_TRUCK, 16, 2.55, 3.9, 4.5},  {KN_ACTOR_BUS, 12, 2.55, 3.1, 3},
+             {KN_ACTOR_TRAILER, 10, 2.5, 3.5, 3},   {KN_ACTOR_MOTORBIKE, 2.15, .8, 1.6, 0},
+             {KN_ACTOR_BICYCLE, 1.8, .62, 1.75, 0}, {KN_ACTOR_PEDESTRIAN, .6, .55, 1.75, 0},
+             {KN_ACTOR_CONE, .35, .35, .7, 0},      {KN_ACTOR_BARRIER, .5, 2, 1, 0},
+             {KN_ACTOR_OBJECT, 1, 1.3, .8, 0}};
 
 Test(models, every_class_fills_its_box) {
     for (size_t i = 0; i < KN_COUNT(sizes); i++) {
@@ -87,7 +94,8 @@ Test(models, every_class_fills_its_box) {
             kn_error error = {0};
             kn_world world = {0};
             kn_actor_model model;
-            kn_actor a = sample_actor(sizes[i].kind, sizes[i].length, sizes[i].width, sizes[i].height, sizes[i].cx, seed);
+            kn_actor a =
+                sample_actor(sizes[i].kind, sizes[i].length, sizes[i].width, sizes[i].height, sizes[i].cx, seed);
             cr_assert(kn_actor_model_build(&model, &world, &a, &error), "%s", error.message);
             check_mesh(&model.body, &world);
             check_box(&a, &model);
@@ -108,7 +116,8 @@ Test(models, cars_have_their_lamps) {
     kn_actor_model model;
     kn_actor a = sample_actor(KN_ACTOR_CAR, 4.6, 1.8, 1.45, 1.4, 3);
     cr_assert(kn_actor_model_build(&model, &world, &a, NULL));
-    for (int e = KN_EMITTER_HEAD; e <= KN_EMITTER_REVERSE; e++) cr_assert(emits(&world, &model.body, (kn_emitter)e), "emitter %d", e);
+    for (int e = KN_EMITTER_HEAD; e <= KN_EMITTER_REVERSE; e++)
+        cr_assert(emits(&world, &model.body, (kn_emitter)e), "emitter %d", e);
     cr_assert_eq(model.lamp_count, 2);
     cr_assert_eq(model.wheel_count, 4);
     kn_actor_model_finish(&model);
@@ -167,7 +176,8 @@ Test(models, people_walk) {
     kn_error error = {0};
     kn_world world = {0};
     kn_actor_model model;
-    kn_actor actor = {.kind = KN_ACTOR_PEDESTRIAN, .length = .5, .width = .6, .height = 1.75, .center = {0, 0, .875}, .seed = 3};
+    kn_actor actor = {
+        .kind = KN_ACTOR_PEDESTRIAN, .length = .5, .width = .6, .height = 1.75, .center = {0, 0, .875}, .seed = 3};
     cr_assert(kn_actor_model_build(&model, &world, &actor, &error), "%s", error.message);
     double first[2] = {0}, range[2] = {0}, lowest = 1, highest_low = -1;
     for (int step = 0; step < 48; step++) {
@@ -175,11 +185,12 @@ Test(models, people_walk) {
         double foot[2] = {0}, low = 1;
         for (int i = 0; i < model.wheel_count; i++) {
             const kn_actor_wheel *part = &model.wheels[i];
-            if (part->motion != KN_PART_SHIN)
-                continue;
+            if (part->motion != KN_PART_SHIN) continue;
             kn_pose pose = kn_actor_part_pose(&model, i, &state);
             for (size_t v = 0; v < part->mesh.vertex_count; v++)
-                low = fmin(low, kn_pose_point(&pose, (kn_vec3){part->mesh.position[v][0], part->mesh.position[v][1], part->mesh.position[v][2]}).z);
+                low = fmin(low, kn_pose_point(&pose, (kn_vec3){part->mesh.position[v][0], part->mesh.position[v][1],
+                                                               part->mesh.position[v][2]})
+                                    .z);
             foot[part->side > 0] = kn_pose_point(&pose, (kn_vec3){0, 0, -model.limb}).x;
         }
         lowest = fmin(lowest, low), highest_low = fmax(highest_low, low);
@@ -191,7 +202,8 @@ Test(models, people_walk) {
         still.speed = later.speed = 0;
         later.wheel_angle += 1;
         for (int i = 0; i < model.wheel_count; i++) {
-            kn_vec3 a = kn_actor_part_pose(&model, i, &still).translation, b = kn_actor_part_pose(&model, i, &later).translation;
+            kn_vec3 a = kn_actor_part_pose(&model, i, &still).translation,
+                    b = kn_actor_part_pose(&model, i, &later).translation;
             cr_assert_lt(kn_vec3_length(kn_vec3_sub(a, b)), 1e-9);
         }
     }
