@@ -209,6 +209,7 @@ static bool buffers_init(frame_buffers *b, const options *o, kn_error *error) {
         }
     b->target = (kn_render_target){.control = b->memory[0],
                                    .noise = b->memory[1],
+                                   .noise_seed = o->scene_params.seed,
                                    .beauty = b->memory[2],
                                    .depth = b->memory[3],
                                    .semantic = b->memory[4],
@@ -321,7 +322,7 @@ static bool draw_scene(const options *o, kn_gpu *gpu, const kn_scene *scene, kn_
     if (ok && !o->rig) kn_scene_mount_rig(scene, &rig);
     ok = ok && choose_frames(o, kn_scene_frame_count(scene), &frames, &count, error);
     if (!ok) return false;
-    const kn_renderer_params params = {.noise_seed = o->scene_params.seed, .beauty_samples = o->samples};
+    const kn_renderer_params params = {.rain_seed = o->scene_params.seed, .beauty_samples = o->samples};
     ok = kn_renderer_create(&renderer, gpu, scene, &params, error) && (!o->png || kn_make_directories(o->png, error));
     if (ok && o->raw) {
         metadata = describe(o, scene, &rig, frames, count, error);

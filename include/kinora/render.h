@@ -24,23 +24,28 @@ enum {
     KN_CONTROL_CHANNELS = 16
 };
 
+/* Of a latent's noise: kn_render_target.noise_channels. */
+#define KN_NOISE_MAX_CHANNELS 128
+
 /* What a render is asked for. Unwanted pointers are NULL. All are planar or [height][width], caller-owned. */
 typedef struct kn_render_target {
-    float *control;     /* [KN_CONTROL_CHANNELS][height][width] */
-    float *noise;       /* [3][height][width]: anchored noise, unit Gaussian */
-    float *beauty;      /* [3][height][width]: sRGB-encoded, 0..1 */
-    float *depth;       /* metres along the view axis; INFINITY for sky */
-    uint8_t *semantic;  /* kn_semantic */
-    uint16_t *instance; /* 0: none */
-    float *motion;      /* [2][height][width]: pixels by which the surface point seen here moved since the previous
-                           frame (its position now minus its position then); 0 at frame 0 */
+    float *control;      /* [KN_CONTROL_CHANNELS][height][width] */
+    float *noise;        /* [noise_channels][height][width]: anchored noise, unit Gaussian, channels independent */
+    int noise_channels;  /* 1..KN_NOISE_MAX_CHANNELS; 0 means 3 */
+    uint64_t noise_seed; /* another seed, other noise in every channel */
+    float *beauty;       /* [3][height][width]: sRGB-encoded, 0..1 */
+    float *depth;        /* metres along the view axis; INFINITY for sky */
+    uint8_t *semantic;   /* kn_semantic */
+    uint16_t *instance;  /* 0: none */
+    float *motion;       /* [2][height][width]: pixels by which the surface point seen here moved since the previous
+                            frame (its position now minus its position then); 0 at frame 0 */
 } kn_render_target;
 
 /* Draws frames of one scene. Holds the scene's geometry on the device. Not thread-safe. The scene outlives it. */
 typedef struct kn_renderer kn_renderer;
 
 typedef struct kn_renderer_params {
-    uint64_t noise_seed;
+    uint64_t rain_seed; /* where drops fall */
     int beauty_samples; /* rays per pixel of beauty renders; 4 */
 } kn_renderer_params;
 

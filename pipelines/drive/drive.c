@@ -86,9 +86,9 @@ static bool check_model(const kn_drive_job *job, kn_error *error) {
     if (view->width % info->latent_factor || view->height % info->latent_factor)
         return kn_fail(error, KN_ERROR_INPUT, "size %dx%d: this model needs multiples of %d", view->width, view->height,
                        info->latent_factor);
-    if (!info->pixel_noise && info->latent_channels > 12)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %d latent channels, expected at most 12", job->params.model,
-                       info->latent_channels);
+    if (info->latent_channels > KN_NOISE_MAX_CHANNELS)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %d latent channels, expected at most %d", job->params.model,
+                       info->latent_channels, KN_NOISE_MAX_CHANNELS);
     return true;
 }
 
@@ -107,15 +107,9 @@ static bool open_model(kn_drive_job *job, kn_error *error) {
     return kn_drive_check_memory(job, error);
 }
 
-static bool open_renderers(kn_drive_job *job, kn_error *error) {
-    int count = 1;
-    if (job->model && !kn_model_get_info(job->model)->pixel_noise && !job->params.no_anchored_noise)
-        count = (kn_model_get_info(job->model)->latent_channels + 2) / 3;
-    for (int i = 0; i < count; i++) {
-        kn_renderer_params params = {.noise_seed = job->params.seed + (uint64_t)i, .beauty_samples = 4};
-        if (!kn_renderer_create(&job->renderers[i], job->gpu, job->scene, &params, error)) return false;
-    }
-    return true;
+static bool open_renderer(kn_drive_job *job, kn_error *error) {
+    kn_renderer_params params = {.rain_seed = job->params.seed, .beauty_samples = 4};
+    return kn_renderer_create(&job->renderer, job->gpu, job->scene, &params, error);
 }
 
 static bool run_chunks(kn_drive_job *job, kn_error *error) {
@@ -127,7 +121,7 @@ static bool run_chunks(kn_drive_job *job, kn_error *error) {
         kn_log_line(&job->params.log, KN_LOG_INFO, "going on after frame %zu of %zu", job->report.resumed_frames,
                     job->frame_count);
     if (done == job->chunk_count) return kn_finisher_encode(job->finisher, done, error);
-    bool ok = open_model(job, error) && open_renderers(job, error) && kn_drive_make_label_folders(job, error);
+    bool ok = open_model(job, error) && open_renderer(job, error) && kn_drive_make_label_folders(job, error);
     job->report.setup = kn_now() - job->started;
     ok = ok && kn_drive_chunks_run(job, done, error);
     uint64_t now, sampler_peak = 0;
@@ -172,7 +166,7 @@ bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *
     pthread_mutex_destroy(&job->progress_lock);
     kn_sampler_destroy(&job->sampler);
     kn_model_destroy(&job->model);
-    for (size_t i = 0; i < KN_COUNT(job->renderers); i++) kn_renderer_destroy(&job->renderers[i]);
+    kn_renderer_destroy(&job->renderer);
     kn_scene_destroy(&job->scene);
     kn_gpu_destroy(&job->sampler_gpu);
     kn_gpu_destroy(&job->gpu);

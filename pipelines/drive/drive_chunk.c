@@ -100,20 +100,12 @@ static kn_camera latent_camera(const kn_camera *camera, int factor) {
     return small;
 }
 
-/* Anchored noise of a latent with C channels: three from each renderer. */
+/* Anchored noise of a latent. */
 static bool latent_noise(kn_drive_job *job, const kn_camera *camera, size_t frame, float *noise, kn_error *error) {
     const kn_model_info *info = kn_model_get_info(job->model);
     kn_camera small = latent_camera(camera, info->latent_factor);
-    size_t cells = (size_t)small.width * (size_t)small.height;
-    float *scratch = kn_alloc(3 * cells, sizeof *scratch, error);
-    bool ok = scratch != NULL;
-    for (int c = 0; ok && c < info->latent_channels; c += 3) {
-        ok = kn_render(job->renderers[c / 3], &small, frame, &(kn_render_target){.noise = scratch}, error);
-        size_t channels = kn_min_size(3, (size_t)(info->latent_channels - c));
-        if (ok) memcpy(noise + (size_t)c * cells, scratch, channels * cells * sizeof *noise);
-    }
-    kn_free(scratch);
-    return ok;
+    kn_render_target target = {.noise = noise, .noise_channels = info->latent_channels, .noise_seed = job->params.seed};
+    return kn_render(job->renderer, &small, frame, &target, error);
 }
 
 static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, size_t picture, int camera,
@@ -127,11 +119,12 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     float *noise = anchored ? c->noise + picture * noise_per_picture(job) : NULL;
     kn_render_target target = {.control = control,
                                .noise = pixel_noise ? noise : NULL,
+                               .noise_seed = job->params.seed,
                                .beauty = s->picture,
                                .depth = s->depth,
                                .semantic = s->semantic,
                                .instance = s->instance};
-    if (!kn_render(job->renderers[0], view, frame, &target, error)) return false;
+    if (!kn_render(job->renderer, view, frame, &target, error)) return false;
     if (anchored && !pixel_noise && !latent_noise(job, view, frame, noise, error)) return false;
     if (!sampled)
         interleave(s->picture ? s->picture : control + KN_CONTROL_COLOR * pixels, pixels,

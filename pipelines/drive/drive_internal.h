@@ -53,7 +53,7 @@ typedef struct kn_drive_job {
     kn_gpu *gpu;         /* of the renderers */
     kn_gpu *sampler_gpu; /* the same device again, for another thread; NULL without a sampler */
     kn_scene *scene;
-    kn_renderer *renderers[4]; /* [0] draws; further ones give more noise channels to latent models */
+    kn_renderer *renderer;
     kn_model *model;
     kn_sampler *sampler;
     int sampler_frames; /* what the sampler was made for; 0: none yet */

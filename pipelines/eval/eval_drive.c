@@ -303,7 +303,7 @@ bool kn_drive_eval(const kn_drive_eval_params *params, kn_drive_eval_report *rep
               kn_scene_create(&job->scene, job->scene_path, &job->scene_params, &params->log, error);
     if (ok && kn_scene_frame_count(job->scene) < job->frames)
         ok = kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before the clip", job->scene_path);
-    kn_renderer_params renderer = {.noise_seed = job->scene_params.seed, .beauty_samples = 4};
+    kn_renderer_params renderer = {.rain_seed = job->scene_params.seed, .beauty_samples = 4};
     ok = ok && kn_renderer_create(&job->renderer, job->gpu, job->scene, &renderer, error);
     ok = ok && (!params->segmenter || kn_segmenter_create(&job->segmenter, job->gpu, params->segmenter, error));
     if (ok) kn_rig_neighbours(&job->rig, job->neighbours);

@@ -65,12 +65,13 @@ bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kerne
     slices[5] = (kn_gpu_slice){.buffer = pass->output};
     slices[6] = (kn_gpu_slice){.buffer = pass->list};
     slices[7] = (kn_gpu_slice){.buffer = pass->spots};
+    const uint32_t constants[2] = {lanes, (uint32_t)pass->planes};
     uint32_t across = (uint32_t)((pass->width + wide - 1) / wide), down = (uint32_t)((pass->height + high - 1) / high);
     kn_gpu_dispatch dispatch = {.kernel = kernel,
                                 .slices = slices,
                                 .slice_count = pass->list ? 8 : 6,
-                                .constants = &lanes,
-                                .constant_count = 1,
+                                .constants = constants,
+                                .constant_count = 2,
                                 .groups = {across, down, 1}};
     if (in_a_row) {
         const uint32_t row = 32768; /* devices allow 65535 along an axis */
@@ -120,10 +121,10 @@ static bool submit_control(kn_renderer *renderer, const kn_camera *camera, kn_er
     return kn_gpu_submit(renderer->control.recorder, error);
 }
 
-static bool submit_noise(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {
+static bool submit_noise(kn_renderer *renderer, const kn_camera *camera, int channels, kn_error *error) {
     kn_render_pass *pass = &renderer->noise;
     bool fresh;
-    if (!kn_render_pass_prepare(renderer, pass, camera->width, camera->height, 3, &fresh, error)) return false;
+    if (!kn_render_pass_prepare(renderer, pass, camera->width, camera->height, channels, &fresh, error)) return false;
     if (fresh && !kn_render_pass_record(renderer, pass, KN_KERNEL_SCENE_NOISE, false, error)) return drop_pass(pass);
     return kn_gpu_submit(pass->recorder, error);
 }
@@ -207,14 +208,18 @@ bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, con
     if (camera->width < 1 || camera->height < 1 || camera->width > MAX_SIZE || camera->height > MAX_SIZE)
         return kn_fail(error, KN_ERROR_INPUT, "camera %.63s: size %dx%d, expected 1..%d", camera->name, camera->width,
                        camera->height, MAX_SIZE);
-    if (!kn_render_upload_frame(renderer, camera, frame, error)) return false;
+    int channels = target->noise_channels ? target->noise_channels : 3;
+    if (channels < 1 || channels > KN_NOISE_MAX_CHANNELS)
+        return kn_fail(error, KN_ERROR_INPUT, "%d channels of noise asked for, expected 1 to %d", channels,
+                       KN_NOISE_MAX_CHANNELS);
+    if (!kn_render_upload_frame(renderer, camera, frame, target->noise_seed, error)) return false;
     bool good = (!control || submit_control(renderer, camera, error)) &&
-                (!target->noise || submit_noise(renderer, camera, error)) &&
+                (!target->noise || submit_noise(renderer, camera, channels, error)) &&
                 (!target->beauty || kn_render_beauty_submit(renderer, camera, error));
     good = good && (!control ||
                     (kn_gpu_wait(renderer->control.recorder, error) && read_control(renderer, frame, target, error)));
     good = good && (!target->noise || (kn_gpu_wait(renderer->noise.recorder, error) &&
-                                       kn_render_pass_read(&renderer->noise, 0, 3, target->noise, error)));
+                                       kn_render_pass_read(&renderer->noise, 0, channels, target->noise, error)));
     return good && (!target->beauty || (kn_gpu_wait(renderer->beauty.recorder, error) &&
                                         kn_render_pass_read(&renderer->beauty, 0, 3, target->beauty, error)));
 }

@@ -239,13 +239,14 @@ static void put_parts(kn_renderer *renderer, size_t frame) {
         for (int w = -1; w < renderer->scene->world.models[i].wheel_count; w++) put_part(renderer, i, w, frame);
 }
 
-bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error) {
+bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, uint64_t noise_seed,
+                            kn_error *error) {
     view now, before;
     size_t previous = frame > 0 ? frame - 1 : 0;
     if (!view_at(renderer, camera, frame, &now, error) || !view_at(renderer, camera, previous, &before, error) ||
         !kn_render_moving_upload(renderer, frame, error))
         return false;
-    uint64_t seed = kn_hash64(renderer->params.noise_seed);
+    uint64_t seed = kn_hash64(noise_seed), rain = kn_hash64(renderer->params.rain_seed) & 0xffff;
     put_camera(renderer, camera, &now, &before, frame);
     renderer->weather = *kn_timeline_weather(&renderer->scene->timeline, frame);
     renderer->light = kn_light_setup_from_weather(&renderer->weather);
@@ -259,7 +260,7 @@ bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size
         (double)(seed >> 48));
     size_t first_spray = renderer->frame_texels - KN_RENDER_SPRAY_TEXELS * KN_RENDER_MAX_SPRAYS;
     size_t sprays = kn_render_put_sprays(renderer, now.pose.translation, frame, first_spray);
-    put(renderer, 20, renderer->params.beauty_samples, (double)sprays, (double)first_spray, 0);
+    put(renderer, 20, renderer->params.beauty_samples, (double)sprays, (double)first_spray, (double)rain);
     put_parts(renderer, frame);
     return kn_gpu_upload(renderer->frame_data, 0, renderer->frame_words,
                          renderer->frame_texels * sizeof *renderer->frame_words, error);

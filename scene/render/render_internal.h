@@ -71,8 +71,8 @@ bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int wid
 void kn_render_pass_finish(kn_render_pass *pass);
 
 /* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list and 7
- * pass->spots if there are. Specialization constant 0 is the subgroup size. One workgroup a block, or in a row when
- * they work on the list. */
+ * pass->spots if there are. Specialization constant 0 is the subgroup size, 1 the number of planes. One workgroup a
+ * block, or in a row when they work on the list. */
 bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row,
                            kn_error *error);
 
@@ -96,7 +96,8 @@ bool kn_render_moving_upload(kn_renderer *renderer, size_t frame, kn_error *erro
 kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel, size_t frame);
 
 /* Brings the actors of `frame` and the camera's parameters onto the device. */
-bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, kn_error *error);
+bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, uint64_t noise_seed,
+                            kn_error *error);
 
 /* render_rain.c: records falling rain and spray over planes 0..2 of pass->output, display values. The distance of what
  * a pixel shows is the float `first` + `stride` x pixel of `away`: metres along the ray, or along the view axis. */

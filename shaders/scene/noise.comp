@@ -9,6 +9,7 @@
 #include "scene/trace.glsl"
 
 layout(set = 0, binding = 5) buffer writeonly noise_out { float noise[]; };
+layout(constant_id = 1) const uint CHANNELS = 3u; /* four of them are one group, with one hash of seed, surface and group */
 
 const float CELLS = 2.5; /* cells across a footprint: neighbouring pixels share few */
 
@@ -21,12 +22,12 @@ uvec4 pcg4d(uvec4 v) {
     return v;
 }
 
-/* Three independent unit Gaussians of a cell (Box & Muller 1958). */
-vec3 gaussian(uvec4 key) {
+/* Four independent unit Gaussians of a cell (Box & Muller 1958). */
+vec4 gaussian(uvec4 key) {
     uvec4 bits = pcg4d(key);
     vec4 u = (vec4(bits >> 9u) + 0.5) * (1.0 / 8388608.0);
     vec2 radius = sqrt(-2.0 * log(u.xz)), angle = 6.2831853 * u.yw;
-    return vec3(radius.x * cos(angle.x), radius.x * sin(angle.x), radius.y * cos(angle.y));
+    return vec4(radius.x * cos(angle.x), radius.x * sin(angle.x), radius.y * cos(angle.y), radius.y * sin(angle.y));
 }
 
 /* Overlap of the cell [i, i + 1] with [low, high], in cells. */
@@ -57,12 +58,12 @@ footprint footprint_of(vec2 center, vec2 du, vec2 dv) {
 }
 
 /* Noise of one pair of octaves (x: across, y: along), cells of 2^octave metres. */
-vec3 octave_noise(footprint f, ivec2 octave, uvec2 domain) {
+vec4 octave_noise(footprint f, ivec2 octave, uvec2 domain) {
     vec2 cell = exp2(vec2(octave)), extent = vec2(f.across, f.along) / cell, middle = f.center / cell;
     float low = middle.y - 0.5 * extent.y, high = middle.y + 0.5 * extent.y, slope = f.shear * cell.y / cell.x;
     uint levels = uint(octave.x + 64) | uint(octave.y + 64) << 8u | (f.swapped ? 0x10000u : 0u);
     if (f.swapped) levels = uint(octave.y + 64) | uint(octave.x + 64) << 8u;
-    vec3 sum = vec3(0.0);
+    vec4 sum = vec4(0.0);
     float weights = 0.0;
     for (float row = floor(low); row < high; row += 1.0) {
         float part = overlap(row, low, high), x = middle.x + slope * (row + 0.5 - middle.y);
@@ -77,10 +78,10 @@ vec3 octave_noise(footprint f, ivec2 octave, uvec2 domain) {
     return sum * inversesqrt(max(weights, 1e-20));
 }
 
-vec3 footprint_noise(footprint f, uvec2 domain) {
+vec4 footprint_noise(footprint f, uvec2 domain) {
     vec2 level = log2(vec2(f.across, f.along) / CELLS), base = floor(level), turn = (level - base) * 1.5707963;
     vec2 near = cos(turn), far = sin(turn);
-    vec3 sum = vec3(0.0);
+    vec4 sum = vec4(0.0);
     for (int i = 0; i < 4; i++) {
         ivec2 step = ivec2(i & 1, i >> 1);
         float weight = (step.x == 0 ? near.x : far.x) * (step.y == 0 ? near.y : far.y);
@@ -124,13 +125,17 @@ void main() {
     float side = axis == 0 ? normal.x : axis == 1 ? normal.y : normal.z;
     uvec4 seed = uvec4(frame_texel(FRAME_SEED));
     uint face = uint(axis) * 2u + (side > 0.0 ? 1u : 0u);
-    uvec4 domain = pcg4d(
-        uvec4(seed.x | seed.y << 16u, seed.z | seed.w << 16u, found ? h.part << 16u | h.instance : 0xffffffffu, face));
     footprint f = footprint_of(beside(at, axis), beside(du, axis), beside(dv, axis));
-    vec3 value = footprint_noise(f, domain.xy);
-    if (pixel.x >= size.x || pixel.y >= size.y) return;
     uint plane = uint(size.x * size.y), to = uint(pixel.y * size.x + pixel.x);
-    noise[to] = value.x;
-    noise[to + plane] = value.y;
-    noise[to + 2u * plane] = value.z;
+    bool outside = pixel.x >= size.x || pixel.y >= size.y;
+    for (uint group = 0u; 4u * group < CHANNELS; group++, to += 4u * plane) {
+        uvec4 domain = pcg4d(uvec4(seed.x | seed.y << 16u, seed.z | seed.w << 16u,
+                                   found ? h.part << 16u | h.instance : 0xffffffffu, face | group << 3u));
+        vec4 value = footprint_noise(f, domain.xy);
+        if (outside) continue;
+        noise[to] = value.x;
+        if (4u * group + 1u < CHANNELS) noise[to + plane] = value.y;
+        if (4u * group + 2u < CHANNELS) noise[to + 2u * plane] = value.z;
+        if (4u * group + 3u < CHANNELS) noise[to + 3u * plane] = value.w;
+    }
 }

@@ -86,7 +86,7 @@ void look_at_layer(inout veil v, inout float thickest, int layer, float size, ve
 
 veil look_at_drops(vec3 eye, vec3 ray, float reach, float pixel) {
     float amount = sqrt(min(frame_texel(FRAME_FOG).w, 1.0)), thickest = 0.0;
-    int salt = int(frame_texel(FRAME_SEED).x);
+    int salt = int(frame_texel(FRAME_EXTRA).w);
     veil v = veil(0.0, 1.0);
     look_at_layer(v, thickest, salt, 0.7, vec2(0.8, 0.6), eye, ray, 0.9, 5.0, reach, pixel, amount);
     look_at_layer(v, thickest, salt + 77, 1.0, vec2(0.28, 0.96), eye, ray, 2.5, 10.5, reach, pixel, amount);

@@ -39,7 +39,7 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_ROOTS 17      /* root node for direction signs: (+x+y, -x+y, +x-y, -x-y); -1: nothing there */
 #define FRAME_COUNTS 18     /* lights, first light texel, parts, first part texel */
 #define FRAME_SEED 19       /* noise seed in four 16-bit numbers */
-#define FRAME_EXTRA 20      /* beauty samples, sprays, first spray texel, 0 */
+#define FRAME_EXTRA 20      /* beauty samples, sprays, first spray texel, seed of rain */
 #define FRAME_GRID_LOW 21   /* of the packed nodes: coordinate = low + q * cell */
 #define FRAME_GRID_CELL 22
 #define FRAME_HEADER 23

@@ -41,12 +41,13 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
                   malloc(n * 2),
                   n,
                   {0, 0, 0}};
-    kn_renderer_params params = {.noise_seed = NOISE_SEED};
+    kn_renderer_params params = {.rain_seed = NOISE_SEED};
     cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
     kn_render_target target = {.control = p.control,
                                .depth = p.depth,
                                .motion = p.motion,
                                .noise = p.noise,
+                               .noise_seed = NOISE_SEED,
                                .semantic = p.semantic,
                                .instance = p.instance};
     cr_assert(kn_render(renderer, camera, frame, &target, &error), "%s", error.message);

@@ -131,7 +131,7 @@ static void pcg4d(uint32_t v[4]) {
     }
 }
 
-static void gaussian(const uint32_t key[4], double g[3]) {
+static void gaussian(const uint32_t key[4], double g[4]) {
     uint32_t v[4];
     double u[4];
     memcpy(v, key, sizeof v);
@@ -140,6 +140,7 @@ static void gaussian(const uint32_t key[4], double g[3]) {
     g[0] = sqrt(-2 * log(u[0])) * cos(2 * M_PI * u[1]);
     g[1] = sqrt(-2 * log(u[0])) * sin(2 * M_PI * u[1]);
     g[2] = sqrt(-2 * log(u[2])) * cos(2 * M_PI * u[3]);
+    g[3] = sqrt(-2 * log(u[2])) * sin(2 * M_PI * u[3]);
 }
 
 /* The footprint: x across, y along, in the plane's axes unless swapped. */
@@ -151,8 +152,8 @@ typedef struct footprint {
 static double overlap(double i, double low, double high) { return fmax(fmin(i + 1, high) - fmax(i, low), 0); }
 
 static void octave(const footprint *f, int across, int along, const uint32_t domain[2], double weight,
-                   double value[3]) {
-    double cx = exp2(across), cy = exp2(along), sum[3] = {0}, squares = 0;
+                   double value[4]) {
+    double cx = exp2(across), cy = exp2(along), sum[4] = {0}, squares = 0;
     uint32_t levels = f->swapped ? ((uint32_t)(along + 64) | (uint32_t)(across + 64) << 8)
                                  : ((uint32_t)(across + 64) | (uint32_t)(along + 64) << 8);
     double low = (f->y - f->along / 2) / cy, high = (f->y + f->along / 2) / cy;
@@ -160,15 +161,15 @@ static void octave(const footprint *f, int across, int along, const uint32_t dom
         double x = f->x + f->shear * ((row + .5) * cy - f->y), left = (x - f->across / 2) / cx,
                right = (x + f->across / 2) / cx;
         for (double column = floor(left); column < right; column++) {
-            double w = overlap(row, low, high) * overlap(column, left, right), g[3];
+            double w = overlap(row, low, high) * overlap(column, left, right), g[4];
             int32_t a = (int32_t)(f->swapped ? row : column), b = (int32_t)(f->swapped ? column : row);
             const uint32_t key[4] = {(uint32_t)a, (uint32_t)b, domain[0] ^ levels, domain[1]};
             gaussian(key, g);
             squares += w * w;
-            for (int c = 0; c < 3; c++) sum[c] += w * g[c];
+            for (int c = 0; c < 4; c++) sum[c] += w * g[c];
         }
     }
-    for (int c = 0; c < 3; c++) value[c] += weight * sum[c] / sqrt(squares);
+    for (int c = 0; c < 4; c++) value[c] += weight * sum[c] / sqrt(squares);
 }
 
 static int longest(kn_vec3 v) {
@@ -200,7 +201,8 @@ static kn_vec3 on_plane(const oracle *o, const kn_camera *camera, double u, doub
     return kn_pose_point(to_local, add(origin, scale(ray, t)));
 }
 
-void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, uint64_t seed, double value[3]) {
+void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, uint64_t seed, int group,
+                  double value[4]) {
     const double e = 1e-4;
     kn_vec3 origin, ray, at, du, dv, normal;
     oracle_ray(o, camera, u, v, &origin, &ray);
@@ -231,7 +233,7 @@ void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, 
         normal = ray;
     }
     int axis = longest(normal);
-    domain[3] = (uint32_t)axis * 2 + (part_of(normal, axis) > 0);
+    domain[3] = (uint32_t)axis * 2 + (part_of(normal, axis) > 0) + (uint32_t)group * 8;
     seed = kn_hash64(seed);
     domain[0] = (uint32_t)seed;
     domain[1] = (uint32_t)(seed >> 32);
@@ -239,7 +241,7 @@ void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, 
     footprint f = make_footprint(at, du, dv, axis);
     double x = log2(f.across / 2.5), y = log2(f.along / 2.5), turn_x = (x - floor(x)) * M_PI / 2,
            turn_y = (y - floor(y)) * M_PI / 2;
-    value[0] = value[1] = value[2] = 0;
+    memset(value, 0, 4 * sizeof *value);
     for (int i = 0; i < 4; i++)
         octave(&f, (int)floor(x) + (i & 1), (int)floor(y) + (i >> 1), domain,
                (i & 1 ? sin(turn_x) : cos(turn_x)) * (i >> 1 ? sin(turn_y) : cos(turn_y)), value);

@@ -53,7 +53,7 @@ double oracle_light_share(const kn_light *light, kn_vec3 position, kn_vec3 *dire
 typedef struct oracle_veil {
     double mist_cover, mist[3], water_cover, water[3];
 } oracle_veil;
-/* `away`: metres to what the ray through (u, v) meets; `seed`: the renderer's noise seed. */
+/* `away`: metres to what the ray through (u, v) meets; `seed`: the renderer's seed of rain. */
 oracle_veil oracle_rain(const oracle *o, const kn_camera *camera, double u, double v, double away, uint64_t seed);
 void oracle_rain_over(const oracle_veil *over, double rgb[3]);
 
@@ -65,7 +65,8 @@ void oracle_motion(const oracle *o, const kn_camera *camera, double u, double v,
 unsigned oracle_part(const oracle *o, const oracle_triangle *triangle);
 kn_pose oracle_part_pose(const oracle *o, int actor, int wheel, size_t frame);
 
-/* noise.comp at a pixel's centre. */
-void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, uint64_t seed, double value[3]);
+/* noise.comp at a pixel's centre: channels 4 group .. 4 group + 3. */
+void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, uint64_t seed, int group,
+                  double value[4]);
 
 #endif

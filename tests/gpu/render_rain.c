@@ -40,7 +40,7 @@ static void draw_with(kn_renderer *renderer, const kn_camera *camera, size_t fra
 static void draw(const kn_scene *scene, double yaw, size_t frame, uint64_t seed, bool beauty, pictures *p) {
     kn_error error;
     kn_renderer *renderer;
-    const kn_renderer_params params = {.noise_seed = seed, .beauty_samples = 1};
+    const kn_renderer_params params = {.rain_seed = seed, .beauty_samples = 1};
     const kn_camera camera = render_scene_camera(W, H, yaw);
     cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
     draw_with(renderer, &camera, frame, beauty, p);
@@ -141,7 +141,7 @@ Test(rain, dry_frames_are_those_of_a_dry_scene) {
     kn_error error;
     kn_renderer *renderer;
     kn_weather weathers[RENDER_SCENE_FRAMES];
-    const kn_renderer_params params = {.noise_seed = 3, .beauty_samples = 1};
+    const kn_renderer_params params = {.rain_seed = 3, .beauty_samples = 1};
     const kn_camera camera = render_scene_camera(W, H, 0);
     cr_assert(render_scene_init(&dry, &render_scene_noon, -1, 0, NULL));
     cr_assert(render_scene_init(&shower, &render_scene_noon, -1, 0, NULL));
