@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "diffusion/bench/bench.h"
-#include "pipelines/common/journal.h"
+#include "base/tree.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* kinora bench mesh: a whole reconstruction, timed by stage. */
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "pipelines/common/journal.h"
+#include "base/tree.h"
 #include "pipelines/mesh/mesh_job.h"
 
 #include <stdlib.h>

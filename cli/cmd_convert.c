@@ -1,5 +1,5 @@
 #include "cli/commands.h"
-#include "pipelines/common/convert.h"
+#include "diffusion/sampling/convert.h"
 
 static void print_warning(void *user, kn_log_level level, const char *line) { fprintf(stderr, "kinora: %s\n", line); }
 

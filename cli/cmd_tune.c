@@ -2,16 +2,7 @@
 #include "cli/progress.h"
 #include "diffusion/bench/tune.h"
 
-#include <stdlib.h>
-
-const char *kn_tuning_folder(void) {
-    static char folder[1024];
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int written = cache && *cache ? snprintf(folder, sizeof folder, "%s/kinora/tune", cache)
-                                  : snprintf(folder, sizeof folder, "%s/.cache/kinora/tune", home && *home ? home : "");
-    bool known = (cache && *cache) || (home && *home);
-    return known && written > 0 && (size_t)written < sizeof folder ? folder : NULL;
-}
+#include <stdio.h>
 
 /* A constant that left its default. */
 typedef struct table {

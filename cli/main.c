@@ -1,10 +1,7 @@
 #include "cli/commands.h"
 
 #include <locale.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -21,29 +18,6 @@ static const struct {
     {"tune", kn_cmd_tune, "measures once which kernels suit this device"},
     {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
 };
-
-int kn_cmd_fail(const kn_error *error) {
-    fprintf(stderr, "kinora: %s\n", error->message);
-    return error->kind == KN_ERROR_INTERNAL ? 1 : error->kind == KN_ERROR_CANCELLED ? 130 : 2;
-}
-
-void kn_find_model(const char *name, char *path, size_t size) {
-    char exe[1024];
-    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[length > 0 ? length : 0] = 0;
-    for (int up = 0; up < 4; up++) { /* build/cli/kinora, build/kinora, an installed bin/kinora */
-        char *slash = strrchr(exe, '/');
-        if (!slash) break;
-        *slash = 0;
-        static const char *const places[] = {"models", "share/kinora/models"};
-        for (size_t i = 0; i < KN_COUNT(places); i++) {
-            struct stat info;
-            int written = snprintf(path, size, *name ? "%s/%s/%s" : "%s/%s", exe, places[i], name);
-            if (written > 0 && (size_t)written < size && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return;
-        }
-    }
-    path[0] = 0;
-}
 
 static void print_help(FILE *stream) {
     fputs("kinora VERB [OPTIONS]    scene descriptions into controlled, consistent video\n\n", stream);

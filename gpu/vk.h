@@ -137,6 +137,8 @@ struct kn_gpu {
     size_t report_capacity;
 };
 
+/* --- status.c --------------------------------------------------------------------------------- */
+
 /* Fails with what a VkResult means while doing `what`; remembers a lost device. Returns false. */
 bool kn_vk_fail(kn_gpu *gpu, VkResult result, const char *what, kn_error *error);
 /* True when the device is usable; otherwise fails. */
@@ -157,7 +159,7 @@ bool kn_vk_memory_init(kn_vk_memory *memory, kn_gpu *gpu, VkBuffer buffer, kn_gp
 void kn_vk_memory_finish(kn_vk_memory *memory, kn_gpu *gpu);
 void kn_vk_blocks_finish(kn_gpu *gpu);
 
-/* --- buffer.c --------------------------------------------------------------------------------- */
+/* --- buffer.c, transfer.c --------------------------------------------------------------------- */
 
 /* Checked bounds of a slice: *offset and *size in bytes. */
 bool kn_vk_slice(const kn_gpu_slice *slice, VkDeviceSize *offset, VkDeviceSize *size, kn_error *error);

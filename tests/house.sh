@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may include whom (docs/architecture.md): fails with the offending lines.
+# Who may include whom (docs/architecture.md), circles and sizes: fails with the offending lines.
 cd "$(dirname "$0")/.." || exit 1
 status=0
 
@@ -13,15 +13,10 @@ forbid() {
     fi
 }
 
-forbid '#include [<"](vulkan|vk_)' 'Vulkan headers belong to gpu/' base scene diffusion encoders mesh pipelines cli include
-forbid '#include [<"]lib(av|sw)' 'libav headers belong to encoders/' base gpu scene diffusion mesh pipelines cli include
-forbid '#include "(gpu|scene|diffusion|encoders|mesh|pipelines|cli)/' 'base/ includes no module' base
-forbid '#include "(scene|diffusion|encoders|mesh|pipelines|cli)/' 'gpu/ includes only base/' gpu
-forbid '#include "(diffusion|encoders|mesh|pipelines|cli)/' 'scene/ includes only gpu/ and base/' scene
-forbid '#include "(scene|encoders|mesh|pipelines|cli)/' 'diffusion/ includes only gpu/ and base/' diffusion
-forbid '#include "(scene|diffusion|mesh|pipelines|cli)/' 'encoders/ includes only gpu/ and base/' encoders
-forbid '#include "(scene|diffusion|encoders|pipelines|cli)/' 'mesh/ includes only gpu/ and base/' mesh
-forbid '#include "cli/' 'pipelines/ does not include cli/' pipelines
+python3 tests/house.py || status=1
+others='base scene diffusion encoders mesh pipelines cli include'
+forbid '#include [<"](vulkan|vk_)' 'Vulkan headers belong to gpu/' $others
+forbid '#include [<"]lib(av|sw)' 'libav headers belong to encoders/' gpu ${others/encoders /}
 forbid '\b(getenv|secure_getenv)\(' 'only cli/ reads the environment' base scene diffusion encoders mesh pipelines
 # gpu/wide.c sets the driver's vector width and cache folder, which exist only as environment variables (docs/gpu.md).
 forbid '\b(getenv|secure_getenv)\(' 'only cli/ reads the environment' $(ls gpu/*.[ch] | grep -v gpu/wide.c)

@@ -11,6 +11,14 @@ typedef struct oracle_conv {
     kn_activation activation;
 } oracle_conv;
 
+/* A layer with a square kernel: members, input channels, height, width, output channels, kernel, stride, and more. */
+#define LAYER(members, inputs, high, wide, outputs, size, step, ...)                                          \
+    (oracle_conv) {                                                                                           \
+        .n = members, .in = inputs, .h = high, .w = wide, .out = outputs, .kernel_h = size, .kernel_w = size, \
+        .stride = step, __VA_ARGS__                                                                           \
+    }
+#define SAME .pad = 1, .pad_end = 1
+
 int oracle_conv_h(const oracle_conv *s);
 int oracle_conv_w(const oracle_conv *s);
 double oracle_activate(double x, kn_activation activation);

@@ -1,5 +1,5 @@
 /* Measures a device's constants (gpu/tuning.h): times what they choose between on shapes of Kinora's networks.
- * Internal. */
+ * Internal to Kinora. */
 #ifndef KN_DIFFUSION_TUNE_H
 #define KN_DIFFUSION_TUNE_H
 

@@ -1,4 +1,4 @@
-/* What the files of LoRAs share. Internal to diffusion/lora*.c. */
+/* What the files of LoRAs share. Internal to diffusion/files/lora*.c. */
 #ifndef KN_DIFFUSION_LORA_INTERNAL_H
 #define KN_DIFFUSION_LORA_INTERNAL_H
 

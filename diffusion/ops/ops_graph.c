@@ -1,8 +1,6 @@
 /* The graph: its recorder, the arena that tensors live in, and the launch helpers of the operations. */
 #include "diffusion/ops/ops_internal.h"
 
-#include "diffusion/ops/stream.h"
-
 #include <string.h>
 
 enum {
@@ -35,7 +33,7 @@ struct kn_graph {
     size_t first_block_bytes;
     uint64_t live, peak, binding_limit, fetched;
     uint64_t extent; /* of a dry graph: end of the highest place that a tensor had */
-    kn_streamer *streamer;
+    struct kn_streamer *streamer;
     kn_work work[KN_WORK_LABELS];
     size_t work_count;
     int lanes;
@@ -49,11 +47,6 @@ struct kn_graph {
 static size_t align_up(size_t size) { return (size + KN_GPU_ALIGN - 1) / KN_GPU_ALIGN * KN_GPU_ALIGN; }
 
 /* --- life ------------------------------------------------------------------------------------- */
-
-int kn_panel_lanes(const kn_gpu *gpu) {
-    uint32_t lanes = kn_gpu_get_info(gpu)->subgroup_size;
-    return lanes == 8 || lanes == 16 ? (int)lanes : KN_PLAIN_LANES;
-}
 
 bool kn_graph_create(kn_graph **graph, kn_gpu *gpu, size_t arena_bytes, kn_error *error) {
     *graph = NULL;
@@ -183,18 +176,12 @@ bool kn_graph_restart(kn_graph *graph, kn_error *error) {
 }
 
 uint64_t kn_graph_fetched_bytes(const kn_graph *graph) { return graph->fetched; }
-void kn_graph_set_streamer(kn_graph *graph, struct kn_streamer *streamer) { graph->streamer = streamer; }
-
-bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error) {
-    if (weight->buffer) return true;
-    graph->fetched += kn_weight_bytes(weight);
-    if (graph->dry) return true;
-    if (!weight->origin)
-        return kn_fail(error, KN_ERROR_INTERNAL, "a weight of %d x %d is not on the device and comes from nowhere",
-                       weight->out, weight->in);
-    return graph->streamer ? kn_streamer_fetch(graph->streamer, graph, weight->origin, error)
-                           : weight->origin->fetch(weight->origin, error);
+bool kn_graph_count_fetch(kn_graph *graph, size_t bytes) {
+    graph->fetched += bytes;
+    return graph->dry;
 }
+void kn_graph_set_streamer(kn_graph *graph, struct kn_streamer *streamer) { graph->streamer = streamer; }
+struct kn_streamer *kn_graph_streamer(const kn_graph *graph) { return graph->streamer; }
 
 kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size, kn_error *error) {
     kn_gpu_buffer *buffer = NULL;

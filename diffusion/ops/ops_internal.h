@@ -1,4 +1,4 @@
-/* What the files of the operation layer share. Internal to diffusion/ops_*.c and its tests. */
+/* What the files of the operation layer share. Internal to diffusion/. */
 #ifndef KN_DIFFUSION_OPS_INTERNAL_H
 #define KN_DIFFUSION_OPS_INTERNAL_H
 
@@ -45,6 +45,9 @@ void kn_graph_count(kn_graph *graph, const char *label, double flops);
 kn_gpu *kn_graph_gpu(const kn_graph *graph);
 /* Puts a weight on the device when it is not there; dry graphs only count it. */
 bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error);
+/* Counts bytes that were asked for; true when the graph is dry, so that nothing comes. */
+bool kn_graph_count_fetch(kn_graph *graph, size_t bytes);
+struct kn_streamer *kn_graph_streamer(const kn_graph *graph);
 bool kn_graph_is_dry(const kn_graph *graph);
 /* Lanes of the subgroup kernels: 8 or 16, or 0 when this device needs the portable ones. */
 int kn_graph_lanes(const kn_graph *graph);

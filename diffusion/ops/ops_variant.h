@@ -1,5 +1,5 @@
 /* Which kernels a device gets for matrix products, convolutions and attention, and with what tiles. Internal to
- * diffusion/ops_*.c and its tests.
+ * diffusion/.
  *
  * Software devices have the subgroup kernels of ops_matrix.c and ops_attention.c. GPUs have shared-memory kernels in
  * fp32 (nn/conv_tiled, nn/attention_tiled) and, where the device multiplies fp16 matrices, cooperative ones

@@ -291,3 +291,8 @@ void kn_weight_destroy(kn_weight *weight) {
     kn_weight_evict(weight);
     *weight = (kn_weight){0};
 }
+
+int kn_panel_lanes(const kn_gpu *gpu) {
+    uint32_t lanes = kn_gpu_get_info(gpu)->subgroup_size;
+    return lanes == 8 || lanes == 16 ? (int)lanes : KN_PLAIN_LANES;
+}

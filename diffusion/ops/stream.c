@@ -1,4 +1,7 @@
+/* Weights that come to the device when an operation asks for them. */
 #include "diffusion/ops/stream.h"
+
+#include "diffusion/ops/ops_internal.h"
 
 static void let_go(kn_streamer *streamer) {
     for (size_t i = 0; i < streamer->count; i++) kn_weight_evict(streamer->passing[i]->weight);
@@ -39,4 +42,14 @@ void kn_streamer_finish(kn_streamer *streamer) {
     let_go(streamer);
     kn_free(streamer->passing);
     *streamer = (kn_streamer){0};
+}
+
+bool kn_graph_fetch(kn_graph *graph, const kn_weight *weight, kn_error *error) {
+    if (weight->buffer || kn_graph_count_fetch(graph, kn_weight_bytes(weight))) return true;
+    if (!weight->origin)
+        return kn_fail(error, KN_ERROR_INTERNAL, "a weight of %d x %d is not on the device and comes from nowhere",
+                       weight->out, weight->in);
+    kn_streamer *streamer = kn_graph_streamer(graph);
+    return streamer ? kn_streamer_fetch(streamer, graph, weight->origin, error)
+                    : weight->origin->fetch(weight->origin, error);
 }

@@ -1,4 +1,4 @@
-/* What the files of kn_paint share. Internal to diffusion/paint*.c. */
+/* What the files of kn_paint share. Internal to diffusion/sampling/paint*.c. */
 #ifndef KN_DIFFUSION_PAINT_H
 #define KN_DIFFUSION_PAINT_H
 

@@ -1,5 +1,5 @@
 /* Memory plans: what a run will take on the device, found before it starts, and the autoencoder in tiles when the whole
- * picture does not fit. Internal to diffusion/. */
+ * picture does not fit. Internal to Kinora. */
 #ifndef KN_DIFFUSION_PLAN_H
 #define KN_DIFFUSION_PLAN_H
 

@@ -1,4 +1,4 @@
-/* What the files of the sampler share. Internal to diffusion/sampler*.c. */
+/* What the files of the sampler share. Internal to diffusion/sampling/sampler*.c. */
 #ifndef KN_DIFFUSION_SAMPLER_H
 #define KN_DIFFUSION_SAMPLER_H
 

@@ -128,12 +128,6 @@ void kn_solver_input(const kn_solver *solver, float *input) {
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-void kn_solver_predict(const kn_solver *solver, double alpha, double sigma, const float *x, const float *m, float *x0) {
-    double a, b;
-    kn_schedule_predict(solver->schedule, alpha, sigma, &a, &b);
-    for (size_t i = 0; i < solver->count; i++) x0[i] = (float)(a * (double)x[i] + b * (double)m[i]);
-}
-
 /* x0 at a sigma of the straight-line samplers, from the sample and the network's output for the scaled sample. */
 static void predict_at_sigma(kn_solver *solver, double sigma, const float *m) {
     kn_noise_level level = kn_schedule_level(solver->schedule, sigma);

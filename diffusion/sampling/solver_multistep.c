@@ -137,3 +137,9 @@ void kn_solver_advance_unipc(kn_solver *solver, const float *m) {
     predict_next(solver);
     solver->step++;
 }
+
+void kn_solver_predict(const kn_solver *solver, double alpha, double sigma, const float *x, const float *m, float *x0) {
+    double a, b;
+    kn_schedule_predict(solver->schedule, alpha, sigma, &a, &b);
+    for (size_t i = 0; i < solver->count; i++) x0[i] = (float)(a * (double)x[i] + b * (double)m[i]);
+}

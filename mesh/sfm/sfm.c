@@ -16,12 +16,6 @@ static void sfm_finish(kn_sfm *sfm) {
     *sfm = (kn_sfm){0};
 }
 
-bool kn_sfm_step(const kn_sfm *sfm, size_t percent, kn_error *error) {
-    if (sfm->params->progress && !sfm->params->progress(sfm->params->progress_user, "cameras", percent, 100))
-        return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
-    return true;
-}
-
 static bool sfm_init(kn_sfm *sfm, const kn_image *const *pictures, size_t count, const kn_find_params *params,
                      kn_error *error) {
     *sfm = (kn_sfm){.view_count = count,

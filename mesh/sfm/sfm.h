@@ -1,5 +1,5 @@
 /* Cameras from pictures: features, matches, two-view geometry, resection, triangulation, bundle adjustment, orbits.
- * Internal.
+ * Internal to mesh/.
  *
  * A pose maps world to camera: camera = r * world + t; x right, y down, z forward. Pixels are those of the pictures,
  * with the upper left corner of the picture at (0, 0). "Normal" coordinates are x / z, y / z of an undistorted ray. */

@@ -151,3 +151,9 @@ bool kn_sfm_verify(kn_sfm *sfm, kn_error *error) {
     workspace_finish(&w);
     return ok;
 }
+
+bool kn_sfm_step(const kn_sfm *sfm, size_t percent, kn_error *error) {
+    if (sfm->params->progress && !sfm->params->progress(sfm->params->progress_user, "cameras", percent, 100))
+        return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
+    return true;
+}

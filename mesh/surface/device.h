@@ -1,4 +1,4 @@
-/* Small helpers around gpu/ for the kernels of mesh/. Internal. */
+/* Small helpers around gpu/ for the kernels of mesh/. Internal to mesh/. */
 #ifndef KN_MESH_DEVICE_H
 #define KN_MESH_DEVICE_H
 

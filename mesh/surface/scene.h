@@ -1,5 +1,5 @@
 /* Scenes: pictures without masks. What is reconstructed lies in a region around what the cameras look at; everything
- * else tells only that the space before it is empty. Internal. */
+ * else tells only that the space before it is empty. Internal to mesh/. */
 #ifndef KN_MESH_SCENE_H
 #define KN_MESH_SCENE_H
 

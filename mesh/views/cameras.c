@@ -7,11 +7,6 @@
 
 #define MAX_CAMERAS 100000
 
-void kn_view_list_finish(kn_view_list *list) {
-    kn_free(list->items);
-    *list = (kn_view_list){0};
-}
-
 /* A finite number under `key` of the frame, or else of the file; false when absent or no finite number. */
 static bool number(const json_t *frame, const json_t *root, const char *key, double *value) {
     const json_t *found = json_object_get(frame, key);

@@ -148,3 +148,8 @@ bool kn_view_list_parse_colmap(kn_view_list *list, const char *name, const char 
     if (!ok) kn_view_list_finish(list);
     return ok;
 }
+
+void kn_view_list_finish(kn_view_list *list) {
+    kn_free(list->items);
+    *list = (kn_view_list){0};
+}

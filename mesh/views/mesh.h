@@ -1,4 +1,4 @@
-/* What the files of mesh/ share. Internal.
+/* What the files of mesh/ share. Internal to mesh/.
  *
  * Work frame: z up, the object around the origin, about one unit large. Eyes are the pictures' cameras in it. */
 #ifndef KN_MESH_MESH_H

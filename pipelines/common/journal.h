@@ -8,6 +8,7 @@
 #define KN_PIPELINES_JOURNAL_H
 
 #include "base/base.h"
+#include "base/tree.h"
 
 typedef struct kn_journal {
     char *folder;
@@ -25,11 +26,5 @@ bool kn_journal_init(kn_journal *journal, const char *folder, const char *job, k
 bool kn_journal_finish_chunk(kn_journal *journal, const char *const *names, size_t count, kn_error *error);
 
 void kn_journal_finish(kn_journal *journal);
-
-/* SHA-256 of a file's contents. */
-bool kn_file_hash(const char *path, char hex[65], kn_error *error);
-
-/* Removes a folder with all that is in it; links are removed, not followed. A folder that is absent is no error. */
-bool kn_remove_tree(const char *path, kn_error *error);
 
 #endif

@@ -4,38 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
-
-double kn_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* The stage that progress names. */
-static const char *stage_name(const kn_drive_job *job) {
-    double all = (double)job->frame_count, first = (double)kn_min_size(job->chunk_frames, job->frame_count);
-    bool sampled = job->params.source == KN_DRIVE_SAMPLER;
-    if (job->done[KN_STAGE_RENDER] < (sampled ? first : all)) return "render";
-    return sampled && job->done[KN_STAGE_SAMPLE] < all ? "sample" : "encode";
-}
-
-bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, kn_error *error) {
-    /* Shares of the time on two cores (docs/benchmarks.md). */
-    static const double weights[2][KN_STAGE_COUNT] = {{.8, 0, .08, .12}, {.2, .72, .02, .06}};
-    if (!job->params.progress) return true;
-    pthread_mutex_lock(&job->progress_lock);
-    double sum = 0;
-    job->done[stage] = frames;
-    for (int i = 0; i < KN_STAGE_COUNT; i++) sum += weights[job->params.source == KN_DRIVE_SAMPLER][i] * job->done[i];
-    uint64_t total = (uint64_t)job->frame_count * 1000, done = (uint64_t)(sum * 1000 + .5);
-    if (!job->cancelled)
-        job->cancelled =
-            !job->params.progress(job->params.progress_user, stage_name(job), done < total ? done : total, total);
-    bool cancelled = job->cancelled;
-    pthread_mutex_unlock(&job->progress_lock);
-    return !cancelled || kn_fail(error, KN_ERROR_CANCELLED, "stopped; start it again with the same command to go on");
-}
 
 /* Makes the work folder and opens its journal; with `overwrite`, another job's work is thrown away. */
 static bool open_journal(kn_drive_job *job, kn_error *error) {

@@ -6,18 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index) {
-    return kn_min_size(job->chunk_frames, job->frame_count - index * job->chunk_frames);
-}
-
-void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size) {
-    snprintf(name, size, "chunk_%06zu_%s.mkv", chunk, job->rig.cameras[camera].name);
-}
-
-void kn_drive_boxes_name(size_t chunk, char *name, size_t size) {
-    snprintf(name, size, "chunk_%06zu_boxes.bin", chunk);
-}
-
 /* Noise values per picture: 3 per pixel, or the latent's channels per latent cell. */
 static size_t noise_per_picture(const kn_drive_job *job) {
     const kn_model_info *info = kn_model_get_info(job->model);

@@ -1,5 +1,5 @@
 /* What is known about a frame without looking at its pictures; shared by the label writers and the top view.
- * Internal. */
+ * Internal to pipelines/. */
 #ifndef KN_PIPELINES_FACTS_H
 #define KN_PIPELINES_FACTS_H
 

@@ -8,26 +8,6 @@
 
 #define TIME_ORIGIN 1700000000000000ll /* microseconds: clips have no date of their own */
 
-/* The last annotation of an instance waits until it is known whether another one follows. */
-typedef struct instance_track {
-    int instance;
-    kn_actor_class kind;
-    size_t annotation_count, last_sample;
-    kn_token first;
-    kn_box box;        /* of the waiting annotation, already moved by the origin */
-    int visibility;    /* 1..4 */
-    kn_token previous; /* of the annotation before the waiting one; "" when there is none */
-} instance_track;
-
-struct kn_nuscenes {
-    kn_nuscenes_params params;
-    kn_file_writer tables[KN_TABLE_COUNT];
-    bool begun[KN_TABLE_COUNT];
-    size_t sample_count, frame_count; /* samples in all; frames added */
-    instance_track *tracks;
-    size_t track_count, track_capacity;
-};
-
 static double rate_of(kn_rational rate) { return (double)rate.num / rate.den; }
 
 /* The frame of the j-th key frame: the one nearest to j / 2 seconds; every frame below 2 frames/s. */
@@ -63,17 +43,6 @@ void kn_nuscenes_file_name(const kn_nuscenes_params *params, size_t frame, int c
     const char *channel = params->rig->cameras[camera].name;
     snprintf(name, size, "%s/%s/%s__%s__%lld.jpg", kn_nuscenes_is_key(params->rate, frame) ? "samples" : "sweeps",
              channel, params->scene_name, channel, timestamp(params->rate, frame));
-}
-
-void kn_nuscenes_map_name(const kn_nuscenes_params *params, char *name, size_t size) {
-    snprintf(name, size, "maps/%s.png", kn_nuscenes_token(params->job, "map", 0, 0).text);
-}
-
-FILE *kn_nuscenes_record(kn_nuscenes *w, kn_table table) {
-    FILE *stream = w->tables[table].stream;
-    fputs(w->begun[table] ? ",\n" : "[\n", stream);
-    w->begun[table] = true;
-    return stream;
 }
 
 bool kn_nuscenes_create(kn_nuscenes **writer, const kn_nuscenes_params *params, kn_error *error) {
@@ -149,7 +118,7 @@ static kn_token annotation_token(const kn_nuscenes *w, size_t sample, int instan
     return kn_nuscenes_token(w->params.job, "sample_annotation", sample, (uint64_t)instance);
 }
 
-static void write_annotation(kn_nuscenes *w, const instance_track *track, const char *next) {
+static void write_annotation(kn_nuscenes *w, const kn_nuscenes_track *track, const char *next) {
     const char *job = w->params.job;
     const kn_box *b = &track->box;
     kn_token attribute;
@@ -170,12 +139,12 @@ static void write_annotation(kn_nuscenes *w, const instance_track *track, const 
             b->rotation[1], b->rotation[2], b->rotation[3], track->previous.text, next);
 }
 
-static instance_track *find_track(kn_nuscenes *w, const kn_box *box, kn_error *error) {
+static kn_nuscenes_track *find_track(kn_nuscenes *w, const kn_box *box, kn_error *error) {
     for (size_t i = 0; i < w->track_count; i++)
         if (w->tracks[i].instance == box->instance) return &w->tracks[i];
     if (!kn_grow(&w->tracks, &w->track_capacity, w->track_count + 1, sizeof *w->tracks, error)) return NULL;
-    instance_track *track = &w->tracks[w->track_count++];
-    *track = (instance_track){.instance = box->instance, .kind = box->kind};
+    kn_nuscenes_track *track = &w->tracks[w->track_count++];
+    *track = (kn_nuscenes_track){.instance = box->instance, .kind = box->kind};
     return track;
 }
 
@@ -200,7 +169,7 @@ static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample,
         double dx = box->translation[0] - facts->ego_translation[0],
                dy = box->translation[1] - facts->ego_translation[1];
         if (box->is_ego || hypot(dx, dy) > w->params.reach) continue;
-        instance_track *track = find_track(w, box, error);
+        kn_nuscenes_track *track = find_track(w, box, error);
         if (!track) return false;
         kn_token token = annotation_token(w, sample, box->instance);
         if (track->annotation_count == 0) {
@@ -238,7 +207,7 @@ bool kn_nuscenes_commit(kn_nuscenes *w, kn_error *error) {
         return kn_fail(error, KN_ERROR_INTERNAL, "nuScenes tables got %zu of %zu frames", w->frame_count,
                        w->params.frame_count);
     for (size_t i = 0; i < w->track_count; i++) {
-        const instance_track *track = &w->tracks[i];
+        const kn_nuscenes_track *track = &w->tracks[i];
         write_annotation(w, track, "");
         fprintf(kn_nuscenes_record(w, KN_TABLE_INSTANCE),
                 "{\"token\": \"%s\", \"category_token\": \"%s\", \"nbr_annotations\": %zu, \"first_annotation_token\": "

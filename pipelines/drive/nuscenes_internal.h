@@ -21,11 +21,31 @@ typedef enum kn_table {
     KN_TABLE_COUNT
 } kn_table;
 
-extern const char *const kn_table_names[KN_TABLE_COUNT];
-
 typedef struct kn_token {
     char text[33];
 } kn_token;
+
+extern const char *const kn_table_names[KN_TABLE_COUNT];
+
+/* The last annotation of an instance waits until it is known whether another one follows. */
+typedef struct kn_nuscenes_track {
+    int instance;
+    kn_actor_class kind;
+    size_t annotation_count, last_sample;
+    kn_token first;
+    kn_box box;        /* of the waiting annotation, already moved by the origin */
+    int visibility;    /* 1..4 */
+    kn_token previous; /* of the annotation before the waiting one; "" when there is none */
+} kn_nuscenes_track;
+
+struct kn_nuscenes {
+    kn_nuscenes_params params;
+    kn_file_writer tables[KN_TABLE_COUNT];
+    bool begun[KN_TABLE_COUNT];
+    size_t sample_count, frame_count; /* samples in all; frames added */
+    kn_nuscenes_track *tracks;
+    size_t track_count, track_capacity;
+};
 
 /* 32 hexadecimal digits from a hash of the job and what the token stands for. */
 kn_token kn_nuscenes_token(const char *job, const char *kind, uint64_t a, uint64_t b);

@@ -170,3 +170,14 @@ void kn_nuscenes_fixed_tables(kn_nuscenes *writer, const kn_nuscenes_params *par
     kn_json_string(stream, params->description);
     fputc('}', stream);
 }
+
+void kn_nuscenes_map_name(const kn_nuscenes_params *params, char *name, size_t size) {
+    snprintf(name, size, "maps/%s.png", kn_nuscenes_token(params->job, "map", 0, 0).text);
+}
+
+FILE *kn_nuscenes_record(kn_nuscenes *w, kn_table table) {
+    FILE *stream = w->tables[table].stream;
+    fputs(w->begun[table] ? ",\n" : "[\n", stream);
+    w->begun[table] = true;
+    return stream;
+}

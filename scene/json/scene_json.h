@@ -1,64 +1,28 @@
-/* Parts of Kinora's scene JSON: networks in memory and generated scenes. Internal to scene/. */
+/* Scenes in Kinora's JSON, written out or generated. Internal to scene/. */
 #ifndef KN_SCENE_SCENE_JSON_H
 #define KN_SCENE_SCENE_JSON_H
 
 #include "base/random.h"
-#include "scene/road/road_read.h"
-#include "scene/json/scene_load.h"
+#include "scene/read/check.h"
+#include "scene/road/road_plan.h"
+#include "scene/simulation/simulation.h"
 
-enum { KN_PLAN_LANES = 10, KN_PLAN_SEGMENTS = 16, KN_PLAN_ROADS = 256 };
-
-typedef struct kn_lane_plan {
-    kn_lane_type type;
-    double width, width_end; /* metres at the road's start and end (0: as at the start) */
-    kn_mark_type mark;       /* on its outer edge */
-    kn_mark_color color;
-} kn_lane_plan;
-
-/* Cross-section from the centre outward. */
-typedef struct kn_profile {
-    kn_lane_plan left[KN_PLAN_LANES], right[KN_PLAN_LANES];
-    int left_count, right_count;
-    kn_mark_type center_mark;
-    kn_mark_color center_color;
-    double lane_offset;
-    bool town;
-    double speed_limit; /* m/s */
-} kn_profile;
-
-/* A piece of reference line: curvature goes linearly from k0 to k1, 1/m. */
-typedef struct kn_segment {
-    double length, k0, k1;
-} kn_segment;
-
-/* Where the next road may start. */
-typedef struct kn_cursor {
-    double x, y, heading, z;
-} kn_cursor;
-
-/* Room for `roads` roads and `junctions` junctions in arena memory. */
-bool kn_plan_init(kn_road_network *network, size_t roads, size_t junctions, kn_error *error);
-/* Appends a road that starts at *cursor and moves the cursor to its end. Index, or -1 with an error. */
-int kn_plan_road(kn_road_network *network, kn_cursor *cursor, const kn_segment *segments, int count,
-                 const kn_profile *profile, kn_error *error);
-/* Gives a road a smooth hill: heights at its ends are *cursor's before and after. */
-bool kn_plan_elevation(kn_road_network *network, int road, const double (*knots)[2], int count, kn_error *error);
-/* Joins the end of `a` to the start of `b`, lane by lane. */
-void kn_plan_join(kn_road_network *network, int a, int b);
-
-/* An arm of a junction: a road with one end at it. */
-typedef struct kn_arm {
-    int road;
-    bool at_end;  /* its end is at the junction, else its start */
-    double angle; /* outward direction, radians */
-    const kn_profile *profile;
-} kn_arm;
-/* Fills the junction around (x, y) whose arms end `radius` metres from it, arms sorted counter-clockwise by angle:
- * connecting roads for every turn, corners with pavements. */
-bool kn_plan_junction(kn_road_network *network, int junction, double x, double y, double radius, const kn_arm *arms,
-                      int arm_count, kn_error *error);
-
-double kn_profile_width(const kn_lane_plan *lanes, int count);
+/* A scene in Kinora's JSON; its simulation's actors stand at their places. */
+typedef struct kn_json_scene {
+    kn_arena arena;
+    char *path;
+    char name[128];
+    kn_road_network network;
+    kn_sim sim;
+    double duration; /* seconds; 0: as long as asked for */
+    int traffic;     /* lawful vehicles that the file asks for besides its actors */
+    uint64_t seed;
+    bool generated; /* its people may be left out where they would touch somebody */
+} kn_json_scene;
+bool kn_json_scene_read(kn_json_scene *scene, const char *path, uint64_t seed, kn_report *report, kn_error *error);
+bool kn_json_scene_parse(kn_json_scene *scene, const char *path, const char *text, size_t size, uint64_t seed,
+                         kn_report *report, kn_error *error);
+void kn_json_scene_finish(kn_json_scene *scene);
 
 /* Fills an empty scene: roads, ego, actors, weather. */
 bool kn_generate(kn_json_scene *scene, const char *kind, uint64_t seed, kn_error *error);

@@ -1,5 +1,5 @@
 /* What the renderer's files share: the scene on the device, the frame's parameters, one recorded list per kind of
- * picture. Internal to scene/render*.c. */
+ * picture. Internal to scene/render/. */
 #ifndef KN_SCENE_RENDER_INTERNAL_H
 #define KN_SCENE_RENDER_INTERNAL_H
 

@@ -268,3 +268,30 @@ bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road) {
         read_object(xml, node, true, &road->objects[road->object_count++]);
     return !xml->failed;
 }
+
+static bool compare_s(const kn_poly3 *records, size_t count) {
+    for (size_t i = 1; i < count; i++)
+        if (records[i].s < records[i - 1].s) return false;
+    return true;
+}
+
+bool kn_road_read_cubics(kn_xml *xml, xmlNode *node, const char *name, const char *s_name, kn_poly3 **records,
+                         size_t *count) {
+    size_t n = kn_xml_count(node, name);
+    *count = 0;
+    *records = kn_xml_alloc(xml, n, sizeof **records);
+    if (!*records) return false;
+    for (xmlNode *child = kn_xml_child(node, name); child; child = kn_xml_next(child, name)) {
+        kn_poly3 *record = &(*records)[(*count)++];
+        record->s = kn_xml_need_number(xml, child, s_name);
+        record->a = kn_xml_number(xml, child, "a", 0);
+        record->b = kn_xml_number(xml, child, "b", 0);
+        record->c = kn_xml_number(xml, child, "c", 0);
+        record->d = kn_xml_number(xml, child, "d", 0);
+        if (fabs(record->a) > 1e6 || fabs(record->b) > 1e6 || fabs(record->c) > 1e6 || fabs(record->d) > 1e6)
+            kn_xml_fail(xml, child, "<%s> has a coefficient beyond 1e6", name);
+    }
+    if (!xml->failed && !compare_s(*records, *count))
+        kn_xml_fail(xml, kn_xml_child(node, name), "<%s> records are not sorted by '%s'", name, s_name);
+    return !xml->failed;
+}

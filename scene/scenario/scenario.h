@@ -3,7 +3,7 @@
 #define KN_SCENE_SCENARIO_H
 
 #include "scene/read/scenario_xml.h"
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 typedef enum kn_position_kind {
     KN_POSITION_WORLD,
@@ -268,8 +268,11 @@ typedef struct kn_osc {
 int kn_osc_entity(kn_osc *osc, xmlNode *node, const char *attribute); /* index; an error when unknown; -1 when absent */
 bool kn_osc_read_entities(kn_osc *osc, xmlNode *entities);
 bool kn_osc_link_trailers(kn_osc *osc); /* names of trailers to actors, when the order of actors is final */
+/* The position inside the element `holder` of parent, or inside parent itself (NULL). */
 bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *position);
-bool kn_osc_read_route_position(kn_osc *osc, xmlNode *node, kn_position *position);
+/* One of any kind but RoutePosition, from the element that names its kind. */
+bool kn_osc_read_place(kn_osc *osc, xmlNode *kind, kn_position *position);
+void kn_osc_read_orientation(kn_osc *osc, xmlNode *kind, kn_position *position);
 bool kn_osc_read_trajectory(kn_osc *osc, xmlNode *node, kn_trajectory **trajectory);
 bool kn_osc_read_private(kn_osc *osc, xmlNode *node, kn_action *action);
 bool kn_osc_read_global(kn_osc *osc, xmlNode *node, kn_action *action);

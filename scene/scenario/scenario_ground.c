@@ -1,5 +1,5 @@
 /* A place to stand for scenarios that name no road network: a paved ground with parking bays. */
-#include "scene/json/scene_json.h"
+#include "scene/road/road_plan.h"
 #include "scene/scenario/scenario.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Records a simulation as frames: states between two steps are interpolated, lamps follow from weather and motion. */
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 #include <string.h>
 
@@ -223,4 +223,28 @@ bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_par
     kn_free(r.who);
     kn_free(r.forced);
     return ok;
+}
+
+kn_weather kn_weather_default(void) {
+    return (kn_weather){
+        .sun_azimuth = 2.4, .sun_elevation = 45 * M_PI / 180, .cloud_cover = 0.2, .seconds_of_day = 12 * 3600};
+}
+
+void kn_weather_override_apply(kn_weather *w, const kn_scene_params *params) {
+    switch (params->weather) {
+    case KN_WEATHER_KEEP: break;
+    case KN_WEATHER_CLEAR: w->cloud_cover = 0.1, w->rain = w->wetness = w->fog_range = 0; break;
+    case KN_WEATHER_OVERCAST: w->cloud_cover = 1, w->rain = w->wetness = w->fog_range = 0; break;
+    case KN_WEATHER_RAIN: w->cloud_cover = 1, w->rain = 0.6, w->wetness = 1, w->fog_range = 0; break;
+    case KN_WEATHER_FOG: w->cloud_cover = 0.9, w->rain = 0, w->wetness = 0.3, w->fog_range = 90; break;
+    }
+    switch (params->time) {
+    case KN_TIME_KEEP: break;
+    case KN_TIME_DAY:
+        if (w->sun_elevation < 15 * M_PI / 180) w->sun_elevation = 45 * M_PI / 180;
+        if (w->seconds_of_day < 8 * 3600 || w->seconds_of_day > 17 * 3600) w->seconds_of_day = 12 * 3600;
+        break;
+    case KN_TIME_DUSK: w->sun_elevation = -2 * M_PI / 180, w->seconds_of_day = 20 * 3600; break;
+    case KN_TIME_NIGHT: w->sun_elevation = -20 * M_PI / 180, w->seconds_of_day = 23 * 3600; break;
+    }
 }

@@ -1,6 +1,6 @@
 /* Car-following: the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000, arXiv cond-mat/0002177) along the lane
  * ahead, with slowing for curves and for the end of the road. */
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 enum { MAX_SAMPLES = 48 };
 static const double SAMPLE_STEP = 3;                                /* metres between looks ahead */

@@ -1,5 +1,5 @@
 /* Oriented boxes of road users in the plane. */
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 typedef struct rectangle {
     double x, y, ux, uy, half_length, half_width;

@@ -1,6 +1,6 @@
 /* What road users look like when the file does not say. */
 #include "base/random.h"
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Places lawful vehicles on the lanes around the ego's way. The whole clip is played ahead: whoever would touch
  * somebody is placed elsewhere, so that the traffic that is kept never collides. */
 #include "base/random.h"
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Traffic lights and right of way at junctions. Nobody drives into a junction without a grant; a grant is given when no
  * way that crosses the own one is taken, and nobody with priority is about to take one. */
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 #include <stdlib.h>
 #include <string.h>

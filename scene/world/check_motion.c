@@ -1,5 +1,5 @@
 /* What is physically wrong in a played scene. */
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 
 #include <string.h>
 

@@ -6,11 +6,6 @@
 
 enum { FIRST_STATIC = 2048 };
 
-uint16_t kn_world_new_instance(kn_world_builder *w) {
-    if (w->world->next_instance == UINT16_MAX) return w->world->next_instance; /* the last number is shared */
-    return w->world->next_instance++;
-}
-
 /* Models of all actors but the ego; static instance numbers go on after theirs. */
 static bool build_models(kn_world *world, const kn_timeline *timeline, kn_error *error) {
     world->models = kn_alloc(timeline->actor_count, sizeof *world->models, error);

@@ -1,4 +1,4 @@
-/* What the steps of kn_world_build share. Internal to scene/world*.c. */
+/* What the steps of kn_world_build share. Internal to scene/world/. */
 #ifndef KN_SCENE_WORLD_BUILD_H
 #define KN_SCENE_WORLD_BUILD_H
 

@@ -208,3 +208,8 @@ void kn_world_parking(kn_world_builder *w) {
         }
     }
 }
+
+uint16_t kn_world_new_instance(kn_world_builder *w) {
+    if (w->world->next_instance == UINT16_MAX) return w->world->next_instance; /* the last number is shared */
+    return w->world->next_instance++;
+}

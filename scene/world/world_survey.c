@@ -169,3 +169,15 @@ bool kn_world_survey(kn_world_builder *w) {
     mark_ways(w);
     return true;
 }
+
+bool kn_lane_has_surface(const kn_lane_section *section, size_t i) {
+    const kn_lane *lane = &section->lanes[i];
+    if (lane->id == 0 || lane->type == KN_LANE_NONE) return false;
+    if (lane->type != KN_LANE_BORDER || !lane->width_count || lane->widths[0].a < 1.2) return true;
+    for (size_t k = 0; k < section->lane_count; k++) { /* is there anything further out? */
+        const kn_lane *other = &section->lanes[k];
+        bool outside = lane->id > 0 ? other->id > lane->id : other->id < lane->id;
+        if (outside && other->type != KN_LANE_NONE && other->type != KN_LANE_BORDER) return true;
+    }
+    return false;
+}

@@ -9,7 +9,8 @@
 #include "scene/trace.glsl"
 
 layout(set = 0, binding = 5) buffer writeonly noise_out { float noise[]; };
-layout(constant_id = 1) const uint CHANNELS = 3u; /* four of them are one group, with one hash of seed, surface and group */
+/* four of them are one group, with one hash of seed, surface and group */
+layout(constant_id = 1) const uint CHANNELS = 3u;
 
 const float CELLS = 2.5; /* cells across a footprint: neighbouring pixels share few */
 

@@ -1,5 +1,5 @@
 /* Reads any bytes as Kinora's scene JSON and plays half a second of what was accepted. */
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

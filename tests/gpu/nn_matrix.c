@@ -48,188 +48,27 @@ static void conv_cases(bool portable) {
     fixture f;
     fixture_init(&f, portable);
     extras all = {true, true, true, false}, bias = {.bias = true}, none = {0};
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 5,
-                             .h = 7,
-                             .w = 9,
-                             .out = 6,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_SILU},
-               all, 1);
-    check_conv(&f,
-               (oracle_conv){.n = 3,
-                             .in = 8,
-                             .h = 9,
-                             .w = 11,
-                             .out = 130,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 2,
-                             .pad = 0,
-                             .pad_end = 1},
-               bias, 2);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 20,
-                             .h = 13,
-                             .w = 17,
-                             .out = 64,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               all, 3);
-    check_conv(&f,
-               (oracle_conv){.n = 1,
-                             .in = 3,
-                             .h = 16,
-                             .w = 15,
-                             .out = 67,
-                             .kernel_h = 4,
-                             .kernel_w = 4,
-                             .stride = 4,
-                             .pad = 0,
-                             .pad_end = 0,
-                             .activation = KN_ACTIVATION_GELU},
-               none, 4);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 12,
-                             .h = 7,
-                             .w = 13,
-                             .out = 10,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .view_h = 14,
-                             .view_w = 25},
-               bias, 5);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 9,
-                             .h = 10,
-                             .w = 8,
-                             .out = 16,
-                             .kernel_h = 1,
-                             .kernel_w = 1,
-                             .stride = 2,
-                             .pad = 0,
-                             .pad_end = 0},
-               bias, 6);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 7,
-                             .h = 20,
-                             .w = 21,
-                             .out = 3,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_TANH},
-               all, 7);
-    check_conv(&f,
-               (oracle_conv){.n = 1,
-                             .in = 64,
-                             .h = 1,
-                             .w = 1,
-                             .out = 256,
-                             .kernel_h = 1,
-                             .kernel_w = 1,
-                             .stride = 1,
-                             .activation = KN_ACTIVATION_RELU},
-               (extras){true, false, false, true}, 8);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 36,
-                             .h = 9,
-                             .w = 10,
-                             .out = 128,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_QUICK_GELU},
+    check_conv(&f, LAYER(2, 5, 7, 9, 6, 3, 1, SAME, .activation = KN_ACTIVATION_SILU), all, 1);
+    check_conv(&f, LAYER(3, 8, 9, 11, 130, 3, 2, .pad_end = 1), bias, 2);
+    check_conv(&f, LAYER(2, 20, 13, 17, 64, 3, 1, SAME), all, 3);
+    check_conv(&f, LAYER(1, 3, 16, 15, 67, 4, 4, .activation = KN_ACTIVATION_GELU), none, 4);
+    check_conv(&f, LAYER(2, 12, 7, 13, 10, 3, 1, SAME, .view_h = 14, .view_w = 25), bias, 5);
+    check_conv(&f, LAYER(2, 9, 10, 8, 16, 1, 2), bias, 6);
+    check_conv(&f, LAYER(2, 7, 20, 21, 3, 3, 1, SAME, .activation = KN_ACTIVATION_TANH), all, 7);
+    check_conv(&f, LAYER(1, 64, 1, 1, 256, 1, 1, .activation = KN_ACTIVATION_RELU), (extras){true, false, false, true},
+               8);
+    check_conv(&f, LAYER(2, 36, 9, 10, 128, 3, 1, SAME, .activation = KN_ACTIVATION_QUICK_GELU),
                (extras){true, true, true, true}, 9);
     /* few channels: a picture narrower than a tile, one of a single line, lines that fill no block, half weights, the
      * least inputs */
-    check_conv(&f,
-               (oracle_conv){.n = 3,
-                             .in = 9,
-                             .h = 6,
-                             .w = 5,
-                             .out = 4,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_SILU},
-               bias, 13);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 64,
-                             .h = 11,
-                             .w = 37,
-                             .out = 3,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               bias, 14);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 5,
-                             .h = 1,
-                             .w = 29,
-                             .out = 2,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               none, 15);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 2000,
-                             .h = 9,
-                             .w = 1,
-                             .out = 4,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_TANH},
+    check_conv(&f, LAYER(3, 9, 6, 5, 4, 3, 1, SAME, .activation = KN_ACTIVATION_SILU), bias, 13);
+    check_conv(&f, LAYER(2, 64, 11, 37, 3, 3, 1, SAME), bias, 14);
+    check_conv(&f, LAYER(2, 5, 1, 29, 2, 3, 1, SAME), none, 15);
+    check_conv(&f, LAYER(2, 2000, 9, 1, 4, 3, 1, SAME, .activation = KN_ACTIVATION_TANH),
                (extras){true, false, false, true}, 16);
-    check_conv(&f,
-               (oracle_conv){.n = 1,
-                             .in = 1,
-                             .h = 2,
-                             .w = 2,
-                             .out = 1,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_RELU},
-               bias, 17);
+    check_conv(&f, LAYER(1, 1, 2, 2, 1, 3, 1, SAME, .activation = KN_ACTIVATION_RELU), bias, 17);
     /* large enough to stay fp16 on every device */
-    check_conv(&f,
-               (oracle_conv){.n = 1, .in = 768, .h = 4, .w = 5, .out = 700, .kernel_h = 1, .kernel_w = 1, .stride = 1},
-               (extras){true, false, true, true}, 10);
+    check_conv(&f, LAYER(1, 768, 4, 5, 700, 1, 1), (extras){true, false, true, true}, 10);
     fixture_finish(&f);
 }
 
@@ -242,71 +81,16 @@ Test(nn_matrix, winograd) {
     fixture_init(&f, false);
     kn_graph_choose_winograd(f.graph, 1);
     extras all = {true, true, true, false}, bias = {.bias = true};
-    oracle_conv s = {.n = 2,
-                     .in = 20,
-                     .h = 13,
-                     .w = 17,
-                     .out = 70,
-                     .kernel_h = 3,
-                     .kernel_w = 3,
-                     .stride = 1,
-                     .pad = 1,
-                     .pad_end = 1};
+    oracle_conv s = LAYER(2, 20, 13, 17, 70, 3, 1, SAME);
     check_conv(&f, s, all, 40);
     s.in = 5, s.out = 130, s.h = 6, s.w = 3, s.n = 3, s.activation = KN_ACTIVATION_SILU;
     check_conv(&f, s, bias, 41);
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 12,
-                             .h = 7,
-                             .w = 13,
-                             .out = 68,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .view_h = 14,
-                             .view_w = 25},
-               bias, 42);
-    check_conv(&f,
-               (oracle_conv){.n = 1,
-                             .in = 1100,
-                             .h = 4,
-                             .w = 5,
-                             .out = 320,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               (extras){true, false, true, true}, 43);
+    check_conv(&f, LAYER(2, 12, 7, 13, 68, 3, 1, SAME, .view_h = 14, .view_w = 25), bias, 42);
+    check_conv(&f, LAYER(1, 1100, 4, 5, 320, 3, 1, SAME), (extras){true, false, true, true}, 43);
     kn_graph_set_binding_limit(f.graph, 1200000); /* bands of tiles */
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 36,
-                             .h = 25,
-                             .w = 30,
-                             .out = 80,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               all, 44);
+    check_conv(&f, LAYER(2, 36, 25, 30, 80, 3, 1, SAME), all, 44);
     kn_graph_set_binding_limit(f.graph, 2500000); /* an output that is bound in bands of rows */
-    check_conv(&f,
-               (oracle_conv){.n = 2,
-                             .in = 4,
-                             .h = 50,
-                             .w = 48,
-                             .out = 160,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               all, 45);
+    check_conv(&f, LAYER(2, 4, 50, 48, 160, 3, 1, SAME), all, 45);
     fixture_finish(&f);
 }
 
@@ -315,32 +99,9 @@ static void split_cases(bool portable) {
     fixture f;
     fixture_init(&f, portable);
     kn_graph_set_binding_limit(f.graph, 90000); /* 16 and 48 members a launch */
-    check_conv(&f,
-               (oracle_conv){.n = 37,
-                             .in = 5,
-                             .h = 7,
-                             .w = 9,
-                             .out = 20,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               (extras){true, true, true, false}, 11);
-    check_conv(&f,
-               (oracle_conv){.n = 37,
-                             .in = 5,
-                             .h = 7,
-                             .w = 9,
-                             .out = 4,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1},
-               (extras){.bias = true}, 18);
-    check_conv(&f, (oracle_conv){.n = 67, .in = 4, .h = 5, .w = 7, .out = 9, .kernel_h = 1, .kernel_w = 1, .stride = 1},
-               (extras){true, true, false, false}, 12);
+    check_conv(&f, LAYER(37, 5, 7, 9, 20, 3, 1, SAME), (extras){true, true, true, false}, 11);
+    check_conv(&f, LAYER(37, 5, 7, 9, 4, 3, 1, SAME), (extras){.bias = true}, 18);
+    check_conv(&f, LAYER(67, 4, 5, 7, 9, 1, 1), (extras){true, true, false, false}, 12);
     fixture_finish(&f);
 }
 
@@ -354,16 +115,7 @@ static void check_geglu(fixture *f, int rows, int in_c, int out_c, uint64_t seed
     kn_weight weight;
     REQUIRE(f, kn_weight_create(&weight, f->gpu, w, bias, 2 * out_c, in_c, 1, 1, false, &f->error));
     REQUIRE(f, kn_op_linear_geglu(f->graph, &out, &in, &weight, &f->error));
-    oracle_conv s = {.n = 2,
-                     .in = in_c,
-                     .h = 1,
-                     .w = rows,
-                     .out = 2 * out_c,
-                     .kernel_h = 1,
-                     .kernel_w = 1,
-                     .stride = 1,
-                     .view_h = 1,
-                     .view_w = rows};
+    oracle_conv s = LAYER(2, in_c, 1, rows, 2 * out_c, 1, 1, .view_h = 1, .view_w = rows);
     oracle_conv_run(&s, x, w, bias, NULL, NULL, both);
     float *y = fixture_zeros(fixture_count(&out));
     size_t half = (size_t)out_c * rows;
@@ -389,17 +141,7 @@ static void linear_cases(bool portable) {
     kn_weight weight;
     REQUIRE(&f, kn_weight_create(&weight, f.gpu, w, NULL, 70, 50, 1, 1, false, &f.error));
     REQUIRE(&f, kn_op_linear(f.graph, &out, &in, &weight, KN_ACTIVATION_GELU, &residual, &f.error));
-    oracle_conv s = {.n = 3,
-                     .in = 50,
-                     .h = 1,
-                     .w = 77,
-                     .out = 70,
-                     .kernel_h = 1,
-                     .kernel_w = 1,
-                     .stride = 1,
-                     .view_h = 1,
-                     .view_w = 77,
-                     .activation = KN_ACTIVATION_GELU};
+    oracle_conv s = LAYER(3, 50, 1, 77, 70, 1, 1, .view_h = 1, .view_w = 77, .activation = KN_ACTIVATION_GELU);
     oracle_conv_run(&s, x, w, NULL, NULL, r, y);
     fixture_expect(&f, &out, y, 1e-4, "linear with gelu and residual");
     kn_weight_destroy(&weight);

@@ -68,90 +68,25 @@ static void check_conv(fixture *f, kn_variant variant, oracle_conv s, extras e) 
     free(x), free(w), free(bias), free(r), free(b);
 }
 
-#define SQUARE(size) .kernel_h = size, .kernel_w = size
-
 /* Rows and channels that fill no tile, several tiles each way, one and two panels, all epilogues. */
 static void conv_cases(kn_variant variant) {
     fixture f;
     if (!begin(&f, variant)) return;
     extras all = {true, true, true, false}, bias = {.bias = true}, none = {0};
-    check_conv(&f, variant,
-               (oracle_conv){.n = 2,
-                             .in = 5,
-                             .h = 7,
-                             .w = 9,
-                             .out = 6,
-                             SQUARE(3),
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_SILU},
-               all);
-    check_conv(
-        &f, variant,
-        (oracle_conv){.n = 3, .in = 20, .h = 11, .w = 13, .out = 130, SQUARE(3), .stride = 2, .pad = 0, .pad_end = 1},
-        bias);
-    check_conv(&f, variant,
-               (oracle_conv){.n = 2,
-                             .in = 37,
-                             .h = 13,
-                             .w = 17,
-                             .out = 128,
-                             SQUARE(3),
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_GELU},
-               all);
-    check_conv(&f, variant, (oracle_conv){.n = 1, .in = 3, .h = 16, .w = 15, .out = 67, SQUARE(4), .stride = 4}, none);
-    check_conv(&f, variant,
-               (oracle_conv){.n = 2,
-                             .in = 12,
-                             .h = 7,
-                             .w = 13,
-                             .out = 10,
-                             SQUARE(3),
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .view_h = 14,
-                             .view_w = 25},
-               bias);
-    check_conv(
-        &f, variant,
-        (oracle_conv){
-            .n = 2, .in = 9, .h = 10, .w = 8, .out = 16, SQUARE(1), .stride = 2, .activation = KN_ACTIVATION_TANH},
-        all);
-    check_conv(
-        &f, variant,
-        (oracle_conv){
-            .n = 3, .in = 70, .h = 1, .w = 1, .out = 200, SQUARE(1), .stride = 1, .activation = KN_ACTIVATION_RELU},
-        bias);
+    check_conv(&f, variant, LAYER(2, 5, 7, 9, 6, 3, 1, SAME, .activation = KN_ACTIVATION_SILU), all);
+    check_conv(&f, variant, LAYER(3, 20, 11, 13, 130, 3, 2, .pad_end = 1), bias);
+    check_conv(&f, variant, LAYER(2, 37, 13, 17, 128, 3, 1, SAME, .activation = KN_ACTIVATION_GELU), all);
+    check_conv(&f, variant, LAYER(1, 3, 16, 15, 67, 4, 4), none);
+    check_conv(&f, variant, LAYER(2, 12, 7, 13, 10, 3, 1, SAME, .view_h = 14, .view_w = 25), bias);
+    check_conv(&f, variant, LAYER(2, 9, 10, 8, 16, 1, 2, .activation = KN_ACTIVATION_TANH), all);
+    check_conv(&f, variant, LAYER(3, 70, 1, 1, 200, 1, 1, .activation = KN_ACTIVATION_RELU), bias);
     extras half = {true, true, true, true};
-    check_conv(&f, variant,
-               (oracle_conv){.n = 2,
-                             .in = 36,
-                             .h = 9,
-                             .w = 10,
-                             .out = 128,
-                             SQUARE(3),
-                             .stride = 1,
-                             .pad = 1,
-                             .pad_end = 1,
-                             .activation = KN_ACTIVATION_QUICK_GELU},
-               half);
-    check_conv(
-        &f, variant,
-        (oracle_conv){.n = 2, .in = 67, .h = 12, .w = 13, .out = 75, SQUARE(3), .stride = 1, .pad = 1, .pad_end = 1},
-        half);
+    check_conv(&f, variant, LAYER(2, 36, 9, 10, 128, 3, 1, SAME, .activation = KN_ACTIVATION_QUICK_GELU), half);
+    check_conv(&f, variant, LAYER(2, 67, 12, 13, 75, 3, 1, SAME), half);
     /* large enough to stay fp16 on every device */
-    check_conv(&f, variant, (oracle_conv){.n = 2, .in = 770, .h = 3, .w = 25, .out = 700, SQUARE(1), .stride = 1},
-               half);
+    check_conv(&f, variant, LAYER(2, 770, 3, 25, 700, 1, 1), half);
     kn_graph_set_binding_limit(f.graph, 90000); /* several launches */
-    check_conv(
-        &f, variant,
-        (oracle_conv){.n = 37, .in = 5, .h = 7, .w = 9, .out = 20, SQUARE(3), .stride = 1, .pad = 1, .pad_end = 1},
-        all);
+    check_conv(&f, variant, LAYER(37, 5, 7, 9, 20, 3, 1, SAME), all);
     fixture_finish(&f);
 }
 
@@ -166,8 +101,7 @@ static void check_geglu(fixture *f, kn_variant variant, int rows, int in_c, int 
     REQUIRE(f, kn_weight_create(&weight, f->gpu, w, bias, 2 * out_c, in_c, 1, 1, half, &f->error));
     cr_assert(out_c % 64 != 0 || kn_plan_gates(kn_gpu_get_info(f->gpu), &defaults, variant, &weight));
     REQUIRE(f, kn_op_linear_geglu(f->graph, &out, &in, &weight, &f->error));
-    oracle_conv s = {
-        .n = 2, .in = in_c, .h = 1, .w = rows, .out = 2 * out_c, SQUARE(1), .stride = 1, .view_h = 1, .view_w = rows};
+    oracle_conv s = LAYER(2, in_c, 1, rows, 2 * out_c, 1, 1, .view_h = 1, .view_w = rows);
     oracle_conv_run(&s, x, w, bias, NULL, NULL, wide);
     float *y = fixture_zeros(fixture_count(&out));
     size_t part = (size_t)out_c * rows;

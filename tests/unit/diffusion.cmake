@@ -1,2 +1,3 @@
-kinora_test(unit_diffusion SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/test_safetensors.c ${CMAKE_CURRENT_SOURCE_DIR}/test_weights.c
+kinora_test(unit_diffusion SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/test_safetensors.c
+  ${CMAKE_CURRENT_SOURCE_DIR}/test_weights.c
   LIBRARIES kinora_diffusion kinora_gpu kinora_base PkgConfig::JANSSON m)

@@ -1,1 +1,2 @@
-kinora_test(unit_formats SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/test_formats.c LIBRARIES kinora_pipelines PkgConfig::JANSSON m)
+kinora_test(unit_formats SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/test_formats.c
+  LIBRARIES kinora_pipelines PkgConfig::JANSSON m)

@@ -1,6 +1,6 @@
 /* Trailers, meeting at a place, distances beside, clearances, grounds without roads. */
 #include "scene/scenario/scenario.h"
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 #include "scene/json/scene_json.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,6 @@
 /* Kinora's scene JSON and the generator. */
 #include "kinora/render.h"
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 #include "tests/unit/brief.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,6 @@
 /* Every allocation fails in turn: each time there is a clear error or the result, and nothing leaks (sanitizers
  * look). */
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 
 #include <criterion/criterion.h>
 

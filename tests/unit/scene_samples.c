@@ -1,5 +1,5 @@
 /* The shipped scenarios: they pass the check, and overrides change what they should and nothing else. */
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 #include "tests/unit/brief.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* Populated traffic: lawful, apart from each other, on its lanes; traffic lights. */
-#include "scene/json/scene_load.h"
+#include "scene/world/scene_load.h"
 #include "tests/unit/brief.h"
 
 #include <criterion/criterion.h>

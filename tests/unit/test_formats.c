@@ -3,7 +3,7 @@
 #include "diffusion/files/gguf.h"
 #include "diffusion/files/pickle.h"
 #include "diffusion/files/quantise.h"
-#include "pipelines/common/convert.h"
+#include "diffusion/sampling/convert.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Trailers: each hangs with its coupler on the hitch of what tows it and rolls after it without side slip. */
-#include "scene/simulation/storyboard.h"
+#include "scene/simulation/simulation.h"
 
 enum { MAX_CHAIN = 8 };
 

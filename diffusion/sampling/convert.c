@@ -1,9 +1,9 @@
-#include "pipelines/common/convert.h"
+#include "diffusion/sampling/convert.h"
 
 #include "diffusion/sampling/component.h"
 #include "diffusion/files/gguf.h"
 #include "diffusion/files/quantise.h"
-#include "pipelines/common/journal.h"
+#include "base/tree.h"
 
 #include <errno.h>
 #include <jansson.h>

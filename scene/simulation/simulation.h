@@ -1,7 +1,7 @@
 /* The simulation: road users that move along lanes and paths at a fixed step. Scenarios, Kinora's JSON and generated
  * traffic all drive it. Internal to scene/. */
-#ifndef KN_SCENE_STORYBOARD_H
-#define KN_SCENE_STORYBOARD_H
+#ifndef KN_SCENE_SIMULATION_H
+#define KN_SCENE_SIMULATION_H
 
 #include "kinora/scene.h"
 #include "scene/road/road_walk.h"
@@ -154,7 +154,7 @@ kn_signal_state kn_sim_signal(const kn_sim *sim, size_t index);
 /* The speed at which an actor on a lane can take what lies ahead of it without braking hard. */
 double kn_traffic_comfortable_speed(const kn_sim *sim, const kn_sim_actor *actor);
 
-/* Trailers follow the hitches of what tows them (storyboard_tow.c). `settle` puts them straight behind. */
+/* Trailers follow the hitches of what tows them (trailers.c). `settle` puts them straight behind. */
 void kn_sim_tow(kn_sim *sim, bool settle);
 /* Is one of the two towed by the other, over any number of trailers? */
 bool kn_sim_coupled(const kn_sim *sim, size_t a, size_t b);
@@ -199,6 +199,8 @@ bool kn_boxes_overlap(const kn_actor *a, const kn_pose *pose_a, const kn_actor *
 bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline,
                    kn_error *error);
 
+/* Weather of a scene whose file says nothing: a clear day. */
+kn_weather kn_weather_default(void);
 /* Weather and time of day as the caller's overrides want them; layout and colours do not depend on it. */
 void kn_weather_override_apply(kn_weather *weather, const kn_scene_params *params);
 

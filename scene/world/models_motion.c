@@ -2,7 +2,7 @@
 #include "scene/world/models.h"
 
 static const double ROLLING_RADIUS =
-    0.33;                        /* metres of the wheel that kn_actor_state.wheel_angle counts for (storyboard_sim.c) */
+    0.33;                        /* metres of the wheel that kn_actor_state.wheel_angle counts for (motion.c) */
 static const double GEAR = 0.42; /* turns of a crank per turn of that wheel */
 
 void kn_limb_reach(kn_vec3 from, kn_vec3 to, double a, double b, bool bends_back, double *upper, double *bend) {

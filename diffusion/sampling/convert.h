@@ -1,6 +1,6 @@
-/* Converts weight files: formats, element types, and between single files and diffusers folders. */
-#ifndef KN_PIPELINES_CONVERT_H
-#define KN_PIPELINES_CONVERT_H
+/* Converts weight files: formats, element types, and between single files and diffusers folders. Internal to Kinora. */
+#ifndef KN_DIFFUSION_CONVERT_H
+#define KN_DIFFUSION_CONVERT_H
 
 #include "base/base.h"
 

@@ -1,5 +1,5 @@
 /* Road networks that are made in memory: simple roads and junctions. */
-#include "scene/json/scene_json.h"
+#include "scene/road/road_plan.h"
 
 #include <string.h>
 
