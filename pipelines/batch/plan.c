@@ -102,6 +102,16 @@ bool kn_batch_plan_init(kn_batch_plan *plan, const char *path, kn_error *error) 
     return ok;
 }
 
+bool kn_batch_plan_read_line(kn_batch_plan *plan, const char *text, size_t length, kn_error *error) {
+    kn_arena scratch = {0};
+    kn_node *root;
+    *plan = (kn_batch_plan){.path = "order", .folder = ""};
+    bool ok = kn_node_read_json(plan->path, 1, text, length, &scratch, &root, error) && read_item(plan, root, error);
+    kn_arena_finish(&scratch);
+    if (!ok) kn_batch_plan_finish(plan);
+    return ok;
+}
+
 void kn_batch_plan_finish(kn_batch_plan *plan) {
     kn_free(plan->items);
     kn_arena_finish(&plan->arena);

@@ -49,6 +49,8 @@ typedef struct kn_batch_plan {
 } kn_batch_plan;
 
 bool kn_batch_plan_init(kn_batch_plan *plan, const char *path, kn_error *error);
+/* A plan of one item, from one line of JSON as kn_batch_item_write makes it. */
+bool kn_batch_plan_read_line(kn_batch_plan *plan, const char *text, size_t length, kn_error *error);
 void kn_batch_plan_finish(kn_batch_plan *plan);
 
 /* The value of an option; NULL when the item does not give it. */
