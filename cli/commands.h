@@ -15,10 +15,17 @@ int kn_cmd_convert(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);
 int kn_cmd_tune(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
+int kn_cmd_batch(int argc, char **argv);
+int kn_batch_worker(void); /* what `kinora batch worker` runs: cli/batch_worker.c */
 int kn_cmd_bench_mesh(int argc, char **argv); /* what follows "bench mesh" */
 
 /* Prints "kinora: message" and returns the exit code for the error. */
 int kn_cmd_fail(const kn_error *error);
+/* What kn_cmd_fail was last given since kn_cmd_forget_error; with `silent` it prints nothing from then on. */
+const kn_error *kn_cmd_last_error(void);
+void kn_cmd_forget_error(bool silent);
+/* Runs a verb with the arguments after it; -1 when there is none of this name. */
+int kn_run_verb(const char *name, int argc, char **argv);
 
 /* Where `kinora tune` keeps its files, for kn_gpu_params.tuning_folder; NULL where there is no place. Valid until the
  * next call. */

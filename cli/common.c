@@ -7,8 +7,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static kn_error last_error;
+static bool errors_are_silent;
+
+const kn_error *kn_cmd_last_error(void) { return &last_error; }
+
+void kn_cmd_forget_error(bool silent) {
+    last_error = (kn_error){0};
+    errors_are_silent = silent;
+}
+
 int kn_cmd_fail(const kn_error *error) {
-    fprintf(stderr, "kinora: %s\n", error->message);
+    last_error = *error;
+    if (!errors_are_silent) fprintf(stderr, "kinora: %s
+", error->message);
     return error->kind == KN_ERROR_INTERNAL ? 1 : error->kind == KN_ERROR_CANCELLED ? 130 : 2;
 }
 

@@ -11,6 +11,7 @@ static const struct {
     {"drive", kn_cmd_drive, "a driving scenario -> camera videos with labels"},
     {"image", kn_cmd_image, "a prompt -> pictures, with Stable Diffusion models"},
     {"mesh", kn_cmd_mesh, "pictures around an object -> closed, textured mesh"},
+    {"batch", kn_cmd_batch, "a manifest or a sweep of jobs -> one dataset, on one machine or a cluster"},
     {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},
     {"eval", kn_cmd_eval, "measures a drive job: steadiness, agreement of cameras, colour drift"},
     {"convert", kn_cmd_convert, "weight files: formats, quantisation, single files and folders"},
@@ -18,6 +19,12 @@ static const struct {
     {"tune", kn_cmd_tune, "measures once which kernels suit this device"},
     {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
 };
+
+int kn_run_verb(const char *name, int argc, char **argv) {
+    for (size_t i = 0; i < KN_COUNT(verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0) return verbs[i].run(argc, argv);
+    return -1;
+}
 
 static void print_help(FILE *stream) {
     fputs("kinora VERB [OPTIONS]    scene descriptions into controlled, consistent video\n\n", stream);
@@ -41,8 +48,7 @@ int main(int argc, char **argv) {
         printf("kinora %s\n", KINORA_VERSION);
         return 0;
     }
-    for (size_t i = 0; i < KN_COUNT(verbs); i++)
-        if (strcmp(verbs[i].name, verb) == 0) return verbs[i].run(argc - 2, argv + 2);
-    fprintf(stderr, "kinora: unknown verb %s; see kinora help\n", verb);
-    return 2;
+    int code = kn_run_verb(verb, argc - 2, argv + 2);
+    if (code < 0) fprintf(stderr, "kinora: unknown verb %s; see kinora help\n", verb);
+    return code < 0 ? 2 : code;
 }

@@ -8,9 +8,16 @@
 
 static volatile sig_atomic_t stop_requested;
 
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    stop_requested = 1;
+static kn_progress_callback redirected;
+static void *redirected_user;
+
+static void on_interrupt(int signal_number) { stop_requested = signal_number; }
+
+int kn_progress_stop_signal(void) { return stop_requested; }
+
+void kn_progress_redirect(kn_progress_callback callback, void *user) {
+    redirected = callback;
+    redirected_user = user;
 }
 
 static double now(void) {
@@ -58,6 +65,7 @@ static void show_bar(kn_progress *p, const char *stage, double share, double rat
 bool kn_progress_report(void *user, const char *stage, uint64_t done, uint64_t total) {
     kn_progress *p = user;
     if (stop_requested) return false;
+    if (redirected) return redirected(redirected_user, stage, done, total);
     double time = now();
     if (!p->begun) {
         p->begun = true;

@@ -20,6 +20,10 @@ typedef struct kn_progress {
 void kn_progress_init(kn_progress *progress, kn_progress_style style, double unit);
 /* The kn_progress_callback; `user` is the kn_progress. */
 bool kn_progress_report(void *user, const char *stage, uint64_t done, uint64_t total);
+/* The signal that asked to stop, 0: none yet. */
+int kn_progress_stop_signal(void);
+/* From now on every progress of this process goes to `callback` instead of the terminal. */
+void kn_progress_redirect(kn_progress_callback callback, void *user);
 /* Ends the open line. */
 void kn_progress_finish(kn_progress *progress);
 /* Logs to stderr without tearing the progress line; `user` is the kn_progress (may be NULL). */

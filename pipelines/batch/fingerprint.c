@@ -1,6 +1,6 @@
 #include "pipelines/batch/fingerprint.h"
 
-#include "pipelines/drive_internal.h"
+#include "pipelines/drive/drive_internal.h"
 
 #include <dirent.h>
 #include <errno.h>

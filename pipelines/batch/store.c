@@ -1,6 +1,6 @@
 #include "pipelines/batch/store.h"
 
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <dirent.h>
 #include <errno.h>

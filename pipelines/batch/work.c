@@ -2,7 +2,7 @@
 
 #include "pipelines/batch/fingerprint.h"
 #include "pipelines/batch/sheet.h"
-#include "pipelines/journal.h"
+#include "pipelines/common/journal.h"
 
 #include <dirent.h>
 #include <errno.h>
