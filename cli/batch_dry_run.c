@@ -17,7 +17,9 @@ static bool check_item(const kn_batch_plan *plan, const kn_batch_item *item, kn_
         asked[count] = (char[]){"--help"};
         kn_cmd_forget_error(true);
         ok = kn_run_verb(asked[0], (int)count, asked + 1) == 0;
-        if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s:%d: %s: %s", plan->path, item->line, item->verb->name, kn_cmd_last_error()->message);
+        if (!ok)
+            kn_fail(error, KN_ERROR_INPUT, "%s:%d: %s: %s", plan->path, item->line, item->verb->name,
+                    kn_cmd_last_error()->message);
         kn_cmd_forget_error(false);
     }
     kn_free(asked);
@@ -28,7 +30,8 @@ static bool check_item(const kn_batch_plan *plan, const kn_batch_item *item, kn_
 bool kn_batch_check_options(const kn_batch_plan *plan, kn_error *error) {
     fflush(stdout);
     int kept = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    bool ok = (kept >= 0 && nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0) || kn_fail(error, KN_ERROR_IO, "/dev/null: cannot open");
+    bool ok = (kept >= 0 && nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0) ||
+              kn_fail(error, KN_ERROR_IO, "/dev/null: cannot open");
     for (size_t i = 0; ok && i < plan->count; i++) ok = check_item(plan, &plan->items[i], error);
     fflush(stdout);
     if (kept >= 0) dup2(kept, STDOUT_FILENO);
@@ -37,7 +40,8 @@ bool kn_batch_check_options(const kn_batch_plan *plan, kn_error *error) {
     return ok;
 }
 
-bool kn_batch_dry_run(const kn_batch_plan *plan, size_t shard, size_t shards, const char *folder, bool list, kn_error *error) {
+bool kn_batch_dry_run(const kn_batch_plan *plan, size_t shard, size_t shards, const char *folder, bool list,
+                      kn_error *error) {
     size_t count = 0;
     (void)folder, (void)error;
     for (size_t i = shard; i < plan->count; i += shards, count++) {

@@ -1,49 +1,8 @@
-/* The process that runs items for `kinora batch`: orders on standard input, answers on what was standard output. Verbs run in it
- * one after the other, so that what they keep warm stays warm; what they print goes to the item's log. */
+/* The process that runs items for `kinora batch`. Verbs run in it one after the other, so that what they keep warm
+ * stays warm. */
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "pipelines/batch/work.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <time.h>
-#include <unistd.h>
-
-typedef struct channel {
-    int out;
-    double sent; /* when progress was last sent, seconds */
-} channel;
-
-static bool send_line(const channel *c, const char *text) {
-    size_t length = strlen(text);
-    while (length > 0) {
-        ssize_t written = write(c->out, text, length);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return false;
-        text += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
-/* Progress of whatever verb runs; false when the batch is gone. */
-static bool tell_progress(void *user, const char *stage, uint64_t done, uint64_t total) {
-    channel *c = user;
-    struct timespec t;
-    char line[64];
-    (void)stage;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-    if (now - c->sent < .5) return true;
-    c->sent = now;
-    snprintf(line, sizeof line, "{\"progress\": %.4f}\n", total ? (double)done / (double)total : 0);
-    return send_line(c, line);
-}
+#include "pipelines/batch/serve.h"
 
 /* Turns the exit code of a verb into the error that it printed. */
 static bool run_verb(void *user, size_t count, char **arguments, kn_error *error) {
@@ -61,67 +20,13 @@ static bool run_verb(void *user, size_t count, char **arguments, kn_error *error
     return error->kind ? false : kn_fail(error, KN_ERROR_INTERNAL, "%s ended with code %d", arguments[0], code);
 }
 
-static void answer(const channel *c, kn_work_status status, const kn_error *error) {
-    static const char *const names[] = {"done", "refused", "failed"};
-    json_t *root = json_pack("{ss}", "status", names[status]);
-    if (status == KN_WORK_FAILED) {
-        json_t *message = json_string(error->message);
-        json_object_set_new(root, "error", message ? message : json_string("an error whose text is no UTF-8"));
-        json_object_set_new(root, "kind", json_integer(error->kind));
-    }
-    char *text = json_dumps(root, JSON_COMPACT), *line = text ? kn_format(NULL, "%s\n", text) : NULL;
-    if (line) send_line(c, line);
-    kn_free(line);
-    free(text);
-    json_decref(root);
-}
-
-/* What the verbs print goes to the item's log. */
-static void open_log(const char *path) {
-    int log = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
-    if (log < 0) log = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (log < 0) return;
-    dup2(log, STDOUT_FILENO);
-    dup2(log, STDERR_FILENO);
-    close(log);
-}
-
-static bool obey(channel *c, const char *line) {
-    const char *tab = strchr(line, '\t');
-    json_t *order = tab ? json_loadb(line, (size_t)(tab - line), 0, NULL) : NULL;
-    kn_error error = {0};
-    kn_batch_plan plan;
-    kn_work_params params = {.folder = json_string_value(json_object_get(order, "work")),
-                             .fingerprint = json_string_value(json_object_get(order, "fingerprint")),
-                             .host = json_string_value(json_object_get(order, "host")),
-                             .run = run_verb};
-    if (!params.folder || !params.fingerprint || !params.host) {
-        json_decref(order);
-        return false;
-    }
-    open_log(json_string_value(json_object_get(order, "log")));
-    kn_work_status status = KN_WORK_FAILED;
-    if (kn_batch_plan_read_line(&plan, tab + 1, strlen(tab + 1), &error)) {
-        status = kn_batch_work(&plan.items[0], &params, &error);
-        kn_batch_plan_finish(&plan);
-    }
-    answer(c, status, &error);
-    json_decref(order);
-    return error.kind != KN_ERROR_CANCELLED;
-}
+static bool stopped(void) { return kn_progress_stop_signal() != 0; }
 
 int kn_batch_worker(void) {
-    channel c = {.out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)};
-    char *line = NULL;
-    size_t capacity = 0;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a killed batch leaves nobody behind who writes */
-    if (c.out < 0 || getppid() == 1) return 1;
-    signal(SIGPIPE, SIG_IGN);
-    kn_progress_redirect(tell_progress, &c);
-    while (!kn_progress_stop_signal() && getline(&line, &capacity, stdin) > 0) {
-        line[strcspn(line, "\n")] = 0;
-        if (!obey(&c, line)) break;
-    }
-    free(line);
+    kn_channel channel;
+    kn_error error = {0};
+    if (!kn_channel_init(&channel, &error)) return kn_cmd_fail(&error);
+    kn_progress_redirect(kn_channel_progress, &channel);
+    kn_serve(&channel, run_verb, NULL, stopped);
     return 0;
 }

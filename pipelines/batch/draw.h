@@ -1,19 +1,26 @@
 /* Random draws of a sweep. A distribution in the manifest is one of
  *   {uniform: [low, high]}  {int: [low, high]}  {normal: [mean, deviation]}  {loguniform: [low, high]}
  *   {choice: [a, b, c]}     {choice: {a: 3, b: 1}} (with weights)
- * and for the numbers, beside it, min and max (a draw outside is drawn again), and digits: decimals that are kept (3). */
+ * and for the numbers, beside it, min and max (a draw outside is drawn again), and digits: decimals that are kept (3).
+ */
 #ifndef KN_BATCH_DRAW_H
 #define KN_BATCH_DRAW_H
 
 #include "pipelines/batch/node.h"
 
-typedef enum kn_draw_kind { KN_DRAW_UNIFORM, KN_DRAW_INT, KN_DRAW_NORMAL, KN_DRAW_LOGUNIFORM, KN_DRAW_CHOICE } kn_draw_kind;
+typedef enum kn_draw_kind {
+    KN_DRAW_UNIFORM,
+    KN_DRAW_INT,
+    KN_DRAW_NORMAL,
+    KN_DRAW_LOGUNIFORM,
+    KN_DRAW_CHOICE
+} kn_draw_kind;
 
 /* Texts belong to the arena. */
 typedef struct kn_draw {
     const char *key; /* the option */
     kn_draw_kind kind;
-    double a, b;     /* low and high, or mean and deviation */
+    double a, b; /* low and high, or mean and deviation */
     double min, max;
     int digits;
     const char **choices;

@@ -28,7 +28,8 @@ static bool add_line(text *t, kn_error *error, const char *a, const char *b) {
     return true;
 }
 
-/* --- files and folders ------------------------------------------------------------------------------------------------ */
+/* --- files and folders
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool hash_file(const char *path, kn_tree *tree, kn_error *error) {
     kn_file_map map;
@@ -55,7 +56,8 @@ static bool list_folder(const char *folder, char ***names, size_t *count, kn_err
     if (!dir) return kn_fail(error, KN_ERROR_INPUT, "%s: cannot open the folder: %s", folder, strerror(errno));
     for (struct dirent *entry; ok && (entry = readdir(dir));) {
         if (entry->d_name[0] == '.') continue;
-        ok = kn_grow(names, &capacity, *count + 1, sizeof **names, error) && ((*names)[*count] = kn_strdup(entry->d_name, error));
+        ok = kn_grow(names, &capacity, *count + 1, sizeof **names, error) &&
+             ((*names)[*count] = kn_strdup(entry->d_name, error));
         *count += ok;
     }
     closedir(dir);
@@ -89,7 +91,8 @@ bool kn_tree_hash(const char *path, kn_tree *tree, kn_error *error) {
     return hash_any(path, 0, tree, error);
 }
 
-/* --- items ------------------------------------------------------------------------------------------------------------ */
+/* --- items
+ * ------------------------------------------------------------------------------------------------------------ */
 
 void kn_fingerprints_finish(kn_fingerprints *cache) {
     for (size_t i = 0; i < cache->count; i++) kn_free(cache->entries[i].path);
@@ -133,7 +136,8 @@ static bool add_gate(kn_fingerprints *cache, text *all, const kn_batch_gate *gat
         ok = add_line(all, error, gate->bounds[i].metric, number);
     }
     snprintf(number, sizeof number, "%d", gate->resample);
-    return ok && add_line(all, error, "resample", number) && (!cache->segmenter || add_contents(cache, all, cache->segmenter, false, error));
+    return ok && add_line(all, error, "resample", number) &&
+           (!cache->segmenter || add_contents(cache, all, cache->segmenter, false, error));
 }
 
 bool kn_fingerprint(kn_fingerprints *cache, const kn_batch_item *item, char hex[65], kn_error *error) {
@@ -149,7 +153,8 @@ bool kn_fingerprint(kn_fingerprints *cache, const kn_batch_item *item, char hex[
         if (ok && path) ok = add_contents(cache, &all, o->value, drive && strcmp(o->key, "scene") == 0, error);
     }
     const char *source = kn_batch_option_value(item, "source");
-    if (ok && drive && cache->weights && !kn_batch_option_value(item, "model") && (!source || strcmp(source, "sampler") == 0))
+    if (ok && drive && cache->weights && !kn_batch_option_value(item, "model") &&
+        (!source || strcmp(source, "sampler") == 0))
         ok = add_contents(cache, &all, cache->weights, false, error);
     if (ok && item->gate) ok = add_gate(cache, &all, item->gate, error);
     if (ok) kn_sha256_hex(all.data, all.length, hex);

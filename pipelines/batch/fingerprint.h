@@ -1,5 +1,5 @@
-/* What an item's result depends on, as one hash: verb, options, the contents of the files and folders that it reads, and Kinora's
- * version. Contents are hashed once a process. */
+/* What an item's result depends on, as one hash: verb, options, the contents of the files and folders that it reads,
+ * and Kinora's version. Contents are hashed once a process. */
 #ifndef KN_BATCH_FINGERPRINT_H
 #define KN_BATCH_FINGERPRINT_H
 
@@ -9,7 +9,8 @@
 typedef struct kn_fingerprints {
     struct kn_hashed *entries;
     size_t count, capacity;
-    const char *device; /* name and driver of the device, the tuning: anything else that results depend on; NULL: nothing */
+    const char
+        *device; /* name and driver of the device, the tuning: anything else that results depend on; NULL: nothing */
     const char *weights;   /* of items that name no model; NULL: unknown */
     const char *segmenter; /* of items with bounds; NULL: unknown */
 } kn_fingerprints;
@@ -19,8 +20,8 @@ void kn_fingerprints_finish(kn_fingerprints *cache);
 /* An input that cannot be read is KN_ERROR_INPUT. */
 bool kn_fingerprint(kn_fingerprints *cache, const kn_batch_item *item, char hex[65], kn_error *error);
 
-/* Hash over all files of a folder, their names and sizes; the number of files and bytes in it. Contents of files above 256 MiB count
- * at both ends only. */
+/* Hash over all files of a folder, their names and sizes; the number of files and bytes in it. Contents of files above
+ * 256 MiB count at both ends only. */
 typedef struct kn_tree {
     char hash[65];
     size_t files;

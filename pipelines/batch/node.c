@@ -27,7 +27,8 @@ bool kn_node_number(const kn_node *node, double *value) {
     if (!node || node->kind != KN_NODE_TEXT) return false;
     const char *text = node->text;
     char *end;
-    if (!strchr("+-.0123456789", *text) || !*text || strpbrk(text, "xXpP")) return false; /* no hexadecimal, nan or inf */
+    if (!strchr("+-.0123456789", *text) || !*text || strpbrk(text, "xXpP"))
+        return false; /* no hexadecimal, nan or inf */
     *value = strtod(text, &end);
     return *end == 0 && isfinite(*value);
 }

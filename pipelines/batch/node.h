@@ -17,8 +17,8 @@ typedef struct kn_node {
     size_t count; /* of children */
 } kn_node;
 
-/* Reads the one document of a YAML file. Aliases, tags, several documents, a repeated key, more than 16 levels: KN_ERROR_INPUT
- * with "path:line". *root is NULL for an empty file. */
+/* Reads the one document of a YAML file. Aliases, tags, several documents, a repeated key, more than 16 levels:
+ * KN_ERROR_INPUT with "path:line". *root is NULL for an empty file. */
 bool kn_node_read_yaml(const char *path, kn_arena *arena, kn_node **root, kn_error *error);
 
 /* Reads text[0..length), which stands at line `line` of `path` and holds one JSON object. */

@@ -41,7 +41,8 @@ static bool convert_children(const reader *r, kn_node *node, json_t *value, int 
     const char *key;
     json_t *child;
     size_t i;
-    if (depth > 16) return kn_fail(r->error, KN_ERROR_INPUT, "%s:%d: more than 16 levels inside each other", r->path, r->line);
+    if (depth > 16)
+        return kn_fail(r->error, KN_ERROR_INPUT, "%s:%d: more than 16 levels inside each other", r->path, r->line);
     if (json_is_object(value)) {
         json_object_foreach(value, key, child) {
             if (!add_child(r, node, &tail, key, child, depth)) return false;
@@ -81,8 +82,7 @@ bool kn_node_read_json(const char *path, int line, const char *text, size_t leng
     reader r = {path, line, arena, error};
     *root = NULL;
     json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
-    if (!value)
-        return kn_fail(error, KN_ERROR_INPUT, "%s:%d: column %d: %s", path, line, problem.column, problem.text);
+    if (!value) return kn_fail(error, KN_ERROR_INPUT, "%s:%d: column %d: %s", path, line, problem.column, problem.text);
     if (json_is_object(value)) *root = convert(&r, value, 0);
     else kn_fail(error, KN_ERROR_INPUT, "%s:%d: expected an object in braces", path, line);
     json_decref(value);

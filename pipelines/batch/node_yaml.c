@@ -55,7 +55,8 @@ static bool read_key(reader *r, kn_node *map, const char **key, bool *end) {
     if (ok && !*end) {
         const char *text = (const char *)event.data.scalar.value;
         if (map->count == MAX_KEYS) ok = fail_at(r, event.start_mark.line, "more than 1000 keys in one place");
-        else if (!*text || strlen(text) != event.data.scalar.length) ok = fail_at(r, event.start_mark.line, "an empty key");
+        else if (!*text || strlen(text) != event.data.scalar.length)
+            ok = fail_at(r, event.start_mark.line, "an empty key");
         else if (kn_node_get(map, text))
             ok = kn_fail(r->error, KN_ERROR_INPUT, "%s:%zu: %s stands here a second time", r->path,
                          event.start_mark.line + 1, text);

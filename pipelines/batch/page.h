@@ -1,4 +1,5 @@
-/* index.html of a batch: every item with its contact sheet, options and measures, with filters. One file, no server, no network. */
+/* index.html of a batch: every item with its contact sheet, options and measures, with filters. One file, no server, no
+ * network. */
 #ifndef KN_BATCH_PAGE_H
 #define KN_BATCH_PAGE_H
 

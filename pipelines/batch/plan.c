@@ -23,7 +23,8 @@ static bool read_item(kn_batch_plan *plan, const kn_node *root, kn_error *error)
     size_t count = 0;
     const kn_node *name = kn_node_get(root, "name");
     if (!kn_batch_read_common(plan, root, &common, error)) return false;
-    if (name && (name->kind != KN_NODE_TEXT || !*name->text)) return kn_node_fail(plan->path, name, error, "name: expected a text");
+    if (name && (name->kind != KN_NODE_TEXT || !*name->text))
+        return kn_node_fail(plan->path, name, error, "name: expected a text");
     for (const kn_node *child = root->first; child; child = child->next) {
         if (is_common(child->key)) continue;
         if (count == KN_COUNT(options)) return kn_node_fail(plan->path, child, error, "more than 128 options");
@@ -38,18 +39,21 @@ static bool read_lines(kn_batch_plan *plan, const char *text, size_t size, kn_er
         const char *end = memchr(text + at, '\n', size - at);
         size_t length = end ? (size_t)(end - text) - at : size - at;
         line++;
-        if (length > MAX_LINE) return kn_fail(error, KN_ERROR_INPUT, "%s:%d: a line of more than 1 MiB", plan->path, line);
+        if (length > MAX_LINE)
+            return kn_fail(error, KN_ERROR_INPUT, "%s:%d: a line of more than 1 MiB", plan->path, line);
         size_t blank = strspn(text + at, " \t\r");
         if (blank < length && text[at + blank] != '#') {
             kn_node *root;
             kn_arena scratch = {0};
-            bool ok = kn_node_read_json(plan->path, line, text + at, length, &scratch, &root, error) && read_item(plan, root, error);
+            bool ok = kn_node_read_json(plan->path, line, text + at, length, &scratch, &root, error) &&
+                      read_item(plan, root, error);
             kn_arena_finish(&scratch);
             if (!ok) return false;
         }
         at += length + 1;
     }
-    return plan->count > 0 || kn_fail(error, KN_ERROR_INPUT, "%s:1: no job in it; expected one JSON object a line", plan->path);
+    return plan->count > 0 ||
+           kn_fail(error, KN_ERROR_INPUT, "%s:1: no job in it; expected one JSON object a line", plan->path);
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -67,8 +71,8 @@ static bool check_names(const kn_batch_plan *plan, kn_error *error) {
     qsort(order, plan->count, sizeof *order, compare_names);
     for (size_t i = 1; ok && i < plan->count; i++)
         if (strcmp(order[i - 1]->name, order[i]->name) == 0)
-            ok = kn_fail(error, KN_ERROR_INPUT, "%s:%d: a second job %s; the first one is that of line %d", plan->path, order[i]->line,
-                         order[i]->name, order[i - 1]->line);
+            ok = kn_fail(error, KN_ERROR_INPUT, "%s:%d: a second job %s; the first one is that of line %d", plan->path,
+                         order[i]->line, order[i]->name, order[i - 1]->line);
     kn_free(order);
     return ok;
 }
@@ -82,10 +86,12 @@ static bool read_plan(kn_batch_plan *plan, kn_error *error) {
         return ok;
     }
     if (!ends_with(plan->path, ".jsonl") && !ends_with(plan->path, ".ndjson") && !ends_with(plan->path, ".json"))
-        return kn_fail(error, KN_ERROR_INPUT, "%s: expected a sweep (.yaml) or a manifest with one job a line (.jsonl)", plan->path);
+        return kn_fail(error, KN_ERROR_INPUT, "%s: expected a sweep (.yaml) or a manifest with one job a line (.jsonl)",
+                       plan->path);
     uint8_t *data = NULL;
     size_t size = 0;
-    bool ok = kn_file_read(plan->path, (size_t)1 << 30, &data, &size, error) && read_lines(plan, (const char *)data, size, error);
+    bool ok = kn_file_read(plan->path, (size_t)1 << 30, &data, &size, error) &&
+              read_lines(plan, (const char *)data, size, error);
     kn_free(data);
     return ok;
 }

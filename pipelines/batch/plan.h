@@ -1,5 +1,5 @@
-/* The items of a batch, from a manifest (JSON Lines, one job a line) or a sweep (YAML). The same file gives the same items in the
- * same order everywhere: random draws depend on the sweep's own text only. */
+/* The items of a batch, from a manifest (JSON Lines, one job a line) or a sweep (YAML). The same file gives the same
+ * items in the same order everywhere: random draws depend on the sweep's own text only. */
 #ifndef KN_BATCH_PLAN_H
 #define KN_BATCH_PLAN_H
 
@@ -20,7 +20,7 @@ typedef struct kn_batch_bound {
     const char *name;   /* as written: "miou" */
     const char *metric; /* the name in the report of `eval`: "mean_iou" */
     double value;
-    bool at_least;      /* else at most */
+    bool at_least; /* else at most */
 } kn_batch_bound;
 
 typedef struct kn_batch_gate {
@@ -45,7 +45,7 @@ typedef struct kn_batch_plan {
     const char *folder; /* it lies in; "" for the current one */
     kn_batch_item *items;
     size_t count, capacity;
-    size_t dropped;     /* combinations that a constraint dropped */
+    size_t dropped; /* combinations that a constraint dropped */
 } kn_batch_plan;
 
 bool kn_batch_plan_init(kn_batch_plan *plan, const char *path, kn_error *error);
@@ -55,15 +55,16 @@ void kn_batch_plan_finish(kn_batch_plan *plan);
 
 /* The value of an option; NULL when the item does not give it. */
 const char *kn_batch_option_value(const kn_batch_item *item, const char *key);
-/* The seed that the item asks for (0 by default), and the one of its attempt 0, 1, ... A seed of a further attempt stays away from
- * those that a sweep counts up. */
+/* The seed that the item asks for (0 by default), and the one of its attempt 0, 1, ... A seed of a further attempt
+ * stays away from those that a sweep counts up. */
 uint64_t kn_batch_seed(const kn_batch_item *item, int attempt);
 
-/* The verb's arguments: input, options, -o below `folder`, for an attempt. A NULL-terminated array in one block; free with kn_free.
- * *count gets the number. */
+/* The verb's arguments: input, options, -o below `folder`, for an attempt. A NULL-terminated array in one block; free
+ * with kn_free. *count gets the number. */
 char **kn_batch_arguments(const kn_batch_item *item, const char *folder, int attempt, size_t *count, kn_error *error);
 
-/* One line of JSON (without a newline) that kn_batch_plan_init reads back as the same item, and that "status" and "merge" read. */
+/* One line of JSON (without a newline) that kn_batch_plan_init reads back as the same item, and that "status" and
+ * "merge" read. */
 bool kn_batch_item_write(const kn_batch_item *item, FILE *stream);
 
 /* --- plan_item.c, for the readers of manifests --- */

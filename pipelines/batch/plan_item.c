@@ -6,16 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- bounds --------------------------------------------------------------------------------------------------------- */
+/* --- bounds ---------------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *name, *metric;
     bool at_least;
 } metrics[] = {
-    {"miou", "mean_iou", true}, {"mean_iou", "mean_iou", true}, {"warp", "warp_error", false}, {"warp_error", "warp_error", false},
-    {"overlap", "overlap_correlation", true}, {"overlap_correlation", "overlap_correlation", true},
-    {"overlap_error", "overlap_error", false}, {"drift", "colour_drift", false}, {"colour_drift", "colour_drift", false},
-    {"sampson", "sampson", false}, {"sampson_share", "sampson_share", true}, {"detail", "detail", true},
+    {"miou", "mean_iou", true},
+    {"mean_iou", "mean_iou", true},
+    {"warp", "warp_error", false},
+    {"warp_error", "warp_error", false},
+    {"overlap", "overlap_correlation", true},
+    {"overlap_correlation", "overlap_correlation", true},
+    {"overlap_error", "overlap_error", false},
+    {"drift", "colour_drift", false},
+    {"colour_drift", "colour_drift", false},
+    {"sampson", "sampson", false},
+    {"sampson_share", "sampson_share", true},
+    {"detail", "detail", true},
     {"instance_found", "instance_found", true},
 };
 
@@ -23,10 +32,13 @@ static bool read_bound(kn_batch_plan *plan, const kn_node *node, kn_batch_bound 
     size_t m = 0;
     while (m < KN_COUNT(metrics) && strcmp(metrics[m].name, node->key) != 0) m++;
     if (m == KN_COUNT(metrics))
-        return kn_node_fail(plan->path, node, error, "keep: no measure is called %s; expected miou, warp, overlap, overlap_error, drift, "
-                            "sampson, sampson_share, detail or instance_found", node->key);
+        return kn_node_fail(plan->path, node, error,
+                            "keep: no measure is called %s; expected miou, warp, overlap, overlap_error, drift, "
+                            "sampson, sampson_share, detail or instance_found",
+                            node->key);
     *bound = (kn_batch_bound){.name = metrics[m].name, .metric = metrics[m].metric, .at_least = metrics[m].at_least};
-    if (!kn_node_number(node, &bound->value)) return kn_node_fail(plan->path, node, error, "keep: %s: expected a number", node->key);
+    if (!kn_node_number(node, &bound->value))
+        return kn_node_fail(plan->path, node, error, "keep: %s: expected a number", node->key);
     return true;
 }
 
@@ -34,7 +46,8 @@ static bool read_gate(kn_batch_plan *plan, const kn_node *map, const kn_batch_ga
     const kn_node *keep = kn_node_get(map, "keep"), *resample = kn_node_get(map, "resample");
     double tries = 3;
     *gate = NULL;
-    if (!keep && resample) return kn_node_fail(plan->path, resample, error, "resample without keep: no clip would ever be refused");
+    if (!keep && resample)
+        return kn_node_fail(plan->path, resample, error, "resample without keep: no clip would ever be refused");
     if (!keep) return true;
     if (keep->kind != KN_NODE_MAP || keep->count == 0)
         return kn_node_fail(plan->path, keep, error, "keep: expected bounds such as {miou: 0.7, warp: 0.002}");
@@ -55,16 +68,19 @@ bool kn_batch_read_common(kn_batch_plan *plan, const kn_node *map, kn_batch_comm
     if (verb && verb->kind != KN_NODE_TEXT) return kn_node_fail(plan->path, verb, error, "verb: expected a text");
     common->verb = kn_batch_find_verb(verb ? verb->text : "drive");
     if (!common->verb)
-        return kn_node_fail(plan->path, verb, error, "verb: %s is none that a batch can run; expected %s", verb->text, kn_batch_verb_names());
+        return kn_node_fail(plan->path, verb, error, "verb: %s is none that a batch can run; expected %s", verb->text,
+                            kn_batch_verb_names());
     if (timeout && (!kn_node_number(timeout, &common->timeout) || common->timeout <= 0))
         return kn_node_fail(plan->path, timeout, error, "timeout: expected a number of seconds above 0");
     if (!read_gate(plan, map, &common->gate, error)) return false;
     if (common->gate && strcmp(common->verb->name, "drive") != 0)
-        return kn_node_fail(plan->path, kn_node_get(map, "keep"), error, "keep: eval measures drive clips only, not %s", common->verb->name);
+        return kn_node_fail(plan->path, kn_node_get(map, "keep"), error, "keep: eval measures drive clips only, not %s",
+                            common->verb->name);
     return true;
 }
 
-/* --- options -------------------------------------------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------------------------------------------
+ */
 
 static bool good_key(const char *key) {
     size_t dollar = *key == '$';
@@ -85,7 +101,8 @@ static bool taken_key(const char *key) {
 static bool join_list(kn_batch_plan *plan, const char *key, const kn_node *list, const char **joined, kn_error *error) {
     size_t length = 1;
     for (const kn_node *child = list->first; child; child = child->next) {
-        if (child->kind != KN_NODE_TEXT) return kn_node_fail(plan->path, child, error, "%s: expected a value or a list of values", key);
+        if (child->kind != KN_NODE_TEXT)
+            return kn_node_fail(plan->path, child, error, "%s: expected a value or a list of values", key);
         length += strlen(child->text) + 1;
     }
     char *text = kn_arena_alloc(&plan->arena, length, 1, error), *at = text;
@@ -99,17 +116,23 @@ static bool join_list(kn_batch_plan *plan, const char *key, const kn_node *list,
 bool kn_batch_read_option(kn_batch_plan *plan, const kn_batch_verb *verb, const char *key, const kn_node *value,
                           kn_batch_option *option, kn_error *error) {
     *option = (kn_batch_option){.line = value->line};
-    if (!good_key(key)) return kn_node_fail(plan->path, value, error, "%s: expected the name of an option, or $ and the name of a scenario parameter", key);
+    if (!good_key(key))
+        return kn_node_fail(plan->path, value, error,
+                            "%s: expected the name of an option, or $ and the name of a scenario parameter", key);
     if (taken_key(key)) return kn_node_fail(plan->path, value, error, "%s: a batch sets this option itself", key);
     if (!(option->key = kn_arena_strdup(&plan->arena, key, error))) return false;
-    if (value->kind == KN_NODE_MAP) return kn_node_fail(plan->path, value, error, "%s: expected a value or a list of values", key);
+    if (value->kind == KN_NODE_MAP)
+        return kn_node_fail(plan->path, value, error, "%s: expected a value or a list of values", key);
     if (value->kind == KN_NODE_LIST && !join_list(plan, key, value, &option->raw, error)) return false;
     if (value->kind == KN_NODE_TEXT && !(option->raw = kn_arena_strdup(&plan->arena, value->text, error))) return false;
     if (!*option->raw) return kn_node_fail(plan->path, value, error, "%s: the value is missing", key);
     if (strcmp(key, "output") == 0 && (!*verb->outputs || strchr(option->raw, '/') || *option->raw == '.'))
-        return kn_node_fail(plan->path, value, error, *verb->outputs ? "output: %s: expected names of files without a folder" :
-                            "output: %s: a batch chooses the folder itself", option->raw);
-    if (*key == '$' && strpbrk(option->raw, ",=")) return kn_node_fail(plan->path, value, error, "%s: a parameter's value with , or = in it", key);
+        return kn_node_fail(plan->path, value, error,
+                            *verb->outputs ? "output: %s: expected names of files without a folder"
+                                           : "output: %s: a batch chooses the folder itself",
+                            option->raw);
+    if (*key == '$' && strpbrk(option->raw, ",="))
+        return kn_node_fail(plan->path, value, error, "%s: a parameter's value with , or = in it", key);
     bool truth = strcmp(option->raw, "true") == 0 || strcmp(option->raw, "false") == 0;
     option->is_flag = truth && value->kind == KN_NODE_TEXT && !value->quoted && *key != '$';
     option->value = option->raw;
@@ -121,10 +144,12 @@ bool kn_batch_read_option(kn_batch_plan *plan, const kn_batch_verb *verb, const 
     return option->value != NULL;
 }
 
-/* --- names ---------------------------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------------------------------
+ */
 
 /* SHA-256 over everything that the item asks for, in the order of the keys. */
-static bool hash_item(const kn_batch_common *common, const kn_batch_option *options, size_t count, char hex[65], kn_error *error) {
+static bool hash_item(const kn_batch_common *common, const kn_batch_option *options, size_t count, char hex[65],
+                      kn_error *error) {
     char *text = kn_format(error, "%s", common->verb->name);
     bool done[128] = {false};
     for (size_t n = 0; text && n < count; n++) {
@@ -132,7 +157,8 @@ static bool hash_item(const kn_batch_common *common, const kn_batch_option *opti
         for (size_t i = 0; i < count; i++)
             if (!done[i] && (least == SIZE_MAX || strcmp(options[i].key, options[least].key) < 0)) least = i;
         done[least] = true;
-        char *longer = kn_format(error, "%s\n%s=%zu:%s", text, options[least].key, strlen(options[least].raw), options[least].raw);
+        char *longer =
+            kn_format(error, "%s\n%s=%zu:%s", text, options[least].key, strlen(options[least].raw), options[least].raw);
         kn_free(text);
         text = longer;
     }
@@ -174,7 +200,9 @@ static bool make_name(kn_batch_plan *plan, const kn_batch_common *common, const 
         char part[80];
         bool number = strspn(o->raw, "0123456789.-") == strlen(o->raw) || o->is_flag;
         if (kn_batch_is_path(common->verb, o->key)) append_stem(text, sizeof text, o->raw);
-        else if (number) snprintf(part, sizeof part, "%s%.40s", o->key + (*o->key == '$'), o->raw), append_name(text, sizeof text, part);
+        else if (number)
+            snprintf(part, sizeof part, "%s%.40s", o->key + (*o->key == '$'), o->raw),
+                append_name(text, sizeof text, part);
         else snprintf(part, sizeof part, "%.24s", o->raw), append_name(text, sizeof text, part);
     }
     snprintf(whole, sizeof whole, "%s%s%.6s", text[0] ? text : common->verb->name, "-", hex);
@@ -190,7 +218,8 @@ static bool good_name(const char *name) {
 bool kn_batch_add_item(kn_batch_plan *plan, const kn_batch_common *common, const kn_batch_option *options, size_t count,
                        const char *name, int line, kn_error *error) {
     kn_node place = {.line = line};
-    kn_batch_item item = {.verb = common->verb, .gate = common->gate, .timeout = common->timeout, .line = line, .option_count = count};
+    kn_batch_item item = {
+        .verb = common->verb, .gate = common->gate, .timeout = common->timeout, .line = line, .option_count = count};
     if (count > 128) return kn_node_fail(plan->path, &place, error, "more than 128 options");
     if (plan->count == 1000000) return kn_node_fail(plan->path, &place, error, "more than 1000000 jobs");
     const char *input = common->verb->input;
@@ -203,7 +232,8 @@ bool kn_batch_add_item(kn_batch_plan *plan, const kn_batch_common *common, const
     if (name) item.name = kn_arena_strdup(&plan->arena, name, error);
     else if (!make_name(plan, common, options, count, &item.name, error)) return false;
     item.options = kn_arena_alloc(&plan->arena, count, sizeof *options, error);
-    if (!item.name || !item.options || !kn_grow(&plan->items, &plan->capacity, plan->count + 1, sizeof item, error)) return false;
+    if (!item.name || !item.options || !kn_grow(&plan->items, &plan->capacity, plan->count + 1, sizeof item, error))
+        return false;
     if (count) memcpy(item.options, options, count * sizeof *options);
     plan->items[plan->count++] = item;
     return true;

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- arguments ------------------------------------------------------------------------------------------------------ */
+/* --- arguments ------------------------------------------------------------------------------------------------------
+ */
 
 /* Arguments grow as texts one after the other; the pointers are made at the end. */
 typedef struct list {
@@ -63,7 +64,8 @@ static bool add_options(list *l, const kn_batch_item *item, int attempt) {
         if (!add(l, "--", o->key) || (!o->is_flag && !add(l, "", o->value))) return false;
     }
     if (attempt > 0 && (!add(l, "", "--seed") || !add(l, "", seed))) return false;
-    if (item->verb->labels && !kn_batch_option_value(item, "labels") && (!add(l, "", "--labels") || !add(l, "", item->verb->labels)))
+    if (item->verb->labels && !kn_batch_option_value(item, "labels") &&
+        (!add(l, "", "--labels") || !add(l, "", item->verb->labels)))
         return false;
     return true;
 }
@@ -83,11 +85,13 @@ char **kn_batch_arguments(const kn_batch_item *item, const char *folder, int att
     return pointers;
 }
 
-/* --- one line of JSON ------------------------------------------------------------------------------------------------ */
+/* --- one line of JSON ------------------------------------------------------------------------------------------------
+ */
 
 static json_t *gate_record(const kn_batch_gate *gate) {
     json_t *record = json_object();
-    for (size_t i = 0; i < gate->count; i++) json_object_set_new(record, gate->bounds[i].name, json_real(gate->bounds[i].value));
+    for (size_t i = 0; i < gate->count; i++)
+        json_object_set_new(record, gate->bounds[i].name, json_real(gate->bounds[i].value));
     return record;
 }
 
@@ -97,7 +101,8 @@ bool kn_batch_item_write(const kn_batch_item *item, FILE *stream) {
     json_object_set_new(root, "verb", json_string(item->verb->name));
     for (size_t i = 0; i < item->option_count; i++) {
         const kn_batch_option *o = &item->options[i];
-        json_object_set_new(root, o->key, o->is_flag ? json_boolean(strcmp(o->raw, "true") == 0) : json_string(o->value));
+        json_object_set_new(root, o->key,
+                            o->is_flag ? json_boolean(strcmp(o->raw, "true") == 0) : json_string(o->value));
     }
     if (item->gate) {
         json_object_set_new(root, "keep", gate_record(item->gate));

@@ -78,7 +78,8 @@ static bool take_line(kn_worker *w, json_t **message) {
 bool kn_worker_receive(kn_worker *w, json_t **message, bool *ended, kn_error *error) {
     *message = NULL;
     for (;;) {
-        while (!*message && take_line(w, message)) {}
+        while (!*message && take_line(w, message)) {
+        }
         if (*message) return true;
         if (w->used > 1 << 20) w->used = 0; /* no message of ours */
         if (!kn_grow(&w->buffer, &w->capacity, w->used + 4096, 1, error)) return false;
@@ -99,7 +100,8 @@ int kn_worker_end(kn_worker *w, int signal_number, bool wait) {
     w->in = -1;
     if (signal_number > 0) kill(w->pid, signal_number);
     if (!wait) return 0;
-    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
+    }
     close(w->out);
     kn_free(w->buffer);
     *w = (kn_worker){.in = -1, .out = -1};

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 json_t *kn_record_read(const kn_store *store, const char *name) {
-    static const char *const places[][2] = {{"items", "/item.json"}, {"set-aside", "/item.json"}, {"state/failed", ".json"}};
+    static const char *const places[][2] = {
+        {"items", "/item.json"}, {"set-aside", "/item.json"}, {"state/failed", ".json"}};
     json_t *record = NULL;
     for (size_t i = 0; i < KN_COUNT(places) && !record; i++) {
         char *path = kn_store_path(store, places[i][0], name, places[i][1], NULL);
@@ -28,7 +29,8 @@ kn_record_status kn_record_status_of(const json_t *record) {
 }
 
 bool kn_record_holds(const kn_store *store, const json_t *record, const char *fingerprint) {
-    const char *found = json_string_value(json_object_get(record, "fingerprint")), *name = json_string_value(json_object_get(record, "name"));
+    const char *found = json_string_value(json_object_get(record, "fingerprint")),
+               *name = json_string_value(json_object_get(record, "name"));
     if (!found || !name || strcmp(found, fingerprint) != 0) return false;
     kn_record_status status = kn_record_status_of(record);
     if (status != KN_RECORD_DONE && status != KN_RECORD_REFUSED) return true;
@@ -48,16 +50,21 @@ bool kn_record_holds(const kn_store *store, const json_t *record, const char *fi
     return true;
 }
 
-bool kn_record_write_failure(const kn_store *store, const kn_batch_item *item, const char *fingerprint, const kn_error *why, int tries,
-                             kn_error *error) {
-    static const char *const kinds[] = {"none", "input", "io", "memory", "device", "unsupported", "cancelled", "internal"};
+bool kn_record_write_failure(const kn_store *store, const kn_batch_item *item, const char *fingerprint,
+                             const kn_error *why, int tries, kn_error *error) {
+    static const char *const kinds[] = {"none",   "input",       "io",        "memory",
+                                        "device", "unsupported", "cancelled", "internal"};
     json_t *options = json_object();
-    for (size_t i = 0; i < item->option_count; i++) json_object_set_new(options, item->options[i].key, json_string(item->options[i].value));
-    json_t *root = json_pack("{ss ss ss ss so ss ss sb si ss sI}", "name", item->name, "verb", item->verb->name, "status", "failed", "fingerprint",
-                             fingerprint, "options", options, "error", why->message, "kind", kinds[why->kind], "temporary",
-                             !kn_batch_is_permanent(why->kind), "tries", tries, "host", store->host, "finished", (json_int_t)time(NULL));
-    char *path = kn_store_path(store, "state/failed", item->name, ".json", error), *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
-    bool ok = path && (text || kn_fail(error, KN_ERROR_INTERNAL, "%s: the error is no UTF-8", item->name)) && kn_file_write(path, text, strlen(text), error);
+    for (size_t i = 0; i < item->option_count; i++)
+        json_object_set_new(options, item->options[i].key, json_string(item->options[i].value));
+    json_t *root = json_pack("{ss ss ss ss so ss ss sb si ss sI}", "name", item->name, "verb", item->verb->name,
+                             "status", "failed", "fingerprint", fingerprint, "options", options, "error", why->message,
+                             "kind", kinds[why->kind], "temporary", !kn_batch_is_permanent(why->kind), "tries", tries,
+                             "host", store->host, "finished", (json_int_t)time(NULL));
+    char *path = kn_store_path(store, "state/failed", item->name, ".json", error),
+         *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    bool ok = path && (text || kn_fail(error, KN_ERROR_INTERNAL, "%s: the error is no UTF-8", item->name)) &&
+              kn_file_write(path, text, strlen(text), error);
     free(text);
     kn_free(path);
     json_decref(root);
@@ -79,7 +86,8 @@ static char *read_line_of(const kn_store *store, const char *name) {
 
 static bool write_pass(const kn_store *store, const kn_batch_plan *plan, char **lines, size_t *count, kn_error *error) {
     kn_file_writer writer;
-    char *name = kn_format(error, "%s/.results-%s", store->folder, store->token), *final = kn_path_join(store->folder, "results.jsonl", error);
+    char *name = kn_format(error, "%s/.results-%s", store->folder, store->token),
+         *final = kn_path_join(store->folder, "results.jsonl", error);
     bool ok = name && final && kn_file_writer_init(&writer, name, error);
     *count = 0;
     if (ok) {
@@ -97,7 +105,8 @@ static bool write_pass(const kn_store *store, const kn_batch_plan *plan, char **
     return ok;
 }
 
-bool kn_records_write_results(const kn_store *store, const kn_batch_plan *plan, char **lines, size_t *count, kn_error *error) {
+bool kn_records_write_results(const kn_store *store, const kn_batch_plan *plan, char **lines, size_t *count,
+                              kn_error *error) {
     /* Another process may have written an older view after ours: whoever is last must have seen all, so look again. */
     for (int pass = 0; pass < 5; pass++) {
         size_t before = pass ? *count : SIZE_MAX;
@@ -109,11 +118,13 @@ bool kn_records_write_results(const kn_store *store, const kn_batch_plan *plan, 
 
 bool kn_records_write_plan(const kn_store *store, const kn_batch_plan *plan, kn_error *error) {
     kn_file_writer writer;
-    char *name = kn_format(error, "%s/.jobs-%s", store->folder, store->token), *final = kn_path_join(store->folder, "jobs.jsonl", error);
+    char *name = kn_format(error, "%s/.jobs-%s", store->folder, store->token),
+         *final = kn_path_join(store->folder, "jobs.jsonl", error);
     bool ok = name && final && kn_file_writer_init(&writer, name, error);
     if (ok) {
         for (size_t i = 0; ok && i < plan->count; i++) {
-            ok = kn_batch_item_write(&plan->items[i], writer.stream) || kn_fail(error, KN_ERROR_INPUT, "%s: a text that is no UTF-8", plan->items[i].name);
+            ok = kn_batch_item_write(&plan->items[i], writer.stream) ||
+                 kn_fail(error, KN_ERROR_INPUT, "%s: a text that is no UTF-8", plan->items[i].name);
             fputc('\n', writer.stream);
         }
         if (ok) ok = kn_file_writer_commit(&writer, error);

@@ -19,7 +19,8 @@ double kn_batch_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- one round ------------------------------------------------------------------------------------------------------------ */
+/* --- one round
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* The worker of a slot is gone. */
 static bool take_death(kn_batch_job *job, kn_slot *slot, kn_error *error) {
@@ -36,7 +37,8 @@ static bool take_death(kn_batch_job *job, kn_slot *slot, kn_error *error) {
     }
     int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (number == SIGKILL) kn_fail(&why, KN_ERROR_MEMORY, "the worker was killed (out of memory?)");
-    else if (number == SIGBUS) kn_fail(&why, KN_ERROR_IO, "the worker lost a file that it was reading (signal %d)", number);
+    else if (number == SIGBUS)
+        kn_fail(&why, KN_ERROR_IO, "the worker lost a file that it was reading (signal %d)", number);
     else if (number) kn_fail(&why, KN_ERROR_INTERNAL, "the worker crashed (signal %d, %s)", number, strsignal(number));
     else kn_fail(&why, KN_ERROR_INTERNAL, "the worker ended with code %d", WEXITSTATUS(status));
     return kn_batch_take_failure(job, slot, &why, true, error);
@@ -50,7 +52,8 @@ static bool hear(kn_batch_job *job, kn_slot *slot, kn_error *error) {
         if (!message) return !ended || take_death(job, slot, error);
         const json_t *share = json_object_get(message, "progress");
         if (json_is_number(share)) slot->share = fmin(fmax(json_number_value(share), 0), 1);
-        else if (slot->busy && !slot->lost && !slot->timed_out && json_object_get(message, "status")) ok = kn_batch_take_answer(job, slot, message, error);
+        else if (slot->busy && !slot->lost && !slot->timed_out && json_object_get(message, "status"))
+            ok = kn_batch_take_answer(job, slot, message, error);
         json_decref(message);
         if (!ok) return false;
     }
@@ -60,8 +63,10 @@ static bool hear(kn_batch_job *job, kn_slot *slot, kn_error *error) {
 static bool listen_to_workers(kn_batch_job *job, kn_error *error) {
     struct pollfd *ends = kn_alloc((size_t)job->params->jobs, sizeof *ends, error);
     if (!ends) return false;
-    for (int i = 0; i < job->params->jobs; i++) ends[i] = (struct pollfd){.fd = job->slots[i].worker.pid > 0 ? job->slots[i].worker.out : -1, .events = POLLIN};
-    bool ok = poll(ends, (nfds_t)job->params->jobs, 200) >= 0 || errno == EINTR || kn_fail(error, KN_ERROR_IO, "poll: %s", strerror(errno));
+    for (int i = 0; i < job->params->jobs; i++)
+        ends[i] = (struct pollfd){.fd = job->slots[i].worker.pid > 0 ? job->slots[i].worker.out : -1, .events = POLLIN};
+    bool ok = poll(ends, (nfds_t)job->params->jobs, 200) >= 0 || errno == EINTR ||
+              kn_fail(error, KN_ERROR_IO, "poll: %s", strerror(errno));
     for (int i = 0; ok && i < job->params->jobs; i++)
         if (ends[i].fd >= 0 && ends[i].revents) ok = hear(job, &job->slots[i], error);
     kn_free(ends);
@@ -119,7 +124,8 @@ static void check_stop(kn_batch_job *job) {
     count_items(job);
     for (int i = 0; i < p->jobs; i++) share += job->slots[i].busy ? job->slots[i].share : 0;
     size_t over = job->count - job->report.left;
-    bool wanted = p->progress && !p->progress(p->progress_user, "batch", (uint64_t)(((double)over + share) * 1000), (uint64_t)job->count * 1000);
+    bool wanted = p->progress && !p->progress(p->progress_user, "batch", (uint64_t)(((double)over + share) * 1000),
+                                              (uint64_t)job->count * 1000);
     bool late = p->stop_after > 0 && kn_batch_now() - job->started > p->stop_after;
     if (job->stopping) return;
     if (wanted || late) {
@@ -171,10 +177,12 @@ static bool run_rounds(kn_batch_job *job, kn_error *error) {
     }
 }
 
-/* --- begin and end -------------------------------------------------------------------------------------------------------- */
+/* --- begin and end
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool check_params(const kn_batch_run_params *p, kn_error *error) {
-    if (p->shards < 1 || p->shard >= p->shards) return kn_fail(error, KN_ERROR_INPUT, "shard %zu of %zu", p->shard + 1, p->shards);
+    if (p->shards < 1 || p->shard >= p->shards)
+        return kn_fail(error, KN_ERROR_INPUT, "shard %zu of %zu", p->shard + 1, p->shards);
     if (p->jobs < 1 || p->jobs > 1024) return kn_fail(error, KN_ERROR_INPUT, "%d jobs, expected 1..1024", p->jobs);
     if (!(p->lease >= 1)) return kn_fail(error, KN_ERROR_INPUT, "a lease of %g s, expected 1 s or more", p->lease);
     return true;
@@ -188,7 +196,8 @@ static bool begin(kn_batch_job *job, kn_error *error) {
     job->lines = kn_alloc(plan->count, sizeof *job->lines, error);
     if (!job->slots || !job->entries || !job->lines) return false;
     for (size_t i = p->shard; i < plan->count; i += p->shards) job->entries[job->count++] = (kn_entry){.item = i};
-    if (!kn_store_init(&job->store, p->folder, p->lease, error) || !kn_records_write_plan(&job->store, plan, error)) return false;
+    if (!kn_store_init(&job->store, p->folder, p->lease, error) || !kn_records_write_plan(&job->store, plan, error))
+        return false;
     job->fingerprints = (kn_fingerprints){.device = p->device, .weights = p->weights, .segmenter = p->segmenter};
     return true;
 }

@@ -7,16 +7,23 @@
 #include "pipelines/batch/records.h"
 #include "pipelines/batch/run.h"
 
-typedef enum kn_entry_state { KN_ENTRY_PENDING, KN_ENTRY_RUNNING, KN_ENTRY_DONE, KN_ENTRY_REFUSED, KN_ENTRY_FAILED, KN_ENTRY_TEMPORARY } kn_entry_state;
+typedef enum kn_entry_state {
+    KN_ENTRY_PENDING,
+    KN_ENTRY_RUNNING,
+    KN_ENTRY_DONE,
+    KN_ENTRY_REFUSED,
+    KN_ENTRY_FAILED,
+    KN_ENTRY_TEMPORARY
+} kn_entry_state;
 
 /* An item of this shard. */
 typedef struct kn_entry {
-    size_t item;         /* in the plan */
+    size_t item; /* in the plan */
     kn_entry_state state;
     int tries;
-    double not_before;   /* seconds of the clock: another process has it, or it has just failed */
-    bool found;          /* it was finished before */
-    bool checked;        /* its record was looked at */
+    double not_before; /* seconds of the clock: another process has it, or it has just failed */
+    bool found;        /* it was finished before */
+    bool checked;      /* its record was looked at */
 } kn_entry;
 
 /* A worker and what it does. */
@@ -36,8 +43,8 @@ typedef struct kn_batch_job {
     kn_entry *entries;
     size_t count, next;
     kn_slot *slots;
-    char **lines;       /* of results.jsonl, per item of the plan */
-    bool changed;       /* since results.jsonl was written */
+    char **lines; /* of results.jsonl, per item of the plan */
+    bool changed; /* since results.jsonl was written */
     double started, renewed, written, stop_time;
     bool stopping;
     kn_batch_report report;
@@ -46,7 +53,8 @@ typedef struct kn_batch_job {
 double kn_batch_now(void);
 
 /* --- run_items.c --- */
-/* Finds the next item that can be run now, claims it and gives it to the slot's worker. *given false: there is none at present. */
+/* Finds the next item that can be run now, claims it and gives it to the slot's worker. *given false: there is none at
+ * present. */
 bool kn_batch_give(kn_batch_job *job, kn_slot *slot, bool *given, kn_error *error);
 /* The worker has answered: publishes, notes the failure, or lets it be tried again. */
 bool kn_batch_take_answer(kn_batch_job *job, kn_slot *slot, const json_t *answer, kn_error *error);

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const kn_batch_item *item_of(const kn_batch_job *job, const kn_entry *entry) { return &job->params->plan->items[entry->item]; }
+static const kn_batch_item *item_of(const kn_batch_job *job, const kn_entry *entry) {
+    return &job->params->plan->items[entry->item];
+}
 
-/* --- what is known before an item runs --------------------------------------------------------------------------------- */
+/* --- what is known before an item runs
+ * --------------------------------------------------------------------------------- */
 
 /* Hashes the item's inputs; an input that is not there makes the item fail at once. */
 static bool fingerprint_item(kn_batch_job *job, kn_entry *entry, char hex[65], bool *usable, kn_error *error) {
@@ -43,7 +46,8 @@ static void look_at_record(kn_batch_job *job, kn_entry *entry, const char *finge
     json_decref(record);
 }
 
-/* --- giving ------------------------------------------------------------------------------------------------------------ */
+/* --- giving
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static bool send_order(kn_batch_job *job, kn_slot *slot, kn_error *error) {
     const kn_batch_item *item = item_of(job, &job->entries[slot->entry]);
@@ -66,7 +70,8 @@ static bool try_entry(kn_batch_job *job, kn_slot *slot, kn_entry *entry, bool *g
     char fingerprint[65];
     bool usable, taken;
     const kn_batch_item *item = item_of(job, entry);
-    if (!fingerprint_item(job, entry, fingerprint, &usable, error) || !usable) return usable || entry->state != KN_ENTRY_PENDING;
+    if (!fingerprint_item(job, entry, fingerprint, &usable, error) || !usable)
+        return usable || entry->state != KN_ENTRY_PENDING;
     look_at_record(job, entry, fingerprint);
     if (entry->state != KN_ENTRY_PENDING) return true;
     if (!kn_store_claim(&job->store, item->name, &slot->claim, &taken, error)) return false;
@@ -105,7 +110,8 @@ bool kn_batch_give(kn_batch_job *job, kn_slot *slot, bool *given, kn_error *erro
     return true;
 }
 
-/* --- taking ------------------------------------------------------------------------------------------------------------- */
+/* --- taking
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void free_slot(kn_batch_job *job, kn_slot *slot, bool keep_work) {
     const kn_batch_item *item = item_of(job, &job->entries[slot->entry]);
@@ -122,10 +128,12 @@ void kn_batch_give_back(kn_batch_job *job, kn_slot *slot) {
 bool kn_batch_take_failure(kn_batch_job *job, kn_slot *slot, const kn_error *why, bool may_retry, kn_error *error) {
     kn_entry *entry = &job->entries[slot->entry];
     const kn_batch_item *item = item_of(job, entry);
-    bool permanent = kn_batch_is_permanent(why->kind), again = may_retry && entry->tries < job->params->retry && !job->stopping;
+    bool permanent = kn_batch_is_permanent(why->kind),
+         again = may_retry && entry->tries < job->params->retry && !job->stopping;
     kn_error note = {0};
     entry->tries++;
-    kn_log_line(&job->params->log, again ? KN_LOG_WARNING : KN_LOG_ERROR, "%s: %s%s", item->name, why->message, again ? "; tried again" : "");
+    kn_log_line(&job->params->log, again ? KN_LOG_WARNING : KN_LOG_ERROR, "%s: %s%s", item->name, why->message,
+                again ? "; tried again" : "");
     if (again) {
         entry->not_before = kn_batch_now() + fmin(.5 * entry->tries * entry->tries, 30);
         entry->state = KN_ENTRY_PENDING;
@@ -134,7 +142,8 @@ bool kn_batch_take_failure(kn_batch_job *job, kn_slot *slot, const kn_error *why
     }
     entry->state = permanent ? KN_ENTRY_FAILED : KN_ENTRY_TEMPORARY;
     if (!kn_record_write_failure(&job->store, item, slot->fingerprint, why, entry->tries, &note))
-        kn_log_line(&job->params->log, KN_LOG_ERROR, "%s: %s", item->name, note.message); /* a full disk: the batch goes on */
+        kn_log_line(&job->params->log, KN_LOG_ERROR, "%s: %s", item->name,
+                    note.message); /* a full disk: the batch goes on */
     job->changed = true;
     free_slot(job, slot, !permanent);
     (void)error;
@@ -149,7 +158,8 @@ static kn_error_kind kind_of(const json_t *answer) {
 bool kn_batch_take_answer(kn_batch_job *job, kn_slot *slot, const json_t *answer, kn_error *error) {
     kn_entry *entry = &job->entries[slot->entry];
     const kn_batch_item *item = item_of(job, entry);
-    const char *status = json_string_value(json_object_get(answer, "status")), *message = json_string_value(json_object_get(answer, "error"));
+    const char *status = json_string_value(json_object_get(answer, "status")),
+               *message = json_string_value(json_object_get(answer, "error"));
     bool refused = status && strcmp(status, "refused") == 0, done = status && strcmp(status, "done") == 0, published;
     if (!done && !refused) {
         kn_error why = {.kind = kind_of(answer)};

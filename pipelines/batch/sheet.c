@@ -7,7 +7,8 @@
 enum { COLUMNS = 3, ROWS = 2, TILE_WIDTH = 320, MAX_FRAMES = 4096 };
 
 /* Averages the pixels of src that fall into each pixel of a tile of dst at (x0, y0). */
-static void shrink(const uint8_t *src, int width, int height, kn_image *dst, int x0, int y0, int tile_width, int tile_height) {
+static void shrink(const uint8_t *src, int width, int height, kn_image *dst, int x0, int y0, int tile_width,
+                   int tile_height) {
     for (int y = 0; y < tile_height; y++)
         for (int x = 0; x < tile_width; x++) {
             int left = x * width / tile_width, right = (x + 1) * width / tile_width;
@@ -19,7 +20,8 @@ static void shrink(const uint8_t *src, int width, int height, kn_image *dst, int
                 for (int u = left; u < right; u++)
                     for (int c = 0; c < 3; c++) sum[c] += src[((size_t)v * (size_t)width + (size_t)u) * 3 + (size_t)c];
             for (int c = 0; c < 3; c++)
-                dst->data[((size_t)(y0 + y) * (size_t)dst->width + (size_t)(x0 + x)) * 3 + (size_t)c] = (uint8_t)((sum[c] + count / 2) / count);
+                dst->data[((size_t)(y0 + y) * (size_t)dst->width + (size_t)(x0 + x)) * 3 + (size_t)c] =
+                    (uint8_t)((sum[c] + count / 2) / count);
         }
 }
 
@@ -51,16 +53,19 @@ static bool sheet_of_video(const char *path, kn_image *sheet, kn_error *error) {
     uint8_t *rgb = NULL;
     kn_video_reader *reader = NULL;
     int count = 0, tile_width, tile_height, tile = 0;
-    bool ok = count_frames(path, &rgb, &count, error) && kn_video_reader_create(&reader, path, (kn_rational){0}, error), end = false;
+    bool ok = count_frames(path, &rgb, &count, error) && kn_video_reader_create(&reader, path, (kn_rational){0}, error),
+         end = false;
     if (ok) {
         const kn_video_info *info = kn_video_reader_info(reader);
-        int tiles = count < COLUMNS * ROWS ? count < 1 ? 1 : count : COLUMNS * ROWS, columns = tiles < COLUMNS ? tiles : COLUMNS;
+        int tiles = count < COLUMNS * ROWS ? count < 1 ? 1 : count : COLUMNS * ROWS,
+            columns = tiles < COLUMNS ? tiles : COLUMNS;
         tile_size(info->width, info->height, &tile_width, &tile_height);
         ok = kn_image_init(sheet, columns * tile_width, (tiles + columns - 1) / columns * tile_height, 3, error);
         for (int frame = 0; ok && tile < tiles && !end; frame++) {
             ok = kn_video_reader_next(reader, rgb, NULL, &end, error);
             if (!ok || end || frame != tile * count / tiles) continue;
-            shrink(rgb, info->width, info->height, sheet, tile % columns * tile_width, tile / columns * tile_height, tile_width, tile_height);
+            shrink(rgb, info->width, info->height, sheet, tile % columns * tile_width, tile / columns * tile_height,
+                   tile_width, tile_height);
             tile++;
         }
     }
@@ -81,11 +86,13 @@ static bool sheet_of_picture(const char *path, kn_image *sheet, kn_error *error)
 }
 
 bool kn_sheet_make(const char *folder, kn_error *error) {
-    static const char *const names[] = {"surround.mp4", "surround.mov", "surround.mkv", "surround", "orbit.mp4", "orbit.mov", "orbit.mkv",
-                                        "style.mp4", "style.mov", "style.mkv", "turntable.png", "image.png", "image-0.png"};
+    static const char *const names[] = {"surround.mp4",  "surround.mov", "surround.mkv", "surround",  "orbit.mp4",
+                                        "orbit.mov",     "orbit.mkv",    "style.mp4",    "style.mov", "style.mkv",
+                                        "turntable.png", "image.png",    "image-0.png"};
     bool ok = true, made = false;
     for (size_t i = 0; i < KN_COUNT(names) && ok && !made; i++) {
-        char *path = kn_path_join(folder, names[i], error), *out = path ? kn_path_join(folder, "sheet.jpg", error) : NULL;
+        char *path = kn_path_join(folder, names[i], error),
+             *out = path ? kn_path_join(folder, "sheet.jpg", error) : NULL;
         ok = out != NULL;
         if (ok && kn_file_exists(path)) {
             kn_image sheet = {0};

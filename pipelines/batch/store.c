@@ -16,7 +16,8 @@
 
 static const char claims_kind[] = "state/claims", work_kind[] = "state/work";
 
-/* --- this process --------------------------------------------------------------------------------------------------- */
+/* --- this process ---------------------------------------------------------------------------------------------------
+ */
 
 static void read_line(const char *path, char *text, size_t size) {
     FILE *file = fopen(path, "r");
@@ -32,14 +33,17 @@ static unsigned long long start_of(long pid) {
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     read_line(path, text, sizeof text);
     const char *after = strrchr(text, ')'); /* the name before it may hold anything */
-    if (after && sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1) start = 0;
+    if (after && sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                        &start) != 1)
+        start = 0;
     return start;
 }
 
 static bool identify(kn_store *store, kn_error *error) {
     uint64_t random;
     char boot[64], space[64] = "";
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) return kn_fail(error, KN_ERROR_IO, "no random number from the system");
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return kn_fail(error, KN_ERROR_IO, "no random number from the system");
     snprintf(store->token, sizeof store->token, "%016llx", (unsigned long long)random);
     if (gethostname(store->host, sizeof store->host - 1) != 0) snprintf(store->host, sizeof store->host, "unknown");
     read_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
@@ -53,8 +57,24 @@ char *kn_store_path(const kn_store *store, const char *kind, const char *name, c
     return kn_format(error, "%s/%s/%s%s", store->folder, kind, name, suffix);
 }
 
+/* What killed processes left of their probes. */
+static void remove_old_probes(const kn_store *store) {
+    char *folder = kn_path_join(store->folder, claims_kind, NULL);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct stat info;
+        if (entry->d_name[0] != '.' || strlen(entry->d_name) != 1 + 16) continue;
+        char *path = kn_path_join(folder, entry->d_name, NULL);
+        if (path && stat(path, &info) == 0 && difftime(time(NULL), info.st_mtime) > 86400) unlink(path);
+        kn_free(path);
+    }
+    if (dir) closedir(dir);
+    kn_free(folder);
+}
+
 bool kn_store_init(kn_store *store, const char *folder, double lease, kn_error *error) {
-    static const char *const kinds[] = {"items", "set-aside", "state/claims", "state/work", "state/failed", "state/logs"};
+    static const char *const kinds[] = {"items",      "set-aside",    "state/claims",
+                                        "state/work", "state/failed", "state/logs"};
     *store = (kn_store){.lease = lease};
     bool ok = identify(store, error) && (store->folder = kn_strdup(folder, error));
     for (size_t i = 0; ok && i < KN_COUNT(kinds); i++) {
@@ -65,7 +85,8 @@ bool kn_store_init(kn_store *store, const char *folder, double lease, kn_error *
     char *name = ok ? kn_format(error, ".%s", store->token) : NULL;
     store->probe = name ? kn_store_path(store, claims_kind, name, "", error) : NULL;
     kn_free(name);
-    if (!store->probe) kn_store_finish(store);
+    if (store->probe) remove_old_probes(store);
+    else kn_store_finish(store);
     return store->probe != NULL;
 }
 
@@ -76,7 +97,8 @@ void kn_store_finish(kn_store *store) {
     *store = (kn_store){0};
 }
 
-/* --- claims ----------------------------------------------------------------------------------------------------------- */
+/* --- claims
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* What the file of a claim says. */
 typedef struct claim_file {
@@ -86,7 +108,9 @@ typedef struct claim_file {
     double time; /* of its last renewal, by the file system's clock */
 } claim_file;
 
-static double file_time(const struct stat *info) { return (double)info->st_mtim.tv_sec + 1e-9 * (double)info->st_mtim.tv_nsec; }
+static double file_time(const struct stat *info) {
+    return (double)info->st_mtim.tv_sec + 1e-9 * (double)info->st_mtim.tv_nsec;
+}
 
 /* Opening asks the server anew, where a mere stat may be answered from a cache. False when it is gone. */
 static bool read_claim(const char *path, claim_file *claim) {
@@ -98,7 +122,8 @@ static bool read_claim(const char *path, claim_file *claim) {
     bool ok = fstat(fileno(file), &info) == 0;
     fclose(file);
     if (ok) claim->time = file_time(&info);
-    const char *host = json_string_value(json_object_get(root, "host")), *node = json_string_value(json_object_get(root, "node"));
+    const char *host = json_string_value(json_object_get(root, "host")),
+               *node = json_string_value(json_object_get(root, "node"));
     const char *token = json_string_value(json_object_get(root, "token"));
     snprintf(claim->host, sizeof claim->host, "%s", host ? host : "");
     snprintf(claim->node, sizeof claim->node, "%s", node ? node : "");
@@ -122,7 +147,8 @@ static bool ask_time(const kn_store *store, double *now, kn_error *error) {
 
 /* On our own machine a process is asked for; elsewhere a claim lives as long as it is renewed. */
 static bool is_alive(const kn_store *store, const claim_file *claim, double now) {
-    if (strcmp(claim->node, store->node) == 0 && claim->pid > 0) return start_of(claim->pid) == claim->start && claim->start != 0;
+    if (strcmp(claim->node, store->node) == 0 && claim->pid > 0)
+        return start_of(claim->pid) == claim->start && claim->start != 0;
     return now - claim->time < store->lease;
 }
 
@@ -142,7 +168,8 @@ static bool newest_claim(const kn_store *store, const char *name, unsigned *gene
     *generation = 0;
     unsigned g;
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (split_name(entry->d_name, found, sizeof found, &g) && strcmp(found, name) == 0 && g > *generation) *generation = g;
+        if (split_name(entry->d_name, found, sizeof found, &g) && strcmp(found, name) == 0 && g > *generation)
+            *generation = g;
     bool ok = dir != NULL;
     if (dir) closedir(dir);
     kn_free(folder);
@@ -151,15 +178,17 @@ static bool newest_claim(const kn_store *store, const char *name, unsigned *gene
 
 /* Makes the claim's file with its contents in one step; *made false when another process was faster. */
 static bool make_claim(kn_store *store, const char *path, bool *made, kn_error *error) {
-    char *text = kn_format(error, "{\"host\": \"%s\", \"node\": \"%s\", \"pid\": %ld, \"start\": %llu, \"token\": \"%s\"}\n", store->host,
-                           store->node, (long)getpid(), start_of(getpid()), store->token);
+    char *text =
+        kn_format(error, "{\"host\": \"%s\", \"node\": \"%s\", \"pid\": %ld, \"start\": %llu, \"token\": \"%s\"}\n",
+                  store->host, store->node, (long)getpid(), start_of(getpid()), store->token);
     int file = text ? open(store->probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
     bool ok = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
     if (file >= 0 && close(file) != 0) ok = false;
     struct stat info;
     *made = false;
     if (ok && link(store->probe, path) == 0) *made = true;
-    else if (ok && stat(store->probe, &info) == 0 && info.st_nlink == 2) *made = true; /* done, but the server's answer was lost */
+    else if (ok && stat(store->probe, &info) == 0 && info.st_nlink == 2)
+        *made = true; /* done, but the server's answer was lost */
     else if (ok && errno != EEXIST) ok = false;
     if (!ok && text) kn_fail(error, KN_ERROR_IO, "%s: cannot make the claim: %s", path, strerror(errno));
     unlink(store->probe); /* the claim keeps the contents; the next one gets a file of its own */
@@ -187,7 +216,8 @@ static bool take_work(kn_store *store, const char *name, kn_claim *claim, kn_err
     return ok && (moved || kn_make_directories(claim->work, error));
 }
 
-static bool try_generation(kn_store *store, const char *name, unsigned generation, kn_claim *claim, bool *taken, kn_error *error) {
+static bool try_generation(kn_store *store, const char *name, unsigned generation, kn_claim *claim, bool *taken,
+                           kn_error *error) {
     char suffix[64];
     snprintf(suffix, sizeof suffix, ".%u", generation);
     claim->path = kn_store_path(store, claims_kind, name, suffix, error);
@@ -229,7 +259,8 @@ bool kn_store_claim(kn_store *store, const char *name, kn_claim *claim, bool *ta
 
 bool kn_store_renew(const kn_store *store, const kn_claim *claim) {
     claim_file owner;
-    return utimensat(AT_FDCWD, claim->path, NULL, 0) == 0 && read_claim(claim->path, &owner) && strcmp(owner.token, store->token) == 0;
+    return utimensat(AT_FDCWD, claim->path, NULL, 0) == 0 && read_claim(claim->path, &owner) &&
+           strcmp(owner.token, store->token) == 0;
 }
 
 static void remove_claims(kn_store *store, const char *name, unsigned up_to) {
@@ -253,7 +284,8 @@ void kn_store_release(kn_store *store, const char *name, kn_claim *claim, bool k
     *claim = (kn_claim){0};
 }
 
-bool kn_store_publish(kn_store *store, const char *name, const kn_claim *claim, const char *kind, bool *published, kn_error *error) {
+bool kn_store_publish(kn_store *store, const char *name, const kn_claim *claim, const char *kind, bool *published,
+                      kn_error *error) {
     static const char *const kinds[] = {"items", "set-aside"};
     char *to = kn_store_path(store, kind, name, "", error), *old = NULL;
     struct stat info;
@@ -272,7 +304,8 @@ bool kn_store_publish(kn_store *store, const char *name, const kn_claim *claim, 
         kn_free(old);
     }
     if (ok && rename(claim->work, to) == 0) *published = true;
-    else if (ok && errno != ENOENT) ok = kn_fail(error, KN_ERROR_IO, "%s: cannot rename into place: %s", to, strerror(errno));
+    else if (ok && errno != ENOENT)
+        ok = kn_fail(error, KN_ERROR_IO, "%s: cannot rename into place: %s", to, strerror(errno));
     kn_free(to);
     return ok;
 }

@@ -10,7 +10,8 @@ typedef struct kn_batch_verb {
     const char *paths;   /* keys whose values are files or folders that are read, with spaces around each */
     const char *outputs; /* what -o names inside the item's folder by default; "": the folder itself */
     bool has_seed;
-    const char *labels;  /* value of --labels when the manifest names none, so that merging has what it needs; NULL: no such option */
+    const char *labels; /* value of --labels when the manifest names none, so that merging has what it needs; NULL: no
+                           such option */
 } kn_batch_verb;
 
 /* NULL when there is no such verb. */

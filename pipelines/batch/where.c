@@ -55,13 +55,16 @@ static bool read_name(parser *p, value *v) {
     char name[MAX_TEXT];
     size_t length = *p->at == '$';
     while (name_character(p->at[length])) length++;
-    if (length >= sizeof name) return kn_fail(p->error, KN_ERROR_INPUT, "a name of more than %d characters", MAX_TEXT - 1);
+    if (length >= sizeof name)
+        return kn_fail(p->error, KN_ERROR_INPUT, "a name of more than %d characters", MAX_TEXT - 1);
     memcpy(name, p->at, length);
     name[length] = 0;
     p->at += length;
     const char *found = p->lookup(p->user, name);
-    if (!found && *name == '$') return kn_fail(p->error, KN_ERROR_INPUT, "no parameter of this sweep is called %s", name);
-    if (found && strlen(found) >= MAX_TEXT) return kn_fail(p->error, KN_ERROR_INPUT, "the value of %s is too long to be compared", name);
+    if (!found && *name == '$')
+        return kn_fail(p->error, KN_ERROR_INPUT, "no parameter of this sweep is called %s", name);
+    if (found && strlen(found) >= MAX_TEXT)
+        return kn_fail(p->error, KN_ERROR_INPUT, "the value of %s is too long to be compared", name);
     set_text(v, found ? found : name, strlen(found ? found : name));
     v->is_option = found != NULL;
     v->is_literal_name = !found;
@@ -85,7 +88,8 @@ static bool read_value(parser *p, value *v) {
     } else if (isdigit((unsigned char)*p->at) || *p->at == '.') {
         char *end;
         v->number = strtod(p->at, &end);
-        if (end == p->at || name_character(*end)) return kn_fail(p->error, KN_ERROR_INPUT, "expected a number at \"%.20s\"", p->at);
+        if (end == p->at || name_character(*end))
+            return kn_fail(p->error, KN_ERROR_INPUT, "expected a number at \"%.20s\"", p->at);
         set_text(v, p->at, (size_t)(end - p->at));
         p->at = end;
     } else if (take(p, "-")) {
@@ -94,7 +98,8 @@ static bool read_value(parser *p, value *v) {
     } else if (isalpha((unsigned char)*p->at) || *p->at == '$' || *p->at == '_') {
         ok = read_name(p, v);
     } else {
-        return kn_fail(p->error, KN_ERROR_INPUT, *p->at ? "expected a value at \"%.20s\"" : "a value is missing at the end", p->at);
+        return kn_fail(p->error, KN_ERROR_INPUT,
+                       *p->at ? "expected a value at \"%.20s\"" : "a value is missing at the end", p->at);
     }
     p->depth--;
     return ok;
@@ -103,7 +108,8 @@ static bool read_value(parser *p, value *v) {
 /* left = left sign right, for numbers. */
 static bool combine(parser *p, value *left, const value *right, char sign) {
     if (!left->is_number || !right->is_number)
-        return kn_fail(p->error, KN_ERROR_INPUT, "%c between %s and %s, which are not both numbers", sign, left->text, right->text);
+        return kn_fail(p->error, KN_ERROR_INPUT, "%c between %s and %s, which are not both numbers", sign, left->text,
+                       right->text);
     double a = left->number, b = right->number;
     left->number = sign == '+' ? a + b : sign == '-' ? a - b : sign == '*' ? a * b : a / b;
     snprintf(left->text, sizeof left->text, "%.10g", left->number);
@@ -131,7 +137,9 @@ static bool read_sum(parser *p, value *v) {
     }
 }
 
-static void set_truth(value *v, bool truth) { *v = (value){.is_number = true, .is_option = true, .number = truth, .text = "?"}; }
+static void set_truth(value *v, bool truth) {
+    *v = (value){.is_number = true, .is_option = true, .number = truth, .text = "?"};
+}
 
 static bool read_comparison(parser *p, value *v) {
     static const char *const signs[] = {"==", "!=", "<=", ">=", "=", "<", ">"};
@@ -147,7 +155,12 @@ static bool read_comparison(parser *p, value *v) {
         return kn_fail(p->error, KN_ERROR_INPUT, "no option of this sweep is called %s", right.text);
     bool numbers = v->is_number && right.is_number;
     double order = numbers ? v->number - right.number : strcmp(v->text, right.text);
-    bool truth = s == 0 || s == 4 ? order == 0 : s == 1 ? order != 0 : s == 2 ? order <= 0 : s == 3 ? order >= 0 : s == 5 ? order < 0 : order > 0;
+    bool truth = s == 0 || s == 4 ? order == 0
+                 : s == 1         ? order != 0
+                 : s == 2         ? order <= 0
+                 : s == 3         ? order >= 0
+                 : s == 5         ? order < 0
+                                  : order > 0;
     set_truth(v, truth);
     return true;
 }
@@ -174,7 +187,9 @@ static bool read_list(parser *p, value *v, bool is_or) {
     bool a = false, b = false;
     if (!(is_or ? read_list(p, v, false) : read_not(p, v))) return false;
     while (take_word(p, is_or ? "or" : "and")) {
-        if (!truth_of(p, v, &a) || !(is_or ? read_list(p, &right, false) : read_not(p, &right)) || !truth_of(p, &right, &b)) return false;
+        if (!truth_of(p, v, &a) || !(is_or ? read_list(p, &right, false) : read_not(p, &right)) ||
+            !truth_of(p, &right, &b))
+            return false;
         set_truth(v, is_or ? a || b : a && b);
     }
     return true;

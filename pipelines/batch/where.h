@@ -5,8 +5,9 @@
  *   negation   := ["not"] comparison                 product := value { ("*"|"/") value }
  *   value      := number | 'text' | "text" | name | "-" value | "(" or-list ")"
  *
- * A name is an option of the sweep (ego-speed) or a scenario parameter ($Speed); a minus sign needs spaces around it. A name that is no
- * option is a text, but only where it is compared with an option. Numbers compare as numbers, everything else as text. */
+ * A name is an option of the sweep (ego-speed) or a scenario parameter ($Speed); a minus sign needs spaces around it. A
+ * name that is no option is a text, but only where it is compared with an option. Numbers compare as numbers,
+ * everything else as text. */
 #ifndef KN_BATCH_WHERE_H
 #define KN_BATCH_WHERE_H
 

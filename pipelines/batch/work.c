@@ -31,11 +31,13 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- small files -------------------------------------------------------------------------------------------------------- */
+/* --- small files
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool write_json(const char *path, const json_t *root, kn_error *error) {
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;
-    bool ok = text ? kn_file_write(path, text, strlen(text), error) : kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
+    bool ok = text ? kn_file_write(path, text, strlen(text), error)
+                   : kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
     free(text);
     return ok;
 }
@@ -62,7 +64,8 @@ static bool clear_folder(const work *w, kn_error *error) {
     DIR *dir = opendir(w->params->folder);
     bool ok = dir || kn_fail(error, KN_ERROR_IO, "%s: cannot open: %s", w->params->folder, strerror(errno));
     for (struct dirent *entry; dir && ok && (entry = readdir(dir));) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "attempts.json")) continue;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "attempts.json"))
+            continue;
         char *path = kn_path_join(w->params->folder, entry->d_name, error);
         ok = path && kn_remove_tree(path, error);
         kn_free(path);
@@ -71,7 +74,8 @@ static bool clear_folder(const work *w, kn_error *error) {
     return ok;
 }
 
-/* --- the gate ------------------------------------------------------------------------------------------------------------ */
+/* --- the gate
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static bool run_verb(work *w, int attempt, kn_error *error) {
     size_t count;
@@ -110,7 +114,9 @@ static json_t *missed_bounds(const work *w) {
         if (b->at_least ? number >= b->value : number <= b->value) continue;
         char text[160];
         if (isnan(number)) snprintf(text, sizeof text, "%s was not measured", b->name);
-        else snprintf(text, sizeof text, "%s %.4g, expected %s %.4g", b->name, number, b->at_least ? "at least" : "at most", b->value);
+        else
+            snprintf(text, sizeof text, "%s %.4g, expected %s %.4g", b->name, number,
+                     b->at_least ? "at least" : "at most", b->value);
         json_array_append_new(missed, json_string(text));
     }
     return missed;
@@ -135,20 +141,22 @@ static bool run_attempts(work *w, bool *kept, kn_error *error) {
             json_decref(missed);
             break;
         }
-        json_array_append_new(w->refused, json_pack("{sI so sO}", "seed", (json_int_t)kn_batch_seed(w->item, attempt), "missed", missed,
-                                                    "metrics", w->metrics));
+        json_array_append_new(w->refused, json_pack("{sI so sO}", "seed", (json_int_t)kn_batch_seed(w->item, attempt),
+                                                    "missed", missed, "metrics", w->metrics));
         if (!write_refused(w, error) || (attempt < last && !clear_folder(w, error))) return false;
     }
     return true;
 }
 
-/* --- the record --------------------------------------------------------------------------------------------------------- */
+/* --- the record
+ * --------------------------------------------------------------------------------------------------------- */
 
 static bool add_entry(json_t *list, const char *folder, const char *name, kn_error *error) {
     char *path = kn_path_join(folder, name, error);
     struct stat info;
     kn_tree tree;
-    bool ok = path && (stat(path, &info) == 0 || kn_fail(error, KN_ERROR_IO, "%s: %s", path, strerror(errno))) && kn_tree_hash(path, &tree, error);
+    bool ok = path && (stat(path, &info) == 0 || kn_fail(error, KN_ERROR_IO, "%s: %s", path, strerror(errno))) &&
+              kn_tree_hash(path, &tree, error);
     kn_free(path);
     if (!ok) return false;
     json_t *entry = json_pack("{ss sI ss}", "path", name, "bytes", (json_int_t)tree.bytes, "sha256", tree.hash);
@@ -157,7 +165,9 @@ static bool add_entry(json_t *list, const char *folder, const char *name, kn_err
     return true;
 }
 
-static int compare_names(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
 
 /* Every file with its hash; a folder counts as one entry, its hash over all that is in it. */
 static bool list_files(const char *folder, json_t *list, kn_error *error) {
@@ -191,7 +201,8 @@ static uint64_t peak_memory(void) {
 
 static json_t *options_record(const kn_batch_item *item) {
     json_t *record = json_object();
-    for (size_t i = 0; i < item->option_count; i++) json_object_set_new(record, item->options[i].key, json_string(item->options[i].value));
+    for (size_t i = 0; i < item->option_count; i++)
+        json_object_set_new(record, item->options[i].key, json_string(item->options[i].value));
     return record;
 }
 
@@ -204,7 +215,8 @@ static bool write_record(work *w, bool kept, kn_error *error) {
     json_object_set_new(root, "status", json_string(kept ? "done" : "refused"));
     json_object_set_new(root, "fingerprint", json_string(w->params->fingerprint));
     json_object_set_new(root, "options", options_record(w->item));
-    if (w->item->verb->has_seed) json_object_set_new(root, "seed", json_integer((json_int_t)kn_batch_seed(w->item, attempt)));
+    if (w->item->verb->has_seed)
+        json_object_set_new(root, "seed", json_integer((json_int_t)kn_batch_seed(w->item, attempt)));
     json_object_set_new(root, "seconds", json_real(round(w->seconds * 1000) / 1000));
     json_object_set_new(root, "peak_memory", json_integer((json_int_t)peak_memory()));
     json_object_set_new(root, "host", json_string(w->params->host));
@@ -226,17 +238,20 @@ kn_work_status kn_batch_work(const kn_batch_item *item, const kn_work_params *pa
     w.refused = read_refused(&w);
     bool ok = run_attempts(&w, &kept, error);
     char *attempts = kn_path_join(params->folder, "attempts.json", error);
-    ok = ok && attempts && kn_remove_tree(attempts, error) && kn_sheet_make(params->folder, error) && write_record(&w, kept, error);
+    ok = ok && attempts && kn_remove_tree(attempts, error) && kn_sheet_make(params->folder, error) &&
+         write_record(&w, kept, error);
     kn_free(attempts);
     json_decref(w.refused);
     json_decref(w.metrics);
     return !ok ? KN_WORK_FAILED : kept ? KN_WORK_DONE : KN_WORK_REFUSED;
 }
 
-/* --- orders --------------------------------------------------------------------------------------------------------------- */
+/* --- orders
+ * --------------------------------------------------------------------------------------------------------------- */
 
 bool kn_batch_order_write(const kn_batch_item *item, const kn_work_params *params, const char *log, FILE *stream) {
-    json_t *root = json_pack("{ss ss ss ss}", "work", params->folder, "fingerprint", params->fingerprint, "host", params->host, "log", log);
+    json_t *root = json_pack("{ss ss ss ss}", "work", params->folder, "fingerprint", params->fingerprint, "host",
+                             params->host, "log", log);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     bool ok = text != NULL;
     if (ok) {

@@ -80,8 +80,10 @@ Test(batch_plan, arguments_are_those_of_the_verb) {
     for (size_t i = 0; i < count; i++) snprintf(line + strlen(line), sizeof line - strlen(line), "%s ", arguments[i]);
     cr_assert_null(arguments[count]);
     char expected[1000];
-    snprintf(expected, sizeof expected, "drive %s/a.xosc --frames 4 --size 64x40 --labels depth,instance --no-surroundings --weather clear "
-             "--time day --traffic 0 --seed 1000000 --parameters Speed=20.5 -o out ", folder);
+    snprintf(expected, sizeof expected,
+             "drive %s/a.xosc --frames 4 --size 64x40 --labels depth,instance --no-surroundings --weather clear "
+             "--time day --traffic 0 --seed 1000000 --parameters Speed=20.5 -o out ",
+             folder);
     cr_assert_str_eq(line, expected);
     kn_free(arguments);
     kn_batch_plan_finish(&plan);
@@ -104,7 +106,8 @@ Test(batch_plan, sweep_to_manifest_and_back) {
     cr_assert_eq(again.count, plan.count);
     for (size_t i = 0; i < plan.count; i++) {
         size_t count[2];
-        char **a = kn_batch_arguments(&plan.items[i], "o", 0, &count[0], &error), **b = kn_batch_arguments(&again.items[i], "o", 0, &count[1], &error);
+        char **a = kn_batch_arguments(&plan.items[i], "o", 0, &count[0], &error),
+             **b = kn_batch_arguments(&again.items[i], "o", 0, &count[1], &error);
         cr_assert_eq(count[0], count[1]);
         for (size_t k = 0; k < count[0]; k++) cr_assert_str_eq(a[k], b[k]);
         cr_assert_str_eq(plan.items[i].name, again.items[i].name);
@@ -119,8 +122,11 @@ Test(batch_plan, sweep_to_manifest_and_back) {
 
 Test(batch_plan, draws_keep_to_their_distributions) {
     kn_batch_plan plan, shorter;
-    read_plan(&plan, "s.yaml", "set: {scene: a.xosc}\nsweep: {traffic: [0, 8]}\ndraws: 500\ndraw-seed: 4\ndraw:\n  ego-speed: {uniform: [30, 60], digits: 1}\n"
-              "  start: {normal: [5, 2], min: 0}\n  weather: {choice: {clear: 3, rain: 1}}\n  seed: {int: [0, 999999]}\nwhere: ego-speed < 50 or traffic == 0\n");
+    read_plan(&plan, "s.yaml",
+              "set: {scene: a.xosc}\nsweep: {traffic: [0, 8]}\ndraws: 500\ndraw-seed: 4\ndraw:\n  ego-speed: {uniform: "
+              "[30, 60], digits: 1}\n"
+              "  start: {normal: [5, 2], min: 0}\n  weather: {choice: {clear: 3, rain: 1}}\n  seed: {int: [0, "
+              "999999]}\nwhere: ego-speed < 50 or traffic == 0\n");
     cr_assert_eq(plan.count, 1000u);
     double sum = 0, rain = 0, mean = 0;
     for (size_t i = 0; i < plan.count; i++) {
@@ -135,9 +141,13 @@ Test(batch_plan, draws_keep_to_their_distributions) {
     cr_assert_float_eq(mean, 5, .25);
     cr_assert(rain > 200 && rain < 300, "%g of 1000", rain);
     /* Without the first value of the list, the others are drawn as before. */
-    read_plan(&shorter, "s.yaml", "set: {scene: a.xosc}\nsweep: {traffic: [8]}\ndraws: 500\ndraw-seed: 4\ndraw:\n  ego-speed: {uniform: [30, 60], digits: 1}\n"
-              "  start: {normal: [5, 2], min: 0}\n  weather: {choice: {clear: 3, rain: 1}}\n  seed: {int: [0, 999999]}\nwhere: ego-speed < 50 or traffic == 0\n");
-    for (size_t i = 0; i < 500; i++) cr_assert_str_eq(value(&shorter, i, "ego-speed"), value(&plan, 500 + i, "ego-speed"));
+    read_plan(&shorter, "s.yaml",
+              "set: {scene: a.xosc}\nsweep: {traffic: [8]}\ndraws: 500\ndraw-seed: 4\ndraw:\n  ego-speed: {uniform: "
+              "[30, 60], digits: 1}\n"
+              "  start: {normal: [5, 2], min: 0}\n  weather: {choice: {clear: 3, rain: 1}}\n  seed: {int: [0, "
+              "999999]}\nwhere: ego-speed < 50 or traffic == 0\n");
+    for (size_t i = 0; i < 500; i++)
+        cr_assert_str_eq(value(&shorter, i, "ego-speed"), value(&plan, 500 + i, "ego-speed"));
     kn_batch_plan_finish(&plan);
     kn_batch_plan_finish(&shorter);
 }
@@ -145,24 +155,49 @@ Test(batch_plan, draws_keep_to_their_distributions) {
 /* What was drawn once is drawn for ever: resuming depends on it. */
 Test(batch_plan, draws_stay_what_they_were) {
     kn_batch_plan plan;
-    read_plan(&plan, "s.yaml", "draws: 3\ndraw: {ego-speed: {normal: [50, 10]}, seed: {int: [0, 99999]}, scene: {choice: [a.xosc, b.xosc]}}\n");
-    static const char *const names[] = {"a-ego-speed27.425-seed24533-05ece1", "b-ego-speed49.59-seed30271-90c94e", "b-ego-speed47.888-seed90947-c7ea65"};
+    read_plan(&plan, "s.yaml",
+              "draws: 3\ndraw: {ego-speed: {normal: [50, 10]}, seed: {int: [0, 99999]}, scene: {choice: [a.xosc, "
+              "b.xosc]}}\n");
+    static const char *const names[] = {"a-ego-speed27.425-seed24533-05ece1", "b-ego-speed49.59-seed30271-90c94e",
+                                        "b-ego-speed47.888-seed90947-c7ea65"};
     for (size_t i = 0; i < 3; i++) cr_assert_str_eq(plan.items[i].name, names[i]);
     kn_batch_plan_finish(&plan);
 }
 
 static const char *look(void *user, const char *name) {
     (void)user;
-    return strcmp(name, "a") == 0 ? "3" : strcmp(name, "w") == 0 ? "rain" : strcmp(name, "ego-speed") == 0 ? "50" : NULL;
+    return strcmp(name, "a") == 0           ? "3"
+           : strcmp(name, "w") == 0         ? "rain"
+           : strcmp(name, "ego-speed") == 0 ? "50"
+                                            : NULL;
 }
 
 Test(batch_plan, constraints) {
-    static const struct { const char *text; bool holds; } cases[] = {
-        {"a == 3", true}, {"a = 3.0", true}, {"a < 3", false}, {"a <= 3 and w != fog", true}, {"w == rain or a == 9", true}, {"not w == rain", false},
-        {"a * 2 + 1 == 7", true}, {"(a + 1) * 2 == 8", true}, {"a - 1 == 2", true}, {"-a == -3", true}, {"w == 'rain'", true}, {"ego-speed / 10 >= 5", true},
-        {"not (a > 2 and w == fog)", true}, {"a", true}, {"w", false}, {"rain == w", true}, {"a == 3 and a == 3 or a == 4 and a == 5", true},
+    static const struct {
+        const char *text;
+        bool holds;
+    } cases[] = {
+        {"a == 3", true},
+        {"a = 3.0", true},
+        {"a < 3", false},
+        {"a <= 3 and w != fog", true},
+        {"w == rain or a == 9", true},
+        {"not w == rain", false},
+        {"a * 2 + 1 == 7", true},
+        {"(a + 1) * 2 == 8", true},
+        {"a - 1 == 2", true},
+        {"-a == -3", true},
+        {"w == 'rain'", true},
+        {"ego-speed / 10 >= 5", true},
+        {"not (a > 2 and w == fog)", true},
+        {"a", true},
+        {"w", false},
+        {"rain == w", true},
+        {"a == 3 and a == 3 or a == 4 and a == 5", true},
     };
-    static const char *const wrong[] = {"", "a ==", "b == 3", "a == 3 a", "wether != rain", "(a == 3", "a == 'x", "w + 1 == 2", "a & 3", "$Gap > 1", "not", "a == 3x", "b"};
+    static const char *const wrong[] = {"",        "a ==",    "b == 3",     "a == 3 a", "wether != rain",
+                                        "(a == 3", "a == 'x", "w + 1 == 2", "a & 3",    "$Gap > 1",
+                                        "not",     "a == 3x", "b"};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         kn_error error = {0};
         bool holds;
@@ -180,7 +215,9 @@ Test(batch_plan, constraints) {
 Test(batch_plan, ten_thousand_items) {
     kn_batch_plan plan;
     struct rusage use;
-    read_plan(&plan, "s.yaml", "set: {frames: 16, size: 400x224, labels: [depth, semantic, instance]}\nsweep:\n  scene: {from: 1, to: 10}\n  weather: [clear, rain, fog, overcast]\n"
+    read_plan(&plan, "s.yaml",
+              "set: {frames: 16, size: 400x224, labels: [depth, semantic, instance]}\nsweep:\n  scene: {from: 1, to: "
+              "10}\n  weather: [clear, rain, fog, overcast]\n"
               "  time: [day, night]\n  traffic: {from: 0, to: 4}\n  seed: {from: 1, to: 25}\n");
     cr_assert_eq(plan.count, 10000u);
     getrusage(RUSAGE_SELF, &use);
@@ -246,11 +283,13 @@ Test(batch_plan, broken_ones_are_refused_with_their_line) {
     for (size_t i = 0; i < KN_COUNT(broken); i++) {
         kn_batch_plan plan;
         kn_error error = {0};
-        cr_assert_not(kn_batch_plan_init(&plan, put(broken[i][0], broken[i][1]), &error), "case %zu: %s", i, broken[i][1]);
+        cr_assert_not(kn_batch_plan_init(&plan, put(broken[i][0], broken[i][1]), &error), "case %zu: %s", i,
+                      broken[i][1]);
         cr_assert_eq(error.kind, KN_ERROR_INPUT, "case %zu: %s", i, error.message);
         cr_assert_null(strchr(error.message, '\n'), "case %zu", i);
         char place[200];
         snprintf(place, sizeof place, *broken[i][2] ? "%s:%s: " : "%s: ", path, broken[i][2]);
-        cr_assert(strncmp(error.message, place, strlen(place)) == 0, "case %zu: %s, expected line %s", i, error.message, broken[i][2]);
+        cr_assert(strncmp(error.message, place, strlen(place)) == 0, "case %zu: %s, expected line %s", i, error.message,
+                  broken[i][2]);
     }
 }
