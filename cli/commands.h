@@ -16,7 +16,7 @@ int kn_cmd_info(int argc, char **argv);
 int kn_cmd_tune(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
 int kn_cmd_batch(int argc, char **argv);
-int kn_batch_worker(void); /* what `kinora batch worker` runs: cli/batch_worker.c */
+int kn_batch_worker(void);                    /* what `kinora batch worker` runs: cli/batch_worker.c */
 int kn_cmd_bench_mesh(int argc, char **argv); /* what follows "bench mesh" */
 
 /* Prints "kinora: message" and returns the exit code for the error. */
@@ -24,7 +24,8 @@ int kn_cmd_fail(const kn_error *error);
 /* What kn_cmd_fail was last given since kn_cmd_forget_error; with `silent` it prints nothing from then on. */
 const kn_error *kn_cmd_last_error(void);
 void kn_cmd_forget_error(bool silent);
-/* Runs a verb with the arguments after it; -1 when there is none of this name. */
+/* Runs a verb with the arguments after it; -1 when there is none of this name. main() says with kn_set_verbs how. */
+void kn_set_verbs(int (*run)(const char *name, int argc, char **argv));
 int kn_run_verb(const char *name, int argc, char **argv);
 
 /* Where `kinora tune` keeps its files, for kn_gpu_params.tuning_folder; NULL where there is no place. Valid until the

@@ -10,6 +10,12 @@
 static kn_error last_error;
 static bool errors_are_silent;
 
+static int (*verb_runner)(const char *name, int argc, char **argv);
+
+void kn_set_verbs(int (*run)(const char *name, int argc, char **argv)) { verb_runner = run; }
+
+int kn_run_verb(const char *name, int argc, char **argv) { return verb_runner(name, argc, argv); }
+
 const kn_error *kn_cmd_last_error(void) { return &last_error; }
 
 void kn_cmd_forget_error(bool silent) {
@@ -19,8 +25,7 @@ void kn_cmd_forget_error(bool silent) {
 
 int kn_cmd_fail(const kn_error *error) {
     last_error = *error;
-    if (!errors_are_silent) fprintf(stderr, "kinora: %s
-", error->message);
+    if (!errors_are_silent) fprintf(stderr, "kinora: %s\n", error->message);
     return error->kind == KN_ERROR_INTERNAL ? 1 : error->kind == KN_ERROR_CANCELLED ? 130 : 2;
 }
 

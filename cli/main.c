@@ -20,7 +20,7 @@ static const struct {
     {"bench", kn_cmd_bench, "speed of kernels and of whole jobs"},
 };
 
-int kn_run_verb(const char *name, int argc, char **argv) {
+static int run_verb(const char *name, int argc, char **argv) {
     for (size_t i = 0; i < KN_COUNT(verbs); i++)
         if (strcmp(verbs[i].name, name) == 0) return verbs[i].run(argc, argv);
     return -1;
@@ -48,7 +48,8 @@ int main(int argc, char **argv) {
         printf("kinora %s\n", KINORA_VERSION);
         return 0;
     }
-    int code = kn_run_verb(verb, argc - 2, argv + 2);
+    kn_set_verbs(run_verb);
+    int code = run_verb(verb, argc - 2, argv + 2);
     if (code < 0) fprintf(stderr, "kinora: unknown verb %s; see kinora help\n", verb);
     return code < 0 ? 2 : code;
 }

@@ -9,15 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum { GRACE = 25 }; /* seconds that a worker has to save its state: Slurm and spot nodes give 30 */
-
-double kn_batch_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- one round
  * ------------------------------------------------------------------------------------------------------------ */

@@ -1,4 +1,4 @@
-/* Shared by run.c and run_items.c: the state of a running batch. Internal to batch. */
+/* Shared by run.c and run_items.c: the state of a running batch. Internal to pipelines/batch/ */
 #ifndef KN_BATCH_RUN_INTERNAL_H
 #define KN_BATCH_RUN_INTERNAL_H
 
@@ -50,9 +50,9 @@ typedef struct kn_batch_job {
     kn_batch_report report;
 } kn_batch_job;
 
-double kn_batch_now(void);
-
 /* --- run_items.c --- */
+/* Seconds of a clock that never goes back. */
+double kn_batch_now(void);
 /* Finds the next item that can be run now, claims it and gives it to the slot's worker. *given false: there is none at
  * present. */
 bool kn_batch_give(kn_batch_job *job, kn_slot *slot, bool *given, kn_error *error);

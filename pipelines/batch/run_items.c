@@ -6,6 +6,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+double kn_batch_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static const kn_batch_item *item_of(const kn_batch_job *job, const kn_entry *entry) {
     return &job->params->plan->items[entry->item];
