@@ -12,7 +12,7 @@
 typedef struct options {
     const char *scene, *png, *raw, *frames, *cameras, *device, *rig;
     int width, height, every, samples;
-    bool noise, depth, instance, motion, semantic, validation, quiet;
+    bool noise, depth, instance, motion, semantic, shaded, facts, validation, quiet;
     kn_scene_params scene_params;
 } options;
 
@@ -27,6 +27,8 @@ static const char usage[] =
     "  --rate FPS           frames a second (12)               --ego-speed KMH\n"
     "  --device NAME        Vulkan device                      --validation     Vulkan validation layers\n"
     "  --depth --instance --motion --noise --semantic          more tensors in the raw file\n"
+    "  --shaded             shaded colours among the conditions (else 0)\n"
+    "  --facts              no beauty picture: only the facts (--png)\n"
     "  --quiet              no lines of progress\n";
 
 /* --- arguments -------------------------------------------------------------------------------- */
@@ -99,9 +101,9 @@ static bool parse_option(options *o, const char *name, const char *text, kn_erro
     const struct {
         const char *name;
         bool *value;
-    } flags[] = {{"noise", &o->noise},   {"depth", &o->depth},       {"instance", &o->instance},
-                 {"motion", &o->motion}, {"semantic", &o->semantic}, {"validation", &o->validation},
-                 {"quiet", &o->quiet}};
+    } flags[] = {{"noise", &o->noise},   {"depth", &o->depth},           {"instance", &o->instance},
+                 {"motion", &o->motion}, {"semantic", &o->semantic},     {"shaded", &o->shaded},
+                 {"facts", &o->facts},   {"validation", &o->validation}, {"quiet", &o->quiet}};
     for (size_t i = 0; i < KN_COUNT(strings); i++)
         if (strcmp(name, strings[i].name) == 0) {
             *strings[i].value = text;
@@ -128,7 +130,8 @@ static bool parse_arguments(options *o, int argc, char **argv, kn_error *error) 
     static const char *const names[] = {"png",     "raw",    "frames",      "cameras", "device",  "rig",
                                         "width",   "height", "every",       "samples", "weather", "time",
                                         "traffic", "seed",   "frame-count", "start",   "rate",    "ego-speed"};
-    static const char *const flags[] = {"noise", "depth", "instance", "motion", "semantic", "validation", "quiet"};
+    static const char *const flags[] = {"noise",  "depth", "instance",   "motion", "semantic",
+                                        "shaded", "facts", "validation", "quiet"};
     struct option table[KN_COUNT(names) + KN_COUNT(flags) + 1] = {0};
     for (size_t i = 0; i < KN_COUNT(names); i++) table[i] = (struct option){names[i], required_argument, NULL, 1};
     for (size_t i = 0; i < KN_COUNT(flags); i++)
@@ -140,6 +143,7 @@ static bool parse_arguments(options *o, int argc, char **argv, kn_error *error) 
     }
     if (optind + 1 != argc || (!o->png && !o->raw))
         return kn_fail(error, KN_ERROR_INPUT, "expected one scene and --png or --raw");
+    if (o->facts && o->raw) return kn_fail(error, KN_ERROR_INPUT, "--facts: a raw file needs the beauty picture");
     o->scene = argv[optind];
     return true;
 }
@@ -199,15 +203,17 @@ static void buffers_finish(frame_buffers *b) {
 
 static bool buffers_init(frame_buffers *b, const options *o, kn_error *error) {
     size_t pixels = (size_t)o->width * (size_t)o->height;
-    const size_t sizes[7] = {KN_CONTROL_CHANNELS * 4, 12, 12, 4, 1, 2, 8};
-    const bool wanted[7] = {true, o->noise, true, o->depth || o->png, o->semantic, o->instance || o->png, o->motion};
+    const size_t sizes[7] = {KN_CONDITION_CHANNELS * 4, 12, 12, 4, 1, 2, 8};
+    const bool wanted[7] = {true,     o->noise, !o->facts, o->depth || o->png, o->semantic, o->instance || o->png,
+                            o->motion};
     *b = (frame_buffers){0};
     for (size_t i = 0; i < 7; i++)
         if (wanted[i] && !(b->memory[i] = kn_alloc(pixels, sizes[i], error))) {
             buffers_finish(b);
             return false;
         }
-    b->target = (kn_render_target){.control = b->memory[0],
+    b->target = (kn_render_target){.conditions = b->memory[0],
+                                   .shaded = o->shaded,
                                    .noise = b->memory[1],
                                    .noise_seed = o->scene_params.seed,
                                    .beauty = b->memory[2],
@@ -233,6 +239,27 @@ static bool write_planes(const options *o, const char *path, const float *planes
     return ok;
 }
 
+/* The classes as one picture, a colour each (Cityscapes' where it has them). */
+static bool write_classes(const options *o, const char *camera, size_t frame, const float *classes, kn_error *error) {
+    static const uint8_t colors[KN_CLASS_COUNT][3] = {{128, 64, 128}, {255, 255, 255}, {244, 35, 232}, {152, 251, 152},
+                                                      {107, 142, 35}, {70, 70, 70},    {0, 130, 180},  {220, 220, 0},
+                                                      {0, 0, 142},    {0, 60, 100},    {220, 20, 60},  {119, 11, 32},
+                                                      {70, 130, 180}, {110, 90, 60}};
+    kn_image image;
+    if (!kn_image_init(&image, o->width, o->height, 3, error)) return false;
+    size_t pixels = (size_t)o->width * (size_t)o->height;
+    for (size_t i = 0; i < pixels * 3; i++) {
+        float value = 0;
+        for (size_t c = 0; c < KN_CLASS_COUNT; c++) value += colors[c][i % 3] * classes[c * pixels + i / 3];
+        image.data[i] = (uint8_t)(value + 0.5f);
+    }
+    char *path = kn_format(error, "%s/%05zu_%s_class.png", o->png, frame, camera);
+    bool ok = path && kn_image_write_png(&image, path, error);
+    kn_free(path);
+    kn_image_finish(&image);
+    return ok;
+}
+
 static bool write_pngs(const options *o, const char *camera, size_t frame, const kn_render_target *t, kn_error *error) {
     size_t pixels = (size_t)o->width * (size_t)o->height;
     const struct {
@@ -242,13 +269,14 @@ static bool write_pngs(const options *o, const char *camera, size_t frame, const
         float scale, shift;
     } pictures[] = {
         {"beauty", t->beauty, 3, 1, 0},
-        {"color", t->control + KN_CONTROL_COLOR * pixels, 3, 1, 0},
-        {"depth", t->control + KN_CONTROL_DEPTH * pixels, 1, 1, 0},
-        {"normal", t->control + KN_CONTROL_NORMAL * pixels, 3, 0.5f, 0.5f},
-        {"edge", t->control + KN_CONTROL_EDGE * pixels, 1, 1, 0},
-        {"class", t->control + KN_CONTROL_CLASS * pixels, 3, 1, 0},
-        {"lamp", t->control + KN_CONTROL_LAMP * pixels, 3, 1, 0},
-        {"wet", t->control + KN_CONTROL_WET * pixels, 1, 1, 0},
+        {"flat", t->conditions + KN_CONDITION_FLAT * pixels, 3, 1, 0},
+        {"depth", t->conditions + KN_CONDITION_DEPTH * pixels, 1, 1, 0},
+        {"normal", t->conditions + KN_CONDITION_NORMAL * pixels, 3, 0.5f, 0.5f},
+        {"edge", t->conditions + KN_CONDITION_EDGE * pixels, 1, 1, 0},
+        {"lamp", t->conditions + KN_CONDITION_LAMP * pixels, 3, 1, 0},
+        {"wet", t->conditions + KN_CONDITION_WET * pixels, 1, 1, 0},
+        {"visibility", t->conditions + KN_CONDITION_VISIBILITY * pixels, 1, 1, 0},
+        {"shaded", o->shaded ? t->conditions + KN_CONDITION_SHADED * pixels : NULL, 3, 1, 0},
         {"noise", t->noise, 3, 0.2f, 0.5f},
     };
     bool ok = true;
@@ -259,7 +287,7 @@ static bool write_pngs(const options *o, const char *camera, size_t frame, const
                                   pictures[i].shift, error);
         kn_free(path);
     }
-    return ok;
+    return ok && write_classes(o, camera, frame, t->conditions + KN_CONDITION_CLASS * pixels, error);
 }
 
 /* --- the clip --------------------------------------------------------------------------------- */
@@ -273,7 +301,7 @@ static char *describe(const options *o, const kn_scene *scene, const kn_rig *rig
     for (char *c = caption; *c; c++)
         if (*c == '"' || *c == '\\' || (unsigned char)*c < 32) *c = ' ';
     char *text = kn_format(error,
-                           "\"format\":\"kinora-clip-1\",\"caption\":\"%s\",\"seed\":\"%llu\",\"frame_rate\":\"%g\","
+                           "\"format\":\"kinora-clip-2\",\"caption\":\"%s\",\"seed\":\"%llu\",\"frame_rate\":\"%g\","
                            "\"order\":\"frame,camera\",\"cameras\":\"",
                            caption, (unsigned long long)o->scene_params.seed, kn_scene_frame_rate(scene));
     for (int i = 0; i < rig->camera_count && text; i++) {

@@ -5,13 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { RAW_CONTROL, RAW_BEAUTY, RAW_DEPTH, RAW_INSTANCE, RAW_MOTION, RAW_NOISE, RAW_SEMANTIC, RAW_COUNT };
+enum { RAW_CONDITIONS, RAW_BEAUTY, RAW_DEPTH, RAW_INSTANCE, RAW_MOTION, RAW_NOISE, RAW_SEMANTIC, RAW_COUNT };
 
 static const struct {
     const char *name, *type;
     int channels, bytes; /* channels 0: [N,H,W] */
 } raw_tensors[RAW_COUNT] = {
-    {"control", "U8", KN_CONTROL_CHANNELS, 1},
+    {"conditions", "U8", KN_CONDITION_CHANNELS, 1},
     {"beauty", "U8", 3, 1},
     {"depth", "F16", 0, 2},
     {"instance", "U16", 0, 2},
@@ -63,7 +63,7 @@ static bool raw_write_header(kn_raw_writer *writer, kn_error *error) {
 bool kn_raw_writer_init(kn_raw_writer *writer, const char *path, const kn_raw_params *params, kn_error *error) {
     *writer = (kn_raw_writer){.params = *params};
     if (!kn_file_writer_init(&writer->file, path, error)) return false;
-    writer->row = kn_alloc(raw_sample_bytes(params, RAW_CONTROL), 1, error);
+    writer->row = kn_alloc(raw_sample_bytes(params, RAW_CONDITIONS), 1, error);
     if (writer->row && raw_write_header(writer, error)) return true;
     kn_raw_writer_finish(writer);
     return false;
@@ -91,11 +91,11 @@ bool kn_raw_writer_put(kn_raw_writer *writer, size_t index, const kn_render_targ
     const kn_raw_params *p = &writer->params;
     size_t pixels = (size_t)p->width * (size_t)p->height;
     uint8_t *bytes = writer->row;
-    for (size_t i = 0; i < pixels * KN_CONTROL_CHANNELS; i++) {
+    for (size_t i = 0; i < pixels * KN_CONDITION_CHANNELS; i++) {
         size_t channel = i / pixels;
-        bytes[i] = raw_byte(target->control[i], channel >= KN_CONTROL_NORMAL && channel < KN_CONTROL_NORMAL + 3);
+        bytes[i] = raw_byte(target->conditions[i], channel >= KN_CONDITION_NORMAL && channel < KN_CONDITION_NORMAL + 3);
     }
-    bool ok = raw_put_tensor(writer, RAW_CONTROL, index, error);
+    bool ok = raw_put_tensor(writer, RAW_CONDITIONS, index, error);
     for (size_t i = 0; i < pixels * 3; i++) bytes[i] = raw_byte(target->beauty[i], false);
     ok = ok && raw_put_tensor(writer, RAW_BEAUTY, index, error);
     if (ok && p->depth) {

@@ -5,7 +5,7 @@
 #include "base/base.h"
 #include "kinora/render.h"
 
-/* Which tensors beside `control` and `beauty` a raw file holds. */
+/* Which tensors beside `conditions` and `beauty` a raw file holds. */
 typedef struct kn_raw_params {
     size_t sample_count; /* N */
     int width, height;
@@ -13,9 +13,10 @@ typedef struct kn_raw_params {
     const char *metadata; /* the inside of the JSON object __metadata__: "\"a\":\"b\",..." */
 } kn_raw_params;
 
-/* safetensors: control U8 [N,16,H,W] (0..1 -> 0..255; normals -1..1 -> 0..255), beauty U8 [N,3,H,W], and by choice
- * depth F16 [N,H,W] (metres, inf for sky), instance U16 [N,H,W], motion F16 [N,2,H,W] (pixels),
- * noise F16 [N,3,H,W] (anchored, unit Gaussian), semantic U8 [N,H,W]. Appears under its name only when complete. */
+/* safetensors: conditions U8 [N,30,H,W] (include/kinora/render.h; 0..1 -> 0..255; normals -1..1 -> 0..255), beauty U8
+ * [N,3,H,W], and by choice depth F16 [N,H,W] (metres, inf for sky), instance U16 [N,H,W], motion F16 [N,2,H,W]
+ * (pixels), noise F16 [N,3,H,W] (anchored, unit Gaussian), semantic U8 [N,H,W]. Appears under its name only when
+ * complete. */
 typedef struct kn_raw_writer {
     kn_raw_params params;
     kn_file_writer file;

@@ -17,7 +17,7 @@ def around(place, size, whole, generator):
 
 
 class Clips:
-    """Every sample of every file in a folder: control uint8 [16, H, W], beauty uint8 [3, H, W], caption."""
+    """Every sample of every file in a folder: conditions uint8 [30, H, W] (docs/formats.md), beauty uint8 [3, H, W], caption."""
 
     def __init__(self, folder, every=1, offset=0):
         self.files = []
@@ -34,9 +34,9 @@ class Clips:
         """Places of lit lamps of road users: two lists of (file, sample, row, column), white lamps and all others."""
         white, others = [], []
         for f, (arrays, _, _) in enumerate(self.files):
-            for i, control in enumerate(arrays["control"]):
-                lit = (control[12:15].max(0) > 100) & (control[10] > 127)
-                pale = lit & (control[12:15].min(0) > 120)
+            for i, conditions in enumerate(arrays["conditions"]):
+                lit = (conditions[22:25].max(0) > 100) & (conditions[16:20].max(0) > 127)
+                pale = lit & (conditions[22:25].min(0) > 120)
                 for places, mask in ((white, pale), (others, lit & ~pale)):
                     rows, columns = np.nonzero(mask)
                     for k in random.sample(range(len(rows)), min(each, len(rows))):
@@ -44,20 +44,28 @@ class Clips:
         return white, others
 
     def get(self, ids, crop=None, generator=random, together=False):
-        """ids: (file, sample) pairs, or (file, sample, row, column): a crop around that place; `together`: the same crop for all -> control [N, 16, h, w] in the ranges of the contract, target [N, 3, h, w] in -1..1."""
-        controls, targets, captions = [], [], []
+        """ids: (file, sample) pairs, or (file, sample, row, column): a crop around that place; `together`: the same crop
+        for all -> conditions [N, 30, h, w] in the ranges of the contract, target [N, 3, h, w] in -1..1, captions."""
+        stack, targets, captions = [], [], []
         for file, i, *place in ids:
             arrays, metadata, _ = self.files[file]
             height, width = arrays["beauty"].shape[2:]
             h, w = crop or (height, width)
-            if not together or not controls:
+            if not together or not stack:
                 y, x = (around(at, size, whole, generator) for at, size, whole in zip(place or (None, None), (h, w), (height, width)))
-            controls.append(torch.from_numpy(np.array(arrays["control"][i, :, y:y + h, x:x + w])))
+            stack.append(torch.from_numpy(np.array(arrays["conditions"][i, :, y:y + h, x:x + w])))
             targets.append(torch.from_numpy(np.array(arrays["beauty"][i, :, y:y + h, x:x + w])))
             captions.append(metadata["caption"])
-        control = torch.stack(controls).float() / 255
-        control[:, 4:7] = control[:, 4:7] * 2 - 1
-        return control, torch.stack(targets).float() / 127.5 - 1, captions
+        conditions = torch.stack(stack).float() / 255
+        conditions[:, 4:7] = conditions[:, 4:7] * 2 - 1
+        return conditions, torch.stack(targets).float() / 127.5 - 1, captions
+
+
+def control16(conditions):
+    """The 16 channels of weights with `conditioning_channels` 16 (kn_control_from_conditions): [N, 30, H, W] -> [N, 16, H, W]."""
+    kinds = conditions[:, 8:22]
+    sums = [kinds[:, some].sum(1, keepdim=True) for some in ([0, 1], [3, 4], [8, 9, 10, 11], [2, 5, 6, 7, 13])]
+    return torch.cat([conditions[:, 27:30], conditions[:, 3:8], *sums, conditions[:, 22:26]], 1)
 
 
 def drop_control(control, generator=random, whole=.08, group=.06):

@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--frames", default="0,30", help="frames at 12 per second, or a:b")
+    parser.add_argument("--more", nargs="*", default=[], help="further options of kinora-render-clip without dashes: shaded, semantic, ...")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     frames = args.frames
@@ -48,6 +49,7 @@ def main():
             command = [args.program, file.name, "--frames", frames, "--raw", target]
             for name, value in options.items():
                 command += [name, value]
+            command += [f"--{name}" for name in args.more]
             result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             print(f"scene {seed}: {result.stderr.strip()}", flush=True)

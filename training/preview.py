@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 import nano
-from clips import Clips
+from clips import Clips, control16
 from tokenizer import Tokenizer
 from train import Nano
 
@@ -45,7 +45,8 @@ def main():
     model.load_state_dict(kept["ema"])
     clips = Clips(args.clips)
     ids = random.Random(args.seed).sample(clips.index, args.count)
-    control, target, captions = clips.get(ids)
+    conditions, target, captions = clips.get(ids)
+    control = control16(conditions)
     made = generate(model, tokenizer, control.to(memory_format=torch.channels_last), captions, args.steps)
     error = (made.clamp(-1, 1) - target).div(2).pow(2).mean((1, 2, 3))
     base = (control[:, :3] * 2 - 1 - target).div(2).pow(2).mean((1, 2, 3))

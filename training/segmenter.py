@@ -4,7 +4,7 @@
     python3 training/segmenter.py export models/kinora-segmenter --data CLIPS --out RUN
     python3 training/segmenter.py golden tests/golden/segmenter
 
-Five classes, those of the control maps' soft class code: sky, road, nature, road users, built. A U-Net of 3x3 convolutions on
+Five classes, sums of the conditions' classes: sky, road, nature, road users, built. A U-Net of 3x3 convolutions on
 2x2-packed pixels; batch norm is folded into the convolutions when it is exported. Every tenth clip is held out.
 """
 import argparse
@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import safetensors_io
-from clips import Clips
+from clips import Clips, control16
 
 CLASSES = ["sky", "road", "nature", "road users", "built"]
 CONFIG = {"_class_name": "KinoraSegmenter", "classes": CLASSES, "block_size": 2, "widths": [24, 48, 96, 128]}
@@ -86,9 +86,9 @@ def load_plain(state, config=CONFIG):
     return model.eval()
 
 
-def labels_of(control):
-    """Control maps [N, 16, H, W] in 0..1 -> class index [N, H, W]: the largest share of the pixel."""
-    code = control[:, 8:12]
+def labels_of(conditions):
+    """Conditions [N, 30, H, W] in 0..1 -> class index [N, H, W]: the largest share of the pixel."""
+    code = control16(conditions)[:, 8:12]
     return torch.cat([1 - code.sum(1, keepdim=True), code], 1).argmax(1)
 
 

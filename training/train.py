@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 import nano
-from clips import Clips, drop_control
+from clips import Clips, control16, drop_control
 from nets import ControlNetModel, UNet2DConditionModel
 from nets_text import CLIPTextModel
 from tokenizer import Tokenizer
@@ -90,7 +90,7 @@ def batch(args, clips, tokenizer, starts):
     if args.stage == "base":
         captions = [c if random.random() > .1 else "" for c in captions]
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
-    return control, F.pixel_unshuffle(target, 4), tokens, extra
+    return control16(control), F.pixel_unshuffle(target, 4), tokens, extra
 
 
 def lamp_weights(control):

@@ -16,7 +16,7 @@ enum { KN_LABEL_DEPTH = 1, KN_LABEL_SEMANTIC = 2, KN_LABEL_INSTANCE = 4 }; /* kn
 typedef enum kn_drive_source {
     KN_DRIVE_SAMPLER, /* the diffusion sampler */
     KN_DRIVE_BEAUTY,  /* the renderer's beauty pictures, what the shipped weights learn from */
-    KN_DRIVE_CONTROL  /* the colour channels of the control maps */
+    KN_DRIVE_CONTROL  /* the shaded colours among the conditions */
 } kn_drive_source;
 
 typedef struct kn_drive_params {

@@ -1,4 +1,4 @@
-/* The control renderer: what the sampler is conditioned on, exact labels, anchored noise, and the beauty renders that
+/* The renderer: what the sampler is conditioned on, exact labels, anchored noise, and the beauty renders that
  * the shipped weights are trained on. One ray caster in Vulkan compute draws them all. */
 #ifndef KINORA_RENDER_H
 #define KINORA_RENDER_H
@@ -11,25 +11,57 @@
 extern "C" {
 #endif
 
-/* Channels of the control maps, in this order, planar [KN_CONTROL_CHANNELS][height][width], fp32. This order is part of
- * the weights' contract (docs/formats.md): new channels go at the end. */
+/* Channels of the conditions: facts about what is seen, planar [KN_CONDITION_CHANNELS][height][width], fp32. This order
+ * is part of the weights' contract (docs/formats.md). "Spots" are four points of a pixel on a rotated grid. */
 enum {
-    KN_CONTROL_COLOR = 0,  /* 3: base colour, lit by sun (with its shadow), sky, lamps and fog; sRGB-encoded, 0..1 */
-    KN_CONTROL_DEPTH = 3,  /* 1: inverse depth, 2 / (2 + metres along the view axis); sky 0 */
-    KN_CONTROL_NORMAL = 4, /* 3: normal in camera axes, -1..1; sky 0 */
-    KN_CONTROL_EDGE = 7,   /* 1: 1 where the instance or the material changes to the right or below, else 0 */
-    KN_CONTROL_CLASS = 8,  /* 4: soft class code: road and marks, vegetation and ground, road users, the rest */
-    KN_CONTROL_LAMP = 12,  /* 3: emitted light, sRGB-encoded, 0..1 */
-    KN_CONTROL_WET = 15,   /* 1: wetness of the surface, 0..1 */
-    KN_CONTROL_CHANNELS = 16
+    KN_CONDITION_FLAT = 0,   /* 3: flat colour, sRGB-encoded, 0..1: base colour times the mean of its texture; no light,
+                                shadow, reflection or wetness; sky 0; mean over the spots */
+    KN_CONDITION_DEPTH = 3,  /* 1: inverse depth, 2 / (2 + metres along the view axis); sky 0 */
+    KN_CONDITION_NORMAL = 4, /* 3: normal in camera axes, -1..1; sky 0 */
+    KN_CONDITION_EDGE = 7,   /* 1: 1 where the instance or the material changes to the right or below, else 0 */
+    KN_CONDITION_CLASS = 8,  /* KN_CLASS_COUNT: share of the spots that show each class, 0..1; they sum to 1 */
+    KN_CONDITION_LAMP = 22,  /* 3: emitted light, sRGB-encoded, 0..1; mean over the spots */
+    KN_CONDITION_WET = 25,   /* 1: wetness of the surface, 0..1 */
+    KN_CONDITION_VISIBILITY = 26, /* 1: share of light that fog lets through on the way to the surface, 0..1; of the
+                                     sky: what fog leaves of it, least at the horizon */
+    KN_CONDITION_SHADED = 27,     /* 3: base colour and texture lit by sun (with its shadow), sky, lamps and fog;
+                                     sRGB-encoded, 0..1 */
+    KN_CONDITION_CHANNELS = 30
 };
+
+/* Classes among the conditions. A vehicle's glass is the vehicle. */
+enum {
+    KN_CLASS_ROAD = 0,
+    KN_CLASS_MARKING,
+    KN_CLASS_PAVEMENT /* and kerb */,
+    KN_CLASS_TERRAIN,
+    KN_CLASS_VEGETATION,
+    KN_CLASS_BUILDING /* and wall */,
+    KN_CLASS_WINDOW /* of buildings */,
+    KN_CLASS_POLE /* fences, traffic lights, signs */,
+    KN_CLASS_CAR,
+    KN_CLASS_TRUCK /* and bus */,
+    KN_CLASS_PERSON,
+    KN_CLASS_TWO_WHEELER,
+    KN_CLASS_SKY,
+    KN_CLASS_OTHER,
+    KN_CLASS_COUNT
+};
+
+/* The 16 channels that weights with `conditioning_channels` 16 take: shaded colours (3), inverse depth, normal (3),
+ * edge, shares of road and marking, of vegetation and terrain, of road users, and of the rest without sky; lamps (3),
+ * wetness. */
+enum { KN_CONTROL_CHANNELS = 16 };
+/* conditions[KN_CONDITION_CHANNELS][pixels], rendered with shaded colours, to control[KN_CONTROL_CHANNELS][pixels]. */
+void kn_control_from_conditions(const float *conditions, size_t pixels, float *control);
 
 /* Of a latent's noise: kn_render_target.noise_channels. */
 #define KN_NOISE_MAX_CHANNELS 128
 
 /* What a render is asked for. Unwanted pointers are NULL. All are planar or [height][width], caller-owned. */
 typedef struct kn_render_target {
-    float *control;      /* [KN_CONTROL_CHANNELS][height][width] */
+    float *conditions;   /* [KN_CONDITION_CHANNELS][height][width] */
+    bool shaded;         /* whether the shaded colours among them are wanted, which take most of the time; 0 without */
     float *noise;        /* [noise_channels][height][width]: anchored noise, unit Gaussian, channels independent */
     int noise_channels;  /* 1..KN_NOISE_MAX_CHANNELS; 0 means 3 */
     uint64_t noise_seed; /* another seed, other noise in every channel */

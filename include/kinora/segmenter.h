@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* Its classes: those of the control maps' soft class code, and sky. */
+/* Its classes: sums of the conditions' classes: road, nature, road users, built; and sky. */
 typedef enum kn_segment {
     KN_SEGMENT_SKY,
     KN_SEGMENT_ROAD,      /* and lane marks */

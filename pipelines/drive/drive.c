@@ -37,8 +37,8 @@ static bool open_scene(kn_drive_job *job, kn_error *error) {
     return true;
 }
 
-/* The model must be able to make pictures of this size from our control maps. */
-static bool check_model(const kn_drive_job *job, kn_error *error) {
+/* The model must be able to make pictures of this size from our conditions. */
+static bool check_model(kn_drive_job *job, kn_error *error) {
     const kn_model_info *info = kn_model_get_info(job->model);
     const kn_camera *view = &job->rig.cameras[0];
     int drive = -1;
@@ -48,9 +48,10 @@ static bool check_model(const kn_drive_job *job, kn_error *error) {
         return kn_fail(error, KN_ERROR_INPUT,
                        "%s: the model has no driving capability: expected a folder controlnet-drive",
                        job->params.model);
-    if (info->control_channels[drive] != KN_CONTROL_CHANNELS)
-        return kn_fail(error, KN_ERROR_INPUT, "%s/controlnet-drive: takes %d control channels, expected %d",
-                       job->params.model, info->control_channels[drive], KN_CONTROL_CHANNELS);
+    job->control_channels = info->control_channels[drive];
+    if (job->control_channels != KN_CONDITION_CHANNELS && job->control_channels != KN_CONTROL_CHANNELS)
+        return kn_fail(error, KN_ERROR_INPUT, "%s/controlnet-drive: takes %d control channels, expected %d or %d",
+                       job->params.model, job->control_channels, KN_CONDITION_CHANNELS, KN_CONTROL_CHANNELS);
     if (view->width % info->latent_factor || view->height % info->latent_factor)
         return kn_fail(error, KN_ERROR_INPUT, "size %dx%d: this model needs multiples of %d", view->width, view->height,
                        info->latent_factor);

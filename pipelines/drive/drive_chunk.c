@@ -20,10 +20,10 @@ static bool init_chunk(const kn_drive_job *job, kn_drive_chunk *c, kn_error *err
     bool sampled = job->params.source == KN_DRIVE_SAMPLER;
     if (!(c->rgb = kn_alloc(pictures * 3, job->pixels, error))) return false;
     if (job->params.source == KN_DRIVE_BEAUTY) return true;
-    if (!(c->control =
-              kn_alloc((sampled ? pictures : 1) * KN_CONTROL_CHANNELS * job->pixels, sizeof *c->control, error)))
+    if (!sampled) return true;
+    if (!(c->control = kn_alloc(pictures * (size_t)job->control_channels * job->pixels, sizeof *c->control, error)))
         return false;
-    return !sampled || (c->noise = kn_alloc(pictures * noise_per_picture(job), sizeof *c->noise, error));
+    return (c->noise = kn_alloc(pictures * noise_per_picture(job), sizeof *c->noise, error)) != NULL;
 }
 
 static bool init_buffers(kn_drive_job *job, size_t first, kn_error *error) {
@@ -42,6 +42,7 @@ static bool init_buffers(kn_drive_job *job, size_t first, kn_error *error) {
         return false;
     if (job->params.source == KN_DRIVE_BEAUTY)
         return (s->picture = kn_alloc(3 * job->pixels, sizeof *s->picture, error)) != NULL;
+    if (!(s->conditions = kn_alloc(KN_CONDITION_CHANNELS * job->pixels, sizeof *s->conditions, error))) return false;
     return job->params.source != KN_DRIVE_SAMPLER || (s->planar = kn_alloc(pictures * 3, job->pixels, error));
 }
 
@@ -60,6 +61,7 @@ void kn_drive_chunks_finish(kn_drive_job *job) {
     for (int i = 0; i < 2; i++) finish_chunk(&job->chunks[i]);
     finish_chunk(&job->stored);
     kn_free(s->picture);
+    kn_free(s->conditions);
     kn_free(s->depth);
     kn_free(s->semantic);
     kn_free(s->instance);
@@ -103,9 +105,13 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     size_t pixels = (size_t)view->width * (size_t)view->height;
     bool sampled = job->params.source == KN_DRIVE_SAMPLER, anchored = sampled && !job->params.no_anchored_noise;
     bool pixel_noise = anchored && kn_model_get_info(job->model)->pixel_noise;
-    float *control = c->control ? c->control + (sampled ? picture * KN_CONTROL_CHANNELS * job->pixels : 0) : NULL;
+    /* Weights of 16 channels get them from the conditions; others take these as they are. */
+    bool reduced = job->control_channels == KN_CONTROL_CHANNELS;
+    float *control = sampled ? c->control + picture * (size_t)job->control_channels * job->pixels : NULL;
+    float *conditions = sampled && !reduced ? control : s->conditions;
     float *noise = anchored ? c->noise + picture * noise_per_picture(job) : NULL;
-    kn_render_target target = {.control = control,
+    kn_render_target target = {.conditions = conditions,
+                               .shaded = !sampled || reduced,
                                .noise = pixel_noise ? noise : NULL,
                                .noise_seed = job->params.seed,
                                .beauty = s->picture,
@@ -114,8 +120,9 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
                                .instance = s->instance};
     if (!kn_render(job->renderer, view, frame, &target, error)) return false;
     if (anchored && !pixel_noise && !latent_noise(job, view, frame, noise, error)) return false;
+    if (sampled && reduced) kn_control_from_conditions(conditions, pixels, control);
     if (!sampled)
-        interleave(s->picture ? s->picture : control + KN_CONTROL_COLOR * pixels, pixels,
+        interleave(s->picture ? s->picture : conditions + KN_CONDITION_SHADED * pixels, pixels,
                    c->rgb + picture * 3 * job->pixels);
     if (!kn_drive_write_labels(job, frame, camera, error)) return false;
     return kn_boxes_2d_append(&c->boxes, &c->box_count, &c->box_capacity, &job->facts, view, camera, s->depth,

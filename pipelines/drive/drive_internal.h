@@ -14,7 +14,7 @@
 /* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
 typedef struct kn_drive_chunk {
     size_t index, frames;
-    float *control; /* [N][KN_CONTROL_CHANNELS][height][width] */
+    float *control; /* [N][control_channels][height][width] */
     float *noise;   /* [N][noise channels][...] */
     uint8_t *rgb;   /* [N][height][width][3] */
     kn_box_2d *boxes;
@@ -23,8 +23,9 @@ typedef struct kn_drive_chunk {
 
 /* What rendering draws into, one camera at a time, and what the sampler gives. */
 typedef struct kn_drive_scratch {
-    float *picture; /* [3][height][width]: beauty pictures */
-    float *depth;   /* [height][width], like the next two */
+    float *picture;    /* [3][height][width]: beauty pictures */
+    float *conditions; /* [KN_CONDITION_CHANNELS][height][width] where no chunk keeps them */
+    float *depth;      /* [height][width], like the next two */
     uint8_t *semantic;
     uint16_t *instance, *label;
     uint8_t *planar; /* [N][3][height][width] from the sampler */
@@ -60,6 +61,7 @@ typedef struct kn_drive_job {
     char prompt[1000];
     size_t frame_count, chunk_frames, chunk_count;
     size_t pixels;            /* of the largest camera */
+    int control_channels;     /* that the driving ControlNet takes: KN_CONDITION_CHANNELS or KN_CONTROL_CHANNELS */
     kn_drive_chunk chunks[2]; /* one is sampled while the other is rendered */
     kn_drive_chunk stored;    /* only rgb and boxes: what is being stored and encoded */
     kn_drive_scratch scratch;

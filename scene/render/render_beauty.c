@@ -128,7 +128,7 @@ static bool beauty_record(kn_renderer *renderer, int width, int height, kn_error
            beauty_record_post(renderer, KN_KERNEL_SCENE_BEAUTY_TONE, join, 4, width, height, &tone, sizeof tone,
                               error) &&
            (!kn_render_rains(renderer) ||
-            kn_render_rain_record(renderer, &renderer->beauty, work->radiance, 7, 12, true, error));
+            kn_render_rain_record(renderer, &renderer->beauty, 0, work->radiance, 7, 12, true, error));
 }
 
 bool kn_render_beauty_submit(kn_renderer *renderer, const kn_camera *camera, kn_error *error) {

@@ -17,9 +17,10 @@ typedef struct kn_render_pass {
     kn_gpu_buffer *output; /* host-visible: [planes][height][width] fp32 */
     /* Pixels to be looked at again: their number, then at byte 256 their indices; NULL when unused. */
     kn_gpu_buffer *list;
-    kn_gpu_buffer *spots; /* [pixels][5] vec4: what the centre and the spots show (control.comp); there when list is */
+    kn_gpu_buffer
+        *spots; /* [pixels][5] vec4: what the centre and the spots show (conditions.comp); there when list is */
     int width, height, planes;
-    bool rain; /* recorded with kn_render_rain_record */
+    bool shaded, rain; /* recorded with shaded colours; with kn_render_rain_record */
 } kn_render_pass;
 
 /* The actors' triangles of one frame, rebuilt on the host. */
@@ -45,6 +46,7 @@ struct kn_renderer {
     kn_vec3 origin;                     /* of the shaders' world coordinates */
     /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
     kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;
+    kn_gpu_buffer *flats; /* of flat.comp, one texel a material; NULL until conditions are asked for */
     size_t static_triangles;
     size_t static_nodes; /* of one order, with its way out; the four orders lie one behind the other */
     kn_bvh_grid grid;    /* of all packed nodes */
@@ -54,7 +56,7 @@ struct kn_renderer {
     kn_render_moving moving;
     float (*frame_words)[4]; /* host copy of frame_data */
     size_t frame_texels;
-    kn_render_pass control, noise, beauty;
+    kn_render_pass conditions, noise, beauty;
     struct kn_render_beauty *beauty_work; /* of render_beauty.c */
 };
 
@@ -70,9 +72,12 @@ bool kn_render_pass_prepare(kn_renderer *renderer, kn_render_pass *pass, int wid
                             kn_error *error);
 void kn_render_pass_finish(kn_render_pass *pass);
 
-/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output, 6 pass->list and 7
- * pass->spots if there are. Specialization constant 0 is the subgroup size, 1 the number of planes. One workgroup a
- * block, or in a row when they work on the list. */
+/* The same for a pass whose recording failed, which must not be taken for a good one; returns false. */
+bool kn_render_pass_drop(kn_render_pass *pass);
+
+/* Records one dispatch of `kernel` over the picture: slots 0..4 the scene, 5 pass->output; if there is a list 6
+ * pass->list, 7 pass->spots and 8 renderer->flats. Specialization constant 0 is the subgroup size, 1 the number of
+ * planes, 2 pass->shaded. One workgroup a block, or in a row when they work on the list. */
 bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row,
                            kn_error *error);
 
@@ -99,10 +104,17 @@ kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel
 bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, uint64_t noise_seed,
                             kn_error *error);
 
-/* render_rain.c: records falling rain and spray over planes 0..2 of pass->output, display values. The distance of what
- * a pixel shows is the float `first` + `stride` x pixel of `away`: metres along the ray, or along the view axis. */
-bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, kn_gpu_buffer *away, uint32_t first,
-                           uint32_t stride, bool along_ray, kn_error *error);
+/* render_conditions.c: submits what conditions, depth, labels and motion need, after kn_render_upload_frame; the second
+ * one waits for it and fills the target. */
+bool kn_render_conditions_submit(kn_renderer *renderer, const kn_camera *camera, const kn_render_target *target,
+                                 kn_error *error);
+bool kn_render_conditions_read(kn_renderer *renderer, size_t frame, const kn_render_target *target, kn_error *error);
+
+/* render_rain.c: records falling rain and spray over three planes of pass->output from plane `colors` on, display
+ * values. The distance of what a pixel shows is the float `first` + `stride` x pixel of `away`: metres along the ray,
+ * or along the view axis. */
+bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, uint32_t colors, kn_gpu_buffer *away,
+                           uint32_t first, uint32_t stride, bool along_ray, kn_error *error);
 /* Whether this frame's pictures need that. */
 bool kn_render_rains(const kn_renderer *renderer);
 /* Puts what the wheels of the vehicles nearest to `eye` (relative to the renderer's origin) throw up into frame_words

@@ -46,7 +46,7 @@ void kn_render_pass_finish(kn_render_pass *pass) {
 
 bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kernel kernel, bool in_a_row,
                            kn_error *error) {
-    kn_gpu_slice slices[8];
+    kn_gpu_slice slices[9];
     uint32_t lanes;
     int wide, high;
     kn_render_scene_slices(renderer, slices);
@@ -54,13 +54,14 @@ bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kerne
     slices[5] = (kn_gpu_slice){.buffer = pass->output};
     slices[6] = (kn_gpu_slice){.buffer = pass->list};
     slices[7] = (kn_gpu_slice){.buffer = pass->spots};
-    const uint32_t constants[2] = {lanes, (uint32_t)pass->planes};
+    slices[8] = (kn_gpu_slice){.buffer = renderer->flats, .format = KN_GPU_FORMAT_RGBA32F};
+    const uint32_t constants[3] = {lanes, (uint32_t)pass->planes, pass->shaded};
     uint32_t across = (uint32_t)((pass->width + wide - 1) / wide), down = (uint32_t)((pass->height + high - 1) / high);
     kn_gpu_dispatch dispatch = {.kernel = kernel,
                                 .slices = slices,
-                                .slice_count = pass->list ? 8 : 6,
+                                .slice_count = pass->list ? 9 : 6,
                                 .constants = constants,
-                                .constant_count = 2,
+                                .constant_count = 3,
                                 .groups = {across, down, 1}};
     if (in_a_row) {
         const uint32_t row = 32768; /* devices allow 65535 along an axis */
@@ -69,6 +70,11 @@ bool kn_render_pass_record(kn_renderer *renderer, kn_render_pass *pass, kn_kerne
         dispatch.groups[1] = (count + row - 1) / row;
     }
     return kn_gpu_record(pass->recorder, &dispatch, error);
+}
+
+bool kn_render_pass_drop(kn_render_pass *pass) {
+    kn_render_pass_finish(pass);
+    return false;
 }
 
 bool kn_render_pass_read(kn_render_pass *pass, int first, int count, float *out, kn_error *error) {

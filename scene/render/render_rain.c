@@ -5,8 +5,8 @@
 
 bool kn_render_rains(const kn_renderer *renderer) { return renderer->weather.rain > 0; }
 
-bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, kn_gpu_buffer *away, uint32_t first,
-                           uint32_t stride, bool along_ray, kn_error *error) {
+bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, uint32_t colors, kn_gpu_buffer *away,
+                           uint32_t first, uint32_t stride, bool along_ray, kn_error *error) {
     kn_gpu_slice slices[7];
     uint32_t lanes;
     int wide, high;
@@ -14,7 +14,7 @@ bool kn_render_rain_record(kn_renderer *renderer, kn_render_pass *pass, kn_gpu_b
     kn_render_block(renderer, &lanes, &wide, &high);
     slices[5] = (kn_gpu_slice){.buffer = pass->output};
     slices[6] = (kn_gpu_slice){.buffer = away};
-    const uint32_t push[3] = {first, stride, along_ray};
+    const uint32_t push[4] = {colors * (uint32_t)(pass->width * pass->height), first, stride, along_ray};
     const kn_gpu_dispatch dispatch = {
         .kernel = KN_KERNEL_SCENE_RAIN,
         .slices = slices,

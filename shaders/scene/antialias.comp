@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-/* Colour, lamps and class codes of the pixels that edge.comp listed, from four spots on a rotated grid. Spots that show
- * the surface of the centre have its shade, known from control.comp; others that show one surface are shaded once, with
- * the mean of their shadows. */
+/* Shaded colours of the pixels that edge.comp listed, from four spots on a rotated grid. Spots that show the surface of
+ * the centre have its shade, known from shade.comp; others that show one surface are shaded once, with the mean of
+ * their shadows. */
 #include "scene/shade.glsl"
 
 layout(set = 0, binding = 5) buffer planes_inout { float planes[]; };
@@ -38,9 +38,6 @@ void main() {
     bool pure = left == uvec4(0u), odd = ((pixel.x + pixel.y) & 1u) != 0u;
     float share = pure ? 0.5 : 1.0 - dot(vec4(left), vec4(0.25)), rest = pure ? 0.125 : 0.25;
     vec3 color = share * kept.xyz;
-    vec3 lamps = share * vec3(planes[at + 12u * plane], planes[at + 13u * plane], planes[at + 14u * plane]);
-    vec4 code = share * vec4(planes[at + 8u * plane], planes[at + 9u * plane], planes[at + 10u * plane],
-                             planes[at + 11u * plane]);
     left = pure ? uvec4(1u) : left;
     /* where the spots' rays meet, relative to the eye */
     vec4 x = met.spot_t * (middle.x + SPOT_U * along_u.x + SPOT_V * along_v.x);
@@ -68,24 +65,14 @@ void main() {
             color += weight * min(sky_radiance(ray / scale, 1.0), vec3(24.0));
         } else {
             hit h = surface_at(triangle, barycentric, eye, ray, t);
-            surface_material m = fetch_material(h.material);
             vec3 from = ray * t;
             color += weight * min(shade_points(h, ray / scale, t * scale, angle, x - from.x, y - from.y, z - from.z,
                                                bvec4(group)),
                                   vec3(24.0));
-            lamps += weight * srgb(emitted(h, m));
-            code += weight * class_code(m.semantic);
         }
     }
     color = display(color);
-    planes[at] = color.x;
-    planes[at + plane] = color.y;
-    planes[at + 2u * plane] = color.z;
-    planes[at + 8u * plane] = code.x;
-    planes[at + 9u * plane] = code.y;
-    planes[at + 10u * plane] = code.z;
-    planes[at + 11u * plane] = code.w;
-    planes[at + 12u * plane] = lamps.x;
-    planes[at + 13u * plane] = lamps.y;
-    planes[at + 14u * plane] = lamps.z;
+    planes[at + 27u * plane] = color.x;
+    planes[at + 28u * plane] = color.y;
+    planes[at + 29u * plane] = color.z;
 }

@@ -1,14 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-/* Falling rain and the spray of wheels, laid over the colours of a finished picture: control.comp's and the beauty
+/* Falling rain and the spray of wheels, laid over the colours of a finished picture: the shaded colours and the beauty
  * picture get the same drops at the same place. Drops belong to the world and to time: columns of a grid in which they
  * fall at the speed of their size, seen as the line along which they move past the camera while its shutter is open. */
 #include "scene/trace.glsl"
 #include "scene/noise.glsl"
 #include "scene/film.glsl"
 
-layout(push_constant) uniform Push { uint first, stride, along_ray; } push; /* of `away`: see kn_render_rain_record */
-layout(set = 0, binding = 5) buffer planes_inout { float planes[]; };       /* [3][h][w] display values first */
+layout(push_constant) uniform Push { uint colors, first, stride, along_ray; } push; /* see kn_render_rain_record */
+layout(set = 0, binding = 5) buffer planes_inout { float planes[]; }; /* [3][h][w] display values from push.colors on */
 layout(set = 0, binding = 6) buffer readonly away_in { float away[]; };
 
 const float SHUTTER = 1.0 / 60.0; /* s */
@@ -186,6 +186,7 @@ void main() {
          drops = look_at_drops(eye, ray, reach, length(frame_texel(FRAME_RAY_U).xyz));
     vec3 mist = film((lit(eye, ray, spray, 1.1) + red * vec3(1.0, 0.06, 0.03)) * exposure);
     vec3 water = film(lit(eye, ray, drops, 0.9) * exposure);
+    at += push.colors;
     vec3 color = vec3(planes[at], planes[at + plane], planes[at + 2u * plane]);
     color = mix(color, mist, spray.cover > DARKEST ? spray.cover : 0.0);
     color = mix(color, water, drops.cover > DARKEST ? drops.cover : 0.0);

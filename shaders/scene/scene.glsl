@@ -146,4 +146,12 @@ vec3 ambient(vec3 normal) {
 /* Fraction of light that crosses `metres` of fog. */
 float fog_transmission(float metres) { return exp(-frame_texel(FRAME_HORIZON).w * metres); }
 
+/* What fog leaves of the sky at this height (the z of a unit direction), in proportion to how sky.glsl veils it. */
+float sky_visibility(float up) {
+    float extinction = frame_texel(FRAME_HORIZON).w, fogged = clamp(extinction * 250.0, 0.0, 1.0);
+    up = max(up, 0.0);
+    float haze = exp(-up * mix(22.0, 5.0, clamp(extinction * 60.0, 0.0, 1.0)));
+    return 1.0 - fogged * clamp(0.65 * haze + 0.6 * exp(-2.0 * up), 0.0, 1.0);
+}
+
 #endif

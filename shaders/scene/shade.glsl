@@ -1,20 +1,11 @@
-/* The shading of control maps: textured surfaces in sun (with its shadow), sky light and lamps, one mirror image, fog.
- * What beauty renders have beyond that costs them many rays: soft sky light, shadows of lamps, blurred mirrors,
- * glow. */
+/* The shading of the shaded colours among the conditions: textured surfaces in sun (with its shadow), sky light and
+ * lamps, one mirror image, fog. What beauty renders have beyond that costs them many rays: soft sky light, shadows of
+ * lamps, blurred mirrors, glow. */
 #ifndef KN_SHADE_GLSL
 #define KN_SHADE_GLSL
 #include "scene/look.glsl"
 #include "scene/sky.glsl"
 #include "scene/film.glsl"
-
-/* Soft class code: road and marks, vegetation and terrain, road users, buildings and others. */
-vec4 class_code(int semantic) {
-    if (semantic == 0) return vec4(0.0);
-    if (semantic <= 2) return vec4(1.0, 0.0, 0.0, 0.0);
-    if (semantic == 5 || semantic == 12) return vec4(0.0, 1.0, 0.0, 0.0);
-    if (semantic >= 13 && semantic <= 18) return vec4(0.0, 0.0, 1.0, 0.0);
-    return vec4(0.0, 0.0, 0.0, 1.0);
-}
 
 /* Radiance as a display value 0..1. */
 vec3 display(vec3 radiance) { return film(radiance * frame_texel(FRAME_SUN_COLOR).w); }
@@ -40,14 +31,6 @@ vec3 lamp_light(hit h, surface s, vec3 view, out vec3 strongest, out vec3 direct
     strongest *= scale;
     return sum * scale;
 }
-
-/* Emitted light as a control: never brighter than 1, so that lamps keep their hue. */
-vec3 emitted(hit h, surface_material m) {
-    vec3 light = m.emission * (emitter_state(m.emitter, h.part) * frame_texel(FRAME_LAMPS).w);
-    return light / max(max(1.0, light.x), max(light.y, light.z));
-}
-
-float wetness_of(surface_material m) { return m.wettable * frame_texel(FRAME_GROUND).w; }
 
 /* What a mirror shows: flat colours in the sky's light and the sun's, lamps, fog. */
 vec3 mirror_image(hit h, surface s, vec3 view, bool wanted) {

@@ -16,9 +16,9 @@ static const kn_weather rain = {
 static const kn_weather fog = {
     .sun_azimuth = 3.9, .sun_elevation = .7, .cloud_cover = 1, .fog_range = 60, .seconds_of_day = 43200};
 
-static float control[KN_CONTROL_CHANNELS * PIXELS];
+static float conditions[KN_CONDITION_CHANNELS * PIXELS];
 
-/* Draws the scene in this weather, `times` times into consecutive pictures [3][HEIGHT][WIDTH], and its control maps. */
+/* Draws the scene in this weather, `times` times into consecutive pictures [3][HEIGHT][WIDTH], and its conditions. */
 static void draw(const kn_weather *weather, float *out, int times) {
     kn_error error = {0};
     kn_gpu *gpu = NULL;
@@ -30,7 +30,7 @@ static void draw(const kn_weather *weather, float *out, int times) {
     cr_assert(kn_gpu_create(&gpu, &KN_GPU_PARAMS_DEFAULT, &error), "%s", error.message);
     cr_assert(kn_renderer_create(&renderer, gpu, &scene, &params, &error), "%s", error.message);
     for (int i = 0; i < times; i++) {
-        const kn_render_target target = {.beauty = out + i * 3 * PIXELS, .control = control};
+        const kn_render_target target = {.beauty = out + i * 3 * PIXELS, .conditions = conditions, .shaded = true};
         cr_assert(kn_render(renderer, &camera, 0, &target, &error), "%s", error.message);
     }
     kn_renderer_destroy(&renderer);
@@ -100,14 +100,15 @@ Test(beauty, a_wet_road_mirrors) {
     cr_expect_lt(above / (5 * WIDTH), .05);
 }
 
-Test(beauty, control_colors_show_the_same_textures) {
+Test(beauty, shaded_colors_show_the_same_textures) {
     const kn_weather *const all[] = {&day, &dusk, &night, &overcast, &rain, &fog};
     for (size_t w = 0; w < KN_COUNT(all); w++) {
         double square = 0;
         draw(all[w], pictures[w][0], 1);
-        for (int i = 0; i < 3 * PIXELS; i++) square += pow(pictures[w][0][i] - control[i], 2) / (3 * PIXELS);
+        for (int i = 0; i < 3 * PIXELS; i++)
+            square += pow(pictures[w][0][i] - conditions[KN_CONDITION_SHADED * PIXELS + i], 2) / (3 * PIXELS);
         double psnr = -10 * log10(square);
-        printf("beauty: weather %zu: control colours at %.1f dB\n", w, psnr);
+        printf("beauty: weather %zu: shaded colours at %.1f dB\n", w, psnr);
         cr_expect_gt(psnr, 22, "weather %zu: %g dB", w, psnr);
     }
 }

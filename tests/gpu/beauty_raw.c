@@ -20,13 +20,13 @@ static void make_path(void) {
 static void drop_path(void) { unlink(path); }
 TestSuite(render_clip_raw, .init = make_path, .fini = drop_path);
 
-static float control[KN_CONTROL_CHANNELS * PIXELS], beauty[3 * PIXELS], depth[PIXELS], motion[2 * PIXELS];
+static float conditions[KN_CONDITION_CHANNELS * PIXELS], beauty[3 * PIXELS], depth[PIXELS], motion[2 * PIXELS];
 static uint16_t instance[PIXELS];
 
 static void fill(int sample) {
-    for (int i = 0; i < KN_CONTROL_CHANNELS * PIXELS; i++)
-        control[i] = i / PIXELS == KN_CONTROL_NORMAL ? -1.0f + 2.0f * (float)(i % PIXELS) / (PIXELS - 1)
-                                                     : (float)(i + sample) / 400;
+    for (int i = 0; i < KN_CONDITION_CHANNELS * PIXELS; i++)
+        conditions[i] = i / PIXELS == KN_CONDITION_NORMAL ? -1.0f + 2.0f * (float)(i % PIXELS) / (PIXELS - 1)
+                                                          : (float)(i + sample) / 600;
     for (int i = 0; i < 3 * PIXELS; i++) beauty[i] = (float)i / (3 * PIXELS - 1);
     for (int i = 0; i < PIXELS; i++) {
         depth[i] = i ? (float)(i + sample) * .5f : INFINITY;
@@ -64,7 +64,7 @@ Test(render_clip_raw, tensors_come_back) {
                                   .motion = true,
                                   .metadata = "\"seed\":\"7\""};
     const kn_render_target target = {
-        .control = control, .beauty = beauty, .depth = depth, .instance = instance, .motion = motion};
+        .conditions = conditions, .beauty = beauty, .depth = depth, .instance = instance, .motion = motion};
     cr_assert(kn_raw_writer_init(&writer, path, &params, &error), "%s", error.message);
     for (int s = SAMPLES - 1; s >= 0; s--) { /* any order */
         fill(s);
@@ -74,7 +74,7 @@ Test(render_clip_raw, tensors_come_back) {
     uint8_t *data;
     size_t size;
     cr_assert(kn_file_read(path, 1 << 20, &data, &size, &error), "%s", error.message);
-    const uint8_t *maps = find(data, size, "control", SAMPLES * KN_CONTROL_CHANNELS * PIXELS);
+    const uint8_t *maps = find(data, size, "conditions", SAMPLES * KN_CONDITION_CHANNELS * PIXELS);
     const uint8_t *pictures = find(data, size, "beauty", SAMPLES * 3 * PIXELS);
     const uint16_t *ids = (const uint16_t *)(const void *)find(data, size, "instance", SAMPLES * PIXELS * 2);
     const _Float16 *far = (const _Float16 *)(const void *)find(data, size, "depth", SAMPLES * PIXELS * 2);
@@ -85,9 +85,9 @@ Test(render_clip_raw, tensors_come_back) {
             cr_assert_eq(ids[s * PIXELS + i], instance[i]);
             cr_assert_eq((float)far[s * PIXELS + i], depth[i]);
             cr_assert_eq((float)moved[(s * 2 + 1) * PIXELS + i], -2.5f);
-            int normal = maps[(s * KN_CONTROL_CHANNELS + KN_CONTROL_NORMAL) * PIXELS + i];
-            cr_assert_eq(normal, lrintf((control[KN_CONTROL_NORMAL * PIXELS + i] * .5f + .5f) * 255));
-            cr_assert_eq(maps[s * KN_CONTROL_CHANNELS * PIXELS + i], lrintf(control[i] * 255));
+            int normal = maps[(s * KN_CONDITION_CHANNELS + KN_CONDITION_NORMAL) * PIXELS + i];
+            cr_assert_eq(normal, lrintf((conditions[KN_CONDITION_NORMAL * PIXELS + i] * .5f + .5f) * 255));
+            cr_assert_eq(maps[s * KN_CONDITION_CHANNELS * PIXELS + i], lrintf(conditions[i] * 255));
             cr_assert_eq(pictures[(s * 3 + 2) * PIXELS + i], lrintf(beauty[2 * PIXELS + i] * 255));
         }
     }

@@ -1,7 +1,7 @@
 set(render_helpers ${CMAKE_CURRENT_SOURCE_DIR}/gpu_common.c ${CMAKE_CURRENT_SOURCE_DIR}/render_scene.c
   ${CMAKE_CURRENT_SOURCE_DIR}/render_oracle.c
   ${CMAKE_CURRENT_SOURCE_DIR}/render_shade.c ${CMAKE_CURRENT_SOURCE_DIR}/render_drops.c)
-kinora_test(gpu_render_control SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_control.c ${render_helpers}
+kinora_test(gpu_render_conditions SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_conditions.c ${render_helpers}
   LIBRARIES kinora_scene kinora_gpu kinora_base m)
 kinora_test(gpu_render_rain SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_rain.c ${render_helpers}
   LIBRARIES kinora_scene kinora_gpu kinora_base m)

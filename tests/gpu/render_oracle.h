@@ -36,12 +36,20 @@ oracle_hit oracle_trace(const oracle *o, kn_vec3 origin, kn_vec3 direction, doub
 /* World position of the camera's centre and the ray through an image point (depth 1). */
 void oracle_ray(const oracle *o, const kn_camera *camera, double u, double v, kn_vec3 *origin, kn_vec3 *direction);
 
-/* Radiance of control maps along a ray (materials without texture), and the film's display values of it. */
+/* Radiance of shaded colours along a ray (materials without texture), and the film's display values of it. */
 void oracle_color(const oracle *o, kn_vec3 origin, kn_vec3 direction, double rgb[3]);
 /* The same for a pixel from four spots: those that show the centre's surface have its shade, others that show one
  * surface are shaded once, with the mean of their shadows. */
 void oracle_spots(const oracle *o, const kn_camera *camera, int x, int y, double rgb[3]);
 void oracle_film(const oracle *o, double rgb[3]);
+
+/* Means over a pixel's spots: flat colour and emitted light, sRGB-encoded, and the share of each class. */
+typedef struct oracle_facts {
+    double flat_color[3], lamps[3], classes[KN_CLASS_COUNT];
+} oracle_facts;
+void oracle_spot_facts(const oracle *o, const kn_camera *camera, int x, int y, oracle_facts *facts);
+/* Share of light that fog lets through on the way to a hit of this ray. */
+double oracle_visibility(const oracle *o, const oracle_hit *hit, kn_vec3 direction);
 
 /* Every lamp that is on, in the world; room for ORACLE_LIGHTS. Returns how many. */
 enum { ORACLE_LIGHTS = 16 };

@@ -1,5 +1,5 @@
 /* Falling rain and spray: repeatable, the same drops from camera to camera and in both pictures, nothing but colour,
- * nothing in dry air. Values are compared with the naive renderer in render_control.c. */
+ * nothing in dry air. Values are compared with the naive renderer in render_conditions.c. */
 #include "gpu_common.h"
 #include "render_scene.h"
 
@@ -18,17 +18,20 @@ static void close_gpu(void) { gpu_close(gpu); }
 TestSuite(rain, .init = open_gpu, .fini = close_gpu);
 
 typedef struct pictures {
-    float control[KN_CONTROL_CHANNELS * PIXELS], beauty[3 * PIXELS], depth[PIXELS], motion[2 * PIXELS];
+    float conditions[KN_CONDITION_CHANNELS * PIXELS], beauty[3 * PIXELS], depth[PIXELS], motion[2 * PIXELS];
     uint8_t semantic[PIXELS];
     uint16_t instance[PIXELS];
 } pictures;
 
 static pictures a, b;
 
+static const float *shaded_of(const pictures *p) { return p->conditions + KN_CONDITION_SHADED * PIXELS; }
+
 /* The beauty picture is left out where a test can do without: it takes longest. */
 static void draw_with(kn_renderer *renderer, const kn_camera *camera, size_t frame, bool beauty, pictures *p) {
     kn_error error;
-    const kn_render_target target = {.control = p->control,
+    const kn_render_target target = {.conditions = p->conditions,
+                                     .shaded = true,
                                      .beauty = beauty ? p->beauty : NULL,
                                      .depth = p->depth,
                                      .motion = p->motion,
@@ -92,11 +95,11 @@ Test(rain, is_a_function_of_seed_and_time) {
     cr_assert(render_scene_init(&scene, &render_scene_downpour, -1, 0, NULL));
     draw(&scene, 0, 2, 3, true, &a);
     draw(&scene, 0, 2, 3, true, &b);
-    cr_expect_eq(memcmp(a.control, b.control, sizeof a.control), 0);
+    cr_expect_eq(memcmp(a.conditions, b.conditions, sizeof a.conditions), 0);
     cr_expect_eq(memcmp(a.beauty, b.beauty, sizeof a.beauty), 0);
     draw(&scene, 0, 2, 4, false, &b);
     int changed = 0;
-    for (int i = 0; i < PIXELS; i++) changed += fabsf(a.control[i] - b.control[i]) > .02f;
+    for (int i = 0; i < PIXELS; i++) changed += fabsf(shaded_of(&a)[i] - shaded_of(&b)[i]) > .02f;
     cr_expect(changed > PIXELS / 100, "%d pixels changed with the seed", changed);
     render_scene_finish(&scene);
 }
@@ -107,10 +110,10 @@ Test(rain, cameras_and_pictures_share_its_drops) {
     open_air(&scene);
     draw(&scene, 0, 1, 3, true, &a);
     draw(&scene, -.35, 1, 3, false, &b);
-    double same = shared(a.control + PIXELS, b.control + PIXELS, -.35, &count);
-    double both = shared(a.control + PIXELS, a.beauty + PIXELS, 0, &painted);
+    double same = shared(shaded_of(&a) + PIXELS, shaded_of(&b) + PIXELS, -.35, &count);
+    double both = shared(shaded_of(&a) + PIXELS, a.beauty + PIXELS, 0, &painted);
     draw(&scene, -.35, 3, 3, false, &b);
-    double later = shared(a.control + PIXELS, b.control + PIXELS, -.35, &late_count);
+    double later = shared(shaded_of(&a) + PIXELS, shaded_of(&b) + PIXELS, -.35, &late_count);
     cr_expect(count > 60 && same > .9, "%g of %d pixels in the other camera", same, count);
     cr_expect(painted > 60 && both > .97, "%g of %d pixels in the beauty picture", both, painted);
     cr_expect_lt(later, .75 * same, "%g are still there two frames later", later);
@@ -124,9 +127,9 @@ Test(rain, colours_alone_change) {
     dry.timeline.weather.rain = 0;
     draw(&wet, .1, 3, 3, false, &a);
     draw(&dry, .1, 3, 3, false, &b);
-    size_t from = KN_CONTROL_DEPTH * PIXELS;
-    cr_expect_neq(memcmp(a.control, b.control, from * sizeof(float)), 0);
-    cr_expect_eq(memcmp(a.control + from, b.control + from, 5 * PIXELS * sizeof(float)), 0, "depth, normals or edges");
+    cr_expect_neq(memcmp(shaded_of(&a), shaded_of(&b), 3 * PIXELS * sizeof(float)), 0);
+    cr_expect_eq(memcmp(a.conditions, b.conditions, KN_CONDITION_VISIBILITY * PIXELS * sizeof(float)), 0,
+                 "facts but visibility");
     cr_expect_eq(memcmp(a.depth, b.depth, sizeof a.depth), 0);
     cr_expect_eq(memcmp(a.motion, b.motion, sizeof a.motion), 0);
     cr_expect_eq(memcmp(a.semantic, b.semantic, sizeof a.semantic), 0);
@@ -152,8 +155,8 @@ Test(rain, dry_frames_are_those_of_a_dry_scene) {
     for (size_t i = 0; i < KN_COUNT(frames); i++) {
         draw_with(renderer, &camera, frames[i], true, &a);
         draw(&dry, 0, frames[i], 3, true, &b);
-        int same =
-            memcmp(a.control, b.control, sizeof a.control) == 0 && memcmp(a.beauty, b.beauty, sizeof a.beauty) == 0;
+        int same = memcmp(a.conditions, b.conditions, sizeof a.conditions) == 0 &&
+                   memcmp(a.beauty, b.beauty, sizeof a.beauty) == 0;
         cr_expect_eq(same, frames[i] != 1, "frame %zu", frames[i]);
     }
     kn_renderer_destroy(&renderer);
@@ -173,7 +176,7 @@ Test(rain, spray_grows_with_speed) {
         scene.timeline.states[1].speed = k == 0 ? 4 : k == 1 ? 12 : 26;
         draw(&scene, 0, 0, 3, false, &a);
         change[k] = 0;
-        for (int i = 0; i < 3 * PIXELS; i++) change[k] += fabsf(a.control[i] - b.control[i]);
+        for (int i = 0; i < 3 * PIXELS; i++) change[k] += fabsf(shaded_of(&a)[i] - shaded_of(&b)[i]);
         render_scene_finish(&scene);
     }
     cr_expect_eq(change[0], 0);

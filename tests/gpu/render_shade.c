@@ -1,4 +1,5 @@
-/* The shading of control maps in naive C, for materials without texture: shade.glsl, sky.glsl, film.glsl. */
+/* Facts and the shading of shaded colours in naive C, for materials without texture: shade.glsl, sky.glsl, film.glsl.
+ */
 #include "render_oracle.h"
 
 #include <math.h>
@@ -379,4 +380,63 @@ void oracle_film(const oracle *o, double color[3]) {
         double x = clamp(mean + 1.05 * (y[c] - mean));
         color[c] = x > .0031308 ? 1.055 * pow(x, 1 / 2.4) - .055 : 12.92 * x;
     }
+}
+
+/* --- facts ------------------------------------------------------------------------------------ */
+
+static double encode(double x) { return x > .0031308 ? 1.055 * pow(x, 1 / 2.4) - .055 : 12.92 * x; }
+
+static int class_of(const kn_material *m) {
+    switch (m->semantic) {
+    case KN_SEMANTIC_SKY: return KN_CLASS_SKY;
+    case KN_SEMANTIC_ROAD: return KN_CLASS_ROAD;
+    case KN_SEMANTIC_LANE_MARK: return KN_CLASS_MARKING;
+    case KN_SEMANTIC_SIDEWALK:
+    case KN_SEMANTIC_KERB: return KN_CLASS_PAVEMENT;
+    case KN_SEMANTIC_TERRAIN: return KN_CLASS_TERRAIN;
+    case KN_SEMANTIC_VEGETATION: return KN_CLASS_VEGETATION;
+    case KN_SEMANTIC_BUILDING:
+    case KN_SEMANTIC_WALL:
+        return m->texture == KN_TEXTURE_WINDOW || m->texture == KN_TEXTURE_GLASS ? KN_CLASS_WINDOW : KN_CLASS_BUILDING;
+    case KN_SEMANTIC_FENCE:
+    case KN_SEMANTIC_POLE:
+    case KN_SEMANTIC_TRAFFIC_LIGHT:
+    case KN_SEMANTIC_TRAFFIC_SIGN: return KN_CLASS_POLE;
+    case KN_SEMANTIC_CAR: return KN_CLASS_CAR;
+    case KN_SEMANTIC_TRUCK:
+    case KN_SEMANTIC_BUS: return KN_CLASS_TRUCK;
+    case KN_SEMANTIC_MOTORCYCLE:
+    case KN_SEMANTIC_BICYCLE: return KN_CLASS_TWO_WHEELER;
+    case KN_SEMANTIC_PEDESTRIAN: return KN_CLASS_PERSON;
+    default: return KN_CLASS_OTHER;
+    }
+}
+
+void oracle_spot_facts(const oracle *o, const kn_camera *camera, int x, int y, oracle_facts *facts) {
+    static const double grid[4][2] = {{.375, .125}, {.875, .375}, {.125, .625}, {.625, .875}};
+    *facts = (oracle_facts){0};
+    for (int i = 0; i < 4; i++) {
+        kn_vec3 origin, ray;
+        oracle_ray(o, camera, x + grid[i][0], y + grid[i][1], &origin, &ray);
+        oracle_hit hit = oracle_trace(o, origin, ray, .02, 1e9);
+        if (!hit.triangle) {
+            facts->classes[KN_CLASS_SKY] += .25;
+            continue;
+        }
+        const kn_material *m = &o->scene->world.materials[hit.triangle->material];
+        rgb light = emission(o, &hit, INFINITY);
+        double most = fmax(fmax(1, light.c[0]), fmax(light.c[1], light.c[2]));
+        facts->classes[class_of(m)] += .25;
+        for (int c = 0; c < 3; c++) {
+            facts->flat_color[c] += .25 * encode(m->color[c]);
+            facts->lamps[c] += .25 * encode(light.c[c] / most);
+        }
+    }
+}
+
+double oracle_visibility(const oracle *o, const oracle_hit *hit, kn_vec3 direction) {
+    double extinction = o->light.fog_extinction, metres = kn_vec3_length(direction), up = fmax(direction.z / metres, 0);
+    if (hit->triangle) return exp(-extinction * hit->t * metres);
+    double haze = exp(-up * mix(22, 5, clamp(extinction * 60)));
+    return 1 - clamp(extinction * 250) * clamp(.65 * haze + .6 * exp(-2 * up));
 }

@@ -1,4 +1,4 @@
-/* Control maps and labels against the naive renderer. */
+/* Conditions and labels against the naive renderer. */
 #include "gpu_common.h"
 #include "render_oracle.h"
 #include "render_scene.h"
@@ -18,11 +18,11 @@ static void open_gpu(void) { gpu = gpu_open(NULL); }
 
 static void close_gpu(void) { gpu_close(gpu); }
 
-TestSuite(control, .init = open_gpu, .fini = close_gpu);
+TestSuite(conditions, .init = open_gpu, .fini = close_gpu);
 
 /* All pictures of one camera and frame. */
 typedef struct pictures {
-    float *control, *depth, *motion, *noise;
+    float *conditions, *depth, *motion, *noise;
     uint8_t *semantic;
     uint16_t *instance;
     size_t pixels;
@@ -33,7 +33,7 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
     kn_error error;
     kn_renderer *renderer;
     size_t n = (size_t)camera->width * (size_t)camera->height;
-    pictures p = {malloc(n * 4 * KN_CONTROL_CHANNELS),
+    pictures p = {malloc(n * 4 * KN_CONDITION_CHANNELS),
                   malloc(n * 4),
                   malloc(n * 8),
                   malloc(n * 12),
@@ -43,7 +43,8 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
                   {0, 0, 0}};
     kn_renderer_params params = {.rain_seed = NOISE_SEED};
     cr_assert(kn_renderer_create(&renderer, gpu, scene, &params, &error), "%s", error.message);
-    kn_render_target target = {.control = p.control,
+    kn_render_target target = {.conditions = p.conditions,
+                               .shaded = true,
                                .depth = p.depth,
                                .motion = p.motion,
                                .noise = p.noise,
@@ -58,13 +59,13 @@ static pictures draw(const kn_scene *scene, const kn_camera *camera, size_t fram
 }
 
 static void drop(pictures *p) {
-    void *all[] = {p->control, p->depth, p->motion, p->noise, p->semantic, p->instance};
+    void *all[] = {p->conditions, p->depth, p->motion, p->noise, p->semantic, p->instance};
     for (size_t i = 0; i < KN_COUNT(all); i++) free(all[i]);
 }
 
 /* Differences found in one picture, in pixels. */
 typedef struct tally {
-    int depth, label, normal, motion, color, total;
+    int depth, label, normal, motion, fact, color, total;
     double off; /* mean distance from four rays a pixel that share nothing */
 } tally;
 
@@ -74,17 +75,19 @@ static void compare_center(const oracle *o, const kn_camera *camera, const pictu
     oracle_ray(o, camera, u, v, &origin, &ray);
     oracle_hit hit = oracle_trace(o, origin, ray, .02, 1e9);
     const kn_material *m = hit.triangle ? &o->scene->world.materials[hit.triangle->material] : NULL;
-    const float *normal = p->control + KN_CONTROL_NORMAL * p->pixels;
+    const float *normal = p->conditions + KN_CONDITION_NORMAL * p->pixels;
+    double clear = oracle_visibility(o, &hit, ray);
+    bad->depth += fabs(p->conditions[KN_CONDITION_VISIBILITY * p->pixels + at] - clear) > 1e-3;
     if (!m) {
-        bad->depth += !isinf(p->depth[at]) || p->control[KN_CONTROL_DEPTH * p->pixels + at] != 0;
+        bad->depth += !isinf(p->depth[at]) || p->conditions[KN_CONDITION_DEPTH * p->pixels + at] != 0;
         bad->label += p->semantic[at] != 0 || p->instance[at] != 0;
-        bad->normal += normal[at] != 0 || p->control[KN_CONTROL_WET * p->pixels + at] != 0;
+        bad->normal += normal[at] != 0 || p->conditions[KN_CONDITION_WET * p->pixels + at] != 0;
     } else {
         double wet = m->wettable * o->scene->timeline.weather.wetness;
         bad->depth += fabs(p->depth[at] - hit.t) > 2e-3 + 1e-4 * hit.t ||
-                      fabs(p->control[KN_CONTROL_DEPTH * p->pixels + at] - 2 / (2 + hit.t)) > 1e-3;
+                      fabs(p->conditions[KN_CONDITION_DEPTH * p->pixels + at] - 2 / (2 + hit.t)) > 1e-3;
         bad->label += p->semantic[at] != m->semantic || p->instance[at] != hit.triangle->instance ||
-                      fabs(p->control[KN_CONTROL_WET * p->pixels + at] - wet) > 1e-4;
+                      fabs(p->conditions[KN_CONDITION_WET * p->pixels + at] - wet) > 1e-4;
         kn_pose pose = {0};
         memcpy(pose.rotation, camera->rotation, sizeof pose.rotation);
         pose = kn_pose_multiply(&o->scene->timeline.states[o->frame * o->scene->timeline.actor_count].pose, &pose);
@@ -99,9 +102,26 @@ static void compare_center(const oracle *o, const kn_camera *camera, const pictu
                    fabs(p->motion[at + p->pixels] - motion[1]) > .02 + 2e-3 * fabs(motion[1]);
 }
 
+/* Flat colour, classes and lamps: means over the four spots. */
+static bool facts_differ(const oracle *o, const kn_camera *camera, const pictures *p, size_t at, int x, int y) {
+    oracle_facts facts;
+    double difference = 0;
+    oracle_spot_facts(o, camera, x, y, &facts);
+    for (size_t c = 0; c < 3; c++) {
+        difference =
+            fmax(difference, fabs(facts.flat_color[c] - p->conditions[(KN_CONDITION_FLAT + c) * p->pixels + at]));
+        difference = fmax(difference, fabs(facts.lamps[c] - p->conditions[(KN_CONDITION_LAMP + c) * p->pixels + at]));
+    }
+    for (size_t c = 0; c < KN_CLASS_COUNT; c++)
+        difference =
+            fmax(difference, fabs(facts.classes[c] - p->conditions[(KN_CONDITION_CLASS + c) * p->pixels + at]));
+    return difference > 2e-3;
+}
+
 static double distance_to(const pictures *p, size_t at, const double rgb[3]) {
     double difference = 0;
-    for (int c = 0; c < 3; c++) difference = fmax(difference, fabs(rgb[c] - p->control[(size_t)c * p->pixels + at]));
+    for (int c = 0; c < 3; c++)
+        difference = fmax(difference, fabs(rgb[c] - p->conditions[(size_t)(KN_CONDITION_SHADED + c) * p->pixels + at]));
     return difference;
 }
 
@@ -145,6 +165,7 @@ static tally compare(const kn_scene *scene, const kn_camera *camera, size_t fram
             size_t at = (size_t)y * (size_t)camera->width + (size_t)x;
             compare_center(&o, camera, &p, at, x + .5, y + .5, &bad);
             double off;
+            bad.fact += facts_differ(&o, camera, &p, at, x, y);
             bad.color += color_differs(&o, camera, &p, at, x, y, &off);
             bad.off += off;
         }
@@ -158,13 +179,13 @@ static tally compare(const kn_scene *scene, const kn_camera *camera, size_t fram
 static void expect_same(const char *what, tally bad) {
     int allowed = 1 + bad.total / 150;
     cr_expect(bad.depth <= allowed && bad.label <= allowed && bad.normal <= allowed && bad.motion <= allowed &&
-                  bad.color <= 3 * allowed,
-              "%s: of %d pixels differ: depth %d, labels %d, normals %d, motion %d, colour %d", what, bad.total,
-              bad.depth, bad.label, bad.normal, bad.motion, bad.color);
+                  bad.fact <= 3 * allowed && bad.color <= 3 * allowed,
+              "%s: of %d pixels differ: depth %d, labels %d, normals %d, motion %d, facts %d, colour %d", what,
+              bad.total, bad.depth, bad.label, bad.normal, bad.motion, bad.fact, bad.color);
     cr_expect_lt(bad.off, .010, "%s: %g from four rays a pixel", what, bad.off);
 }
 
-Test(control, street_by_day_and_night) {
+Test(conditions, street_by_day_and_night) {
     static const struct {
         int width, height, frame;
         double yaw;
@@ -183,7 +204,7 @@ Test(control, street_by_day_and_night) {
     }
 }
 
-Test(control, soups_of_triangles) {
+Test(conditions, soups_of_triangles) {
     static const int counts[] = {0, 1, 2, 37, 900};
     for (size_t i = 0; i < KN_COUNT(counts); i++) {
         kn_scene scene;
@@ -196,7 +217,7 @@ Test(control, soups_of_triangles) {
     }
 }
 
-Test(control, edges_are_where_labels_change) {
+Test(conditions, edges_are_where_labels_change) {
     kn_scene scene;
     cr_assert(render_scene_init(&scene, &render_scene_noon, -1, 0, NULL));
     kn_camera camera = render_scene_camera(64, 40, 0);
@@ -205,7 +226,7 @@ Test(control, edges_are_where_labels_change) {
     for (int y = 0; y < 40; y++)
         for (int x = 0; x < 64; x++) {
             size_t at = (size_t)(y * 64 + x);
-            bool edge = p.control[KN_CONTROL_EDGE * p.pixels + at] == 1;
+            bool edge = p.conditions[KN_CONDITION_EDGE * p.pixels + at] == 1;
             edges += edge;
             bool right = x < 63 && (p.instance[at] != p.instance[at + 1] || p.semantic[at] != p.semantic[at + 1]);
             bool below = y < 39 && (p.instance[at] != p.instance[at + 64] || p.semantic[at] != p.semantic[at + 64]);
@@ -217,40 +238,143 @@ Test(control, edges_are_where_labels_change) {
     render_scene_finish(&scene);
 }
 
-Test(control, every_control_value_is_in_range) {
+/* What weights of 16 channels take. */
+Test(conditions, give_the_sixteen_channels) {
+    enum { PIXELS = 3 };
+    static float conditions[KN_CONDITION_CHANNELS * PIXELS], control[KN_CONTROL_CHANNELS * PIXELS];
+    for (int i = 0; i < KN_CONDITION_CHANNELS * PIXELS; i++)
+        conditions[i] = (float)(1 << i / PIXELS) * (1 + (float)(i % PIXELS) / 4); /* sums tell their parts */
+    kn_control_from_conditions(conditions, PIXELS, control);
+    static const unsigned parts[KN_CONTROL_CHANNELS] = {1u << 27, 1u << 28, 1u << 29,  1u << 3,
+                                                        1u << 4,  1u << 5,  1u << 6,   1u << 7,
+                                                        3u << 8,  3u << 11, 15u << 16, 1u << 10 | 7u << 13 | 1u << 21,
+                                                        1u << 22, 1u << 23, 1u << 24,  1u << 25};
+    for (int i = 0; i < KN_CONTROL_CHANNELS * PIXELS; i++)
+        cr_expect_eq(control[i], (float)parts[i / PIXELS] * (1 + (float)(i % PIXELS) / 4), "%d: %g", i, control[i]);
+}
+
+Test(conditions, every_value_is_in_range) {
     kn_scene scene;
     cr_assert(render_scene_init(&scene, &render_scene_night, -1, 0, NULL));
     kn_camera camera = render_scene_camera(131, 77, -.2);
     pictures p = draw(&scene, &camera, 2);
     int wrong = 0, lamps = 0;
-    for (size_t i = 0; i < p.pixels * KN_CONTROL_CHANNELS; i++) {
-        bool normal = i / p.pixels >= KN_CONTROL_NORMAL && i / p.pixels < KN_CONTROL_EDGE;
-        wrong += !(p.control[i] >= (normal ? -1.001f : 0) && p.control[i] <= 1.001f);
-        lamps += i / p.pixels == KN_CONTROL_LAMP && p.control[i] > .5f;
+    for (size_t i = 0; i < p.pixels * KN_CONDITION_CHANNELS; i++) {
+        bool normal = i / p.pixels >= KN_CONDITION_NORMAL && i / p.pixels < KN_CONDITION_EDGE;
+        wrong += !(p.conditions[i] >= (normal ? -1.001f : 0) && p.conditions[i] <= 1.001f);
+        lamps += i / p.pixels == KN_CONDITION_LAMP && p.conditions[i] > .5f;
     }
+    int unequal = 0;
+    for (size_t i = 0; i < p.pixels; i++) {
+        float sum = 0;
+        for (size_t c = 0; c < KN_CLASS_COUNT; c++) sum += p.conditions[(KN_CONDITION_CLASS + c) * p.pixels + i];
+        unequal += sum != 1;
+    }
+    cr_expect_eq(unequal, 0, "classes sum to 1");
     cr_expect_eq(wrong, 0);
     cr_expect(lamps > 0, "tail lamps are on at night");
     drop(&p);
     render_scene_finish(&scene);
 }
 
-Test(control, is_the_same_every_time_and_after_another_size) {
+/* Facts do not depend on whether the shaded colours are drawn. */
+Test(conditions, are_the_same_without_shaded_colours) {
+    kn_scene scene;
+    kn_renderer *renderer;
+    enum { W = 71, H = 43, PIXELS = W * H };
+    static float with[KN_CONDITION_CHANNELS * PIXELS], without[KN_CONDITION_CHANNELS * PIXELS],
+        again[KN_CONDITION_CHANNELS * PIXELS];
+    cr_assert(render_scene_init(&scene, &render_scene_downpour, -1, 0, NULL));
+    kn_camera camera = render_scene_camera(W, H, .1);
+    cr_assert(kn_renderer_create(&renderer, gpu, &scene, NULL, NULL));
+    memset(without, 0xff, sizeof without);
+    cr_assert(kn_render(renderer, &camera, 3, &(kn_render_target){.conditions = with, .shaded = true}, NULL));
+    cr_assert(kn_render(renderer, &camera, 3, &(kn_render_target){.conditions = without}, NULL));
+    cr_assert(kn_render(renderer, &camera, 3, &(kn_render_target){.conditions = again, .shaded = true}, NULL));
+    cr_expect_eq(memcmp(with, without, KN_CONDITION_SHADED * PIXELS * sizeof(float)), 0);
+    cr_expect_eq(memcmp(with, again, sizeof with), 0);
+    float most = 0, least = 1;
+    for (int i = KN_CONDITION_SHADED * PIXELS; i < KN_CONDITION_CHANNELS * PIXELS; i++) {
+        most = fmaxf(most, fabsf(without[i]));
+        least = fminf(least, with[i]);
+    }
+    cr_expect(most == 0 && least >= 0 && with[KN_CONDITION_SHADED * PIXELS] > 0, "%g, %g", most, least);
+    kn_renderer_destroy(&renderer);
+    render_scene_finish(&scene);
+}
+
+/* Means of the textures of `count` materials, seen over `footprint` metres: flat.comp on its own. */
+static void texture_means(const kn_renderer *renderer, uint32_t count, float footprint, float (*means)[4]) {
+    kn_gpu_buffer *out = gpu_buffer(gpu, count * sizeof *means, NULL);
+    kn_gpu_recorder *recorder = gpu_recorder(gpu);
+    uint32_t lanes = kn_gpu_get_info(gpu)->subgroup_size;
+    const struct {
+        uint32_t count;
+        float footprint;
+    } push = {count, footprint};
+    kn_error error;
+    kn_gpu_slice slices[6];
+    kn_render_scene_slices(renderer, slices);
+    slices[5] = (kn_gpu_slice){.buffer = out};
+    const kn_gpu_dispatch dispatch = {.kernel = KN_KERNEL_SCENE_FLAT,
+                                      .slices = slices,
+                                      .slice_count = 6,
+                                      .constants = &lanes,
+                                      .constant_count = 1,
+                                      .groups = {(count + lanes - 1) / lanes, 1, 1},
+                                      .push = &push,
+                                      .push_size = sizeof push};
+    good(kn_gpu_record(recorder, &dispatch, &error));
+    good(kn_gpu_submit(recorder, &error));
+    good(kn_gpu_wait(recorder, &error));
+    good(kn_gpu_download(out, 0, means, count * sizeof *means, &error));
+    kn_gpu_recorder_destroy(&recorder);
+    kn_gpu_buffer_destroy(&out);
+}
+
+/* Flat colours are what textures show from afar; that is the mean of what they show from nearby. */
+Test(conditions, flat_colours_are_the_means_of_textures) {
+    kn_scene scene;
+    kn_renderer *renderer;
+    static float near[KN_TEXTURE_COUNT][4], far[KN_TEXTURE_COUNT][4];
+    cr_assert(render_scene_init(&scene, &render_scene_noon, 0, 0, NULL));
+    kn_free(scene.world.materials);
+    scene.world.materials = kn_alloc(KN_TEXTURE_COUNT, sizeof *scene.world.materials, NULL);
+    scene.world.material_count = KN_TEXTURE_COUNT;
+    scene.world.model_count = 0;
+    for (int t = 0; t < KN_TEXTURE_COUNT; t++)
+        scene.world.materials[t] = (kn_material){
+            .color = {.3f, .2f, .1f}, .roughness = .8f, .texture = (kn_texture)t, .semantic = KN_SEMANTIC_OBJECT};
+    cr_assert(kn_renderer_create(&renderer, gpu, &scene, NULL, NULL));
+    texture_means(renderer, KN_TEXTURE_COUNT, .004f, near);
+    texture_means(renderer, KN_TEXTURE_COUNT, 1000, far);
+    for (int t = 0; t < KN_TEXTURE_COUNT; t++)
+        for (int c = 0; c < 4; c++)
+            cr_expect_float_eq(near[t][c], far[t][c], .025, "texture %d channel %d: %g from nearby, %g from afar", t, c,
+                               near[t][c], far[t][c]);
+    kn_renderer_destroy(&renderer);
+    scene.world.model_count = 3;
+    render_scene_finish(&scene);
+}
+
+Test(conditions, is_the_same_every_time_and_after_another_size) {
     kn_scene scene;
     kn_renderer *renderer;
     enum { W = 83, H = 45 };
-    static float first[KN_CONTROL_CHANNELS * W * H], again[KN_CONTROL_CHANNELS * W * H], small[KN_CONTROL_CHANNELS * 9];
+    static float first[KN_CONDITION_CHANNELS * W * H], again[KN_CONDITION_CHANNELS * W * H],
+        small[KN_CONDITION_CHANNELS * 9];
     cr_assert(render_scene_init(&scene, &render_scene_night, -1, 0, NULL));
     kn_camera camera = render_scene_camera(W, H, .1), other = render_scene_camera(3, 3, 1);
     cr_assert(kn_renderer_create(&renderer, gpu, &scene, NULL, NULL));
-    cr_assert(kn_render(renderer, &camera, 4, &(kn_render_target){.control = first}, NULL));
-    cr_assert(kn_render(renderer, &other, 1, &(kn_render_target){.control = small}, NULL));
-    cr_assert(kn_render(renderer, &camera, 4, &(kn_render_target){.control = again}, NULL));
+    cr_assert(kn_render(renderer, &camera, 4, &(kn_render_target){.conditions = first, .shaded = true}, NULL));
+    cr_assert(kn_render(renderer, &other, 1, &(kn_render_target){.conditions = small, .shaded = true}, NULL));
+    cr_assert(kn_render(renderer, &camera, 4, &(kn_render_target){.conditions = again, .shaded = true}, NULL));
     cr_expect_eq(memcmp(first, again, sizeof first), 0);
     kn_renderer_destroy(&renderer);
     render_scene_finish(&scene);
 }
 
-Test(control, a_bad_camera_or_frame_is_an_error) {
+Test(conditions, a_bad_camera_or_frame_is_an_error) {
     kn_scene scene;
     kn_error error;
     kn_renderer *renderer;
@@ -276,7 +400,7 @@ Test(control, a_bad_camera_or_frame_is_an_error) {
     render_scene_finish(&scene);
 }
 
-Test(control, every_failed_allocation_is_reported) {
+Test(conditions, every_failed_allocation_is_reported) {
     kn_scene scene;
     kn_error error;
     kn_renderer *renderer;
