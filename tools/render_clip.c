@@ -1,6 +1,7 @@
 /* kinora-render-clip: draws frames of a scene as training data (--raw) or as pictures to look at (--png). */
 #include "base/base.h"
 #include "kinora/render.h"
+#include "tools/camera_look.h"
 #include "tools/render_clip_raw.h"
 
 #include <errno.h>
@@ -10,9 +11,11 @@
 #include <time.h>
 
 typedef struct options {
-    const char *scene, *png, *raw, *frames, *cameras, *device, *rig;
+    const char *scene, *png, *raw, *frames, *cameras, *device, *rig, *materials, *sky;
     int width, height, every, samples;
-    bool noise, depth, instance, motion, semantic, shaded, facts, validation, quiet;
+    double sky_lift;
+    bool noise, depth, instance, motion, semantic, shaded, facts, validation, quiet, has_look;
+    kn_camera_look look;
     kn_scene_params scene_params;
 } options;
 
@@ -29,6 +32,9 @@ static const char usage[] =
     "  --depth --instance --motion --noise --semantic          more tensors in the raw file\n"
     "  --shaded             shaded colours among the conditions (else 0)\n"
     "  --facts              no beauty picture: only the facts (--png)\n"
+    "  --materials DIR      photographs of surfaces (DIR/materials.json)\n"
+    "  --sky FILE.hdr       a photographed sky                 --sky-lift DEG   cut off its lowest degrees\n"
+    "  --camera-look SEED   exposure, colour, vignette, softness, motion blur and noise of some camera\n"
     "  --quiet              no lines of progress\n";
 
 /* --- arguments -------------------------------------------------------------------------------- */
@@ -88,8 +94,8 @@ static bool parse_option(options *o, const char *name, const char *text, kn_erro
     const struct {
         const char *name;
         const char **value;
-    } strings[] = {{"png", &o->png},         {"raw", &o->raw},       {"frames", &o->frames},
-                   {"cameras", &o->cameras}, {"device", &o->device}, {"rig", &o->rig}};
+    } strings[] = {{"png", &o->png},       {"raw", &o->raw}, {"frames", &o->frames},       {"cameras", &o->cameras},
+                   {"device", &o->device}, {"rig", &o->rig}, {"materials", &o->materials}, {"sky", &o->sky}};
     const struct {
         const char *name;
         int *value;
@@ -122,14 +128,22 @@ static bool parse_option(options *o, const char *name, const char *text, kn_erro
             return ok;
         }
     bool known;
+    if (strcmp(name, "sky-lift") == 0) return parse_number(name, text, 0, 80, &o->sky_lift, error);
+    if (strcmp(name, "camera-look") == 0) {
+        double value = 0;
+        o->has_look = parse_number(name, text, 0, 9e15, &value, error);
+        o->look = kn_camera_look_draw((uint64_t)value);
+        return o->has_look;
+    }
     if (!parse_scene_option(&o->scene_params, name, text, &known, error)) return false;
     return known || kn_fail(error, KN_ERROR_INPUT, "--%s: unknown option", name);
 }
 
 static bool parse_arguments(options *o, int argc, char **argv, kn_error *error) {
-    static const char *const names[] = {"png",     "raw",    "frames",      "cameras", "device",  "rig",
-                                        "width",   "height", "every",       "samples", "weather", "time",
-                                        "traffic", "seed",   "frame-count", "start",   "rate",    "ego-speed"};
+    static const char *const names[] = {"png",     "raw",         "frames",      "cameras",  "device",  "rig",
+                                        "width",   "height",      "every",       "samples",  "weather", "time",
+                                        "traffic", "seed",        "frame-count", "start",    "rate",    "materials",
+                                        "sky",     "camera-look", "sky-lift",    "ego-speed"};
     static const char *const flags[] = {"noise",  "depth", "instance",   "motion", "semantic",
                                         "shaded", "facts", "validation", "quiet"};
     struct option table[KN_COUNT(names) + KN_COUNT(flags) + 1] = {0};
@@ -204,8 +218,8 @@ static void buffers_finish(frame_buffers *b) {
 static bool buffers_init(frame_buffers *b, const options *o, kn_error *error) {
     size_t pixels = (size_t)o->width * (size_t)o->height;
     const size_t sizes[7] = {KN_CONDITION_CHANNELS * 4, 12, 12, 4, 1, 2, 8};
-    const bool wanted[7] = {true,     o->noise, !o->facts, o->depth || o->png, o->semantic, o->instance || o->png,
-                            o->motion};
+    const bool wanted[7] = {
+        true, o->noise, !o->facts, o->depth || o->png, o->semantic, o->instance || o->png, o->motion || o->has_look};
     *b = (frame_buffers){0};
     for (size_t i = 0; i < 7; i++)
         if (wanted[i] && !(b->memory[i] = kn_alloc(pixels, sizes[i], error))) {
@@ -330,6 +344,9 @@ static bool draw_all(const options *o, kn_renderer *renderer, const kn_rig *rig,
             clock_t start = clock();
             ok = kn_render(renderer, &rig->cameras[c], frames[f], &buffers.target, error);
             clock_t drawn = clock();
+            if (ok && o->has_look && buffers.target.beauty)
+                ok = kn_camera_look_apply(&o->look, buffers.target.beauty, buffers.target.motion, o->width, o->height,
+                                          frames[f] * KN_RIG_MAX_CAMERAS + (uint64_t)c, error);
             if (ok && raw) ok = kn_raw_writer_put(raw, sample, &buffers.target, error);
             if (ok && o->png) ok = write_pngs(o, rig->cameras[c].name, frames[f], &buffers.target, error);
             if (!o->quiet)
@@ -350,7 +367,12 @@ static bool draw_scene(const options *o, kn_gpu *gpu, const kn_scene *scene, kn_
     if (ok && !o->rig) kn_scene_mount_rig(scene, &rig);
     ok = ok && choose_frames(o, kn_scene_frame_count(scene), &frames, &count, error);
     if (!ok) return false;
-    const kn_renderer_params params = {.rain_seed = o->scene_params.seed, .beauty_samples = o->samples};
+    const kn_renderer_params params = {.rain_seed = o->scene_params.seed,
+                                       .beauty_samples = o->samples,
+                                       .materials = o->materials,
+                                       .sky = o->sky,
+                                       .sky_lift = o->sky_lift,
+                                       .materials_seed = o->scene_params.seed};
     ok = kn_renderer_create(&renderer, gpu, scene, &params, error) && (!o->png || kn_make_directories(o->png, error));
     if (ok && o->raw) {
         metadata = describe(o, scene, &rig, frames, count, error);

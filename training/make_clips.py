@@ -24,6 +24,22 @@ def scene(seed):
     return {"generate": {"kind": choose.choice(KINDS), "seed": seed}}, options
 
 
+# Photographed skies (.hdr) by weather and time of day, and where above their horizon they are free of trees and houses.
+SKIES = {("clear", "day"): [("sky", 0), ("park", 12), (None, 0)], ("overcast", "day"): [("city", 45), (None, 0)],
+         ("rain", "day"): [("city", 45), (None, 0)], ("clear", "dusk"): [("dawn", 8), ("sunset", 45), (None, 0)],
+         ("overcast", "dusk"): [("city", 45), (None, 0)], ("clear", "night"): [("night", 20), (None, 0)]}
+
+
+def photographic(seed, options, materials, skies):
+    """Options of a scene that shall look like a camera's pictures; apart from scene(), whose choices stay."""
+    choose = random.Random(seed * 6271 + 5)
+    more = ["--materials", materials, "--camera-look", str(seed)] if materials else []
+    name, lift = choose.choice(SKIES.get((options["--weather"], options["--time"]), [(None, 0)]))
+    if skies and name:
+        more += ["--sky", os.path.join(skies, name + ".hdr"), "--sky-lift", str(lift)]
+    return more
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -33,6 +49,8 @@ def main():
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--frames", default="0,30", help="frames at 12 per second, or a:b")
     parser.add_argument("--more", nargs="*", default=[], help="further options of kinora-render-clip without dashes: shaded, semantic, ...")
+    parser.add_argument("--materials", help="a folder of photographed surfaces with materials.json; a camera's look, too")
+    parser.add_argument("--skies", help="a folder of photographed skies (.hdr)")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     frames = args.frames
@@ -49,7 +67,7 @@ def main():
             command = [args.program, file.name, "--frames", frames, "--raw", target]
             for name, value in options.items():
                 command += [name, value]
-            command += [f"--{name}" for name in args.more]
+            command += [f"--{name}" for name in args.more] + photographic(seed, options, args.materials, args.skies)
             result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             print(f"scene {seed}: {result.stderr.strip()}", flush=True)

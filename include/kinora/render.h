@@ -79,6 +79,15 @@ typedef struct kn_renderer kn_renderer;
 typedef struct kn_renderer_params {
     uint64_t rain_seed; /* where drops fall */
     int beauty_samples; /* rays per pixel of beauty renders; 4 */
+    /* A material pack, or NULL: a folder whose materials.json names photographs of surfaces (docs/formats.md). They
+     * take the place of procedural grain in beauty pictures and shaded colours; facts stay as they are. */
+    const char *materials;
+    /* A photographed sky, or NULL: a Radiance picture (.hdr) of all directions, zenith in its first row. It takes the
+     * place of sky and clouds and colours the sky's light; its brightest side turns to where the sun of the scene
+     * stands. */
+    const char *sky;
+    double sky_lift; /* degrees above its horizon where that picture begins: what stands there is cut off; 0..80 */
+    uint64_t materials_seed; /* which of several photographs a surface gets */
 } kn_renderer_params;
 
 bool kn_renderer_create(kn_renderer **renderer, kn_gpu *gpu, const kn_scene *scene, const kn_renderer_params *params,

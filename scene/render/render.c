@@ -30,6 +30,7 @@ bool kn_renderer_create(kn_renderer **out, kn_gpu *gpu, const kn_scene *scene, c
     renderer->scene = scene;
     renderer->params = params ? *params : (kn_renderer_params){0};
     if (renderer->params.beauty_samples <= 0) renderer->params.beauty_samples = 4;
+    renderer->params.sky_lift = fmin(fmax(renderer->params.sky_lift, 0), 80);
     renderer->built_frame = SIZE_MAX;
     renderer->weather = *kn_timeline_weather(&scene->timeline, 0);
     renderer->light = kn_light_setup_from_weather(&renderer->weather);
@@ -56,6 +57,7 @@ void kn_renderer_destroy(kn_renderer **handle) {
                                  renderer->materials, renderer->frame_data, renderer->flats};
     for (int i = 0; i < 6; i++) kn_gpu_buffer_destroy(&buffers[i]);
     kn_render_moving_finish(&renderer->moving);
+    kn_render_sky_finish(&renderer->sky);
     kn_free(renderer->frame_words);
     kn_free(renderer);
     *handle = NULL;

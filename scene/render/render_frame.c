@@ -250,11 +250,14 @@ bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size
     put_camera(renderer, camera, &now, &before, frame);
     renderer->weather = *kn_timeline_weather(&renderer->scene->timeline, frame);
     renderer->light = kn_light_setup_from_weather(&renderer->weather);
+    float sky[4] = {(float)(renderer->sky.width ? renderer->first_sky : 0)};
+    if (renderer->sky.width) kn_render_sky_light(&renderer->sky, &renderer->light, sky);
     put_light_setup(renderer);
+    put(renderer, 23, sky[0], sky[1], sky[2], sky[3]);
     put(renderer, 17, renderer->roots[0], renderer->roots[1], renderer->roots[2], renderer->roots[3]);
     const kn_bvh_grid *grid = &renderer->grid;
-    put(renderer, 21, grid->low[0], grid->low[1], grid->low[2], 0);
-    put(renderer, 22, grid->cell[0], grid->cell[1], grid->cell[2], 0);
+    put(renderer, 21, grid->low[0], grid->low[1], grid->low[2], (double)renderer->first_picture);
+    put(renderer, 22, grid->cell[0], grid->cell[1], grid->cell[2], 1 - renderer->params.sky_lift / 90);
     put_lights(renderer, camera, &now, frame);
     put(renderer, 19, (double)(seed & 0xffff), (double)(seed >> 16 & 0xffff), (double)(seed >> 32 & 0xffff),
         (double)(seed >> 48));

@@ -9,7 +9,7 @@
 #include "scene/render/light.h"
 #include "scene/world/scene.h"
 
-enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 23, KN_RENDER_MAX_SPRAYS = 8, KN_RENDER_SPRAY_TEXELS = 3 };
+enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 24, KN_RENDER_MAX_SPRAYS = 8, KN_RENDER_SPRAY_TEXELS = 3 };
 
 /* One picture kernel with its output buffer, recorded for one size. */
 typedef struct kn_render_pass {
@@ -37,6 +37,29 @@ typedef struct kn_render_moving {
     float *triangles, *attributes;      /* [triangle_max][12], [triangle_max][16] */
 } kn_render_moving;
 
+/* Photographs of surfaces: render_materials.c. */
+enum {
+    KN_RENDER_PICTURE_SIZE = 256,
+    KN_RENDER_PICTURE_TEXELS = (KN_RENDER_PICTURE_SIZE * KN_RENDER_PICTURE_SIZE - 1) / 3
+};
+typedef struct kn_render_picture {
+    kn_texture texture;
+    float metres; /* across */
+} kn_render_picture;
+typedef struct kn_render_materials {
+    kn_render_picture *pictures; /* [count] */
+    float (*texels)[4];          /* [count][KN_RENDER_PICTURE_TEXELS]: levels from the largest on */
+    size_t count;
+} kn_render_materials;
+
+/* A photographed sky: render_sky.c. */
+typedef struct kn_render_sky {
+    int width, height;                 /* 0: none */
+    float (*texels)[4];                /* [height][width] linear; NULL once it is on the device */
+    float zenith[3], horizon[3], mean; /* of its upper half; the sun held back */
+    float brightest;                   /* column, 0..1 */
+} kn_render_sky;
+
 struct kn_renderer {
     kn_gpu *gpu;
     const kn_scene *scene;
@@ -47,6 +70,9 @@ struct kn_renderer {
     /* slots 0..4 of every scene kernel (shaders/scene/scene.glsl) */
     kn_gpu_buffer *nodes, *triangles, *attributes, *materials, *frame_data;
     kn_gpu_buffer *flats; /* of flat.comp, one texel a material; NULL until conditions are asked for */
+    size_t first_picture; /* texel of `materials` where photographs begin */
+    kn_render_sky sky;
+    size_t first_sky; /* texel of `materials` */
     size_t static_triangles;
     size_t static_nodes; /* of one order, with its way out; the four orders lie one behind the other */
     kn_bvh_grid grid;    /* of all packed nodes */
@@ -91,6 +117,17 @@ void kn_render_pack_triangle(const float position[3][3], const float normal[3][3
 
 /* Checks the scene's meshes and puts everything that never changes onto the device. */
 bool kn_render_upload_static(kn_renderer *renderer, kn_error *error);
+
+/* Reads folder/materials.json and its pictures. */
+bool kn_render_materials_read(kn_render_materials *pack, const char *folder, kn_error *error);
+void kn_render_materials_finish(kn_render_materials *pack);
+/* The picture for a material, counted from 1; 0: none fits. The same for the same seed. */
+int kn_render_materials_choose(const kn_render_materials *pack, const kn_material *material, uint64_t seed);
+
+bool kn_render_sky_read(kn_render_sky *sky, const char *path, double lift, kn_error *error);
+void kn_render_sky_finish(kn_render_sky *sky);
+/* Gives the sky's light its colours at the brightness that it had; frame[1..3]: FRAME_SKY. */
+void kn_render_sky_light(const kn_render_sky *sky, kn_light_setup *light, float frame[4]);
 
 /* Workspace for the actors of any frame; sets part_count. */
 bool kn_render_moving_init(kn_renderer *renderer, kn_error *error);

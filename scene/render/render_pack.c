@@ -147,20 +147,52 @@ static bool upload_triangles(kn_renderer *renderer, const kn_bvh *bvh, kn_error 
     return good;
 }
 
-static bool upload_materials(kn_renderer *renderer, kn_error *error) {
+/* Photographs lie behind the materials: a texel for each, then their levels. */
+static bool upload_pictures(kn_renderer *renderer, const kn_render_materials *pack, kn_error *error) {
+    size_t first = renderer->first_picture, levels = first + pack->count;
+    for (size_t i = 0; i < pack->count; i++) {
+        const float head[4] = {(float)(levels + i * KN_RENDER_PICTURE_TEXELS), pack->pictures[i].metres, 0, 0};
+        if (!kn_gpu_upload(renderer->materials, (first + i) * sizeof head, head, sizeof head, error)) return false;
+    }
+    size_t bytes = pack->count * KN_RENDER_PICTURE_TEXELS * sizeof *pack->texels;
+    return bytes == 0 || kn_gpu_upload(renderer->materials, levels * sizeof *pack->texels, pack->texels, bytes, error);
+}
+
+static bool upload_rows(kn_renderer *renderer, const kn_render_materials *pack, kn_error *error) {
     const kn_world *world = &renderer->scene->world;
     float(*words)[12] = kn_alloc(world->material_count + 1, sizeof *words, error);
     if (!words) return false;
     for (size_t i = 0; i < world->material_count; i++) {
         const kn_material *m = &world->materials[i];
-        const float row[12] = {m->color[0],       m->color[1],       m->color[2],        m->roughness,
-                               m->emission[0],    m->emission[1],    m->emission[2],     m->metallic,
-                               (float)m->texture, (float)m->emitter, (float)m->semantic, m->wettable};
+        int picture = kn_render_materials_choose(pack, m, renderer->params.materials_seed);
+        const float row[12] = {m->color[0],       m->color[1],        m->color[2],
+                               m->roughness,      m->emission[0],     m->emission[1],
+                               m->emission[2],    m->metallic,        (float)((int)m->texture + 32 * picture),
+                               (float)m->emitter, (float)m->semantic, m->wettable};
         memcpy(words[i], row, sizeof row);
     }
-    bool good = make_buffer(renderer, &renderer->materials, (world->material_count + 1) * 3, "materials", error) &&
-                kn_gpu_upload(renderer->materials, 0, words, (world->material_count + 1) * sizeof *words, error);
+    bool good = kn_gpu_upload(renderer->materials, 0, words, (world->material_count + 1) * sizeof *words, error);
     kn_free(words);
+    return good;
+}
+
+static bool upload_materials(kn_renderer *renderer, kn_error *error) {
+    kn_render_materials pack = {0};
+    kn_render_sky *sky = &renderer->sky;
+    if (renderer->params.materials && !kn_render_materials_read(&pack, renderer->params.materials, error)) return false;
+    bool good =
+        !renderer->params.sky || kn_render_sky_read(sky, renderer->params.sky, renderer->params.sky_lift, error);
+    renderer->first_picture = (renderer->scene->world.material_count + 1) * 3;
+    renderer->first_sky = renderer->first_picture + pack.count * (1 + KN_RENDER_PICTURE_TEXELS);
+    size_t own = (size_t)sky->width * (size_t)sky->height, texels = renderer->first_sky + own;
+    good = good && (texels < 1u << 24 || kn_fail(error, KN_ERROR_UNSUPPORTED, "too many materials and pictures"));
+    good = good && make_buffer(renderer, &renderer->materials, texels, "materials", error) &&
+           upload_rows(renderer, &pack, error) && upload_pictures(renderer, &pack, error) &&
+           (own == 0 || kn_gpu_upload(renderer->materials, renderer->first_sky * sizeof *sky->texels, sky->texels,
+                                      own * sizeof *sky->texels, error));
+    kn_free(sky->texels);
+    sky->texels = NULL;
+    kn_render_materials_finish(&pack);
     return good;
 }
 

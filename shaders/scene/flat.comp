@@ -23,6 +23,7 @@ void main() {
     uint index = gl_GlobalInvocationID.x;
     if (index >= push.count) return;
     surface_material m = fetch_material(index);
+    m.picture = 0; /* photographs stand in proportion to their mean */
     vec3 sum = vec3(0.0), up = vec3(0.0, 0.0, 1.0);
     for (int i = 0; i < PLACES * PLACES; i++) {
         vec3 p = vec3(4.13 * vec2(i % PLACES, i / PLACES), 3.0);

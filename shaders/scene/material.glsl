@@ -5,6 +5,7 @@
 #ifndef KN_MATERIAL_GLSL
 #define KN_MATERIAL_GLSL
 #include "scene/scene.glsl"
+#include "scene/photo.glsl"
 #include "scene/textures.glsl"
 
 #define TEXTURE_FLAT 0
@@ -67,7 +68,16 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     /* on the ground broad bumps would throw waves of shadow in the light of head lamps */
     vec2 slope = f.w * (seen_fine * fine.yz * 0.5 + seen_middle * middle.yz * (kind <= TEXTURE_SOIL ? 0.03 : 0.25));
     grain g = grain(q, uv, coarse, middle, coarse.x * visible(f.x, footprint), middle.x * seen_middle,
-                    fine.x * seen_fine, footprint, salt, vec3(1.0), vec3(0.0), slope);
+                    fine.x * seen_fine, footprint, salt, 1.0, vec3(1.0), vec3(0.0), slope);
+    vec3 photo = vec3(1.0);
+    if (m.picture > 0) { /* walls and slabs lie along uv, ground lies anywhere */
+        vec2 rise, place = kind == TEXTURE_ASPHALT || kind == TEXTURE_GRASS || kind == TEXTURE_SOIL ? q : uv;
+        photo = kind == TEXTURE_BRICK || kind == TEXTURE_PAVING || kind == TEXTURE_ROOF_TILES
+                    ? photo_at(m.picture, place, footprint, rise)
+                    : photo_ground(m.picture, place, middle.x * 0.4 + coarse.x, footprint, rise);
+        g.b = g.a = g.drawn = 0.0;
+        g.slope = -0.004 * rise;
+    }
 
     switch (kind) {
     case TEXTURE_ASPHALT: asphalt(s, g); break;
@@ -97,7 +107,7 @@ surface surface_detail(surface_material m, vec3 p, vec3 n, vec3 d, vec2 uv, floa
     case TEXTURE_FABRIC: g.tone *= 1.0 + 0.10 * g.c + 0.14 * g.b + 0.12 * g.a; break;
     default: break;
     }
-    s.albedo = clamp(s.albedo * max(g.tone, vec3(0.05)), 0.0, 0.95);
+    s.albedo = clamp(s.albedo * max(g.tone * photo, vec3(0.05)), 0.0, 0.95);
     s.normal = normalize(n - (g.bend - n * dot(g.bend, n)) - g.slope.x * (ax - n * dot(ax, n)) -
                          g.slope.y * (ay - n * dot(ay, n)));
     return s;

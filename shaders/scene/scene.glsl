@@ -40,9 +40,10 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_COUNTS 18     /* lights, first light texel, parts, first part texel */
 #define FRAME_SEED 19       /* noise seed in four 16-bit numbers */
 #define FRAME_EXTRA 20      /* beauty samples, sprays, first spray texel, seed of rain */
-#define FRAME_GRID_LOW 21   /* of the packed nodes: coordinate = low + q * cell */
-#define FRAME_GRID_CELL 22
-#define FRAME_HEADER 23
+#define FRAME_GRID_LOW 21   /* of the packed nodes: coordinate = low + q * cell; w: first photograph in `materials` */
+#define FRAME_GRID_CELL 22  /* w: share of the height of a photographed sky that is seen */
+#define FRAME_SKY 23        /* a photographed sky: its first texel in `materials` (0: none), turns, scale, width */
+#define FRAME_HEADER 24
 
 #define LIGHT_TEXELS 3
 #define PART_TEXELS 7
@@ -57,6 +58,7 @@ struct surface_material {
     vec3 emission;   /* linear, when switched on */
     float metallic;
     int texture_kind; /* kn_texture */
+    int picture;      /* photograph of a material pack, 0: none */
     int emitter;     /* kn_emitter */
     int semantic;    /* kn_semantic */
     float wettable;
@@ -65,7 +67,8 @@ struct surface_material {
 surface_material fetch_material(uint index) {
     vec4 a = texelFetch(materials, int(index) * 3), b = texelFetch(materials, int(index) * 3 + 1),
          c = texelFetch(materials, int(index) * 3 + 2);
-    return surface_material(a.xyz, a.w, b.xyz, b.w, int(c.x), int(c.y), int(c.z), c.w);
+    int kind = int(c.x);
+    return surface_material(a.xyz, a.w, b.xyz, b.w, kind & 31, kind >> 5, int(c.y), int(c.z), c.w);
 }
 
 /* --- lights: street lamps and head lamps near the camera, most important first ---------------- */

@@ -20,6 +20,24 @@ vec2 clouds(vec3 d, vec3 sun, float cover) {
     return vec2(amount, clamp(0.55 + 0.9 * (density - shade), 0.0, 1.0));
 }
 
+/* A photographed sky in this direction; below the horizon that of the horizon. */
+vec3 sky_picture(vec3 d) {
+    vec4 sky = frame_texel(FRAME_SKY);
+    int wide = int(sky.w), high = wide / 2;
+    float rows = 0.31830989 * float(high) * frame_texel(FRAME_GRID_CELL).w; /* a radian */
+    vec2 at = vec2(fract(sky.y - atan(d.y, d.x) * 0.15915494) * sky.w, acos(clamp(d.z, 0.0, 1.0)) * rows);
+    at -= 0.5;
+    vec2 base = floor(at), f = at - base;
+    vec3 sum = vec3(0.0);
+    for (int i = 0; i < 4; i++) {
+        ivec2 corner = ivec2(base) + ivec2(i & 1, i >> 1);
+        corner = ivec2((corner.x + wide) % wide, clamp(corner.y, 0, high / 2 - 1));
+        float weight = ((i & 1) == 1 ? f.x : 1.0 - f.x) * ((i >> 1) == 1 ? f.y : 1.0 - f.y);
+        sum += weight * texelFetch(materials, int(sky.x) + corner.y * wide + corner.x).xyz;
+    }
+    return min(sum * sky.z, vec3(24.0));
+}
+
 vec3 sky_radiance(vec3 d, float with_disc) {
     vec4 sun = frame_texel(FRAME_SUN), sun_color = frame_texel(FRAME_SUN_COLOR), zenith = frame_texel(FRAME_ZENITH);
     vec3 horizon = frame_texel(FRAME_HORIZON).xyz;
@@ -54,6 +72,7 @@ vec3 sky_radiance(vec3 d, float with_disc) {
     /* disc of 0.5 degrees, drawn larger than life so that it survives a coarse picture */
     color +=
         sun_color.xyz * (smoothstep(0.99985, 0.99995, towards) * 12.0 * with_disc * (1.0 - amount) * (1.0 - cover));
+    if (frame_texel(FRAME_SKY).x > 0.0) color = sky_picture(d);
     /* haze at the horizon joins the fog that distant surfaces fade into */
     float haze = exp(-up * mix(22.0, 5.0, clamp(frame_texel(FRAME_HORIZON).w * 60.0, 0.0, 1.0)));
     float fogged = clamp(frame_texel(FRAME_HORIZON).w * 250.0, 0.0, 1.0);

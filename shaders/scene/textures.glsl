@@ -24,10 +24,32 @@ struct grain {
     float c, b, a;     /* coarse, middle and fine noise, faded by the footprint */
     float footprint;   /* metres */
     uint salt;         /* tells instances apart */
+    float drawn;       /* 1; 0 where a photograph shows grain and stones */
     vec3 tone;         /* factor of the albedo */
     vec3 bend;         /* bends the normal, in space */
     vec2 slope;        /* the same in the plane of noise */
 };
+
+/* What years do to a road, beside a photograph of its grain: large light and dark stretches, fresh patches, cracks
+ * sealed with tar, stains. */
+void worn_asphalt(inout surface s, inout grain g, vec2 along) {
+    vec3 broad = noise2(g.q * 0.043 + 71.0), run = noise2(vec2(along.x * 0.012, along.y * 0.45) + 23.0);
+    g.tone *= 1.0 + 0.16 * broad.x + 0.16 * run.x * visible(0.45, g.footprint);
+    vec2 cell = floor(along / vec2(17.0, 3.6)), in_cell = along - cell * vec2(17.0, 3.6);
+    uint h = hash_cell(ivec2(cell) + 41);
+    vec2 low = vec2(6.0 * unit(h), 0.1 + 0.8 * unit(h >> 4));
+    vec2 high = low + vec2(2.0 + 8.0 * unit(h >> 8), 1.0 + 1.6 * unit(h >> 12));
+    vec2 in_patch = min(in_cell - low, high - in_cell) + 0.05 * g.middle.xy;
+    float inside = min(in_patch.x, in_patch.y), patched = (h >> 20) % 5u == 0u ? 1.0 : 0.0;
+    float fresh = (h & 0x1000000u) != 0u ? 0.62 : 1.22;
+    g.tone *= mix(1.0, fresh, patched * clamp(inside / max(g.footprint, 0.02) + 0.5, 0.0, 1.0));
+    g.tone *= 1.0 - 0.5 * patched * line(abs(inside), 0.06, g.footprint);
+    vec3 crack = noise2(g.q * 0.21 + 0.35 * g.middle.yz * 0.12 + 9.0);
+    float gap = abs(crack.x) / max(length(crack.yz) * 0.21, 0.03), sealed = smoothstep(0.05, 0.25, broad.x);
+    g.tone *= 1.0 - 0.62 * sealed * line(gap, 0.07, g.footprint);
+    vec3 stain = noise2(vec2(along.x * 0.5, along.y * 1.1) + 57.0);
+    g.tone *= 1.0 - 0.30 * smoothstep(0.45, 0.8, stain.x) * visible(1.1, g.footprint);
+}
 
 /* Grain, streaks along the lane, cracks, repaired patches. uv: across, along the road. */
 void asphalt(inout surface s, inout grain g) {
@@ -50,18 +72,19 @@ void asphalt(inout surface s, inout grain g) {
         1.0 - patched * (0.20 * clamp(inside / soft + 0.5, 0.0, 1.0) + 0.30 * line(abs(inside), 0.05, g.footprint));
     g.tone *= vec3(1.05 + 0.02 * g.c, 1.0, 0.93 - 0.02 * g.c);
     s.roughness = clamp(s.roughness + 0.1 * g.a, 0.3, 1.0);
+    if (g.drawn < 0.5) worn_asphalt(s, g, along);
 }
 
 /* Panels of 4 m. */
 void concrete(inout surface s, inout grain g) {
-    vec3 joints = bond(g.uv, vec2(4.0, 4.0), 0.015, 0.0, g.footprint);
+    vec3 joints = bond(g.uv, vec2(4.0, 4.0), 0.015, 0.0, g.footprint) * vec3(g.drawn, g.drawn, 1.0);
     g.tone *= (1.0 + 0.12 * g.c + 0.10 * g.b + 0.10 * g.a + 0.04 * joints.x) * (1.0 - 0.45 * joints.y);
     g.tone *= vec3(1.0 + 0.02 * g.c, 1.0, 1.0 - 0.03 * g.c);
 }
 
 /* Slabs of 60 x 40 cm. */
 void paving(inout surface s, inout grain g) {
-    vec3 slabs = bond(g.uv, vec2(0.6, 0.4), 0.012, 0.5, g.footprint);
+    vec3 slabs = bond(g.uv, vec2(0.6, 0.4), 0.012, 0.5, g.footprint) * g.drawn;
     g.tone *= (1.0 + 0.11 * slabs.x + 0.10 * g.c + 0.06 * g.b + 0.12 * g.a) * (1.0 - 0.45 * slabs.y);
     g.tone *= vec3(1.0 + 0.04 * slabs.z, 1.0, 1.0 - 0.04 * slabs.z);
 }
@@ -83,7 +106,7 @@ void soil(inout surface s, inout grain g) {
 
 /* Bricks of 25 x 7.5 cm in mortar. */
 void brick(inout surface s, inout grain g) {
-    vec3 bricks = bond(g.uv, vec2(0.25, 0.075), 0.012, 0.5, g.footprint);
+    vec3 bricks = bond(g.uv, vec2(0.25, 0.075), 0.012, 0.5, g.footprint) * g.drawn;
     vec3 stone = s.albedo * (1.0 + 0.22 * bricks.x + 0.12 * g.c + 0.06 * g.b + 0.12 * g.a) *
                  vec3(1.0 + 0.08 * bricks.z, 1.0, 1.0 - 0.05 * bricks.z);
     float grey = dot(s.albedo, vec3(0.3, 0.6, 0.1));
