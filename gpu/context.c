@@ -5,6 +5,7 @@
 static void close_gpu(kn_gpu *gpu) {
     if (gpu->device) {
         vkDeviceWaitIdle(gpu->device);
+        kn_vk_host_finish(gpu);
         kn_gpu_recorder_destroy(&gpu->transfer);
         kn_gpu_buffer_destroy(&gpu->staging);
         kn_vk_buffer_collect(gpu);

@@ -80,6 +80,25 @@ bool kn_gpu_record(kn_gpu_recorder *recorder, const kn_gpu_dispatch *dispatch, k
 bool kn_gpu_record_copy(kn_gpu_recorder *recorder, kn_gpu_slice source, kn_gpu_slice target, size_t size,
                         kn_error *error);
 bool kn_gpu_record_fill(kn_gpu_recorder *recorder, kn_gpu_slice target, uint32_t value, kn_error *error);
+
+/* A function that runs on the host's processors in the place of a kernel, in order with what is recorded before and
+ * after it. Only where kn_gpu_runs_host_calls says so: on software devices, whose buffers are all mapped. A recorder
+ * with such calls runs inside of kn_gpu_submit. */
+typedef struct kn_gpu_host_call {
+    /* Does part `task` of `tasks`; several threads at once call it. `scratch`: memory of the thread, aligned to 64
+     * bytes. */
+    void (*run)(const void *arguments, int task, void *scratch);
+    const void *arguments; /* copied; pointers in it lead into mapped buffers */
+    size_t argument_size, scratch_size;
+    int tasks;
+    const kn_gpu_slice *slices; /* the buffers that it reads or writes; those without one are skipped */
+    uint32_t slice_count;
+    kn_kernel kernel;  /* whose place it takes, for the profile */
+    const char *label; /* as in kn_gpu_dispatch */
+} kn_gpu_host_call;
+bool kn_gpu_runs_host_calls(const kn_gpu *gpu);
+bool kn_gpu_record_host(kn_gpu_recorder *recorder, const kn_gpu_host_call *call, kn_error *error);
+
 /* Forgets what was recorded, so that the recorder can be filled again (waits for submitted work). */
 bool kn_gpu_recorder_reset(kn_gpu_recorder *recorder, kn_error *error);
 

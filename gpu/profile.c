@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The entry that a kernel with this label adds to; made at its first use. */
-static bool find_sum(kn_gpu *gpu, kn_kernel kernel, const char *label, size_t *index, kn_error *error) {
+bool kn_vk_sum_find(kn_gpu *gpu, kn_kernel kernel, const char *label, size_t *index, kn_error *error) {
     for (size_t i = 0; i < gpu->sum_count; i++) {
         const kn_gpu_timing *t = &gpu->sums[i];
         if (t->kernel == kernel && (t->label == label || (t->label && label && strcmp(t->label, label) == 0))) {
@@ -28,7 +27,7 @@ bool kn_vk_timer_reserve(kn_vk_timer *timer, kn_gpu *gpu, VkCommandBuffer comman
     size_t pool = timer->count / KN_VK_TIMER_POOL;
     if (!kn_grow(&timer->sums, &timer->capacity, timer->count + 1, sizeof(*timer->sums), error) ||
         !kn_grow(&timer->pools, &timer->pool_capacity, pool + 1, sizeof(*timer->pools), error) ||
-        !find_sum(gpu, dispatch->kernel, dispatch->label, &timer->sums[timer->count], error))
+        !kn_vk_sum_find(gpu, dispatch->kernel, dispatch->label, &timer->sums[timer->count], error))
         return false;
     if (pool >= timer->pool_count) {
         VkQueryPoolCreateInfo create = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,

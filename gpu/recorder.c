@@ -1,6 +1,7 @@
 #include "gpu/vk.h"
 
 #include <string.h>
+#include <time.h>
 
 /* Use of a byte range since the last barrier. */
 typedef struct access {
@@ -12,10 +13,19 @@ typedef struct access {
 /* A barrier is also put when this many ranges are remembered, so that looking through them stays cheap. */
 #define ACCESS_LIMIT 128
 
+/* A host call, and the commands that run before it. */
+typedef struct host_step {
+    VkCommandBuffer commands; /* VK_NULL_HANDLE: none since the call before */
+    kn_gpu_host_call call;    /* with its own copy of the arguments */
+    size_t sum;               /* entry of gpu->sums; SIZE_MAX: not timed */
+} host_step;
+
 struct kn_gpu_recorder {
     kn_gpu *gpu;
     VkCommandPool pool;
-    VkCommandBuffer commands;
+    VkCommandBuffer commands; /* being recorded; VK_NULL_HANDLE after a host call */
+    host_step *steps;         /* run before `commands` */
+    size_t step_count, step_capacity;
     enum { EMPTY, RECORDING, ENDED } state;
     uint64_t serial;
     uint64_t submitted; /* timeline value of the last submission, 0: none */
@@ -30,6 +40,14 @@ struct kn_gpu_recorder {
 
 /* --- lifetime --------------------------------------------------------------------------------- */
 
+static VkResult make_commands(kn_gpu_recorder *recorder) {
+    VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                            .commandPool = recorder->pool,
+                                            .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                            .commandBufferCount = 1};
+    return vkAllocateCommandBuffers(recorder->gpu->device, &allocate, &recorder->commands);
+}
+
 bool kn_gpu_recorder_create(kn_gpu_recorder **recorder, kn_gpu *gpu, kn_error *error) {
     *recorder = NULL;
     if (!kn_vk_alive(gpu, error)) return false;
@@ -40,13 +58,7 @@ bool kn_gpu_recorder_create(kn_gpu_recorder **recorder, kn_gpu *gpu, kn_error *e
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .queueFamilyIndex = gpu->family};
     VkResult result = vkCreateCommandPool(gpu->device, &pool, NULL, &made->pool);
-    if (result == VK_SUCCESS) {
-        VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                                .commandPool = made->pool,
-                                                .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                                .commandBufferCount = 1};
-        result = vkAllocateCommandBuffers(gpu->device, &allocate, &made->commands);
-    }
+    if (result == VK_SUCCESS) result = make_commands(made);
     if (result != VK_SUCCESS) {
         kn_gpu_recorder_destroy(&made);
         return kn_vk_fail(gpu, result, "creating a recorder", error);
@@ -60,12 +72,23 @@ static void release_buffers(kn_gpu_recorder *recorder) {
     recorder->buffer_count = 0;
 }
 
+static void forget_steps(kn_gpu_recorder *recorder) {
+    for (size_t i = 0; i < recorder->step_count; i++) {
+        host_step *step = &recorder->steps[i];
+        if (step->commands) vkFreeCommandBuffers(recorder->gpu->device, recorder->pool, 1, &step->commands);
+        kn_free((void *)step->call.arguments);
+    }
+    recorder->step_count = 0;
+}
+
 void kn_gpu_recorder_destroy(kn_gpu_recorder **pointer) {
     if (!pointer || !*pointer) return;
     kn_gpu_recorder *recorder = *pointer;
     kn_gpu *gpu = recorder->gpu;
     *pointer = NULL;
     kn_gpu_wait(recorder, NULL);
+    forget_steps(recorder);
+    kn_free(recorder->steps);
     vkDestroyCommandPool(gpu->device, recorder->pool, NULL);
     kn_vk_timer_finish(&recorder->timer, gpu);
     release_buffers(recorder);
@@ -79,6 +102,7 @@ bool kn_gpu_recorder_reset(kn_gpu_recorder *recorder, kn_error *error) {
     if (!kn_gpu_wait(recorder, error)) return false;
     VkResult result = vkResetCommandPool(gpu->device, recorder->pool, 0);
     if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "resetting a recorder", error);
+    forget_steps(recorder);
     release_buffers(recorder);
     kn_vk_timer_clear(&recorder->timer);
     recorder->state = EMPTY;
@@ -129,6 +153,8 @@ static bool begin(kn_gpu_recorder *recorder, kn_error *error) {
     if (recorder->state == RECORDING) return true;
     if (recorder->state == ENDED)
         return kn_fail(error, KN_ERROR_INTERNAL, "a submitted recorder must be reset before more is recorded");
+    VkResult made = recorder->commands ? VK_SUCCESS : make_commands(recorder);
+    if (made != VK_SUCCESS) return kn_vk_fail(recorder->gpu, made, "recording", error);
     VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkResult result = vkBeginCommandBuffer(recorder->commands, &info);
     if (result != VK_SUCCESS) return kn_vk_fail(recorder->gpu, result, "recording", error);
@@ -285,16 +311,107 @@ bool kn_gpu_record_fill(kn_gpu_recorder *recorder, kn_gpu_slice target, uint32_t
     return true;
 }
 
+/* --- host calls ------------------------------------------------------------------------------- */
+
+/* Ends the commands of `recorder`, whose results the host may then read. */
+static bool end_commands(kn_gpu_recorder *recorder, kn_error *error) {
+    barrier(recorder, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+            VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
+    VkResult result = vkEndCommandBuffer(recorder->commands);
+    return result == VK_SUCCESS || kn_vk_fail(recorder->gpu, result, "recording", error);
+}
+
+/* Lists the call's buffers, as kn_gpu_record does. */
+static bool list_slices(kn_gpu_recorder *recorder, const kn_gpu_host_call *call, kn_error *error) {
+    for (uint32_t i = 0; i < call->slice_count; i++) {
+        const kn_gpu_slice *slice = &call->slices[i];
+        if (!slice->buffer) continue;
+        if (slice->buffer->gpu != recorder->gpu)
+            return kn_fail(error, KN_ERROR_INTERNAL, "a host call's buffer belongs to another device context");
+        access_range use = {slice->buffer, 0, 0, true};
+        if (!reserve(recorder, 1, error)) return false;
+        list(recorder, &use, 1);
+    }
+    return true;
+}
+
+bool kn_gpu_record_host(kn_gpu_recorder *recorder, const kn_gpu_host_call *call, kn_error *error) {
+    kn_gpu *gpu = recorder->gpu;
+    host_step step = {.call = *call, .sum = SIZE_MAX};
+    if (!kn_vk_alive(gpu, error)) return false;
+    if (!kn_gpu_runs_host_calls(gpu) || call->tasks < 1)
+        return kn_fail(error, KN_ERROR_INTERNAL, "a host call of %d tasks on a device without such", call->tasks);
+    if (recorder->state == ENDED)
+        return kn_fail(error, KN_ERROR_INTERNAL, "a submitted recorder must be reset before more is recorded");
+    if (!kn_vk_host_prepare(gpu, call->scratch_size, error) ||
+        !kn_grow(&recorder->steps, &recorder->step_capacity, recorder->step_count + 1, sizeof(step), error) ||
+        (gpu->profile && !kn_vk_sum_find(gpu, call->kernel, call->label, &step.sum, error)) ||
+        !list_slices(recorder, call, error))
+        return false;
+    void *arguments = kn_alloc(1, call->argument_size, error);
+    if (!arguments) return false;
+    if (recorder->state == RECORDING) {
+        if (!end_commands(recorder, error)) {
+            kn_free(arguments);
+            return false;
+        }
+        step.commands = recorder->commands;
+        recorder->commands = VK_NULL_HANDLE;
+        recorder->state = EMPTY;
+        recorder->bound = VK_NULL_HANDLE;
+    }
+    memcpy(arguments, call->arguments, call->argument_size);
+    step.call.arguments = arguments;
+    step.call.slices = NULL;
+    recorder->steps[recorder->step_count++] = step;
+    return true;
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 static bool end(kn_gpu_recorder *recorder, kn_error *error) {
     if (recorder->state == ENDED) return true;
-    if (!begin(recorder, error)) return false;
-    barrier(recorder, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT,
-            VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
-    VkResult result = vkEndCommandBuffer(recorder->commands);
-    if (result != VK_SUCCESS) return kn_vk_fail(recorder->gpu, result, "recording", error);
+    if (!begin(recorder, error) || !end_commands(recorder, error)) return false;
     recorder->state = ENDED;
+    return true;
+}
+
+static bool submit_commands(kn_gpu *gpu, VkCommandBuffer commands, kn_error *error) {
+    uint64_t value = gpu->submitted + 1;
+    VkTimelineSemaphoreSubmitInfo timeline = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                              .signalSemaphoreValueCount = 1,
+                                              .pSignalSemaphoreValues = &value};
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                           .pNext = &timeline,
+                           .commandBufferCount = 1,
+                           .pCommandBuffers = &commands,
+                           .signalSemaphoreCount = 1,
+                           .pSignalSemaphores = &gpu->timeline};
+    VkResult result = vkQueueSubmit(gpu->queue, 1, &submit, VK_NULL_HANDLE);
+    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "submitting work", error);
+    gpu->submitted = value;
+    return true;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The host calls, each once the commands before it are done; the first waits for earlier submissions, too. */
+static bool run_steps(kn_gpu_recorder *recorder, kn_error *error) {
+    kn_gpu *gpu = recorder->gpu;
+    for (size_t i = 0; i < recorder->step_count; i++) {
+        const host_step *step = &recorder->steps[i];
+        if (step->commands && !submit_commands(gpu, step->commands, error)) return false;
+        if ((step->commands || i == 0) && !kn_vk_wait_value(gpu, gpu->submitted, error)) return false;
+        double start = step->sum != SIZE_MAX ? now() : 0;
+        kn_vk_host_run(gpu, &step->call);
+        if (step->sum == SIZE_MAX) continue;
+        gpu->sums[step->sum].calls++;
+        gpu->sums[step->sum].seconds += now() - start;
+    }
     return true;
 }
 
@@ -304,22 +421,11 @@ bool kn_gpu_submit(kn_gpu_recorder *recorder, kn_error *error) {
     for (size_t i = 0; i < recorder->buffer_count; i++)
         if (recorder->buffers[i]->destroyed)
             return kn_fail(error, KN_ERROR_INTERNAL, "a recorder was submitted after one of its buffers was destroyed");
-    uint64_t value = gpu->submitted + 1;
-    VkTimelineSemaphoreSubmitInfo timeline = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-                                              .signalSemaphoreValueCount = 1,
-                                              .pSignalSemaphoreValues = &value};
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                           .pNext = &timeline,
-                           .commandBufferCount = 1,
-                           .pCommandBuffers = &recorder->commands,
-                           .signalSemaphoreCount = 1,
-                           .pSignalSemaphores = &gpu->timeline};
-    VkResult result = vkQueueSubmit(gpu->queue, 1, &submit, VK_NULL_HANDLE);
-    if (result != VK_SUCCESS) return kn_vk_fail(gpu, result, "submitting work", error);
-    gpu->submitted = recorder->submitted = value;
-    recorder->pending = true;
-    for (size_t i = 0; i < recorder->buffer_count; i++) recorder->buffers[i]->last_use = value;
-    return true;
+    bool ok = run_steps(recorder, error) && submit_commands(gpu, recorder->commands, error);
+    recorder->submitted = gpu->submitted;
+    recorder->pending = ok || recorder->step_count > 0;
+    for (size_t i = 0; i < recorder->buffer_count; i++) recorder->buffers[i]->last_use = gpu->submitted;
+    return ok;
 }
 
 bool kn_gpu_wait(kn_gpu_recorder *recorder, kn_error *error) {

@@ -128,6 +128,8 @@ struct kn_gpu {
     kn_gpu_recorder *transfer; /* for copies to and from memory that is not mapped */
     kn_gpu_buffer *staging;
 
+    struct kn_vk_workers *workers; /* host.c; NULL until something runs on the host */
+
     uint64_t next_serial;
     bool profile;
     uint32_t timestamp_bits;
@@ -178,6 +180,15 @@ uint32_t kn_vk_format_size(kn_gpu_format format);
 bool kn_vk_pipeline_get(kn_gpu *gpu, const kn_gpu_dispatch *dispatch, VkPipeline *pipeline, kn_error *error);
 void kn_vk_pipelines_finish(kn_gpu *gpu);
 
+/* --- host.c ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Threads, and scratch memory of this size for each; before a call that needs it is recorded. */
+bool kn_vk_host_prepare(kn_gpu *gpu, size_t scratch_bytes, kn_error *error);
+/* Runs all tasks on all processors and returns when they are done. */
+void kn_vk_host_run(kn_gpu *gpu, const kn_gpu_host_call *call);
+void kn_vk_host_finish(kn_gpu *gpu);
+
 /* --- profile.c -------------------------------------------------------------------------------- */
 
 typedef struct kn_vk_timer {
@@ -200,5 +211,7 @@ void kn_vk_timer_collect(kn_vk_timer *timer, kn_gpu *gpu);
 void kn_vk_timer_clear(kn_vk_timer *timer);
 void kn_vk_timer_finish(kn_vk_timer *timer, kn_gpu *gpu);
 void kn_vk_sums_finish(kn_gpu *gpu);
+/* The entry of gpu->sums for a kernel and label; made at its first use. */
+bool kn_vk_sum_find(kn_gpu *gpu, kn_kernel kernel, const char *label, size_t *index, kn_error *error);
 
 #endif

@@ -136,7 +136,7 @@ void kn_graph_count(kn_graph *graph, const char *label, double flops) {
 
 void kn_graph_force_variant(kn_graph *graph, kn_variant variant) {
     graph->variant = variant;
-    if (variant == KN_VARIANT_SUBGROUP) return;
+    if (variant == KN_VARIANT_SUBGROUP || variant == KN_VARIANT_HOST) return;
     graph->lanes = 0;
     graph->storage_inputs = true;
 }
@@ -146,6 +146,7 @@ const kn_tuning *kn_graph_tuning(const kn_graph *graph) { return &graph->tuning;
 void kn_graph_set_tuning(kn_graph *graph, const kn_tuning *tuning) {
     graph->tuning = *tuning;
     graph->variant = kn_variant_of(kn_gpu_get_info(graph->gpu), tuning);
+    if (graph->variant == KN_VARIANT_HOST && !kn_gpu_runs_host_calls(graph->gpu)) graph->variant = KN_VARIANT_SUBGROUP;
 }
 
 void kn_graph_force_portable(kn_graph *graph) { kn_graph_force_variant(graph, KN_VARIANT_PLAIN); }
@@ -181,7 +182,9 @@ bool kn_graph_count_fetch(kn_graph *graph, size_t bytes) {
     return graph->dry;
 }
 void kn_graph_set_streamer(kn_graph *graph, struct kn_streamer *streamer) { graph->streamer = streamer; }
-struct kn_streamer *kn_graph_streamer(const kn_graph *graph) { return graph->streamer; }
+struct kn_streamer *kn_graph_streamer(const kn_graph *graph) {
+    return graph->streamer;
+}
 
 kn_gpu_buffer *kn_graph_constant(kn_graph *graph, const void *data, size_t size, kn_error *error) {
     kn_gpu_buffer *buffer = NULL;

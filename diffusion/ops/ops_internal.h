@@ -86,6 +86,8 @@ void kn_launch_output(kn_launch *launch, int binding, kn_gpu_slice slice);
 int kn_launch_walk(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members);
 /* The same for kernels with KN_WALK of shaders/nn/walk_shared.glsl; sets constant 15. */
 int kn_launch_walk_shared(const kn_graph *graph, kn_launch *launch, int rows, int columns, int members);
+/* Records a call on the processors in the place of a launch; `flops` as in kn_launch. */
+bool kn_launch_host(kn_graph *graph, const kn_gpu_host_call *call, double flops, kn_error *error);
 bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error);
 
 /* x = activation(x) [+ residual], in the tensor's own memory. */

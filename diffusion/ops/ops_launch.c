@@ -87,3 +87,8 @@ bool kn_launch_record(kn_graph *graph, const kn_launch *launch, kn_error *error)
     if (launch->label) kn_graph_count(graph, launch->label, launch->flops);
     return kn_graph_is_dry(graph) || kn_gpu_record(kn_graph_recorder(graph), &dispatch, error);
 }
+
+bool kn_launch_host(kn_graph *graph, const kn_gpu_host_call *call, double flops, kn_error *error) {
+    if (call->label) kn_graph_count(graph, call->label, flops);
+    return kn_graph_is_dry(graph) || kn_gpu_record_host(kn_graph_recorder(graph), call, error);
+}

@@ -1,4 +1,5 @@
 /* Linear layers and convolutions: dispatch of the nn/conv kernels. */
+#include "diffusion/ops/host_layer.h"
 #include "diffusion/ops/ops_internal.h"
 
 #include <string.h>
@@ -155,7 +156,62 @@ static int row_blocks_of(const kn_graph *graph, const layer *l, int lanes, int64
     return most > 2 && (l->gated || stores_shared(graph, &l->push)) ? 2 : most;
 }
 
+/* First byte of a tensor that is mapped; NULL for none. */
+static void *mapped(const kn_tensor *t) {
+    return t ? (uint8_t *)kn_gpu_buffer_map(t->memory.buffer) + t->memory.offset : NULL;
+}
+
+/* The layer on the processors. */
+static bool dispatch_host(kn_graph *graph, const layer *l, kn_error *error) {
+    const kn_weight *w = l->weight;
+    const conv_push *p = &l->push;
+    kn_host_layer h = {.rows = l->out->n * l->out->h * l->out->w,
+                       .out_h = p->out_h,
+                       .out_w = p->out_w,
+                       .in_h = p->in_h,
+                       .in_w = p->in_w,
+                       .view_h = p->view_h,
+                       .view_w = p->view_w,
+                       .in_stride = l->in->stride,
+                       .out_stride = l->out->stride,
+                       .taps_y = p->taps_y,
+                       .taps_x = p->taps_x,
+                       .stride = p->stride,
+                       .pad = p->pad,
+                       .panels = w->panels,
+                       .width = 4 * w->lanes,
+                       .activation = l->activation,
+                       .half = w->half,
+                       .gated = l->gated};
+    kn_gpu_slice slices[] = {l->in->memory,
+                             l->out->memory,
+                             {.buffer = w->buffer},
+                             {.buffer = w->bias},
+                             l->residual ? l->residual->memory : (kn_gpu_slice){0},
+                             l->broadcast ? l->broadcast->memory : (kn_gpu_slice){0}};
+    if (!kn_graph_is_dry(graph)) {
+        h.in = mapped(l->in);
+        h.out = mapped(l->out);
+        h.weights = kn_gpu_buffer_map(w->buffer);
+        h.bias = kn_gpu_buffer_map(w->bias);
+        h.residual = mapped(l->residual);
+        h.broadcast = mapped(l->broadcast);
+    }
+    kn_gpu_host_call call = {.run = kn_host_layer_run,
+                             .arguments = &h,
+                             .argument_size = sizeof h,
+                             .scratch_size = kn_host_layer_scratch(&h),
+                             .tasks = kn_host_layer_tasks(&h),
+                             .slices = slices,
+                             .slice_count = KN_COUNT(slices),
+                             .kernel = KN_KERNEL_NN_CONV,
+                             .label = l->label};
+    if (w->half) kn_graph_note_half(graph);
+    return kn_launch_host(graph, &call, 2.0 * h.rows * w->out * w->in * w->kernel_h * w->kernel_w, error);
+}
+
 static bool dispatch(kn_graph *graph, layer *l, kn_error *error) {
+    if (kn_graph_variant(graph) == KN_VARIANT_HOST) return dispatch_host(graph, l, error);
     int lanes = kn_graph_lanes(graph), pixels = l->out->h * l->out->w, chunk;
     bool fast = fast_fits(graph, l);
     int row_blocks = row_blocks_of(graph, l, lanes, (int64_t)l->out->n * pixels);
@@ -192,8 +248,8 @@ static bool same_shape(const kn_tensor *a, int n, int h, int w, int c) {
 
 /* Activations whose code would be repeated for every row of a tile run as a pass of their own. */
 static bool fuses(const kn_graph *graph, kn_activation activation) {
-    return !kn_graph_lanes(graph) || activation == KN_ACTIVATION_NONE || activation == KN_ACTIVATION_SILU ||
-           activation == KN_ACTIVATION_RELU;
+    return kn_graph_variant(graph) == KN_VARIANT_HOST || !kn_graph_lanes(graph) || activation == KN_ACTIVATION_NONE ||
+           activation == KN_ACTIVATION_SILU || activation == KN_ACTIVATION_RELU;
 }
 
 static bool run_layer(kn_graph *graph, kn_tensor *out, const kn_tensor *in, const kn_weight *weight,

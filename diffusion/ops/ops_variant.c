@@ -2,6 +2,8 @@
  * which suit a device (gpu/tuning.h). */
 #include "diffusion/ops/ops_variant.h"
 
+#include "diffusion/ops/host_layer.h"
+
 enum {
     PLAIN_ROWS = 8,
     FULL_HEAD = 160, /* cooperative attention keeps a head in registers */
@@ -27,6 +29,7 @@ static bool matrix_fits(const kn_gpu_info *info) {
 
 bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant) {
     switch (variant) {
+    case KN_VARIANT_HOST: return has_subgroups(info) && kn_host_layer_runs();
     case KN_VARIANT_SUBGROUP: return has_subgroups(info);
     case KN_VARIANT_COOPERATIVE:
         if (info->kind == KN_GPU_SOFTWARE && info->subgroup_size > 8)
@@ -37,13 +40,14 @@ bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant) {
 }
 
 kn_variant kn_variant_of(const kn_gpu_info *info, const kn_tuning *tuning) {
+    if (info->kind == KN_GPU_SOFTWARE && kn_variant_runs(info, KN_VARIANT_HOST)) return KN_VARIANT_HOST;
     if (info->kind == KN_GPU_SOFTWARE) return has_subgroups(info) ? KN_VARIANT_SUBGROUP : KN_VARIANT_PLAIN;
     return tuning->cooperative && kn_variant_runs(info, KN_VARIANT_COOPERATIVE) ? KN_VARIANT_COOPERATIVE
                                                                                 : KN_VARIANT_TILED;
 }
 
 const char *kn_variant_name(kn_variant variant) {
-    static const char *const names[] = {"subgroup", "plain", "tiled", "cooperative"};
+    static const char *const names[] = {"host", "subgroup", "plain", "tiled", "cooperative"};
     return names[variant];
 }
 

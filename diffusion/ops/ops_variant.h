@@ -1,9 +1,10 @@
 /* Which kernels a device gets for matrix products, convolutions and attention, and with what tiles. Internal to
  * diffusion/.
  *
- * Software devices have the subgroup kernels of ops_matrix.c and ops_attention.c. GPUs have shared-memory kernels in
- * fp32 (nn/conv_tiled, nn/attention_tiled) and, where the device multiplies fp16 matrices, cooperative ones
- * (nn/conv_coop, nn/attention_coop) for layers with fp16 weights. What fits none of them runs on the plain kernels. */
+ * Software devices run layers on the processors where these have what host_layer.c needs, else the subgroup kernels of
+ * ops_matrix.c, and attention with those of ops_attention.c. GPUs have shared-memory kernels in fp32 (nn/conv_tiled,
+ * nn/attention_tiled) and, where the device multiplies fp16 matrices, cooperative ones (nn/conv_coop,
+ * nn/attention_coop) for layers with fp16 weights. What fits none of them runs on the plain kernels. */
 #ifndef KN_DIFFUSION_OPS_VARIANT_H
 #define KN_DIFFUSION_OPS_VARIANT_H
 
@@ -11,6 +12,7 @@
 #include "gpu/tuning.h"
 
 typedef enum kn_variant {
+    KN_VARIANT_HOST,       /* software devices: layers on the processors (host_layer.h), the rest as SUBGROUP */
     KN_VARIANT_SUBGROUP,   /* software devices with texel buffers */
     KN_VARIANT_PLAIN,      /* any device */
     KN_VARIANT_TILED,      /* GPUs */
@@ -21,7 +23,7 @@ typedef enum kn_variant {
 kn_variant kn_variant_of(const kn_gpu_info *info, const kn_tuning *tuning);
 /* Whether the device can run a variant at all. */
 bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant);
-/* "subgroup", "plain", "tiled", "cooperative". */
+/* "host", "subgroup", "plain", "tiled", "cooperative". */
 const char *kn_variant_name(kn_variant variant);
 
 /* The graph's variant: its device's, unless a test or benchmark forced another that the device can run. */

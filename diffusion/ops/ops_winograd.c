@@ -77,6 +77,7 @@ bool kn_winograd_pays(const kn_graph *graph, const kn_winograd *c) {
     const kn_gpu_info *info = kn_gpu_get_info(kn_graph_gpu(graph));
     int lanes = kn_graph_lanes(graph), choice = kn_graph_winograd(graph);
     if (!lanes || c->weight->lanes != lanes || kn_graph_storage_inputs(graph) || choice < 0) return false;
+    if (kn_graph_variant(graph) == KN_VARIANT_HOST && choice == 0) return false;
     int64_t limit = (int64_t)kn_graph_binding_limit(graph), texels = (int64_t)info->max_texel_elements;
     plan p = make_plan(graph, c);
     int64_t out_bytes = tensor_bytes(c->out), band_rows = (p.band_tiles + p.tiles_x - 1) / p.tiles_x;

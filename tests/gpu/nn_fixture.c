@@ -19,6 +19,16 @@ void fixture_init(fixture *f, bool portable) {
     if (portable) kn_graph_force_portable(f->graph);
 }
 
+bool fixture_variant(fixture *f, kn_variant variant) {
+    fixture_init(f, false);
+    if (kn_variant_runs(kn_gpu_get_info(f->gpu), variant)) {
+        kn_graph_force_variant(f->graph, variant);
+        return true;
+    }
+    fixture_finish(f);
+    return false;
+}
+
 void fixture_finish(fixture *f) {
     kn_graph_destroy(&f->graph);
     kn_gpu_destroy(&f->gpu);

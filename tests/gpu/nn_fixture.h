@@ -15,6 +15,8 @@ typedef struct fixture {
 
 /* With the validation layer on when `checked`; its messages fail the test at fixture_finish. */
 void fixture_init(fixture *f, bool portable);
+/* The same with this variant forced; false when the device cannot run it, and then nothing is open. */
+bool fixture_variant(fixture *f, kn_variant variant);
 void fixture_finish(fixture *f);
 
 /* Random tensor on the device with its host copy [n][c][h][w], which the caller frees. */

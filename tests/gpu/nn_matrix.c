@@ -1,4 +1,5 @@
 /* Convolution and linear layers against their oracle. */
+#include "diffusion/ops/host_layer.h"
 #include "tests/gpu/nn_fixture.h"
 
 #include <stdio.h>
@@ -44,9 +45,9 @@ static void check_conv(fixture *f, oracle_conv s, extras e, uint64_t seed) {
     free(x), free(w), free(bias), free(r), free(b);
 }
 
-static void conv_cases(bool portable) {
+static void conv_cases(kn_variant variant) {
     fixture f;
-    fixture_init(&f, portable);
+    if (!fixture_variant(&f, variant)) return;
     extras all = {true, true, true, false}, bias = {.bias = true}, none = {0};
     check_conv(&f, LAYER(2, 5, 7, 9, 6, 3, 1, SAME, .activation = KN_ACTIVATION_SILU), all, 1);
     check_conv(&f, LAYER(3, 8, 9, 11, 130, 3, 2, .pad_end = 1), bias, 2);
@@ -72,13 +73,14 @@ static void conv_cases(bool portable) {
     fixture_finish(&f);
 }
 
-Test(nn_matrix, conv) { conv_cases(false); }
-Test(nn_matrix, conv_portable) { conv_cases(true); }
+Test(nn_matrix, conv_host) { conv_cases(KN_VARIANT_HOST); }
+Test(nn_matrix, conv) { conv_cases(KN_VARIANT_SUBGROUP); }
+Test(nn_matrix, conv_portable) { conv_cases(KN_VARIANT_PLAIN); }
 
 /* The same layers through Winograd's form: partial tiles, panels in chunks, bands, all epilogues, a resized view. */
 Test(nn_matrix, winograd) {
     fixture f;
-    fixture_init(&f, false);
+    if (!fixture_variant(&f, KN_VARIANT_SUBGROUP)) return;
     kn_graph_choose_winograd(f.graph, 1);
     extras all = {true, true, true, false}, bias = {.bias = true};
     oracle_conv s = LAYER(2, 20, 13, 17, 70, 3, 1, SAME);
@@ -95,9 +97,9 @@ Test(nn_matrix, winograd) {
 }
 
 /* A binding limit of a few members makes the layer run in several launches. */
-static void split_cases(bool portable) {
+static void split_cases(kn_variant variant) {
     fixture f;
-    fixture_init(&f, portable);
+    if (!fixture_variant(&f, variant)) return;
     kn_graph_set_binding_limit(f.graph, 90000); /* 16 and 48 members a launch */
     check_conv(&f, LAYER(37, 5, 7, 9, 20, 3, 1, SAME), (extras){true, true, true, false}, 11);
     check_conv(&f, LAYER(37, 5, 7, 9, 4, 3, 1, SAME), (extras){.bias = true}, 18);
@@ -105,8 +107,9 @@ static void split_cases(bool portable) {
     fixture_finish(&f);
 }
 
-Test(nn_matrix, split) { split_cases(false); }
-Test(nn_matrix, split_portable) { split_cases(true); }
+Test(nn_matrix, split_host) { split_cases(KN_VARIANT_HOST); }
+Test(nn_matrix, split) { split_cases(KN_VARIANT_SUBGROUP); }
+Test(nn_matrix, split_portable) { split_cases(KN_VARIANT_PLAIN); }
 
 static void check_geglu(fixture *f, int rows, int in_c, int out_c, uint64_t seed) {
     kn_tensor in, out;
@@ -130,9 +133,9 @@ static void check_geglu(fixture *f, int rows, int in_c, int out_c, uint64_t seed
     free(x), free(w), free(bias), free(both);
 }
 
-static void linear_cases(bool portable) {
+static void linear_cases(kn_variant variant) {
     fixture f;
-    fixture_init(&f, portable);
+    if (!fixture_variant(&f, variant)) return;
     check_geglu(&f, 45, 24, 128, 20);
     check_geglu(&f, 7, 10, 20, 21);
     kn_tensor in, residual, out;
@@ -149,8 +152,56 @@ static void linear_cases(bool portable) {
     fixture_finish(&f);
 }
 
-Test(nn_matrix, linear) { linear_cases(false); }
-Test(nn_matrix, linear_portable) { linear_cases(true); }
+Test(nn_matrix, linear_host) { linear_cases(KN_VARIANT_HOST); }
+Test(nn_matrix, linear_host_narrow) {
+    kn_host_layer_force_narrow(true);
+    linear_cases(KN_VARIANT_HOST);
+    kn_host_layer_force_narrow(false);
+}
+Test(nn_matrix, linear) { linear_cases(KN_VARIANT_SUBGROUP); }
+Test(nn_matrix, linear_portable) { linear_cases(KN_VARIANT_PLAIN); }
+
+/* Several chunks of rows and blocks of inputs, a last panel of any width, fp16 weights, all epilogues, on both vector
+ * widths. */
+static void many_rows(bool narrow) {
+    fixture f;
+    if (!fixture_variant(&f, KN_VARIANT_HOST)) return;
+    kn_host_layer_force_narrow(narrow);
+    static const int outs[] = {3, 17, 33, 50, 64, 100, 131};
+    for (size_t i = 0; i < KN_COUNT(outs); i++) {
+        extras e = {.bias = i % 2 == 0, .broadcast = i % 3 == 0, .residual = i % 3 == 1, .half = i % 2 == 1};
+        check_conv(&f,
+                   (oracle_conv){.n = 2,
+                                 .in = 150,
+                                 .h = 11,
+                                 .w = 9,
+                                 .out = outs[i],
+                                 .kernel_h = 3,
+                                 .kernel_w = 3,
+                                 .stride = 1 + (int)i % 2,
+                                 .pad = 1,
+                                 .pad_end = 1,
+                                 .activation = (kn_activation)(i % 6)},
+                   e, 60 + i);
+    }
+    /* large enough to stay fp16 on a software device */
+    check_conv(&f,
+               (oracle_conv){.n = 1,
+                             .in = 1301,
+                             .h = 1,
+                             .w = 7,
+                             .out = 450,
+                             .kernel_h = 1,
+                             .kernel_w = 1,
+                             .stride = 1,
+                             .activation = KN_ACTIVATION_GELU},
+               (extras){true, true, true, true}, 70);
+    kn_host_layer_force_narrow(false);
+    fixture_finish(&f);
+}
+
+Test(nn_matrix, many_rows_host) { many_rows(false); }
+Test(nn_matrix, many_rows_host_narrow) { many_rows(true); }
 
 Test(nn_matrix, wrong_shapes_are_refused) {
     fixture f;
