@@ -1,4 +1,9 @@
-"""Training clips: the safetensors files of kinora-render-clip, memory-mapped."""
+"""Training samples: conditions, latents and captions of renders (kinora-render-clip, latents.py) and photographs
+(photos.py), memory-mapped.
+
+A file holds conditions uint8 [N, 30, H, W], latents fp16 [N, 32, H / 8, W / 8], and in its metadata the caption, the look,
+and for sequences the cameras: samples lie frame by frame, cameras inside.
+"""
 import glob
 import os
 import random
@@ -6,74 +11,58 @@ import random
 import numpy as np
 import torch
 
+import nano
 import safetensors_io
-from nano import CONTROL_GROUPS
-
-
-def around(place, size, whole, generator):
-    """Where a crop begins, a multiple of 8: anywhere, or so that `place` lies in it."""
-    first, last = (0, whole - size) if place is None else (max(0, place - size + 1), min(place, whole - size))
-    return generator.randint(-(-first // 8), last // 8) * 8
+from nano import CONDITION_GROUPS, SCALE
 
 
 class Clips:
-    """Every sample of every file in a folder: conditions uint8 [30, H, W] (docs/formats.md), beauty uint8 [3, H, W], caption."""
-
-    def __init__(self, folder, every=1, offset=0):
+    def __init__(self, folders):
         self.files = []
-        for path in sorted(glob.glob(os.path.join(folder, "*.safetensors")))[offset::every]:
-            arrays, metadata = safetensors_io.read(path)
-            cameras = int(metadata.get("camera_count", 6))
-            self.files.append((arrays, metadata, cameras))
-        self.index = [(f, i) for f, (arrays, _, _) in enumerate(self.files) for i in range(arrays["beauty"].shape[0])]
+        for folder in folders:
+            for path in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
+                latents = path[:-len(".safetensors")] + ".latents"
+                if os.path.exists(latents):
+                    arrays, metadata = safetensors_io.read(path)
+                    self.files.append((arrays["conditions"], safetensors_io.read(latents)[0]["latents"], metadata))
+        self.looks = {}
+        for f, (conditions, _, metadata) in enumerate(self.files):
+            self.looks.setdefault(metadata.get("look", "render"), []).extend((f, i) for i in range(conditions.shape[0]))
+        self.sequences = []
+        for f, (conditions, _, metadata) in enumerate(self.files):
+            frames = [int(frame) for frame in metadata.get("frames", "0").split(",")]
+            if len(metadata.get("cameras", "").split(",")) == 6:
+                self.sequences.append((f, len(frames), frames == list(range(frames[0], frames[0] + len(frames)))))
 
     def captions(self):
-        return [metadata["caption"] for _, metadata, _ in self.files]
+        return [metadata["caption"] for _, _, metadata in self.files]
 
-    def lamps(self, each=6):
-        """Places of lit lamps of road users: two lists of (file, sample, row, column), white lamps and all others."""
-        white, others = [], []
-        for f, (arrays, _, _) in enumerate(self.files):
-            for i, conditions in enumerate(arrays["conditions"]):
-                lit = (conditions[22:25].max(0) > 100) & (conditions[16:20].max(0) > 127)
-                pale = lit & (conditions[22:25].min(0) > 120)
-                for places, mask in ((white, pale), (others, lit & ~pale)):
-                    rows, columns = np.nonzero(mask)
-                    for k in random.sample(range(len(rows)), min(each, len(rows))):
-                        places.append((f, i, int(rows[k]), int(columns[k])))
-        return white, others
-
-    def get(self, ids, crop=None, generator=random, together=False):
-        """ids: (file, sample) pairs, or (file, sample, row, column): a crop around that place; `together`: the same crop
-        for all -> conditions [N, 30, h, w] in the ranges of the contract, target [N, 3, h, w] in -1..1, captions."""
-        stack, targets, captions = [], [], []
-        for file, i, *place in ids:
-            arrays, metadata, _ = self.files[file]
-            height, width = arrays["beauty"].shape[2:]
+    def get(self, ids, crop=None, together=False):
+        """ids: (file, sample) pairs; crop: height and width in latent cells; `together`: the same crop for all
+        -> conditions [N, 30, 8h, 8w] in the ranges of the contract, latents [N, 32, h, w] of about unit variance, captions."""
+        conditions, latents, captions = [], [], []
+        for file, i in ids:
+            maps, codes, metadata = self.files[file]
+            height, width = codes.shape[2:]
             h, w = crop or (height, width)
-            if not together or not stack:
-                y, x = (around(at, size, whole, generator) for at, size, whole in zip(place or (None, None), (h, w), (height, width)))
-            stack.append(torch.from_numpy(np.array(arrays["conditions"][i, :, y:y + h, x:x + w])))
-            targets.append(torch.from_numpy(np.array(arrays["beauty"][i, :, y:y + h, x:x + w])))
-            captions.append(metadata["caption"])
-        conditions = torch.stack(stack).float() / 255
+            if not together or not latents:
+                y, x = random.randint(0, height - h), random.randint(0, width - w)
+            conditions.append(torch.from_numpy(np.array(maps[i, :, SCALE * y:SCALE * (y + h), SCALE * x:SCALE * (x + w)])))
+            latents.append(torch.from_numpy(np.array(codes[i, :, y:y + h, x:x + w])))
+            captions.append(nano.caption(metadata.get("look", "render"), metadata["caption"]))
+        conditions = torch.stack(conditions).float() / 255
         conditions[:, 4:7] = conditions[:, 4:7] * 2 - 1
-        return conditions, torch.stack(targets).float() / 127.5 - 1, captions
+        conditions[:, 4:7] *= (conditions[:, 4:7].abs().amax(1, keepdim=True) > .01)
+        return conditions, torch.stack(latents).float(), captions
 
 
-def control16(conditions):
-    """The 16 channels of weights with `conditioning_channels` 16 (kn_control_from_conditions): [N, 30, H, W] -> [N, 16, H, W]."""
-    kinds = conditions[:, 8:22]
-    sums = [kinds[:, some].sum(1, keepdim=True) for some in ([0, 1], [3, 4], [8, 9, 10, 11], [2, 5, 6, 7, 13])]
-    return torch.cat([conditions[:, 27:30], conditions[:, 3:8], *sums, conditions[:, 22:26]], 1)
-
-
-def drop_control(control, generator=random, whole=.08, group=.06):
-    """Random dropout of the whole control and of channel groups, per sample, in place."""
-    for sample in control:
-        if generator.random() < whole:
-            sample.zero_()
-        for a, b in CONTROL_GROUPS:
-            if generator.random() < group:
-                sample[a:b] = 0
-    return control
+def drop_conditions(conditions):
+    """Random dropout of channel groups, per sample, in place; windows become walls now and then, as photographs show them."""
+    for sample in conditions:
+        if random.random() < .4:
+            sample[8 + 5] += sample[8 + 6]
+            sample[8 + 6] = 0
+        for first, last, share in CONDITION_GROUPS.values():
+            if random.random() < share:
+                sample[first:last] = 0
+    return conditions
