@@ -1,15 +1,20 @@
-"""Writes a training run's averaged weights as a model folder: python3 training/export.py RUN/last.pt models/kinora-nano"""
+"""Writes a training run's averaged weights as a model folder:
+
+    python3 training/export.py RUN/last.pt ENCODER.pt DECODER.pt models/kinora-nano
+"""
 import sys
 
 import torch
 
+import autoencoder
 import nano
-from tokenizer import Tokenizer
-from train import Nano
+from preview import load
 
-kept = torch.load(sys.argv[1], map_location="cpu")
-tokenizer = Tokenizer(kept["merges"])
-model = Nano(len(tokenizer.vocab))
-model.load_state_dict(kept["ema"])
-nano.export(sys.argv[2], model.unet, model.controlnet, model.text, tokenizer,
-            kept["state"]["stage"] == "consistency")
+
+def part(network, path):
+    network.load_state_dict(torch.load(path, weights_only=True)["model"])
+    return network
+
+
+model, tokenizer = load(sys.argv[1])
+nano.export(sys.argv[4], model, tokenizer, part(autoencoder.Encoder(), sys.argv[2]), part(autoencoder.Decoder(), sys.argv[3]))

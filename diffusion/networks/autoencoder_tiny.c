@@ -24,6 +24,7 @@ typedef struct tiny_half {
 
 struct kn_tiny {
     tiny_half encoder, decoder;
+    int patch; /* pictures are packed patch x patch into channels first (config key `patch_size`, as in LTX's autoencoder) */
 };
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -63,13 +64,13 @@ static bool load_blocks(kn_layers *layers, tiny_level *level, const char *side, 
     return true;
 }
 
-static bool load_encoder(kn_layers *layers, tiny_half *half, int latent_channels, kn_error *error) {
+static bool load_encoder(kn_layers *layers, tiny_half *half, int channels, int latent_channels, kn_error *error) {
     int index = 0;
     for (int i = 0; i < half->level_count; i++) {
         tiny_level *level = &half->levels[i];
         kn_name name = kn_name_of("encoder.layers.%d", index++);
         if (!(level->conv =
-                  kn_load_conv(layers, name.text, "", i ? level->width : 3, level->width, 3, i == 0, error)) ||
+                  kn_load_conv(layers, name.text, "", i ? level->width : channels, level->width, 3, i == 0, error)) ||
             !load_blocks(layers, level, "encoder", &index, error))
             return false;
     }
@@ -79,17 +80,17 @@ static bool load_encoder(kn_layers *layers, tiny_half *half, int latent_channels
 }
 
 /* The last convolution gives 0..1; twice that minus one is folded into it. */
-static kn_weight *load_last(kn_layers *layers, const char *name, int width, kn_error *error) {
+static kn_weight *load_last(kn_layers *layers, const char *name, int width, int channels, kn_error *error) {
     kn_name weight_name = kn_name_of("%s.weight", name), bias_name = kn_name_of("%s.bias", name);
-    float *weight = kn_load_host(layers, weight_name.text, 4, (int64_t[4]){3, width, 3, 3}, error);
-    float *bias = weight ? kn_load_host(layers, bias_name.text, 1, (int64_t[1]){3}, error) : NULL;
+    float *weight = kn_load_host(layers, weight_name.text, 4, (int64_t[4]){channels, width, 3, 3}, error);
+    float *bias = weight ? kn_load_host(layers, bias_name.text, 1, (int64_t[1]){channels}, error) : NULL;
     if (!bias) return NULL;
-    for (int i = 0; i < 27 * width; i++) weight[i] *= 2;
-    for (int i = 0; i < 3; i++) bias[i] = 2 * bias[i] - 1;
-    return kn_layers_weight(layers, weight, bias, 3, width, 3, layers->precision == KN_PRECISION_HALF, error);
+    for (int i = 0; i < 9 * channels * width; i++) weight[i] *= 2;
+    for (int i = 0; i < channels; i++) bias[i] = 2 * bias[i] - 1;
+    return kn_layers_weight(layers, weight, bias, channels, width, 3, layers->precision == KN_PRECISION_HALF, error);
 }
 
-static bool load_decoder(kn_layers *layers, tiny_half *half, int latent_channels, kn_error *error) {
+static bool load_decoder(kn_layers *layers, tiny_half *half, int channels, int latent_channels, kn_error *error) {
     int index = 2; /* after the first convolution and its ReLU */
     if (!(half->latent_conv =
               kn_load_conv(layers, "decoder.layers.0", "", latent_channels, half->levels[0].width, 3, true, error)))
@@ -100,7 +101,7 @@ static bool load_decoder(kn_layers *layers, tiny_half *half, int latent_channels
         if (!load_blocks(layers, level, "decoder", &index, error)) return false;
         index += !last; /* the upsampling has a number, but no weights */
         kn_name name = kn_name_of("decoder.layers.%d", index++);
-        level->conv = last ? load_last(layers, name.text, level->width, error)
+        level->conv = last ? load_last(layers, name.text, level->width, channels, error)
                            : kn_load_conv(layers, name.text, "", level->width, level->width, 3, false, error);
         if (!level->conv) return false;
     }
@@ -113,7 +114,9 @@ bool kn_tiny_load(kn_autoencoder *autoencoder, const kn_config *config, kn_error
     autoencoder->kind = KN_AUTOENCODER_TINY;
     autoencoder->tiny = tiny;
     autoencoder->latent_channels = 4;
-    if (!tiny || !kn_config_int(config, "in_channels", 3, 3, &in, error) ||
+    if (tiny) tiny->patch = 1;
+    if (!tiny || !kn_config_int(config, "patch_size", 1, 16, &tiny->patch, error) ||
+        !kn_config_int(config, "in_channels", 3, 3, &in, error) ||
         !kn_config_int(config, "out_channels", 3, 3, &out, error) ||
         !kn_config_int(config, "upsampling_scaling_factor", 2, 2, &upsampling, error) ||
         !kn_config_refuse(config, "act_fn", "relu", error) ||
@@ -126,9 +129,10 @@ bool kn_tiny_load(kn_autoencoder *autoencoder, const kn_config *config, kn_error
     if (tiny->encoder.level_count != tiny->decoder.level_count)
         return kn_fail(error, KN_ERROR_INPUT, "%s: encoder and decoder must have the same number of levels",
                        config->path);
-    autoencoder->factor = 1 << (tiny->encoder.level_count - 1);
-    return load_encoder(&autoencoder->layers, &tiny->encoder, autoencoder->latent_channels, error) &&
-           load_decoder(&autoencoder->layers, &tiny->decoder, autoencoder->latent_channels, error);
+    autoencoder->factor = tiny->patch << (tiny->encoder.level_count - 1);
+    int channels = 3 * tiny->patch * tiny->patch;
+    return load_encoder(&autoencoder->layers, &tiny->encoder, channels, autoencoder->latent_channels, error) &&
+           load_decoder(&autoencoder->layers, &tiny->decoder, channels, autoencoder->latent_channels, error);
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */
@@ -169,11 +173,14 @@ bool kn_tiny_encode(kn_graph *graph, kn_tensor *out, const kn_autoencoder *autoe
                     kn_error *error) {
     const tiny_half *half = &autoencoder->tiny->encoder;
     kn_tensor x = {0}, next = {0};
+    int patch = autoencoder->tiny->patch;
+    if (patch > 1 && !kn_op_pixel_unshuffle(graph, &x, pictures, patch, error)) return false;
     for (int i = 0; i < half->level_count; i++) {
-        if (!convolve(graph, &next, i ? &x : pictures, half->levels[i].conv, i ? 2 : 1, KN_ACTIVATION_NONE, NULL,
+        bool own = i || patch > 1; /* the pictures are the caller's */
+        if (!convolve(graph, &next, own ? &x : pictures, half->levels[i].conv, i ? 2 : 1, KN_ACTIVATION_NONE, NULL,
                       error))
             return false;
-        if (i) kn_graph_release(graph, &x);
+        if (own) kn_graph_release(graph, &x);
         x = next;
         next = (kn_tensor){0};
         if (!forward_blocks(graph, &x, &half->levels[i], error)) return false;
@@ -217,6 +224,10 @@ bool kn_tiny_decode(kn_graph *graph, kn_tensor *out, const kn_autoencoder *autoe
             kn_tensor_replace(graph, &x, &next);
         }
         if (!convolve(graph, &next, &x, half->levels[i].conv, 1, KN_ACTIVATION_NONE, NULL, error)) return false;
+        kn_tensor_replace(graph, &x, &next);
+    }
+    if (autoencoder->tiny->patch > 1) {
+        if (!kn_op_pixel_shuffle(graph, &next, &x, autoencoder->tiny->patch, error)) return false;
         kn_tensor_replace(graph, &x, &next);
     }
     *out = x;
