@@ -13,6 +13,7 @@ import random
 import time
 
 import torch
+from torch.nn import functional as F
 
 import nano
 from clips import Clips, drop_conditions
@@ -37,7 +38,8 @@ class Nano(torch.nn.Module):
     def forward(self, x, t, ids, conditions, frames=1, neighbours=None):
         context = self.text(ids)
         down, mid = self.controlnet(x, t * 1000, context, conditions)
-        return self.unet(x, t * 1000, context, down, mid, frames, neighbours)
+        means = F.avg_pool2d(conditions, nano.SCALE)
+        return self.unet(torch.cat([x, means], 1), t * 1000, context, down, mid, frames, neighbours)
 
 
 def sample_times(n):
