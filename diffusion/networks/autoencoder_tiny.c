@@ -24,7 +24,8 @@ typedef struct tiny_half {
 
 struct kn_tiny {
     tiny_half encoder, decoder;
-    int patch; /* pictures are packed patch x patch into channels first (config key `patch_size`, as in LTX's autoencoder) */
+    int patch; /* pictures are packed patch x patch into channels first (config key `patch_size`, as in LTX's
+                  autoencoder) */
 };
 
 /* --- loading ---------------------------------------------------------------------------------- */

@@ -41,12 +41,24 @@ static bool add_capability(const kn_model *model, kn_component *part, const char
     return ok;
 }
 
+static bool read_condition_means(kn_model *model, const kn_config *config, kn_error *error) {
+    const char *name = "";
+    if (!kn_config_has(config, "condition_means")) return true;
+    if (!kn_config_string(config, "condition_means", &name, error)) return false;
+    if (!*name || strlen(name) >= sizeof model->condition_means)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: 'condition_means' is '%.80s', expected the name of a control",
+                       config->path, name);
+    memcpy(model->condition_means, name, strlen(name) + 1);
+    return true;
+}
+
 static bool load_unet(kn_model *model, kn_error *error) {
     kn_component part;
     if (!open_own(&part, model, "unet", KN_PART_UNET, error)) return false;
     kn_weights_set_lazy(part.weights, model->lazy);
     kn_weights_set_loras(part.weights, model->loras, KN_LORA_UNET);
     bool ok = add_capability(model, &part, "multi_view", error) && add_capability(model, &part, "motion", error) &&
+              read_condition_means(model, &part.config, error) &&
               kn_unet_load(&model->unet, model->gpu, &part.config, part.weights, model->params.precision, error) &&
               kn_weights_check_used(part.weights, error);
     close_part(model, &part);
@@ -81,7 +93,9 @@ static bool load_autoencoder(kn_model *model, kn_error *error) {
     const kn_unet_config *unet = &model->unet.trunk.config;
     const kn_autoencoder *autoencoder = &model->autoencoder;
     model->info.inpaints = unet->in_channels == 2 * autoencoder->latent_channels + 1;
-    if (ok && ((autoencoder->latent_channels != unet->in_channels && !model->info.inpaints) ||
+    if (model->condition_means[0]) model->info.inpaints = false;
+    bool more = model->info.inpaints || model->condition_means[0]; /* channels behind the latent's */
+    if (ok && ((autoencoder->latent_channels != unet->in_channels && !more) ||
                autoencoder->latent_channels != unet->out_channels))
         ok = kn_fail(error, KN_ERROR_INPUT,
                      "%s: the autoencoder has %d latent channels, but the UNet takes %d and gives %d", part.config.path,
@@ -150,8 +164,7 @@ static bool load_text(kn_model *model, kn_error *error) {
 static bool check_controlnet(const kn_model *model, const kn_controlnet *controlnet, const char *path,
                              kn_error *error) {
     const kn_trunk *own = &controlnet->trunk, *unet = &model->unet.trunk;
-    int seen = model->info.inpaints ? model->info.latent_channels
-                                    : unet->config.in_channels; /* branches see the latent alone */
+    int seen = model->info.latent_channels; /* branches see the latent alone */
     bool same = own->skip_count == unet->skip_count && own->config.in_channels == seen && unet->config.mid &&
                 own->config.context_channels == unet->config.context_channels &&
                 controlnet->condition_levels == 1 + __builtin_ctz((unsigned)model->info.latent_factor);
@@ -241,7 +254,16 @@ static bool load_controlnets(kn_model *model, kn_error *error) {
                                 : load_own_controlnets(model, error);
     for (int i = 0; ok && i < model->params.controlnet_count; i++)
         ok = load_given_controlnet(model, model->params.controlnets[i], error);
-    return ok;
+    if (!ok || !model->condition_means[0]) return ok;
+    int extra = model->unet.trunk.config.in_channels - model->info.latent_channels;
+    for (int i = 0; i < model->info.control_count; i++)
+        if (strcmp(model->info.control_names[i], model->condition_means) == 0 &&
+            model->info.control_channels[i] == extra)
+            return true;
+    return kn_fail(error, KN_ERROR_INPUT,
+                   "%s: the UNet takes %d channels behind the latent's %d, but there is no ControlNet '%s' with as "
+                   "many conditioning_channels",
+                   model->info.folder, extra, model->info.latent_channels, model->condition_means);
 }
 
 /* Opens a single file and says what it is. */

@@ -19,6 +19,9 @@ struct kn_model {
     kn_text_encoder text_encoder; /* with info.text */
     kn_tokenizer *tokenizer;
     kn_controlnet controlnets[KN_MAX_CONTROLS];
+    /* The control whose condition pictures the UNet also takes, as means over each latent cell, behind the latent's
+     * channels (unet/config.json: `condition_means`, Kinora's own); empty: none. */
+    char condition_means[64];
     bool lazy; /* weights come and go: what follows lives as long as the model, else only while loading */
     /* One more than can be used: a ControlNet too many is refused with its part open. */
     kn_component parts[4 + KN_MAX_CONTROLS];

@@ -96,6 +96,9 @@ static bool build_state(kn_sampler *sampler, kn_error *error) {
         return false;
     if (needs_input(sampler) && !kn_graph_tensor(sampler->state, &tensors->input, sampler->batch, h, w, c, error))
         return false;
+    if (sampler->model->condition_means[0] &&
+        !kn_graph_tensor(sampler->state, &sampler->means, sampler->batch, h, w, unet->in_channels - c, error))
+        return false;
     for (int i = 0; i < sampler->params.control_count; i++) {
         if (sampler->params.controls[i].scale != 0 &&
             !kn_graph_tensor(sampler->state, &sampler->conditions[i], sampler->batch, h, w, unet->channels[0], error))
@@ -122,15 +125,30 @@ static bool build_stages(kn_sampler *sampler, kn_error *error) {
            kn_autoencoder_decode(decode->graph, &decode->out, &sampler->model->autoencoder, &decode->in, error);
 }
 
+/* The place of a control of this name among those used; -1: none. */
+static int control_named(const kn_sampler *sampler, const char *name) {
+    const kn_model *model = sampler->model;
+    for (int i = 0; i < sampler->params.control_count; i++)
+        if (strcmp(model->info.control_names[sampler->controlnets[i] - model->controlnets], name) == 0) return i;
+    return -1;
+}
+
 /* The control that the model generates the difference to; -1 when it generates whole pictures or the control is not
  * used. */
 static int residual_control(const kn_sampler *sampler) {
-    const kn_model *model = sampler->model;
-    for (int i = 0; i < sampler->params.control_count; i++)
-        if (strcmp(model->info.control_names[sampler->controlnets[i] - model->controlnets],
-                   model->schedule.residual_control) == 0)
-            return i;
-    return -1;
+    return control_named(sampler, sampler->model->schedule.residual_control);
+}
+
+/* The control whose means the UNet takes; -1: none. */
+static int means_control(const kn_sampler *sampler) { return control_named(sampler, sampler->model->condition_means); }
+
+/* A UNet that takes a control's means cannot run without it. */
+static bool check_means(const kn_sampler *sampler, kn_error *error) {
+    const char *name = sampler->model->condition_means;
+    int control = means_control(sampler);
+    return !*name || (control >= 0 && sampler->params.controls[control].scale != 0) ||
+           kn_fail(error, KN_ERROR_INPUT, "%s: this model takes control '%s', which is missing",
+                   sampler->model->info.folder, name);
 }
 
 /* A model that generates the difference to a control picture cannot run without that control. */
@@ -153,7 +171,7 @@ static bool build(kn_sampler *sampler, kn_error *error) {
         kn_log_line(&sampler->model->params.log, KN_LOG_WARNING, "%s: sampling with DPM-Solver++ 2M in place of %s",
                     sampler->model->info.folder, schedule->class_name);
     if (!check_params(sampler->model, params, error) || !find_controls(sampler, error) ||
-        !check_residual(sampler, error) ||
+        !check_residual(sampler, error) || !check_means(sampler, error) ||
         !kn_schedule_steps(&sampler->model->schedule, params->method, params->steps, sampler->steps,
                            &sampler->noise_scale, error))
         return false;
@@ -286,13 +304,36 @@ static bool upload_noise(kn_sampler *sampler, const float *noise, kn_error *erro
     return ok;
 }
 
+/* Means of a condition picture [channels][height][width] over the latent's cells, for both halves. */
+static bool upload_means(kn_sampler *sampler, int index, const float *picture, kn_error *error) {
+    const kn_tensor *means = &sampler->means;
+    int factor = sampler->model->info.latent_factor;
+    size_t width = (size_t)sampler->params.width;
+    float *values = kn_alloc((size_t)means->c * (size_t)means->h * (size_t)means->w, sizeof *values, error);
+    bool ok = values != NULL;
+    for (int row = 0; ok && row < means->c * means->h; row++) /* all channels' rows lie one behind the other */
+        for (int x = 0; x < means->w; x++) {
+            const float *cell = picture + (size_t)row * (size_t)factor * width + (size_t)x * (size_t)factor;
+            double sum = 0;
+            for (int i = 0; i < factor * factor; i++) sum += cell[(size_t)(i / factor) * width + (size_t)(i % factor)];
+            values[(size_t)row * (size_t)means->w + (size_t)x] = (float)(sum / (factor * factor));
+        }
+    for (int half = 0; ok && half < sampler->halves; half++) {
+        kn_tensor target = member(means, half * sampler->pictures + index);
+        ok = kn_tensor_upload(&target, values, error);
+    }
+    kn_free(values);
+    return ok;
+}
+
 /* Embeds the condition pictures of one control, one at a time, for both halves. */
 static bool embed_control(kn_sampler *sampler, int index, const float *pictures, kn_error *error) {
     const kn_stage *stage = &sampler->embed[index];
     size_t in_floats = (size_t)stage->in.c * (size_t)stage->in.h * (size_t)stage->in.w;
     float *values = kn_alloc((size_t)stage->out.c * (size_t)stage->out.h * (size_t)stage->out.w, sizeof *values, error);
-    bool ok = values != NULL;
+    bool ok = values != NULL, means = index == means_control(sampler);
     for (int i = 0; ok && i < sampler->pictures; i++) {
+        if (means && !(ok = upload_means(sampler, i, pictures + (size_t)i * in_floats, error))) break;
         ok = kn_tensor_upload(&stage->in, pictures + (size_t)i * in_floats, error) &&
              kn_graph_run(stage->graph, error) && kn_tensor_download(&stage->out, values, error);
         for (int half = 0; ok && half < sampler->halves; half++) {

@@ -30,6 +30,7 @@ struct kn_sampler {
     kn_graph *state;            /* owns the tensors that outlive a run */
     kn_sampler_tensors tensors; /* output belongs to `step` */
     kn_tensor sinusoids, context, conditions[KN_MAX_CONTROLS];
+    kn_tensor means; /* [batch][h][w][channels]: means of a control's pictures, for UNets that take them */
     kn_stage embed[KN_MAX_CONTROLS], decode;
 
     kn_graph *step;                    /* UNet, ControlNets and update: one recording, run once per step */

@@ -20,11 +20,15 @@ static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tenso
     int batch = halves * frames * params->views;
     kn_tensor conditions[KN_MAX_CONTROLS], sinusoids = first_members(&sampler->sinusoids, batch);
     kn_tensor input = first_members(sampler->tensors.input.n ? &sampler->tensors.input : &sampler->tensors.x, batch);
+    kn_tensor joined = {0}, means = first_members(&sampler->means, batch);
     kn_control_use uses[KN_MAX_CONTROLS];
+    if (sampler->means.n && !kn_op_concat(graph, &joined, &input, &means, error)) return false;
     for (int i = 0; i < params->control_count; i++) {
         conditions[i] = first_members(&sampler->conditions[i], batch);
-        uses[i] = (kn_control_use){
-            .controlnet = sampler->controlnets[i], .condition = &conditions[i], .scale = params->controls[i].scale};
+        uses[i] = (kn_control_use){.controlnet = sampler->controlnets[i],
+                                   .condition = &conditions[i],
+                                   .in = &input,
+                                   .scale = params->controls[i].scale};
     }
     kn_pass pass = {.context = &sampler->context,
                     .context_index = sampler->context_index,
@@ -33,8 +37,8 @@ static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tenso
                     .views = params->views,
                     .neighbours = {sampler->neighbours[0], sampler->neighbours[1]},
                     .temporal = params->temporal};
-    return kn_unet_forward(graph, output, &sampler->model->unet, &input, &sinusoids, &pass, uses, params->control_count,
-                           error);
+    return kn_unet_forward(graph, output, &sampler->model->unet, joined.n ? &joined : &input, &sinusoids, &pass, uses,
+                           params->control_count, error);
 }
 
 bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error) {
