@@ -22,7 +22,7 @@ from torch.nn import functional as F
 import teachers
 
 LATENT_CHANNELS, WIDTH, PATCH = 32, 64, 2
-ENCODER_BLOCKS, DECODER_BLOCKS = (1, 3, 3), (3, 3, 4)
+ENCODER_BLOCKS, DECODER_BLOCKS = (1, 3, 3), (3, 3, 3)
 # Latents of photographs have a standard deviation of about .86: the samplers see 1.
 SCALING_FACTOR = 1.16
 HELD_OUT = ("left_camera/", "back_camera", "comma10k", "parkour", "car-roundabout", "labels", "masks", "Annotations")
@@ -54,26 +54,15 @@ class Decoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        layers, self.stages = [nn.Conv2d(LATENT_CHANNELS, WIDTH, 3, padding=1), nn.ReLU()], []
+        layers = [nn.Conv2d(LATENT_CHANNELS, WIDTH, 3, padding=1), nn.ReLU()]
         for stage, blocks in enumerate(DECODER_BLOCKS):
             if stage > 0:
                 layers += [nn.Upsample(scale_factor=2), nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False)]
             layers += [teachers.Block(WIDTH) for _ in range(blocks)]
-            # Behind the third block of each stage stands what the teacher's stage gives.
-            self.stages.append(len(layers) - (blocks - 3))
         self.layers = nn.Sequential(*layers, nn.Conv2d(WIDTH, 3 * PATCH * PATCH, 3, padding=1))
 
     def forward(self, z):
         return F.pixel_shuffle(self.layers(torch.tanh(z / 3) * 3), PATCH) * 2 - 1
-
-    def staged(self, z, given):
-        """The picture, and each stage's features; a stage starts from `given` (the teacher's features) where not None."""
-        x, first, found = torch.tanh(z / 3) * 3, 0, []
-        for stage, last in enumerate(self.stages):
-            x = self.layers[first:last](x)
-            found.append(x)
-            x, first = x if given is None else given[stage], last
-        return F.pixel_shuffle(self.layers[first:](x), PATCH) * 2 - 1, found
 
 
 class Pictures:
@@ -106,32 +95,16 @@ class Pictures:
         return torch.stack(found).float() / 127.5 - 1
 
 
-def teacher_stages(decoder, z):
-    """The features behind each stage of TAEF2's decoder (1/8, 1/4, 1/2)."""
-    found, x = [], z
-    for i, layer in enumerate(decoder):
-        if isinstance(layer, nn.Upsample):
-            found.append(x)
-            if len(found) == 3:
-                return found
-        x = layer(x)
-
-
-def loss_of(args, network, networks, x, progress):
-    encoder, decoder, lpips = networks
+def loss_of(args, network, networks, x):
+    teacher, lpips = networks
     with torch.no_grad():
-        z = encoder((x + 1) / 2)
+        z = teacher((x + 1) / 2)
     if args.part == "encoder":
         error = F.mse_loss(network(x), z)
         return error, {"mse": error}
-    with torch.no_grad():
-        stages = teacher_stages(decoder, z)
-    forced = random.random() < .6 * (1 - progress)
-    made, found = network.staged(z, stages if forced else None)
-    features = sum(F.mse_loss(a, b) / b.var() for a, b in zip(found, stages))
+    made = network(z)
     error, distance = (made - x).abs().mean(), lpips(made, x).mean()
-    parts = {"features": features, "l1": error, "lpips": distance}
-    return error + .3 * distance + .3 * (1 - .8 * progress) * features, {k + " forced" * forced: v for k, v in parts.items()}
+    return error + .4 * distance, {"l1": error, "lpips": distance}
 
 
 def diffusers_state(encoder, decoder):
@@ -149,7 +122,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--side", type=int, default=96)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--init", help="a checkpoint to start from")
     args = parser.parse_args()
     torch.set_num_threads(1)
     random.seed(1)
@@ -158,8 +132,7 @@ def main():
     path = os.path.join(args.out, args.part + ".pt")
     network = Decoder() if args.part == "decoder" else Encoder()
     network = network.to(memory_format=torch.channels_last)
-    networks = (teachers.taef2_encoder(args.teachers).to(memory_format=torch.channels_last),
-                teachers.taef2_decoder(args.teachers).to(memory_format=torch.channels_last), teachers.Lpips(args.teachers))
+    networks = teachers.taef2_encoder(args.teachers).to(memory_format=torch.channels_last), teachers.Lpips(args.teachers)
     optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr, betas=(.9, .99), weight_decay=.01)
     state = {"step": 0, "seconds": 0}
     if os.path.exists(path):
@@ -167,6 +140,8 @@ def main():
         network.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
         state = kept["state"]
+    elif args.init:
+        network.load_state_dict(torch.load(args.init, weights_only=True)["model"])
     pictures = Pictures(args.pictures)
     print(len(pictures.pictures), "pictures", flush=True)
     begun, saved, means = time.time() - state["seconds"], time.time(), {}
@@ -175,7 +150,7 @@ def main():
         for group in optimizer.param_groups:
             group["lr"] = args.lr * min(1, (state["step"] + 1) / 50) * max(.02, 1 - progress) ** .8
         x = pictures.crops(args.batch, args.side).to(memory_format=torch.channels_last)
-        loss, parts = loss_of(args, network, networks, x, progress)
+        loss, parts = loss_of(args, network, networks, x)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
