@@ -301,10 +301,10 @@ bool kn_tune(kn_gpu *gpu, kn_tune_report *report, kn_progress_callback progress,
     tuner t = {.gpu = gpu, .report = report, .progress = progress, .user = user};
     *report = (kn_tune_report){.tuning = KN_TUNING_DEFAULT};
     switch (kn_variant_of(info, &report->tuning)) {
-    case KN_VARIANT_HOST: t.total = KN_COUNT(attention_shapes); return tune_attention(&t, error);
     case KN_VARIANT_SUBGROUP:
         t.total = KN_COUNT(layer_shapes) + KN_COUNT(winograd_shapes) + KN_COUNT(attention_shapes);
         return tune_layers(&t, error) && tune_winograd(&t, error) && tune_attention(&t, error);
+    case KN_VARIANT_HOST:
     case KN_VARIANT_PLAIN: return true; /* nothing to choose */
     default: t.total = KN_COUNT(gpu_shapes); return tune_gpu(&t, error);
     }

@@ -1,103 +1,20 @@
-/* Layers on processors: a task is a panel of output channels times up to CHUNK rows. Blocks of weights, widened to
- * fp32, stay in the first cache while all rows of the task pass; sums of the task stay in the second. */
+/* Layers on processors: a task is a panel of output channels times up to KN_HOST_ROWS rows. Blocks of weights, widened
+ * to fp32, stay in the first cache while all rows of the task pass; sums of the task stay in the second. */
 #include "diffusion/ops/host_layer.h"
 
-#include "diffusion/ops/ops.h"
+#include "diffusion/ops/host_kernels.h"
 
-#include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+enum { BLOCK = 128 /* input channels at a time */ };
 
-enum { CHUNK = 96 /* a multiple of every tile's rows */, BLOCK = 128 /* input channels at a time */ };
-
-/* What end_row adds and applies. */
-typedef struct ending {
-    const float *bias, *gate_bias;
-    int activation;
-} ending;
-
-/* The inner loops of an instruction set: host_tile.h. */
-typedef struct methods {
-    void (*multiply)(float *c, const float *const *a, const float *b, int rows, int width, int columns, int count);
-    void (*widen)(float *to, const uint16_t *from, int count);
-    void (*end_row)(float *to, float *c, const float *gate, const ending *e, const float *broadcast,
-                    const float *residual, int columns);
-} methods;
-
-#if defined(__x86_64__)
-
-typedef float vector16 __attribute__((vector_size(64)));
-typedef int wide_integers __attribute__((vector_size(64)));
-typedef float vector8 __attribute__((vector_size(32)));
-typedef int narrow_integers __attribute__((vector_size(32)));
-
-#define ISA(name) wide_##name
-#define TARGET __attribute__((target("avx512f,fma,f16c")))
-#define V vector16
-#define LANES 16
-#define LOAD_HALVES(p) (vector16) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
-#define WIDE_ROWS 6
-#define PAIR_ROWS 12
-#define SLIM_ROWS 16
-#include "diffusion/ops/host_tile.h"
-#undef ISA
-#undef TARGET
-#undef V
-#undef LANES
-#undef LOAD_HALVES
-#undef WIDE_ROWS
-#undef PAIR_ROWS
-#undef SLIM_ROWS
-
-#define ISA(name) narrow_##name
-#define TARGET __attribute__((target("avx2,fma,f16c")))
-#define V vector8
-#define LANES 8
-#define LOAD_HALVES(p) (vector8) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
-#define WIDE_ROWS 3
-#define PAIR_ROWS 4
-#define SLIM_ROWS 8
-#include "diffusion/ops/host_tile.h"
-
-static bool forced_narrow;
-
-static const methods *find_methods(void) {
-    if (!forced_narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("f16c")) return &wide_methods;
-    bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    return narrow ? &narrow_methods : NULL;
-}
-
-/* Numbers below 1e-38 count as zero, as on the device; they would be a hundred times slower. */
-static unsigned enter(void) {
-    unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040);
-    return before;
-}
-
-static void leave(unsigned before) { _mm_setcsr(before); }
-
-#else
-
-static bool forced_narrow;
-static const methods *find_methods(void) { return NULL; }
-static unsigned enter(void) { return 0; }
-static void leave(unsigned before) { (void)before; }
-
-#endif
-
-bool kn_host_layer_runs(void) { return find_methods() != NULL; }
-void kn_host_layer_force_narrow(bool narrow) { forced_narrow = narrow; }
-
-static int chunks_of(const kn_host_layer *l) { return (l->rows + CHUNK - 1) / CHUNK; }
+static int chunks_of(const kn_host_layer *l) { return (l->rows + KN_HOST_ROWS - 1) / KN_HOST_ROWS; }
 static int columns_of(const kn_host_layer *l) { return l->gated ? l->panels / 2 : l->panels; }
 
 int kn_host_layer_tasks(const kn_host_layer *l) { return chunks_of(l) * columns_of(l); }
 
 /* Sums (and the gates'), a block of weights, a pixel of zeros. */
-static size_t sum_floats(const kn_host_layer *l) { return (size_t)CHUNK * (size_t)l->width; }
+static size_t sum_floats(const kn_host_layer *l) { return (size_t)KN_HOST_ROWS * (size_t)l->width; }
 static size_t block_floats(const kn_host_layer *l) { return (size_t)BLOCK * (size_t)l->width; }
 
 size_t kn_host_layer_scratch(const kn_host_layer *l) {
@@ -113,7 +30,7 @@ typedef struct place {
 static void find_inputs(const kn_host_layer *l, const place *places, const float **rows, int tap_y, int tap_x,
                         const float *zeros) {
     bool resized = l->view_h != l->in_h || l->view_w != l->in_w;
-    for (int i = 0; i < CHUNK; i++) {
+    for (int i = 0; i < KN_HOST_ROWS; i++) {
         int y = places[i].y + tap_y, x = places[i].x + tap_x;
         bool inside = (unsigned)y < (unsigned)l->view_h && (unsigned)x < (unsigned)l->view_w;
         if (inside && resized) {
@@ -125,10 +42,10 @@ static void find_inputs(const kn_host_layer *l, const place *places, const float
     }
 }
 
-/* sums[CHUNK][width] += inputs times the weights of a panel, for one tap. */
-static void add_tap(const kn_host_layer *l, const methods *m, int panel, int tap, const float *const *inputs, int rows,
-                    int columns, float *sums, float *block) {
-    const float *from[CHUNK];
+/* sums[KN_HOST_ROWS][width] += inputs times the weights of a panel, for one tap. */
+static void add_tap(const kn_host_layer *l, const kn_host_kernels *m, int panel, int tap, const float *const *inputs,
+                    int rows, int columns, float *sums, float *block) {
+    const float *from[KN_HOST_ROWS];
     size_t base = ((size_t)panel * (size_t)(l->taps_y * l->taps_x) + (size_t)tap) * (size_t)l->in_stride;
     for (int k = 0; k < l->in_stride; k += BLOCK) {
         int count = l->in_stride - k < BLOCK ? l->in_stride - k : BLOCK;
@@ -136,16 +53,16 @@ static void add_tap(const kn_host_layer *l, const methods *m, int panel, int tap
         const float *weights = block;
         if (l->half) m->widen(block, (const uint16_t *)l->weights + at, count * l->width);
         else weights = (const float *)l->weights + at;
-        for (int i = 0; i < CHUNK; i++) from[i] = inputs[i] + k;
+        for (int i = 0; i < KN_HOST_ROWS; i++) from[i] = inputs[i] + k;
         m->multiply(sums, from, weights, rows, l->width, columns, count);
     }
 }
 
-static void end_rows(const kn_host_layer *l, const methods *m, int panel, int first, int rows, float *sums,
+static void end_rows(const kn_host_layer *l, const kn_host_kernels *m, int panel, int first, int rows, float *sums,
                      const float *gates) {
     int column = panel * l->width, columns = l->out_stride - column < l->width ? l->out_stride - column : l->width;
     int pixels = l->out_h * l->out_w;
-    ending e = {.bias = l->bias + column, .activation = l->activation};
+    kn_host_ending e = {.bias = l->bias + column, .activation = l->activation};
     if (gates) e.gate_bias = e.bias + l->panels / 2 * l->width;
     for (int i = 0; i < rows; i++) {
         size_t at = (size_t)(first + i) * (size_t)l->out_stride + (size_t)column;
@@ -157,16 +74,16 @@ static void end_rows(const kn_host_layer *l, const methods *m, int panel, int fi
     }
 }
 
-static void run(const kn_host_layer *l, const methods *m, int panel, int first, float *scratch) {
+static void run(const kn_host_layer *l, const kn_host_kernels *m, int panel, int first, float *scratch) {
     float *sums = scratch, *gates = sums + sum_floats(l), *block = gates + sum_floats(l),
           *zeros = block + block_floats(l);
-    const float *inputs[CHUNK];
-    place places[CHUNK];
-    int rows = l->rows - first < CHUNK ? l->rows - first : CHUNK;
+    const float *inputs[KN_HOST_ROWS];
+    place places[KN_HOST_ROWS];
+    int rows = l->rows - first < KN_HOST_ROWS ? l->rows - first : KN_HOST_ROWS;
     int columns = l->out_stride - panel * l->width < l->width ? l->out_stride - panel * l->width : l->width;
     memset(zeros, 0, (size_t)l->in_stride * sizeof *zeros);
     memset(sums, 0, (l->gated ? 2 : 1) * sum_floats(l) * sizeof *sums);
-    for (int i = 0; i < CHUNK; i++) {
+    for (int i = 0; i < KN_HOST_ROWS; i++) {
         int row = first + (i < rows ? i : rows - 1), line = row / l->out_w, member = line / l->out_h;
         places[i] = (place){member, (line - member * l->out_h) * l->stride - l->pad,
                             (row - line * l->out_w) * l->stride - l->pad};
@@ -187,7 +104,7 @@ void kn_host_layer_run(const void *layer, int task, void *scratch) {
     bool by_rows = inputs > weights;
     int chunks = chunks_of(l), columns = columns_of(l);
     int panel = by_rows ? task % columns : task / chunks, chunk = by_rows ? task / columns : task % chunks;
-    unsigned before = enter();
-    run(l, find_methods(), panel, chunk * CHUNK, scratch);
-    leave(before);
+    unsigned before = kn_host_enter();
+    run(l, kn_host_kernels_find(), panel, chunk * KN_HOST_ROWS, scratch);
+    kn_host_leave(before);
 }

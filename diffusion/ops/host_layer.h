@@ -7,11 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Where there is a processor for it: x86-64 with AVX2, FMA and F16C, or AVX-512. */
-bool kn_host_layer_runs(void);
-/* Tests only: AVX2 even where there is AVX-512. */
-void kn_host_layer_force_narrow(bool narrow);
-
 /* One layer. `in` [n][in_h][in_w][in_stride], `out` [n][out_h][out_w][out_stride] with rows = n * out_h * out_w,
  * weights as in kn_weight (ops.h), fp16 when `half`; bias [panels * width]; residual shaped like out, broadcast
  * [n][out_stride]: NULL without. gated: out = (panel p) * gelu(panel p + panels / 2). Pointers must stay valid while

@@ -1,43 +1,67 @@
-/* The inner loops of host_layer.c for one instruction set. Included once for each, with ISA(name), TARGET, V (a vector
- * of LANES floats), LOAD_HALVES(p) (LANES fp16 as V), WIDE_ROWS, PAIR_ROWS and SLIM_ROWS defined. */
+/* The inner loops of host_kernels.c for one instruction set. Included once for each, with ISA(name), TARGET, V (a
+ * vector of LANES floats), LOAD_HALVES(p) (LANES fp16 as V), and ROWS_1 to ROWS_4 (rows of a tile of so many vectors)
+ * defined. */
 
 typedef V ISA(loose) __attribute__((aligned(4), may_alias));
 
-/* c[rows][vectors of columns] += a[rows][count] b[count][columns]; all sums stay in registers. `a` has a pointer for
- * each row; rows of c and of b are `width` apart. */
-#define KN_TILE(name, ROWS, VECTORS)                                                                                   \
-    TARGET static void name(float *c, const float *const *a, const float *b, int width, int count) {                   \
-        V sum[ROWS][VECTORS];                                                                                          \
-        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                                        \
-            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++) sum[i][j] =                                      \
-                *(const ISA(loose) *)(c + i * width + j * LANES);                                                      \
-        for (int k = 0; k < count; k++, b += width) {                                                                  \
-            V column[VECTORS];                                                                                         \
-            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++) column[j] =                                      \
-                *(const ISA(loose) *)(b + j * LANES);                                                                  \
-            _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                                    \
-                _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++) sum[i][j] = a[i][k] * column[j] + sum[i][j]; \
-        }                                                                                                              \
-        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                                        \
-                _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++) *                                            \
-            (ISA(loose) *)(c + i * width + j * LANES) = sum[i][j];                                                     \
+/* c[rows][vectors of columns] += a[rows][count] b[count][columns]; all sums stay in registers. ELEMENT is a's element
+ * of row i and column k; rows of c and of b are `width` apart. */
+/* clang-format off */
+#define KN_TILE(name, ROWS, VECTORS, A, ELEMENT)                                                     \
+    TARGET static void name(float *c, A, int step, const float *b, int width, int count) {           \
+        V sum[ROWS][VECTORS];                                                                        \
+        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                      \
+            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++)                                \
+                sum[i][j] = *(const ISA(loose) *)(c + i * width + j * LANES);                        \
+        for (int k = 0; k < count; k++, b += width) {                                                \
+            V column[VECTORS];                                                                       \
+            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++)                                \
+                column[j] = *(const ISA(loose) *)(b + j * LANES);                                    \
+            _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                  \
+                _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++)                            \
+                    sum[i][j] = (ELEMENT) * column[j] + sum[i][j];                                   \
+        }                                                                                            \
+        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++)                                      \
+            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++)                                \
+                *(ISA(loose) *)(c + i * width + j * LANES) = sum[i][j];                              \
     }
-KN_TILE(ISA(tile_wide), WIDE_ROWS, 4)
-KN_TILE(ISA(tile_pair), PAIR_ROWS, 2)
-KN_TILE(ISA(tile_slim), SLIM_ROWS, 1)
+/* clang-format on */
+#define KN_TILES(VECTORS, ROWS)                                                 \
+    KN_TILE(ISA(rows_##VECTORS), ROWS, VECTORS, const float *const *a, a[i][k]) \
+    KN_TILE(ISA(columns_##VECTORS), ROWS, VECTORS, const float *a, a[(ptrdiff_t)k * step + i])
+KN_TILES(4, ROWS_4)
+KN_TILES(3, ROWS_3)
+KN_TILES(2, ROWS_2)
+KN_TILES(1, ROWS_1)
+#undef KN_TILES
 #undef KN_TILE
 
-/* The first `columns` of a block of a panel; c has a whole number of the largest tile's rows. */
 TARGET static void ISA(multiply)(float *c, const float *const *a, const float *b, int rows, int width, int columns,
                                  int count) {
     for (int at = 0; at < columns; at += 4 * LANES) {
         int vectors = (columns - at + LANES - 1) / LANES;
-        int step = vectors > 2 ? WIDE_ROWS : vectors == 2 ? PAIR_ROWS : SLIM_ROWS;
+        int step = vectors > 3 ? ROWS_4 : vectors == 3 ? ROWS_3 : vectors == 2 ? ROWS_2 : ROWS_1;
         for (int i = 0; i < rows; i += step) {
             float *to = c + (ptrdiff_t)i * width + at;
-            if (vectors > 2) ISA(tile_wide)(to, a + i, b + at, width, count);
-            else if (vectors == 2) ISA(tile_pair)(to, a + i, b + at, width, count);
-            else ISA(tile_slim)(to, a + i, b + at, width, count);
+            if (vectors > 3) ISA(rows_4)(to, a + i, 0, b + at, width, count);
+            else if (vectors == 3) ISA(rows_3)(to, a + i, 0, b + at, width, count);
+            else if (vectors == 2) ISA(rows_2)(to, a + i, 0, b + at, width, count);
+            else ISA(rows_1)(to, a + i, 0, b + at, width, count);
+        }
+    }
+}
+
+TARGET static void ISA(multiply_transposed)(float *c, const float *a, int step, const float *b, int rows, int width,
+                                            int columns, int count) {
+    for (int at = 0; at < columns; at += 4 * LANES) {
+        int vectors = (columns - at + LANES - 1) / LANES;
+        int more = vectors > 3 ? ROWS_4 : vectors == 3 ? ROWS_3 : vectors == 2 ? ROWS_2 : ROWS_1;
+        for (int i = 0; i < rows; i += more) {
+            float *to = c + (ptrdiff_t)i * width + at;
+            if (vectors > 3) ISA(columns_4)(to, a + i, step, b + at, width, count);
+            else if (vectors == 3) ISA(columns_3)(to, a + i, step, b + at, width, count);
+            else if (vectors == 2) ISA(columns_2)(to, a + i, step, b + at, width, count);
+            else ISA(columns_1)(to, a + i, step, b + at, width, count);
         }
     }
 }
@@ -97,7 +121,7 @@ TARGET static inline V ISA(activate)(V x, int kind) {
 }
 
 /* c, one row of a panel [width], becomes `columns` values at `to`. gate: the row of the gate's panel, or NULL. */
-TARGET static void ISA(end_row)(float *to, float *c, const float *gate, const ending *e, const float *broadcast,
+TARGET static void ISA(end_row)(float *to, float *c, const float *gate, const kn_host_ending *e, const float *broadcast,
                                 const float *residual, int columns) {
     for (int j = 0; j < columns; j += LANES) {
         V v = *(const ISA(loose) *)(c + j) + *(const ISA(loose) *)(e->bias + j), more = {0};
@@ -120,4 +144,31 @@ TARGET static void ISA(end_row)(float *to, float *c, const float *gate, const en
     }
 }
 
-static const methods ISA(methods) = {ISA(multiply), ISA(widen), ISA(end_row)};
+/* --- attention ------------------------------------------------------------------------------------------------ */
+
+TARGET static void ISA(softmax)(float *s, int rows, int width, int columns, float *most, float *sum, float *scale) {
+    for (int j = 0; j < columns; j += LANES) {
+        V before = *(const ISA(loose) *)(most + j), top = before, total = {0};
+        for (int i = 0; i < rows; i++) {
+            V v = *(const ISA(loose) *)(s + (ptrdiff_t)i * width + j);
+            top = ISA(choose)(v > top, v, top);
+        }
+        for (int i = 0; i < rows; i++) {
+            ISA(loose) *at = (ISA(loose) *)(s + (ptrdiff_t)i * width + j);
+            V v = ISA(exp2)(*at - top);
+            *at = v;
+            total += v;
+        }
+        V factor = ISA(exp2)(before - top);
+        *(ISA(loose) *)(scale + j) = factor;
+        *(ISA(loose) *)(sum + j) = *(const ISA(loose) *)(sum + j) * factor + total;
+        *(ISA(loose) *)(most + j) = top;
+    }
+}
+
+TARGET static void ISA(scale)(float *x, float factor, int count) {
+    for (int i = 0; i < count; i += LANES) *(ISA(loose) *)(x + i) *= factor;
+}
+
+static const kn_host_kernels ISA(kernels) = {
+    LANES, ISA(multiply), ISA(multiply_transposed), ISA(widen), ISA(end_row), ISA(softmax), ISA(scale)};

@@ -1,4 +1,5 @@
 /* Attention: the one-pass kernel, its portable form, and attention along time. */
+#include "diffusion/ops/host_attention.h"
 #include "diffusion/ops/ops_internal.h"
 
 #include <math.h>
@@ -204,14 +205,53 @@ static bool record_short(kn_graph *graph, const kn_tensor *out, const kn_tensor 
     return true;
 }
 
+static void *mapped(const kn_tensor *t) { return (uint8_t *)kn_gpu_buffer_map(t->memory.buffer) + t->memory.offset; }
+
+/* On the processors. */
+static bool record_host(kn_graph *graph, const kn_tensor *out, const kn_tensor *q, const kn_tensor *k,
+                        const kn_tensor *v, const kn_attention_params *params, kn_error *error) {
+    int head = q->c / params->heads;
+    kn_gpu_buffer *members = params->kv_index ? member_table(graph, params->kv_index, q->n, error) : NULL;
+    if (params->kv_index && !members) return false;
+    kn_host_attention a = {.n = q->n,
+                           .tq = q->w,
+                           .tk = k->w,
+                           .heads = params->heads,
+                           .d = head,
+                           .stride = q->stride,
+                           .scale = score_scale(params->scale, head),
+                           .causal = params->causal,
+                           .accumulate = params->accumulate};
+    if (!kn_graph_is_dry(graph)) {
+        a.q = mapped(q);
+        a.k = mapped(k);
+        a.v = mapped(v);
+        a.out = mapped(out);
+        a.members = members ? kn_gpu_buffer_map(members) : NULL;
+    }
+    kn_gpu_slice slices[] = {q->memory, k->memory, v->memory, out->memory, {.buffer = members}};
+    kn_gpu_host_call call = {.run = kn_host_attention_run,
+                             .arguments = &a,
+                             .argument_size = sizeof a,
+                             .scratch_size = kn_host_attention_scratch(&a),
+                             .tasks = kn_host_attention_tasks(&a),
+                             .slices = slices,
+                             .slice_count = KN_COUNT(slices),
+                             .kernel = KN_KERNEL_NN_ATTENTION,
+                             .label = "attention"};
+    return kn_launch_host(graph, &call, 4.0 * q->n * q->w * k->w * q->c, error);
+}
+
 bool kn_op_attention(kn_graph *graph, kn_tensor *out, const kn_tensor *q, const kn_tensor *k, const kn_tensor *v,
                      const kn_attention_params *params, kn_error *error) {
     if (!params->accumulate) *out = (kn_tensor){0};
     if (!check(graph, out, q, k, v, params, error) ||
         (!params->accumulate && !kn_graph_tensor(graph, out, q->n, 1, q->w, q->c, error)))
         return false;
-    bool ok = is_short(graph, q, k, params) ? record_short(graph, out, q, k, v, params, error)
-                                            : record_parts(graph, out, q, k, v, params, error);
+    bool host = kn_graph_variant(graph) == KN_VARIANT_HOST;
+    bool ok = host                            ? record_host(graph, out, q, k, v, params, error)
+              : is_short(graph, q, k, params) ? record_short(graph, out, q, k, v, params, error)
+                                              : record_parts(graph, out, q, k, v, params, error);
     if (ok) return true;
     if (!params->accumulate) kn_graph_release(graph, out);
     return false;

@@ -2,7 +2,7 @@
  * which suit a device (gpu/tuning.h). */
 #include "diffusion/ops/ops_variant.h"
 
-#include "diffusion/ops/host_layer.h"
+#include "diffusion/ops/host_kernels.h"
 
 enum {
     PLAIN_ROWS = 8,
@@ -29,7 +29,7 @@ static bool matrix_fits(const kn_gpu_info *info) {
 
 bool kn_variant_runs(const kn_gpu_info *info, kn_variant variant) {
     switch (variant) {
-    case KN_VARIANT_HOST: return has_subgroups(info) && kn_host_layer_runs();
+    case KN_VARIANT_HOST: return has_subgroups(info) && kn_host_kernels_find() != NULL;
     case KN_VARIANT_SUBGROUP: return has_subgroups(info);
     case KN_VARIANT_COOPERATIVE:
         if (info->kind == KN_GPU_SOFTWARE && info->subgroup_size > 8)

@@ -12,10 +12,10 @@
 #include "gpu/tuning.h"
 
 typedef enum kn_variant {
-    KN_VARIANT_HOST,       /* software devices: layers on the processors (host_layer.h), the rest as SUBGROUP */
-    KN_VARIANT_SUBGROUP,   /* software devices with texel buffers */
-    KN_VARIANT_PLAIN,      /* any device */
-    KN_VARIANT_TILED,      /* GPUs */
+    KN_VARIANT_HOST,     /* software devices: layers and attention on the processors (host_*.h), the rest as SUBGROUP */
+    KN_VARIANT_SUBGROUP, /* software devices with texel buffers */
+    KN_VARIANT_PLAIN,    /* any device */
+    KN_VARIANT_TILED,    /* GPUs */
     KN_VARIANT_COOPERATIVE /* GPUs with matrix units */
 } kn_variant;
 

@@ -1,4 +1,5 @@
 /* Attention against its oracle. */
+#include "diffusion/ops/host_kernels.h"
 #include "tests/gpu/nn_fixture.h"
 
 #include <stdio.h>
@@ -28,9 +29,9 @@ static void check(fixture *f, oracle_attention s, int members) {
     free(hq), free(hk), free(hv);
 }
 
-static void cases(bool portable) {
+static void cases(kn_variant variant) {
     fixture f;
-    fixture_init(&f, portable);
+    if (!fixture_variant(&f, variant)) return;
     static const int index[] = {2, 0, 1, 1, 2};
     check(&f, (oracle_attention){.n = 2, .tq = 37, .tk = 50, .heads = 3, .d = 32}, 2);
     check(&f, (oracle_attention){.n = 1, .tq = 140, .tk = 1, .heads = 2, .d = 4}, 1);
@@ -50,8 +51,28 @@ static void cases(bool portable) {
     fixture_finish(&f);
 }
 
-Test(nn_attention, tokens) { cases(false); }
-Test(nn_attention, tokens_portable) { cases(true); }
+Test(nn_attention, tokens_host) { cases(KN_VARIANT_HOST); }
+Test(nn_attention, tokens) { cases(KN_VARIANT_SUBGROUP); }
+Test(nn_attention, tokens_portable) { cases(KN_VARIANT_PLAIN); }
+
+/* Several blocks of queries and keys: the running maximum, causal limits within and between blocks, both vector widths.
+ */
+static void many_tokens(bool narrow) {
+    fixture f;
+    if (!fixture_variant(&f, KN_VARIANT_HOST)) return;
+    kn_host_kernels_force_narrow(narrow);
+    static const int index[] = {1, 1, 0};
+    check(&f, (oracle_attention){.n = 2, .tq = 203, .tk = 301, .heads = 2, .d = 40, .scale = 3}, 2);
+    check(&f, (oracle_attention){.n = 1, .tq = 250, .tk = 250, .heads = 3, .d = 20, .causal = true, .scale = 2}, 1);
+    check(&f,
+          (oracle_attention){.n = 3, .tq = 97, .tk = 193, .heads = 1, .d = 80, .kv_index = index, .accumulate = true},
+          2);
+    kn_host_kernels_force_narrow(false);
+    fixture_finish(&f);
+}
+
+Test(nn_attention, many_tokens_host) { many_tokens(false); }
+Test(nn_attention, many_tokens_host_narrow) { many_tokens(true); }
 
 Test(nn_attention, wrong_shapes_are_refused) {
     fixture f;

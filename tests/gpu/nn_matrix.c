@@ -1,5 +1,5 @@
 /* Convolution and linear layers against their oracle. */
-#include "diffusion/ops/host_layer.h"
+#include "diffusion/ops/host_kernels.h"
 #include "tests/gpu/nn_fixture.h"
 
 #include <stdio.h>
@@ -154,9 +154,9 @@ static void linear_cases(kn_variant variant) {
 
 Test(nn_matrix, linear_host) { linear_cases(KN_VARIANT_HOST); }
 Test(nn_matrix, linear_host_narrow) {
-    kn_host_layer_force_narrow(true);
+    kn_host_kernels_force_narrow(true);
     linear_cases(KN_VARIANT_HOST);
-    kn_host_layer_force_narrow(false);
+    kn_host_kernels_force_narrow(false);
 }
 Test(nn_matrix, linear) { linear_cases(KN_VARIANT_SUBGROUP); }
 Test(nn_matrix, linear_portable) { linear_cases(KN_VARIANT_PLAIN); }
@@ -166,7 +166,7 @@ Test(nn_matrix, linear_portable) { linear_cases(KN_VARIANT_PLAIN); }
 static void many_rows(bool narrow) {
     fixture f;
     if (!fixture_variant(&f, KN_VARIANT_HOST)) return;
-    kn_host_layer_force_narrow(narrow);
+    kn_host_kernels_force_narrow(narrow);
     static const int outs[] = {3, 17, 33, 50, 64, 100, 131};
     for (size_t i = 0; i < KN_COUNT(outs); i++) {
         extras e = {.bias = i % 2 == 0, .broadcast = i % 3 == 0, .residual = i % 3 == 1, .half = i % 2 == 1};
@@ -196,7 +196,7 @@ static void many_rows(bool narrow) {
                              .stride = 1,
                              .activation = KN_ACTIVATION_GELU},
                (extras){true, true, true, true}, 70);
-    kn_host_layer_force_narrow(false);
+    kn_host_kernels_force_narrow(false);
     fixture_finish(&f);
 }
 

@@ -1,6 +1,6 @@
 /* The kernels of GPUs against their oracles. The shared-memory kernels run on every device when asked to; the
  * cooperative ones only where the device has matrix units. */
-#include "diffusion/ops/host_layer.h"
+#include "diffusion/ops/host_kernels.h"
 #include "tests/gpu/nn_fixture.h"
 
 #include <stdio.h>
@@ -210,7 +210,7 @@ Test(nn_variants, choice_by_device) {
     cr_assert_eq(kn_variant_of(&single, &defaults), KN_VARIANT_TILED);
     kn_gpu_info software = hardware(8, 8, 8, 8);
     software.kind = KN_GPU_SOFTWARE;
-    kn_variant expected = kn_host_layer_runs() ? KN_VARIANT_HOST : KN_VARIANT_SUBGROUP;
+    kn_variant expected = kn_host_kernels_find() ? KN_VARIANT_HOST : KN_VARIANT_SUBGROUP;
     cr_assert_eq(kn_variant_of(&software, &defaults), expected, "whatever else a software device offers");
     cr_assert(kn_variant_runs(&software, KN_VARIANT_COOPERATIVE), "where a test asks for it");
     software.subgroup_size = 4;
