@@ -78,6 +78,9 @@ bool kn_file_try(const char *path, kn_error *error);
 /* Writes a whole file through kn_file_writer. */
 bool kn_file_write(const char *path, const void *data, size_t size, kn_error *error);
 
+/* kn_image_read without turning: pixels as they are stored, which is what camera files from elsewhere are about. */
+bool kn_image_read_stored(kn_image *image, const char *path, int channels, kn_error *error);
+
 /* Writes an 8-bit PNG as kn_image_write_png does, with text chunks: texts[i] is a keyword (Latin-1, 1..79 bytes) and
  * its UTF-8 text. */
 bool kn_image_write_png_text(const kn_image *image, const char *path, const char *const (*texts)[2], int count,

@@ -1,4 +1,5 @@
 #include "base/base.h"
+#include "base/orient.h"
 
 #include <string.h>
 
@@ -39,7 +40,7 @@ void kn_image_finish(kn_image *image) {
     *image = (kn_image){0};
 }
 
-bool kn_image_read(kn_image *image, const char *path, int channels, kn_error *error) {
+static bool read_image(kn_image *image, const char *path, int channels, bool upright, kn_error *error) {
     uint8_t *file;
     size_t size;
     *image = (kn_image){0};
@@ -47,15 +48,25 @@ bool kn_image_read(kn_image *image, const char *path, int channels, kn_error *er
     int width = 0, height = 0, stored = 0;
     bool header = stbi_info_from_memory(file, (int)size, &width, &height, &stored);
     int wanted = channels ? channels : stored == 2 ? 4 : stored;
+    kn_orientation turn = upright ? kn_orientation_of_exif(kn_exif_read(file, size).orientation) : (kn_orientation){0};
     stbi_uc *pixels = header ? stbi_load_from_memory(file, (int)size, &width, &height, &stored, wanted) : NULL;
     kn_free(file);
     if (!pixels)
         return kn_fail(error, KN_ERROR_INPUT, "%s: expected a PNG, JPEG, BMP or TGA picture: %s", path,
                        stbi_failure_reason());
-    bool ok = kn_image_init(image, width, height, wanted, error);
-    if (ok) memcpy(image->data, pixels, (size_t)width * (size_t)height * (size_t)wanted);
+    bool swaps = kn_orientation_swaps(turn);
+    bool ok = kn_image_init(image, swaps ? height : width, swaps ? width : height, wanted, error);
+    if (ok) kn_orient(image->data, pixels, width, height, (size_t)wanted, turn);
     stbi_image_free(pixels);
     return ok;
+}
+
+bool kn_image_read(kn_image *image, const char *path, int channels, kn_error *error) {
+    return read_image(image, path, channels, true, error);
+}
+
+bool kn_image_read_stored(kn_image *image, const char *path, int channels, kn_error *error) {
+    return read_image(image, path, channels, false, error);
 }
 
 /* What stb writes, with text chunks put between the header and the picture. */

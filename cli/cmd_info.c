@@ -1,6 +1,6 @@
+#include "base/folder.h"
 #include "cli/commands.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,30 +17,21 @@ static void print_device(size_t index, const kn_gpu_info *info) {
            info->driver);
 }
 
-static int compare_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* The folders of models/ that hold a model. */
 static void print_models(void) {
     char folder[1024];
     kn_find_model("", folder, sizeof folder);
     printf("models in %s:\n", folder[0] ? folder : "(none)");
-    DIR *dir = folder[0] ? opendir(folder) : NULL;
-    char *names[64];
-    size_t count = 0;
-    for (struct dirent *entry; dir && count < KN_COUNT(names) && (entry = readdir(dir));) {
-        char *index = kn_format(NULL, "%s/%s/model_index.json", folder, entry->d_name);
-        if (index && entry->d_name[0] != '.' && kn_file_exists(index) &&
-            (names[count] = kn_strdup(entry->d_name, NULL)))
-            count++;
+    char **names = NULL;
+    size_t count = 0, shown = 0;
+    if (folder[0]) kn_folder_list(folder, NULL, &names, &count, NULL);
+    for (size_t i = 0; i < count; i++) {
+        char *index = kn_format(NULL, "%s/%s/model_index.json", folder, names[i]);
+        if (index && kn_file_exists(index)) printf("  %s\n", names[i]), shown++;
         kn_free(index);
     }
-    if (dir) closedir(dir);
-    if (count) qsort(names, count, sizeof *names, compare_text);
-    for (size_t i = 0; i < count; i++) {
-        printf("  %s\n", names[i]);
-        kn_free(names[i]);
-    }
-    if (count == 0) puts("  none");
+    kn_names_free(names, count);
+    if (shown == 0) puts("  none");
 }
 
 int kn_cmd_info(int argc, char **argv) {

@@ -1,8 +1,8 @@
 /* Loading a diffusers folder or a single file. */
 #include "diffusion/sampling/model.h"
 
-#include <dirent.h>
-#include <errno.h>
+#include "base/folder.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,31 +218,18 @@ static bool load_given_controlnet(kn_model *model, const char *path, kn_error *e
     return ok;
 }
 
-static int compare_strings(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 static bool is_controlnet(const char *name) {
     return strcmp(name, "controlnet") == 0 || strncmp(name, "controlnet-", 11) == 0;
 }
 
 /* Every controlnet folder of the model's. */
 static bool load_own_controlnets(kn_model *model, kn_error *error) {
-    DIR *directory = opendir(model->info.folder);
-    if (!directory) return kn_fail(error, KN_ERROR_IO, "%s: %s", model->info.folder, strerror(errno));
-    char **names = NULL;
-    size_t count = 0, capacity = 0;
-    bool ok = true;
-    for (const struct dirent *entry; ok && (entry = readdir(directory));) {
-        if (is_controlnet(entry->d_name))
-            ok = kn_grow(&names, &capacity, count + 1, sizeof *names, error) &&
-                 (names[count] = kn_strdup(entry->d_name, error)) && ++count;
-    }
-    closedir(directory);
-    if (count) qsort(names, count, sizeof *names, compare_strings);
-    for (size_t i = 0; i < count; i++) {
-        ok = ok && load_controlnet(model, names[i], error);
-        kn_free(names[i]);
-    }
-    kn_free(names);
+    char **names;
+    size_t count;
+    bool ok = kn_folder_list(model->info.folder, NULL, &names, &count, error);
+    for (size_t i = 0; ok && i < count; i++)
+        if (is_controlnet(names[i])) ok = load_controlnet(model, names[i], error);
+    kn_names_free(names, count);
     return ok;
 }
 

@@ -70,7 +70,8 @@ typedef struct kn_image {
 bool kn_image_init(kn_image *image, int width, int height, int channels, kn_error *error);
 void kn_image_finish(kn_image *image);
 
-/* Reads PNG, JPEG, BMP or TGA; `channels` 0 keeps the file's. At most 16384 x 16384. */
+/* Reads PNG, JPEG, BMP or TGA, upright as the file's Exif orientation says; `channels` 0 keeps the file's. At most
+ * 16384 x 16384. */
 bool kn_image_read(kn_image *image, const char *path, int channels, kn_error *error);
 
 /* Writes an 8-bit PNG beside `path` and renames it into place. */

@@ -1,12 +1,12 @@
 /* Where the pictures come from, which of them are used, and their cameras. */
 #include "pipelines/mesh/mesh_input.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
+#include "base/folder.h"
 #include "kinora/encoders.h"
 #include "pipelines/mesh/mesh_given.h"
 
@@ -26,49 +26,32 @@ static bool is_folder(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static int by_name(const void *a, const void *b) {
-    char *const *p = a, *const *q = b;
-    return strcmp(*p, *q);
-}
-
-static bool is_picture(const char *name) {
-    static const char *const extensions[] = {".pfm", ".png", ".jpg", ".jpeg", ".bmp", ".tga", ".PNG", ".JPG", ".JPEG"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && name[0] != '.' && i < KN_COUNT(extensions); i++)
-        if (strcmp(dot, extensions[i]) == 0) return true;
-    return false;
-}
-
-/* Paths of the pictures in a folder, in the order of their names. */
+/* Paths of the pictures in a folder, in natural order. */
 static bool list_pictures(const char *folder, char ***paths, size_t *count, kn_error *error) {
-    DIR *directory = opendir(folder);
-    size_t capacity = 0;
-    *paths = NULL, *count = 0;
-    if (!directory) return kn_fail(error, KN_ERROR_IO, "%s: cannot read the folder", folder);
-    bool ok = true;
-    for (struct dirent *entry; ok && (entry = readdir(directory));) {
-        if (!is_picture(entry->d_name)) continue;
-        ok = kn_grow(paths, &capacity, *count + 1, sizeof **paths, error) &&
-             ((*paths)[*count] = kn_path_join(folder, entry->d_name, error));
-        *count += ok;
+    static const char *const extensions[] = {".pfm", ".png", ".jpg", ".jpeg", ".bmp", ".tga", NULL};
+    if (!kn_folder_list(folder, extensions, paths, count, error)) return false;
+    bool ok = *count > 0 || kn_fail(error, KN_ERROR_INPUT, "%s: no PNG or JPEG pictures in this folder", folder);
+    for (size_t i = 0; ok && i < *count; i++) {
+        char *path = kn_path_join(folder, (*paths)[i], error);
+        ok = path != NULL;
+        if (!ok) break;
+        kn_free((*paths)[i]);
+        (*paths)[i] = path;
     }
-    closedir(directory);
-    if (ok && *count) qsort(*paths, *count, sizeof **paths, by_name);
-    if (ok && !*count) ok = kn_fail(error, KN_ERROR_INPUT, "%s: no PNG or JPEG pictures in this folder", folder);
     return ok;
 }
 
-static void free_paths(char **paths, size_t count) {
-    for (size_t i = 0; i < count; i++) kn_free(paths[i]);
-    kn_free(paths);
+/* A picture upright, or as it is stored where cameras are given: they are about stored pixels, whatever Exif says. */
+static bool read_image(kn_image *picture, const char *path, int channels, bool stored, kn_error *error) {
+    return (stored ? kn_image_read_stored : kn_image_read)(picture, path, channels, error);
 }
 
 /* RGB, or RGBA where the file has alpha. */
-static bool read_picture(kn_image *picture, const char *path, kn_error *error) {
-    if (!kn_image_read(picture, path, 0, error)) return false;
+static bool read_picture(kn_image *picture, const char *path, bool stored, kn_error *error) {
+    if (!read_image(picture, path, 0, stored, error)) return false;
     if (picture->channels != 1) return true;
     kn_image_finish(picture);
-    return kn_image_read(picture, path, 3, error);
+    return read_image(picture, path, 3, stored, error);
 }
 
 /* The picture that a camera file names: as written, or with an extension added as NeRF's own data needs. */
@@ -121,7 +104,7 @@ static bool visit(source *s, const bool *wanted, visitor each, void *user, kn_er
     for (size_t i = 0; ok && i < s->count; i++) {
         kn_image picture = {0};
         if (wanted && !wanted[i]) continue;
-        ok = read_picture(&picture, s->paths[i], error) && each(user, i, &picture, error);
+        ok = read_picture(&picture, s->paths[i], s->cameras != NULL, error) && each(user, i, &picture, error);
         kn_image_finish(&picture);
     }
     return ok;
@@ -221,8 +204,9 @@ static bool read_masks(const kn_mesh_job *job, kn_mesh_frames *f, kn_error *erro
     char **paths;
     size_t count;
     bool ok = list_given(job->masks, "masks", f, &paths, &count, error);
-    for (size_t i = 0; ok && i < f->count; i++) ok = kn_image_read(&f->views[i].mask, paths[f->index[i]], 1, error);
-    free_paths(paths, count);
+    for (size_t i = 0; ok && i < f->count; i++)
+        ok = read_image(&f->views[i].mask, paths[f->index[i]], 1, job->cameras != NULL, error);
+    kn_names_free(paths, count);
     return ok;
 }
 
@@ -238,7 +222,7 @@ static bool read_maps(const char *folder, int channels, kn_mesh_frames *f, kn_er
         if (channels == 1) view->depth = map;
         else view->normals = map;
     }
-    free_paths(paths, count);
+    kn_names_free(paths, count);
     return ok;
 }
 
@@ -295,7 +279,7 @@ bool kn_mesh_frames_init(kn_mesh_frames *f, const kn_mesh_job *job, kn_error *er
     if (ok && job->masks) ok = read_masks(job, f, error);
     if (ok && job->depth) ok = read_maps(job->depth, 1, f, error);
     if (ok && job->normals) ok = read_maps(job->normals, 3, f, error);
-    free_paths(s.paths, s.paths ? s.count : 0);
+    kn_names_free(s.paths, s.paths ? s.count : 0);
     kn_view_list_finish(&list);
     if (!ok) kn_mesh_frames_finish(f);
     return ok;
