@@ -16,10 +16,10 @@ bool kn_av_fail(kn_error *error, int code, const char *path, const char *what) {
 
 void kn_encoders_quiet(void) { av_log_set_level(AV_LOG_FATAL); }
 
-struct SwsContext *kn_sws_create(int width, int height, enum AVPixelFormat from, enum AVPixelFormat to, int matrix,
-                                 int from_range, int to_range, kn_error *error) {
+struct SwsContext *kn_sws_create(int width, int height, int to_width, int to_height, enum AVPixelFormat from,
+                                 enum AVPixelFormat to, int matrix, int from_range, int to_range, kn_error *error) {
     int flags = SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT;
-    struct SwsContext *sws = sws_getContext(width, height, from, width, height, to, flags, NULL, NULL, NULL);
+    struct SwsContext *sws = sws_getContext(width, height, from, to_width, to_height, to, flags, NULL, NULL, NULL);
     if (!sws) {
         kn_fail(error, KN_ERROR_UNSUPPORTED, "pixel format %s cannot be converted at %dx%d", av_get_pix_fmt_name(from),
                 width, height);

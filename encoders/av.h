@@ -16,10 +16,10 @@
 /* Turns a libav error code into `path: what: reason`. Returns false. */
 bool kn_av_fail(kn_error *error, int code, const char *path, const char *what);
 
-/* A converter between RGB24 and another format with explicit colour tables; NULL with an error. `matrix` is one of
- * SWS_CS_*; ranges: 0 limited, 1 full. */
-struct SwsContext *kn_sws_create(int width, int height, enum AVPixelFormat from, enum AVPixelFormat to, int matrix,
-                                 int from_range, int to_range, kn_error *error);
+/* A converter between RGB24 and another format and size with explicit colour tables; NULL with an error. `matrix` is
+ * one of SWS_CS_*; ranges: 0 limited, 1 full. */
+struct SwsContext *kn_sws_create(int width, int height, int to_width, int to_height, enum AVPixelFormat from,
+                                 enum AVPixelFormat to, int matrix, int from_range, int to_range, kn_error *error);
 
 /* Encodes one picture with a still-image codec into a new buffer (kn_free). */
 bool kn_encode_still(enum AVCodecID id, AVFrame *frame, int quality, uint8_t **data, size_t *size, kn_error *error);

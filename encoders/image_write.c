@@ -107,7 +107,8 @@ bool kn_jpeg_write(const char *path, const uint8_t *rgb, int width, int height, 
         kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
         goto done;
     }
-    if (!(sws = kn_sws_create(width, height, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUVJ420P, SWS_CS_ITU601, 1, 1, error)))
+    if (!(sws = kn_sws_create(width, height, width, height, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUVJ420P, SWS_CS_ITU601, 1, 1,
+                              error)))
         goto done;
     frame->color_range = AVCOL_RANGE_JPEG;
     for (int y = 0; y < height; y++)

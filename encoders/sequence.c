@@ -4,9 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +17,32 @@ void kn_sequence_remove(const char *folder) {
     rmdir(folder);
 }
 
+/* A name that a PNG sequence has: 00000.png, AIGC.json, or one of them on its way. */
+static bool is_ours(const char *name) {
+    size_t digits = strspn(name, "0123456789"), length = strlen(name);
+    if (length > 5 && strcmp(name + length - 5, ".part") == 0) length -= 5;
+    bool picture = digits >= 5 && length == digits + 4 && strncmp(name + digits, ".png", 4) == 0;
+    return picture || (length == 9 && strncmp(name, "AIGC.json", 9) == 0);
+}
+
+bool kn_sequence_check(const char *path, kn_error *error) {
+    struct stat info;
+    if (lstat(path, &info) != 0) return true;
+    if (!S_ISDIR(info.st_mode))
+        return kn_fail(error, KN_ERROR_INPUT, "%s: is a file already, expected a new folder for the pictures", path);
+    DIR *dir = opendir(path);
+    if (!dir) return kn_fail(error, KN_ERROR_IO, "%s: cannot open the folder: %s", path, strerror(errno));
+    bool ok = true;
+    for (struct dirent *entry; ok && (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && !is_ours(entry->d_name))
+            ok = kn_fail(error, KN_ERROR_INPUT,
+                         "%s: holds %s, which is no picture of a sequence; choose another folder", path, entry->d_name);
+    closedir(dir);
+    return ok;
+}
+
 bool kn_sequence_prepare(const char *folder, kn_error *error) {
+    if (!kn_sequence_check(folder, error)) return false;
     kn_sequence_remove(folder);
     if (mkdir(folder, 0777) != 0)
         return kn_fail(error, KN_ERROR_IO, "%s: cannot make the folder: %s", folder, strerror(errno));
@@ -34,49 +57,9 @@ bool kn_sequence_write(const char *folder, int64_t index, const uint8_t *rgb, in
 }
 
 bool kn_sequence_commit(const char *folder, const char *path, kn_error *error) {
-    struct stat info;
-    if (lstat(path, &info) == 0) {
-        if (S_ISDIR(info.st_mode)) kn_sequence_remove(path);
-        else unlink(path);
-    }
+    if (!kn_sequence_check(path, error)) return false;
+    kn_sequence_remove(path);
     if (rename(folder, path) != 0)
         return kn_fail(error, KN_ERROR_IO, "%s: cannot rename into place: %s", path, strerror(errno));
-    return true;
-}
-
-static bool is_image(const char *name) {
-    static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga"};
-    const char *dot = strrchr(name, '.');
-    if (!dot || *name == '.') return false;
-    for (size_t i = 0; i < KN_COUNT(extensions); i++)
-        if (strcasecmp(dot, extensions[i]) == 0) return true;
-    return false;
-}
-
-static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-bool kn_sequence_list(const char *folder, char ***names, size_t *count, kn_error *error) {
-    DIR *dir = opendir(folder);
-    if (!dir) return kn_fail(error, KN_ERROR_IO, "%s: cannot open the folder: %s", folder, strerror(errno));
-    char **list = NULL;
-    size_t used = 0, capacity = 0;
-    bool ok = true;
-    for (struct dirent *entry; ok && (entry = readdir(dir));) {
-        if (!is_image(entry->d_name)) continue;
-        ok = kn_grow(&list, &capacity, used + 1, sizeof *list, error) &&
-             (list[used] = kn_strdup(entry->d_name, error)) != NULL;
-        used += ok;
-    }
-    closedir(dir);
-    if (ok && used == 0)
-        ok = kn_fail(error, KN_ERROR_INPUT, "%s: the folder holds no PNG, JPEG, BMP or TGA files", folder);
-    if (!ok) {
-        for (size_t i = 0; i < used; i++) kn_free(list[i]);
-        kn_free(list);
-        return false;
-    }
-    qsort(list, used, sizeof *list, compare_names);
-    *names = list;
-    *count = used;
     return true;
 }

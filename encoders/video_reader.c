@@ -1,108 +1,61 @@
-#include "encoders/av.h"
-#include "encoders/sequence.h"
+/* Video and pictures as upright RGB with square pixels, for whoever wants to look at them. */
+#include "encoders/planes.h"
+#include "encoders/source.h"
+#include "encoders/tone.h"
 
-#include <errno.h>
-#include <libavutil/pixdesc.h>
+#include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct kn_video_reader {
     kn_video_info info;
-    char *path;
-    AVFormatContext *format; /* NULL for a folder of images */
-    AVCodecContext *codec;
+    kn_source source;
     struct SwsContext *sws;
-    AVFrame *frame, *picture; /* as decoded; as RGB24, with the room that swscale's vector code writes into */
-    AVPacket *packet;
-    int stream;
-    bool draining;
-    int sws_format, sws_matrix, sws_range; /* what sws was made for */
-    char **names;                          /* of a folder's images */
-    size_t name_count, next_name;
+    AVFrame *picture; /* RGB24 as stored, with the room that swscale's vector code writes into */
+    int sws_width, sws_height, sws_format, sws_matrix, sws_range; /* what sws was made for */
+    int width, height;                                            /* of the stored picture with square pixels */
+    kn_color color;
+    kn_planes planes; /* for pictures of more than a screen's range */
+    float *light;     /* [3][height][width] of stored pixels */
+    uint8_t *rgb;     /* the picture before it is turned */
+    int64_t first_time;
 };
 
 static void copy_name(char *target, size_t size, const char *name) {
     snprintf(target, size, "%s", name ? name : "unknown");
 }
 
-static bool open_folder(kn_video_reader *r, kn_rational rate, kn_error *error) {
-    if (!kn_sequence_list(r->path, &r->names, &r->name_count, error)) return false;
-    char *first = kn_path_join(r->path, r->names[0], error);
-    kn_image image = {0};
-    bool ok = first && kn_image_read(&image, first, 3, error);
-    kn_free(first);
-    if (!ok) return false;
-    r->info.width = image.width;
-    r->info.height = image.height;
-    r->info.rate = rate.num > 0 && rate.den > 0 ? rate : (kn_rational){24, 1};
-    r->info.frame_count = (int64_t)r->name_count;
-    copy_name(r->info.codec, sizeof r->info.codec, "images");
-    copy_name(r->info.primaries, sizeof r->info.primaries, "bt709");
-    copy_name(r->info.transfer, sizeof r->info.transfer, "iec61966-2-1");
-    copy_name(r->info.matrix, sizeof r->info.matrix, "gbr");
-    copy_name(r->info.range, sizeof r->info.range, "pc");
-    copy_name(r->info.pixel_format, sizeof r->info.pixel_format, "rgb24");
-    kn_image_finish(&image);
-    return true;
-}
-
-static void fill_info(kn_video_reader *r, const AVStream *stream) {
-    const AVCodecParameters *p = stream->codecpar;
-    AVRational rate = av_guess_frame_rate(r->format, (AVStream *)stream, NULL);
-    if (rate.num <= 0 || rate.den <= 0) rate = (AVRational){25, 1};
-    r->info.width = r->codec->width;
-    r->info.height = r->codec->height;
-    r->info.rate = (kn_rational){rate.num, rate.den};
-    r->info.frame_count = stream->nb_frames;
-    copy_name(r->info.codec, sizeof r->info.codec, avcodec_get_name(p->codec_id));
-    copy_name(r->info.primaries, sizeof r->info.primaries, av_color_primaries_name(p->color_primaries));
-    copy_name(r->info.transfer, sizeof r->info.transfer, av_color_transfer_name(p->color_trc));
-    copy_name(r->info.matrix, sizeof r->info.matrix, av_color_space_name(p->color_space));
-    copy_name(r->info.range, sizeof r->info.range, av_color_range_name(p->color_range));
-    copy_name(r->info.pixel_format, sizeof r->info.pixel_format, av_get_pix_fmt_name(r->codec->pix_fmt));
-}
-
-static int open_streams(kn_video_reader *r, const char *url) {
-    AVDictionary *options = NULL;
-    av_dict_set(&options, "protocol_whitelist", "file", 0); /* a play list must not reach the network */
-    int code = avformat_open_input(&r->format, url, NULL, &options);
-    av_dict_free(&options);
-    if (code < 0) return code;
-    if ((code = avformat_find_stream_info(r->format, NULL)) < 0) return code;
-    const AVCodec *decoder = NULL;
-    if ((r->stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, &decoder, 0)) < 0) return r->stream;
-    if (!(r->codec = avcodec_alloc_context3(decoder))) return AVERROR(ENOMEM);
-    if ((code = avcodec_parameters_to_context(r->codec, r->format->streams[r->stream]->codecpar)) < 0) return code;
-    r->codec->thread_count = 1;
-    r->codec->err_recognition |= AV_EF_EXPLODE | AV_EF_CRCCHECK;
-    return avcodec_open2(r->codec, decoder, NULL);
-}
-
-static bool open_file(kn_video_reader *r, kn_error *error) {
-    char *url = kn_format(error, "file:%s", r->path);
-    if (!url) return false;
-    int code = open_streams(r, url);
-    kn_free(url);
-    if (code == AVERROR_STREAM_NOT_FOUND) return kn_fail(error, KN_ERROR_INPUT, "%s: holds no video", r->path);
-    if (code < 0) return kn_av_fail(error, code, r->path, "cannot open the video");
-    if (r->codec->width < 1 || r->codec->height < 1 || r->codec->width > KN_MAX_SIDE || r->codec->height > KN_MAX_SIDE)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: video size %dx%d is outside 1..%d", r->path, r->codec->width,
-                       r->codec->height, KN_MAX_SIDE);
-    r->frame = av_frame_alloc();
-    r->packet = av_packet_alloc();
-    if (!r->frame || !r->packet) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->path);
-    fill_info(r, r->format->streams[r->stream]);
+/* The stored picture with square pixels: the short side is stretched, so that nothing is lost. */
+static bool fill_info(kn_video_reader *r, kn_error *error) {
+    kn_film_info film;
+    kn_source_describe(&r->source, &film);
+    kn_rational aspect = r->source.pixel_aspect;
+    bool swaps = kn_orientation_swaps(r->source.orientation);
+    double ratio = (double)aspect.num / aspect.den;
+    r->width = swaps ? film.height : film.width, r->height = swaps ? film.width : film.height;
+    if (ratio > 1) r->width = (int)lrint(r->width * ratio);
+    else if (ratio < 1) r->height = (int)lrint(r->height / ratio);
+    if (r->width > KN_MAX_SIDE || r->height > KN_MAX_SIDE)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: pixels of aspect %d:%d make a picture of %dx%d, expected at most %d",
+                       r->source.path, aspect.num, aspect.den, r->width, r->height, KN_MAX_SIDE);
+    r->info.width = swaps ? r->height : r->width, r->info.height = swaps ? r->width : r->height;
+    r->info.rate = film.rate, r->info.frame_count = film.frame_count;
+    r->color = film.color;
+    copy_name(r->info.codec, sizeof r->info.codec, film.pictures ? "images" : film.codec);
+    copy_name(r->info.primaries, sizeof r->info.primaries, av_color_primaries_name(film.color.primaries));
+    copy_name(r->info.transfer, sizeof r->info.transfer, av_color_transfer_name(film.color.transfer));
+    copy_name(r->info.matrix, sizeof r->info.matrix, av_color_space_name(film.color.matrix));
+    copy_name(r->info.range, sizeof r->info.range, av_color_range_name(film.color.range));
+    copy_name(r->info.pixel_format, sizeof r->info.pixel_format, film.pixel_format);
     return true;
 }
 
 bool kn_video_reader_create(kn_video_reader **reader, const char *path, kn_rational rate, kn_error *error) {
     *reader = NULL;
-    struct stat info;
-    if (stat(path, &info) != 0) return kn_fail(error, KN_ERROR_IO, "%s: %s", path, strerror(errno));
     kn_video_reader *r = kn_alloc(1, sizeof *r, error);
     if (!r) return false;
-    bool ok = (r->path = kn_strdup(path, error)) != NULL;
-    if (ok) ok = S_ISDIR(info.st_mode) ? open_folder(r, rate, error) : open_file(r, error);
+    r->source.stream = -1;
+    r->first_time = INT64_MIN;
+    bool ok = kn_source_init(&r->source, path, rate, error) && fill_info(r, error);
     if (!ok) kn_video_reader_destroy(&r);
     *reader = r;
     return ok;
@@ -111,49 +64,9 @@ bool kn_video_reader_create(kn_video_reader **reader, const char *path, kn_ratio
 const kn_video_info *kn_video_reader_info(const kn_video_reader *reader) { return &reader->info; }
 
 const char *kn_video_reader_metadata(const kn_video_reader *reader, const char *key) {
-    if (!reader->format) return NULL;
-    const AVDictionaryEntry *entry = av_dict_get(reader->format->metadata, key, NULL, 0);
+    if (!reader->source.format) return NULL;
+    const AVDictionaryEntry *entry = av_dict_get(reader->source.format->metadata, key, NULL, 0);
     return entry ? entry->value : NULL;
-}
-
-static bool next_image(kn_video_reader *r, uint8_t *rgb, double *seconds, bool *end, kn_error *error) {
-    if (r->next_name == r->name_count) {
-        *end = true;
-        return true;
-    }
-    char *path = kn_path_join(r->path, r->names[r->next_name], error);
-    kn_image image = {0};
-    bool ok = path && kn_image_read(&image, path, 3, error);
-    if (ok && (image.width != r->info.width || image.height != r->info.height))
-        ok = kn_fail(error, KN_ERROR_INPUT, "%s: %dx%d differs from the first image's %dx%d", path, image.width,
-                     image.height, r->info.width, r->info.height);
-    if (ok) {
-        memcpy(rgb, image.data, 3 * (size_t)image.width * (size_t)image.height);
-        if (seconds) *seconds = (double)r->next_name * r->info.rate.den / r->info.rate.num;
-        r->next_name++;
-    }
-    kn_image_finish(&image);
-    kn_free(path);
-    return ok;
-}
-
-/* Leaves the next decoded picture in r->frame; AVERROR_EOF after the last. */
-static int decode(kn_video_reader *r) {
-    for (;;) {
-        int code = avcodec_receive_frame(r->codec, r->frame);
-        if (code != AVERROR(EAGAIN)) return code;
-        code = r->draining ? AVERROR_EOF : av_read_frame(r->format, r->packet);
-        if (code == AVERROR_EOF) {
-            if (r->draining) return code;
-            r->draining = true;
-            if ((code = avcodec_send_packet(r->codec, NULL)) < 0) return code;
-            continue;
-        }
-        if (code < 0) return code;
-        if (r->packet->stream_index == r->stream) code = avcodec_send_packet(r->codec, r->packet);
-        av_packet_unref(r->packet);
-        if (code < 0) return code;
-    }
 }
 
 static int frame_matrix(const AVFrame *frame) {
@@ -171,73 +84,119 @@ static int frame_matrix(const AVFrame *frame) {
 
 static bool make_picture(kn_video_reader *r, kn_error *error) {
     r->picture = av_frame_alloc();
-    if (!r->picture) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->path);
-    r->picture->width = r->info.width;
-    r->picture->height = r->info.height;
+    if (!r->picture) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->source.path);
+    r->picture->width = r->width;
+    r->picture->height = r->height;
     r->picture->format = AV_PIX_FMT_RGB24;
     int code = av_frame_get_buffer(r->picture, 0);
     if (code >= 0) return true;
     av_frame_free(&r->picture);
-    return kn_av_fail(error, code, r->path, "picture memory");
+    return kn_av_fail(error, code, r->source.path, "picture memory");
 }
 
-static bool convert(kn_video_reader *r, uint8_t *rgb, kn_error *error) {
-    AVFrame *frame = r->frame;
-    if (frame->width != r->info.width || frame->height != r->info.height)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: the picture size changes from %dx%d to %dx%d", r->path,
-                       r->info.width, r->info.height, frame->width, frame->height);
+static bool make_sws(kn_video_reader *r, const AVFrame *frame, kn_error *error) {
     const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
     bool is_rgb = format && (format->flags & AV_PIX_FMT_FLAG_RGB);
     int matrix = frame_matrix(frame), range = is_rgb || frame->color_range == AVCOL_RANGE_JPEG;
-    if (!r->sws || r->sws_format != frame->format || r->sws_matrix != matrix || r->sws_range != range) {
-        sws_freeContext(r->sws);
-        r->sws = kn_sws_create(frame->width, frame->height, frame->format, AV_PIX_FMT_RGB24, matrix, range, 1, error);
-        if (!r->sws) return false;
-        r->sws_format = frame->format;
-        r->sws_matrix = matrix;
-        r->sws_range = range;
-    }
-    if (!r->picture && !make_picture(r, error)) return false;
+    bool same_size = r->sws_width == frame->width && r->sws_height == frame->height;
+    if (r->sws && same_size && r->sws_format == frame->format && r->sws_matrix == matrix && r->sws_range == range)
+        return true;
+    sws_freeContext(r->sws);
+    r->sws = kn_sws_create(frame->width, frame->height, r->width, r->height, frame->format, AV_PIX_FMT_RGB24, matrix,
+                           range, 1, error);
+    r->sws_width = frame->width, r->sws_height = frame->height;
+    r->sws_format = frame->format;
+    r->sws_matrix = matrix;
+    r->sws_range = range;
+    return r->sws != NULL;
+}
+
+/* frame -> rgb [r->height][r->width][3] through swscale. */
+static bool convert(kn_video_reader *r, const AVFrame *frame, uint8_t *rgb, kn_error *error) {
+    if (r->picture && (r->picture->width != r->width || r->picture->height != r->height)) av_frame_free(&r->picture);
+    if (!make_sws(r, frame, error) || (!r->picture && !make_picture(r, error))) return false;
     sws_scale(r->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, r->picture->data,
               r->picture->linesize);
-    size_t row = 3 * (size_t)frame->width;
-    for (int y = 0; y < frame->height; y++)
+    size_t row = 3 * (size_t)r->width;
+    for (int y = 0; y < r->height; y++)
         memcpy(rgb + row * (size_t)y, r->picture->data[0] + (ptrdiff_t)y * r->picture->linesize[0], row);
     return true;
 }
 
-bool kn_video_reader_next(kn_video_reader *r, uint8_t *rgb, double *seconds, bool *end, kn_error *error) {
-    *end = false;
-    if (!r->format) return next_image(r, rgb, seconds, end, error);
-    int code = decode(r);
-    if (code == AVERROR_EOF) {
-        *end = true;
+/* The same for what a screen cannot show as it is. */
+static bool convert_light(kn_video_reader *r, const AVFrame *frame, uint8_t *rgb, kn_error *error) {
+    size_t count = (size_t)frame->width * (size_t)frame->height;
+    kn_planes_coding coding;
+    if (!kn_planes_coding_init(&coding, r->color.matrix, r->color.range, r->color.chroma, frame->format, frame->height))
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: colour matrix %s cannot be turned into RGB", r->source.path,
+                       r->info.matrix);
+    if (!r->light && !(r->light = kn_alloc(count, 3 * sizeof *r->light, error))) return false;
+    if (!kn_planes_read(&r->planes, frame, &coding, 3, r->light, error)) return false;
+    if (r->width == frame->width && r->height == frame->height) {
+        kn_tone_map(r->light, count, r->color.transfer, r->color.primaries, rgb);
         return true;
     }
-    if (code < 0) return kn_av_fail(error, code, r->path, "decoding");
-    if (seconds) {
-        const AVStream *stream = r->format->streams[r->stream];
-        int64_t stamp = r->frame->best_effort_timestamp;
-        if (stamp != AV_NOPTS_VALUE && stream->start_time != AV_NOPTS_VALUE) stamp -= stream->start_time;
-        *seconds = stamp == AV_NOPTS_VALUE ? 0 : (double)stamp * av_q2d(stream->time_base);
-    }
-    bool ok = convert(r, rgb, error);
-    av_frame_unref(r->frame);
+    AVFrame *small = av_frame_alloc(); /* stretched afterwards, as any RGB picture */
+    if (!small) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->source.path);
+    small->width = frame->width, small->height = frame->height, small->format = AV_PIX_FMT_RGB24;
+    bool ok =
+        av_frame_get_buffer(small, 1) >= 0 || kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", r->source.path);
+    uint8_t *flat = ok ? kn_alloc(count, 3, error) : NULL;
+    if (flat) kn_tone_map(r->light, count, r->color.transfer, r->color.primaries, flat);
+    for (int y = 0; flat && y < frame->height; y++)
+        memcpy(small->data[0] + (ptrdiff_t)y * small->linesize[0], flat + 3 * (size_t)y * (size_t)frame->width,
+               3 * (size_t)frame->width);
+    ok = flat && convert(r, small, rgb, error);
+    kn_free(flat);
+    av_frame_free(&small);
     return ok;
 }
 
+static bool check_size(const kn_video_reader *r, kn_error *error) {
+    const AVFrame *frame = r->source.frame;
+    kn_rational aspect = r->source.pixel_aspect;
+    bool swaps = kn_orientation_swaps(r->source.orientation);
+    double ratio = (double)aspect.num / aspect.den;
+    int width = ratio > 1 ? (int)lrint(frame->width * ratio) : frame->width;
+    int height = ratio < 1 ? (int)lrint(frame->height / ratio) : frame->height;
+    int upright[2] = {swaps ? height : width, swaps ? width : height};
+    if (upright[0] == r->info.width && upright[1] == r->info.height) return true;
+    return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: the picture size changes from %dx%d to %dx%d at frame %lld",
+                   r->source.path, r->info.width, r->info.height, upright[0], upright[1],
+                   (long long)r->source.index - 1);
+}
+
+bool kn_video_reader_next(kn_video_reader *r, uint8_t *rgb, double *seconds, bool *end, kn_error *error) {
+    int64_t time = 0;
+    if (!kn_source_next(&r->source, &time, end, error) || *end) return *end;
+    if (!check_size(r, error)) return false;
+    const AVFrame *frame = r->source.frame;
+    const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
+    kn_orientation o = r->source.orientation;
+    bool turned = o.quarter_turns || o.mirrored, floating = format && (format->flags & AV_PIX_FMT_FLAG_FLOAT);
+    if (kn_orientation_swaps(o)) r->width = r->info.height, r->height = r->info.width;
+    else r->width = r->info.width, r->height = r->info.height;
+    if (turned && !r->rgb && !(r->rgb = kn_alloc((size_t)r->width * (size_t)r->height, 3, error))) return false;
+    uint8_t *stored = turned ? r->rgb : rgb;
+    bool light = floating || kn_tone_needed(r->color.transfer);
+    if (!(light ? convert_light(r, frame, stored, error) : convert(r, frame, stored, error))) return false;
+    if (turned) kn_orient(rgb, stored, r->width, r->height, 3, o);
+    if (time == INT64_MIN) time = r->first_time == INT64_MIN ? 0 : r->first_time;
+    if (r->first_time == INT64_MIN) r->first_time = time;
+    if (seconds) *seconds = (double)(time - r->first_time) * r->source.time_base.num / r->source.time_base.den;
+    if (r->source.format) av_frame_unref(r->source.frame);
+    return true;
+}
+
 void kn_video_reader_destroy(kn_video_reader **reader) {
+    if (!reader || !*reader) return;
     kn_video_reader *r = *reader;
-    if (!r) return;
     sws_freeContext(r->sws);
-    av_frame_free(&r->frame);
     av_frame_free(&r->picture);
-    av_packet_free(&r->packet);
-    avcodec_free_context(&r->codec);
-    avformat_close_input(&r->format);
-    for (size_t i = 0; i < r->name_count; i++) kn_free(r->names[i]);
-    kn_free(r->names);
-    kn_free(r->path);
+    kn_source_finish(&r->source);
+    kn_planes_finish(&r->planes);
+    kn_free(r->light);
+    kn_free(r->rgb);
     kn_free(r);
     *reader = NULL;
 }

@@ -161,8 +161,8 @@ static bool open_video(kn_video_writer *w, kn_error *error) {
     int code = open_format(w);
     if (code >= 0) code = make_frames(w);
     if (code < 0) return kn_av_fail(error, code, w->path, "cannot begin the video");
-    w->sws = kn_sws_create(w->coded_width, w->coded_height, AV_PIX_FMT_RGB24, setups[params->codec].format,
-                           SWS_CS_ITU709, 1, !even, error);
+    w->sws = kn_sws_create(w->coded_width, w->coded_height, w->coded_width, w->coded_height, AV_PIX_FMT_RGB24,
+                           setups[params->codec].format, SWS_CS_ITU709, 1, !even, error);
     return w->sws != NULL;
 }
 
@@ -176,7 +176,8 @@ bool kn_video_writer_create(kn_video_writer **writer, const char *path, const kn
     bool ok = (w->path = kn_strdup(path, error)) && (w->part_path = kn_format(error, "%s.part", path)) &&
               (w->url = kn_format(error, "file:%s", w->part_path));
     if (ok && params->aigc) ok = (w->aigc = kn_strdup(params->aigc, error)) != NULL;
-    if (ok && params->codec == KN_CODEC_PNG) ok = w->started = kn_sequence_prepare(w->part_path, error);
+    if (ok && params->codec == KN_CODEC_PNG)
+        ok = kn_sequence_check(path, error) && (w->started = kn_sequence_prepare(w->part_path, error));
     else if (ok) ok = open_video(w, error);
     w->params.title = w->params.comment = NULL; /* the caller's; used above */
     w->params.aigc = w->aigc;

@@ -59,12 +59,15 @@ bool kn_video_writer_commit(kn_video_writer *writer, kn_error *error);
 /* Removes the partial file unless it was committed. */
 void kn_video_writer_destroy(kn_video_writer **writer);
 
-/* Reads the frames of a video file, or of a folder of numbered images in the order of their names, as RGB. Only local
- * files are opened. Not thread-safe. */
+/* Reads the frames of a video file, a folder of pictures in natural order (img2 before img10) or a pattern of names
+ * ("shot_%04d.exr") as a screen shows them: upright (display matrix, Exif), with square pixels (sample aspect ratio),
+ * sRGB (limited or full range, the stream's matrix; PQ, HLG and linear pictures are tone-mapped, see docs/formats.md).
+ * Decodes on several threads. Only local files are opened. Not thread-safe. For film as it is stored see kinora/film.h.
+ */
 typedef struct kn_video_reader kn_video_reader;
 
 typedef struct kn_video_info {
-    int width, height;
+    int width, height;   /* of the upright picture with square pixels */
     kn_rational rate;    /* nominal */
     int64_t frame_count; /* as the container says; 0: unknown */
     char codec[32];      /* FFmpeg's name; "images" for a folder */

@@ -1,1 +1,3 @@
 kinora_test(test_encoders SOURCES test_encoders.c LIBRARIES kinora_encoders)
+kinora_test(test_film SOURCES test_film.c LIBRARIES kinora_encoders)
+kinora_test(test_reader SOURCES test_reader.c LIBRARIES kinora_encoders)

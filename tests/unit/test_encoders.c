@@ -378,18 +378,18 @@ Test(encoders, failing_allocations) {
             kn_error error = {0};
             kn_video_params params = {.width = 65, .height = 49, .rate = {12, 1}, .codec = (kn_codec)c, .aigc = "{}"};
             kn_alloc_fail_after(n);
-            bool ok = write_clip(in_folder("a"), &params, 2, &error);
+            bool ok = write_clip(in_folder(kn_codec_name((kn_codec)c)), &params, 2, &error);
             kn_alloc_fail_after(0);
             if (ok) break;
             cr_assert_eq(error.kind, KN_ERROR_MEMORY, "%s", error.message);
-            cr_assert_not(kn_file_exists(in_folder("a.part")));
+            cr_assert_not(kn_file_exists(in_folder("h264.part")) || kn_file_exists(in_folder("png.part")));
             cr_assert_lt(n, 99u);
         }
     for (uint64_t n = 1; n < 100; n++) {
         kn_error error = {0};
         kn_video_reader *reader = NULL;
         kn_alloc_fail_after(n);
-        bool ok = kn_video_reader_create(&reader, in_folder("a"), (kn_rational){0}, &error);
+        bool ok = kn_video_reader_create(&reader, in_folder("png"), (kn_rational){0}, &error);
         kn_alloc_fail_after(0);
         kn_video_reader_destroy(&reader);
         if (ok) break;
