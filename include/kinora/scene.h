@@ -90,6 +90,11 @@ bool kn_scene_create(kn_scene **scene, const char *path, const kn_scene_params *
                      kn_error *error);
 void kn_scene_destroy(kn_scene **scene);
 
+/* SHA-256 over the contents of every file that kn_scene_create would read for `path`: the scene, its road network, the
+ * catalogs, whatever way they are named. The scene is parsed for it, and what is wrong with it is an error here. Safe
+ * from any thread. */
+bool kn_scene_hash(const char *path, char hex[65], kn_error *error);
+
 /* Moves the cameras of the default rig (kn_rig_init_nuscenes) to where they sit on the scene's ego: cars and all that
  * is smaller keep them; on vans, lorries and buses they hang outside on front, sides and tail, at most 2.2 m high. None
  * is ever inside what the ego tows: above it the rear camera looks over the load. */

@@ -367,7 +367,8 @@ bool kn_json_scene_read(kn_json_scene *scene, const char *path, uint64_t seed, k
     size_t size;
     *scene = (kn_json_scene){0};
     if (!kn_file_read(path, MAX_FILE, &data, &size, error)) return false;
-    bool ok = kn_json_scene_parse(scene, path, (const char *)data, size, seed, report, error);
+    bool ok = kn_report_file(report, data, size, error) &&
+              kn_json_scene_parse(scene, path, (const char *)data, size, seed, report, error);
     kn_free(data);
     return ok;
 }

@@ -31,6 +31,14 @@ void kn_report_add(kn_report *report, bool is_error, const char *file, int line,
     report->repeats[report->count++] = 0;
 }
 
+bool kn_report_file(kn_report *report, const void *data, size_t size, kn_error *error) {
+    if (!report) return true;
+    if (!kn_grow(&report->files, &report->file_capacity, report->file_count + 1, sizeof *report->files, error))
+        return false;
+    kn_sha256_hex(data, size, report->files[report->file_count++]);
+    return true;
+}
+
 void kn_report_close(kn_report *report) {
     for (size_t i = 0; i < report->count; i++) {
         char *message = report->findings[i].message;
@@ -48,6 +56,7 @@ void kn_report_close(kn_report *report) {
 void kn_report_finish(kn_report *report) {
     kn_free(report->findings);
     kn_free(report->repeats);
+    kn_free(report->files);
     *report = (kn_report){0};
 }
 

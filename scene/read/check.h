@@ -12,7 +12,13 @@ typedef struct kn_report {
     unsigned *repeats; /* [count]: how often each was reported again */
     size_t count, capacity, repeat_capacity;
     bool lost;
+    char (*files)[65]; /* [file_count]: SHA-256 of each file that was read, in the order of reading */
+    size_t file_count, file_capacity;
 } kn_report;
+
+/* Records a file that the scene consists of; every reader of scene/ does. `report` may be NULL. False without memory.
+ */
+bool kn_report_file(kn_report *report, const void *data, size_t size, kn_error *error);
 
 void kn_report_add(kn_report *report, bool is_error, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

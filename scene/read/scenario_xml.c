@@ -46,11 +46,11 @@ bool kn_xml_parse_memory(const char *path, const void *data, size_t size, const 
     return ok;
 }
 
-bool kn_xml_parse(const char *path, const char *root, xmlDoc **doc, kn_error *error) {
+bool kn_xml_parse(const char *path, const char *root, xmlDoc **doc, kn_report *report, kn_error *error) {
     uint8_t *data = NULL;
     size_t size = 0;
     if (!kn_file_read(path, MAX_FILE, &data, &size, error)) return false;
-    bool ok = kn_xml_parse_memory(path, data, size, root, doc, error);
+    bool ok = kn_report_file(report, data, size, error) && kn_xml_parse_memory(path, data, size, root, doc, error);
     kn_free(data);
     return ok;
 }

@@ -40,7 +40,7 @@ typedef struct kn_xml {
 
 /* Parses a file without network, DTD or entity expansion. The root element's name must be `root`.
  * The document is freed with xmlFreeDoc. */
-bool kn_xml_parse(const char *path, const char *root, xmlDoc **doc, kn_error *error);
+bool kn_xml_parse(const char *path, const char *root, xmlDoc **doc, kn_report *report, kn_error *error);
 /* The same from memory; `path` is for messages. */
 bool kn_xml_parse_memory(const char *path, const void *data, size_t size, const char *root, xmlDoc **doc,
                          kn_error *error);

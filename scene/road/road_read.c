@@ -263,7 +263,8 @@ static bool network_from_document(kn_road_network *network, const char *path, xm
 bool kn_road_network_read(kn_road_network *network, const char *path, struct kn_report *report, kn_error *error) {
     xmlDoc *doc;
     *network = (kn_road_network){0};
-    return kn_xml_parse(path, "OpenDRIVE", &doc, error) && network_from_document(network, path, doc, report, error);
+    return kn_xml_parse(path, "OpenDRIVE", &doc, report, error) &&
+           network_from_document(network, path, doc, report, error);
 }
 
 bool kn_road_network_parse(kn_road_network *network, const char *path, const void *data, size_t size, kn_report *report,

@@ -130,7 +130,7 @@ static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, 
 bool kn_scenario_read(kn_scenario *scenario, const char *path, uint64_t seed, kn_report *report, kn_error *error) {
     xmlDoc *doc;
     *scenario = (kn_scenario){0};
-    return kn_xml_parse(path, "OpenSCENARIO", &doc, error) &&
+    return kn_xml_parse(path, "OpenSCENARIO", &doc, report, error) &&
            from_document(scenario, path, doc, NULL, seed, report, error);
 }
 

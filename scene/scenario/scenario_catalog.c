@@ -1,8 +1,8 @@
 /* Catalogs: directories of .xosc files whose entries are referred to by name. */
 #include "scene/scenario/scenario.h"
 
-#include <dirent.h>
-#include <stdlib.h>
+#include "base/folder.h"
+
 #include <string.h>
 
 enum { MAX_CATALOG_FILES = 500, MAX_DEPTH = 4 };
@@ -18,8 +18,6 @@ struct kn_catalogs {
     size_t count;
 };
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 static bool add_file(kn_osc *osc, const char *directory, const char *name) {
     kn_xml *xml = &osc->xml;
     struct kn_catalogs *catalogs = osc->catalogs;
@@ -31,7 +29,7 @@ static bool add_file(kn_osc *osc, const char *directory, const char *name) {
         if (!strcmp(catalogs->files[i].path, file.path)) return true;
     kn_error problem = {0};
     bool room = catalogs->count < MAX_CATALOG_FILES,
-         parsed = room && kn_xml_parse(file.path, "OpenSCENARIO", &file.doc, &problem);
+         parsed = room && kn_xml_parse(file.path, "OpenSCENARIO", &file.doc, xml->report, &problem);
     if (!parsed && problem.kind == KN_ERROR_MEMORY) {
         kn_fail(xml->error, problem.kind, "%s", problem.message);
         return xml->failed = true, false;
@@ -42,6 +40,7 @@ static bool add_file(kn_osc *osc, const char *directory, const char *name) {
         return true;
     }
     xmlNode *catalog = kn_xml_child(xmlDocGetRootElement(file.doc), "Catalog");
+    if (!catalog && xml->report) xml->report->file_count--; /* another scenario in the same folder */
     kn_xml here = *xml;
     here.file = file.path;
     file.name = catalog ? kn_xml_need_text(&here, catalog, "name") : "";
@@ -55,26 +54,19 @@ static bool add_file(kn_osc *osc, const char *directory, const char *name) {
 
 /* Files in sorted order, so that results do not depend on the file system. */
 static bool add_directory(kn_osc *osc, xmlNode *node, const char *directory) {
-    DIR *stream = opendir(directory);
-    if (!stream) {
+    static const char *const extensions[] = {".xosc", NULL};
+    char **names;
+    size_t count;
+    kn_error problem = {0};
+    bool ok = kn_folder_list(directory, extensions, &names, &count, &problem);
+    if (!ok && problem.kind == KN_ERROR_MEMORY) kn_fail(osc->xml.error, problem.kind, "%s", problem.message);
+    else if (!ok) {
         kn_report_add(osc->xml.report, false, osc->xml.file, kn_xml_line(node),
                       "catalog directory '%.200s' cannot be opened", directory);
         return true;
     }
-    char *names[MAX_CATALOG_FILES];
-    size_t count = 0;
-    bool ok = true;
-    for (struct dirent *entry; ok && count < MAX_CATALOG_FILES && (entry = readdir(stream));) {
-        size_t length = strlen(entry->d_name);
-        if (length > 5 && !strcmp(entry->d_name + length - 5, ".xosc"))
-            ok = (names[count] = kn_strdup(entry->d_name, osc->xml.error)) && ++count;
-    }
-    closedir(stream);
-    qsort(names, count, sizeof *names, by_name);
-    for (size_t i = 0; i < count; i++) {
-        ok = ok && add_file(osc, directory, names[i]);
-        kn_free(names[i]);
-    }
+    for (size_t i = 0; ok && i < count; i++) ok = add_file(osc, directory, names[i]);
+    kn_names_free(names, count);
     osc->xml.failed |= !ok;
     return ok;
 }
