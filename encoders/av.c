@@ -9,7 +9,9 @@ bool kn_av_fail(kn_error *error, int code, const char *path, const char *what) {
     if (code == AVERROR(ENOMEM)) kind = KN_ERROR_MEMORY;
     else if (code == AVERROR_INVALIDDATA || code == AVERROR_EOF || code == AVERROR_DECODER_NOT_FOUND)
         kind = KN_ERROR_INPUT;
-    else if (code == AVERROR(ENOSYS) || code == AVERROR_PATCHWELCOME) kind = KN_ERROR_UNSUPPORTED;
+    else if (code == AVERROR(ENOSYS) || code == AVERROR_ENCODER_NOT_FOUND || code == AVERROR_MUXER_NOT_FOUND ||
+             code == AVERROR_PATCHWELCOME)
+        kind = KN_ERROR_UNSUPPORTED;
     else if (code > -4096 && code != AVERROR(EINVAL)) kind = KN_ERROR_IO; /* a negated errno */
     return kn_fail(error, kind, "%s: %s: %s", path, what, reason);
 }

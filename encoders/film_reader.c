@@ -12,7 +12,23 @@ struct kn_film_reader {
     int coded_format; /* that `coding` is for */
     float *stored;    /* as stored, where the upright picture is another */
     int64_t last_time;
+    bool rounded; /* the file's times are milliseconds, rounded */
 };
+
+/* Matroska rounds to milliseconds: times are counted in units that hold both these and whole frames of the rate. */
+static void refine_times(kn_film_reader *r) {
+    kn_film_info *info = &r->info;
+    r->rounded =
+        r->source.format && info->time_base.num == 1 && info->time_base.den == 1000 && info->rate.num < 2000000;
+    if (r->rounded) info->time_base.den = 1000 * info->rate.num;
+}
+
+/* What the time was before it was rounded: a whole number of frames, where one lies within a millisecond. */
+static int64_t unrounded(const kn_film_reader *r, int64_t milliseconds) {
+    int64_t time = milliseconds * r->info.rate.num, frame = (int64_t)1000 * r->info.rate.den;
+    int64_t whole = (time + frame / 2) / frame * frame, off = time > whole ? time - whole : whole - time;
+    return off <= r->info.rate.num ? whole : time;
+}
 
 bool kn_film_reader_create(kn_film_reader **reader, const char *path, kn_rational rate, kn_error *error) {
     *reader = NULL;
@@ -22,7 +38,7 @@ bool kn_film_reader_create(kn_film_reader **reader, const char *path, kn_rationa
     r->coded_format = AV_PIX_FMT_NONE;
     r->last_time = INT64_MIN;
     bool ok = kn_source_init(&r->source, path, rate, error);
-    if (ok) kn_source_describe(&r->source, &r->info);
+    if (ok) kn_source_describe(&r->source, &r->info), refine_times(r);
     if (!ok) kn_film_reader_destroy(&r);
     *reader = r;
     return ok;
@@ -79,6 +95,7 @@ bool kn_film_reader_next(kn_film_reader *r, kn_film_frame *frame, bool *end, kn_
     for (int c = 0; !upright && c < r->info.channels; c++)
         kn_orient(frame->planes + (size_t)c * pixels, r->stored + (size_t)c * pixels, f->width, f->height,
                   sizeof *r->stored, o);
+    if (r->rounded && time != INT64_MIN) time = unrounded(r, time);
     frame->index = r->source.index - 1;
     frame->time = r->last_time = fix_time(r, time);
     frame->header = r->source.header;

@@ -21,6 +21,7 @@ bool kn_encode_still(enum AVCodecID id, AVFrame *frame, int quality, uint8_t **d
         codec->flags |= AV_CODEC_FLAG_QSCALE;
         codec->global_quality = frame->quality = quality * FF_QP2LAMBDA;
     }
+    if (id == AV_CODEC_ID_EXR) av_opt_set(codec->priv_data, "compression", "zip16", 0);
     if ((code = avcodec_open2(codec, encoder, NULL)) < 0) goto failed;
     if ((code = avcodec_send_frame(codec, frame)) < 0) goto failed;
     if ((code = avcodec_receive_packet(codec, packet)) == AVERROR(EAGAIN)) {
@@ -81,6 +82,21 @@ bool kn_png_write_gray16(const char *path, const uint16_t *pixels, int width, in
     }
     bool ok = kn_png_write(path, big_endian, width, height, 2 * width, AV_PIX_FMT_GRAY16BE, error);
     kn_free(big_endian);
+    return ok;
+}
+
+bool kn_exr_write_gray(const char *path, const float *values, int width, int height, kn_error *error) {
+    if (!valid_size(path, width, height, error)) return false;
+    AVFrame *frame = av_frame_alloc();
+    if (!frame) return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
+    frame->width = width, frame->height = height, frame->format = AV_PIX_FMT_GRAYF32;
+    frame->data[0] = (uint8_t *)(uintptr_t)values; /* only read by the encoder */
+    frame->linesize[0] = width * (int)sizeof *values;
+    uint8_t *data = NULL;
+    size_t size = 0;
+    bool ok = kn_encode_still(AV_CODEC_ID_EXR, frame, 0, &data, &size, error) && kn_file_write(path, data, size, error);
+    kn_free(data);
+    av_frame_free(&frame);
     return ok;
 }
 

@@ -53,37 +53,36 @@ static bool check_params(const char *path, const kn_video_params *params, kn_err
 
 /* One thread each, so that the same frames give the same bytes on every machine; looking only a few frames ahead, so
  * that a long clip takes no more memory than a short one. */
-static void set_codec_options(AVCodecContext *codec, const kn_video_params *params) {
+static int set_codec_options(AVCodecContext *codec, const kn_video_params *params) {
     char quality[16];
+    int code = 0;
     switch (params->codec) {
     case KN_CODEC_H264:
         snprintf(quality, sizeof quality, "%g", params->quality > 0 ? params->quality : 18);
-        av_opt_set(codec->priv_data, "crf", quality, 0);
-        av_opt_set(codec->priv_data, "preset", "medium", 0);
+        code = av_opt_set(codec->priv_data, "crf", quality, 0);
+        if (code >= 0) code = av_opt_set(codec->priv_data, "preset", "medium", 0);
         /* x264 164 reads memory that it did not write in its AVX-512 code, so that runs differ. */
-        av_opt_set(codec->priv_data, "x264-params", "threads=1:lookahead-threads=1:rc-lookahead=8", 0);
-        if (av_get_cpu_flags() & AV_CPU_FLAG_AVX512)
-            av_opt_set(codec->priv_data, "x264-params", "threads=1:lookahead-threads=1:rc-lookahead=8:asm=avx2", 0);
-        break;
+        bool wide = av_get_cpu_flags() & AV_CPU_FLAG_AVX512;
+        const char *options = wide ? "threads=1:lookahead-threads=1:rc-lookahead=8:asm=avx2"
+                                   : "threads=1:lookahead-threads=1:rc-lookahead=8";
+        return code < 0 ? code : av_opt_set(codec->priv_data, "x264-params", options, 0);
     case KN_CODEC_HEVC:
         snprintf(quality, sizeof quality, "%g", params->quality > 0 ? params->quality : 20);
-        av_opt_set(codec->priv_data, "crf", quality, 0);
-        av_opt_set(codec->priv_data, "preset", "medium", 0);
-        av_opt_set(codec->priv_data, "x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0:rc-lookahead=8",
-                   0);
         codec->codec_tag = MKTAG('h', 'v', 'c', '1');
-        break;
+        code = av_opt_set(codec->priv_data, "crf", quality, 0);
+        if (code >= 0) code = av_opt_set(codec->priv_data, "preset", "medium", 0);
+        return code < 0 ? code
+                        : av_opt_set(codec->priv_data, "x265-params",
+                                     "log-level=none:pools=none:frame-threads=1:wpp=0:rc-lookahead=8", 0);
     case KN_CODEC_PRORES:
         codec->profile = 3; /* HQ */
-        av_opt_set(codec->priv_data, "vendor", "apl0", 0);
-        break;
+        return av_opt_set(codec->priv_data, "vendor", "apl0", 0);
     case KN_CODEC_FFV1:
         codec->level = 3;
         codec->gop_size = 1;
         codec->slices = 4;
-        av_opt_set_int(codec->priv_data, "slicecrc", 1, 0);
-        break;
-    default: break;
+        return av_opt_set_int(codec->priv_data, "slicecrc", 1, 0);
+    default: return 0;
     }
 }
 
@@ -109,8 +108,8 @@ static int open_codec(kn_video_writer *w) {
         codec->chroma_sample_location = AVCHROMA_LOC_LEFT;
     }
     if (w->format->oformat->flags & AVFMT_GLOBALHEADER) codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    set_codec_options(codec, params);
-    return avcodec_open2(codec, encoder, NULL);
+    int code = set_codec_options(codec, params);
+    return code < 0 ? code : avcodec_open2(codec, encoder, NULL);
 }
 
 static int open_format(kn_video_writer *w) {

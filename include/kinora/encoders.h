@@ -61,7 +61,7 @@ void kn_video_writer_destroy(kn_video_writer **writer);
 
 /* Reads the frames of a video file, a folder of pictures in natural order (img2 before img10) or a pattern of names
  * ("shot_%04d.exr") as a screen shows them: upright (display matrix, Exif), with square pixels (sample aspect ratio),
- * sRGB (limited or full range, the stream's matrix; PQ, HLG and linear pictures are tone-mapped, see docs/formats.md).
+ * sRGB (limited or full range, the stream's matrix; PQ, HLG and linear pictures are tone-mapped, see docs/film.md).
  * Decodes on several threads. Only local files are opened. Not thread-safe. For film as it is stored see kinora/film.h.
  */
 typedef struct kn_video_reader kn_video_reader;
@@ -91,6 +91,8 @@ bool kn_jpeg_write(const char *path, const uint8_t *rgb, int width, int height, 
 /* Grey PNG of 8 or 16 bits per pixel. Written beside `path` and renamed. */
 bool kn_png_write_gray8(const char *path, const uint8_t *pixels, int width, int height, kn_error *error);
 bool kn_png_write_gray16(const char *path, const uint16_t *pixels, int width, int height, kn_error *error);
+/* EXR with one channel, Y, of 32-bit floats (ZIP). Written beside `path` and renamed. */
+bool kn_exr_write_gray(const char *path, const float *values, int width, int height, kn_error *error);
 /* Reads a grey PNG of 8 or 16 bits as 16-bit values (8-bit ones are not scaled). *pixels is freed with
  * kn_pixels_free. */
 bool kn_png_read_gray(const char *path, uint16_t **pixels, int *width, int *height, kn_error *error);

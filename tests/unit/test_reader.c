@@ -304,3 +304,28 @@ Test(reader, a_sequence_replaces_only_a_sequence) {
     kn_video_writer_destroy(&writer);
     cr_assert(kn_file_exists(in_folder("clip/00000.png")) && !kn_file_exists(in_folder("clip/00077.png")));
 }
+
+Test(reader, rounded_times_become_whole_frames_again) {
+    static float planes[3 * W * H];
+    kn_error error = {0};
+    kn_film_params params = {
+        .width = W, .height = H, .channels = 3, .rate = {24000, 1001}, .codec = KN_FILM_FFV1, .chroma = 420};
+    kn_film_writer *writer = NULL;
+    cr_assert(kn_film_writer_create(&writer, in_folder("rounded.mkv"), &params, &error), "%s", error.message);
+    for (int f = 0; f < 60; f++)
+        cr_assert(kn_film_writer_add(writer, &(kn_film_frame){.planes = planes, .time = f}, &error), "%s",
+                  error.message);
+    cr_assert(kn_film_writer_commit(writer, &error), "%s", error.message);
+    kn_film_writer_destroy(&writer);
+    kn_film_reader *reader = NULL;
+    cr_assert(kn_film_reader_create(&reader, in_folder("rounded.mkv"), (kn_rational){0}, &error), "%s", error.message);
+    const kn_film_info *info = kn_film_reader_info(reader);
+    cr_assert(info->rate.num == 24000 && info->rate.den == 1001);
+    kn_film_frame frame = {.planes = planes};
+    bool end;
+    for (int f = 0; f < 60; f++) {
+        cr_assert(kn_film_reader_next(reader, &frame, &end, &error) && !end, "%s", error.message);
+        cr_assert_eq(frame.time * info->time_base.num * 24000, (int64_t)f * 1001 * info->time_base.den, "frame %d", f);
+    }
+    kn_film_reader_destroy(&reader);
+}
