@@ -147,7 +147,7 @@ static int bench_drive(int argc, char **argv) {
     char sample[1200], folder[64] = "";
     const char *scene = NULL;
     int scenes = 0;
-    values.params.frames = 16;
+    values.default_frames = 16;
     if (!kn_options_parse(table, option_count, argc, argv, &scene, 1, &scenes, &error) ||
         !kn_drive_options_apply(&values, &error))
         return kn_cmd_fail(&error);

@@ -35,6 +35,7 @@ int kn_cmd_check(int argc, char **argv) {
     kn_option table[KN_DRIVE_OPTION_CAPACITY + 1];
     size_t count = kn_drive_option_table(&values, table);
     bool json = false;
+    values.default_frames = 0;
     table[count++] = (kn_option){"--json", KN_OPTION_FLAG, &json, 0, 0, NULL, NULL, "findings as JSON", 0};
     const char *scene = NULL;
     int scenes = 0;

@@ -10,20 +10,6 @@ static void print_help(const kn_option *table, size_t count) {
     kn_options_print(table, count, stdout);
 }
 
-/* The arguments as one line for job.json; quoted where a shell needs it. */
-static char *command_line(int argc, char **argv, kn_error *error) {
-    char *line = kn_strdup("kinora drive", error);
-    for (int i = 0; line && i < argc; i++) {
-        bool plain =
-            argv[i][0] && strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+") ==
-                              strlen(argv[i]);
-        char *longer = kn_format(error, plain ? "%s %s" : "%s '%s'", line, argv[i]);
-        kn_free(line);
-        line = longer;
-    }
-    return line;
-}
-
 int kn_cmd_drive(int argc, char **argv) {
     kn_drive_return_memory();
     kn_error error = {0};
@@ -41,10 +27,12 @@ int kn_cmd_drive(int argc, char **argv) {
     if (scenes == 0) kn_fail(&error, KN_ERROR_INPUT, "drive needs a scene file; see kinora drive --help");
     else if (!params->output) kn_fail(&error, KN_ERROR_INPUT, "drive needs an output folder: -o DIR");
     if (error.kind || !kn_drive_options_apply(&values, &error)) return kn_cmd_fail(&error);
-    char *command = command_line(argc, argv, &error);
+    char *command = kn_command_line("kinora drive", argc, argv, &error);
     if (!command) return kn_cmd_fail(&error);
     kn_progress progress;
+    char *preview = kn_path_join(params->output, "preview.jpg", &error);
     kn_progress_init(&progress, (kn_progress_style)values.progress, 1000);
+    progress.preview = preview;
     params->scene = scene;
     params->command = command;
     params->log = (kn_log){kn_progress_log, &progress,
@@ -58,11 +46,13 @@ int kn_cmd_drive(int argc, char **argv) {
     bool ok = kn_drive(params, &report, &error);
     kn_progress_finish(&progress);
     kn_free(command);
+    kn_free(preview);
     if (!ok) return kn_cmd_fail(&error);
     if (report.already_complete && !values.quiet)
         fprintf(stderr, "kinora: %s: this job is complete already; --overwrite makes it again\n", params->output);
     else if (!values.quiet)
-        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s\n", report.frames, report.cameras,
-                params->output, report.total, report.device);
+        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s%s\n", report.frames, report.cameras,
+                params->output, report.total, report.device,
+                values.shortened && report.frames == params->frames ? "; --frames all for the whole scenario" : "");
     return 0;
 }

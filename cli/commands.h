@@ -40,7 +40,10 @@ typedef struct kn_drive_options {
     kn_drive_params params;
     int size[2], weather, time, codec, source, progress, max_memory;
     unsigned labels;
-    double ego_speed_kmh;
+    double ego_speed_kmh, duration;
+    const char *frames;    /* as given */
+    size_t default_frames; /* where neither --frames nor --duration is given: 24; 0: the whole scenario */
+    bool shortened;        /* so it is */
     bool quiet, verbose, help, no_surroundings;
     char model[1024];
 } kn_drive_options;

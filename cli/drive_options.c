@@ -3,17 +3,20 @@
 #include "cli/progress.h"
 
 #include <malloc.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 void kn_drive_return_memory(void) { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
 
 size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTION_CAPACITY]) {
-    *v = (kn_drive_options){.params = KN_DRIVE_PARAMS_DEFAULT, .weather = -1, .time = -1, .ego_speed_kmh = -1};
+    *v = (kn_drive_options){
+        .params = KN_DRIVE_PARAMS_DEFAULT, .weather = -1, .time = -1, .ego_speed_kmh = -1, .default_frames = 24};
     kn_drive_params *p = &v->params;
     const kn_option options[] = {
         {"--output", KN_OPTION_TEXT, &p->output, 0, 0, NULL, "DIR", "folder for the results", 'o'},
-        {"--frames", KN_OPTION_COUNT, &p->frames, 1, 1000000, NULL, "N", "length of the clip (as long as the scenario)",
-         0},
+        {"--frames", KN_OPTION_TEXT, &v->frames, 0, 0, NULL, "N|all", "length of the clip (24)", 0},
+        {"--duration", KN_OPTION_NUMBER, &v->duration, 0.001, 86400, NULL, "SECONDS", "length instead of --frames", 0},
         {"--fps", KN_OPTION_RATE, &p->rate, 0, 0, NULL, "R", "frames per second, also 24000/1001 (12)", 0},
         {"--size", KN_OPTION_SIZE, v->size, 16, 8192, NULL, "WxH", "pixels of each camera (400x224)", 0},
         {"--start", KN_OPTION_NUMBER, &p->overrides.start, 0, 86400, NULL, "SECONDS",
@@ -39,7 +42,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
          "device memory of sampling, and of rendering as much again", 0},
         {"--prompt", KN_OPTION_TEXT, &p->prompt, 0, 0, NULL, "TEXT", "instead of the scene's own caption", 0},
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "h264|hevc|prores|ffv1|png", "C", "of the videos", 0},
-        {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance", "LIST",
+        {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance|depth_exr", "LIST",
          "images per frame, separated by commas", 0},
         {"--source", KN_OPTION_CHOICE, &v->source, 0, 0, "sampler|beauty|control", "S", "of the pictures", 0},
         {"--no-anchored-noise", KN_OPTION_FLAG, &p->no_anchored_noise, 0, 0, NULL, NULL,
@@ -61,8 +64,28 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
     return KN_COUNT(options);
 }
 
+/* --frames N or all, --duration S, or the verb's own length. */
+static bool apply_length(kn_drive_options *v, kn_error *error) {
+    kn_drive_params *p = &v->params;
+    if (v->frames && v->duration > 0)
+        return kn_fail(error, KN_ERROR_INPUT, "--frames and --duration both say how long the clip is: give one");
+    p->frames = v->default_frames;
+    v->shortened = !v->frames && !(v->duration > 0);
+    if (v->duration > 0) p->frames = (size_t)fmin(ceil(v->duration * p->rate.num / p->rate.den - 1e-9), 1e6);
+    if (!v->frames) return true;
+    char *end;
+    unsigned long frames = strtoul(v->frames, &end, 10);
+    bool all = strcmp(v->frames, "all") == 0, number = *v->frames >= '0' && *v->frames <= '9' && !*end;
+    if (!all && !(number && frames >= 1 && frames <= 1000000))
+        return kn_fail(error, KN_ERROR_INPUT, "--frames %s: expected a whole number from 1 to 1000000, or all",
+                       v->frames);
+    p->frames = all ? 0 : frames;
+    return true;
+}
+
 bool kn_drive_options_apply(kn_drive_options *v, kn_error *error) {
     kn_drive_params *p = &v->params;
+    if (!apply_length(v, error)) return false;
     p->width = v->size[0];
     p->height = v->size[1];
     p->codec = (kn_codec)v->codec;

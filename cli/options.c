@@ -154,6 +154,32 @@ bool kn_options_parse(const kn_option *options, size_t count, int argc, char **a
     return true;
 }
 
+/* In single quotes where a shell needs them; a quote itself becomes '\\''. */
+static char *quoted(const char *text, kn_error *error) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+";
+    if (*text && strspn(text, plain) == strlen(text)) return kn_strdup(text, error);
+    char *out = kn_alloc(4 * strlen(text) + 3, 1, error), *to = out;
+    if (!out) return NULL;
+    *to++ = '\'';
+    for (; *text; text++) {
+        if (*text == '\'') memcpy(to, "'\\''", 4), to += 4;
+        else *to++ = *text;
+    }
+    *to = '\'';
+    return out;
+}
+
+char *kn_command_line(const char *command, int argc, char **argv, kn_error *error) {
+    char *line = kn_strdup(command, error);
+    for (int i = 0; line && i < argc; i++) {
+        char *argument = quoted(argv[i], error), *longer = argument ? kn_format(error, "%s %s", line, argument) : NULL;
+        kn_free(argument);
+        kn_free(line);
+        line = longer;
+    }
+    return line;
+}
+
 void kn_options_print(const kn_option *options, size_t count, FILE *stream) {
     for (size_t i = 0; i < count; i++) {
         char left[64], letter[8] = "";

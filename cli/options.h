@@ -35,6 +35,9 @@ typedef struct kn_option {
 bool kn_options_parse(const kn_option *options, size_t count, int argc, char **argv, const char **positionals,
                       int positional_capacity, int *positional_count, kn_error *error);
 
+/* `command` and the arguments as one line that a shell takes apart into the same arguments again; new string. */
+char *kn_command_line(const char *command, int argc, char **argv, kn_error *error);
+
 /* Prints the table for the help. */
 void kn_options_print(const kn_option *options, size_t count, FILE *stream);
 

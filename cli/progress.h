@@ -11,6 +11,7 @@ typedef struct kn_progress {
     bool terminal;         /* stderr is one */
     double unit;           /* how many of the callback's units make one frame */
     const char *noun;      /* what the unit is called: "frames" */
+    const char *preview;   /* a picture that is named as soon as it exists; NULL: none */
     double started, shown; /* seconds */
     uint64_t first;        /* where this run began: what was resumed does not count for the rate */
     bool begun, line_open;
@@ -26,7 +27,8 @@ int kn_progress_stop_signal(void);
 void kn_progress_redirect(kn_progress_callback callback, void *user);
 /* Ends the open line. */
 void kn_progress_finish(kn_progress *progress);
-/* Logs to stderr without tearing the progress line; `user` is the kn_progress (may be NULL). */
+/* Logs to stderr without tearing the progress line; `user` is the kn_progress (may be NULL). This, kn_progress_report
+ * and kn_progress_finish may be called from several threads. */
 void kn_progress_log(void *user, kn_log_level level, const char *line);
 
 #endif

@@ -10,7 +10,13 @@
 extern "C" {
 #endif
 
-enum { KN_LABEL_DEPTH = 1, KN_LABEL_SEMANTIC = 2, KN_LABEL_INSTANCE = 4 }; /* kn_drive_params.labels */
+/* kn_drive_params.labels */
+enum {
+    KN_LABEL_DEPTH = 1, /* 16-bit PNG, millimetres, up to 65.535 m */
+    KN_LABEL_SEMANTIC = 2,
+    KN_LABEL_INSTANCE = 4,
+    KN_LABEL_DEPTH_EXR = 8 /* 32-bit float EXR, metres, without an end; sky is 0 */
+};
 
 /* Where the pictures come from. The two renderer sources are the controls that `eval` compares the sampler with. */
 typedef enum kn_drive_source {
@@ -62,12 +68,14 @@ typedef struct kn_drive_report {
 /* Runs a job. Writes into params->output:
  *   <CAMERA>.mp4 (or the codec's extension), surround.mp4, bev.mp4, job.json,
  *   nuscenes/v1.0-kinora/ *.json, nuscenes/samples, nuscenes/sweeps, nuscenes/maps,
- *   labels/boxes_2d.json, labels/<depth|semantic|instance>/<CAMERA>/NNNNN.png.
+ *   labels/boxes_2d.json, labels/<depth|semantic|instance>/<CAMERA>/NNNNN.png,
+ *   labels/depth_exr/<CAMERA>/NNNNN.exr, preview.jpg (the newest frame of all cameras, while and after it runs).
  * Work in progress lies in <output>/.work with a journal: a job that was killed goes on from its last finished chunk
  * when it is started again with the same parameters, and ends with the same video content. Fails with KN_ERROR_INPUT
  * when the folder holds another job and `overwrite` is not set, and with KN_ERROR_CANCELLED when the progress callback
- * asked to stop (the finished chunks are kept). `report` may be NULL. Memory does not depend on the number of
- * frames. */
+ * asked to stop (the finished chunks are kept). `report` may be NULL. Memory for pictures does not
+ * grow with the number of frames; what the scene says about each (states of its road users, about 100 bytes a frame and
+ * road user) does. */
 bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *error);
 
 #ifdef __cplusplus

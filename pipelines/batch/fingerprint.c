@@ -1,8 +1,8 @@
 #include "pipelines/batch/fingerprint.h"
 
+#include "base/folder.h"
 #include "pipelines/drive/drive_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,24 +47,6 @@ static bool hash_file(const char *path, kn_tree *tree, kn_error *error) {
     return true;
 }
 
-static int compare_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static bool list_folder(const char *folder, char ***names, size_t *count, kn_error *error) {
-    DIR *dir = opendir(folder);
-    size_t capacity = 0;
-    bool ok = true;
-    if (!dir) return kn_fail(error, KN_ERROR_INPUT, "%s: cannot open the folder: %s", folder, strerror(errno));
-    for (struct dirent *entry; ok && (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.') continue;
-        ok = kn_grow(names, &capacity, *count + 1, sizeof **names, error) &&
-             ((*names)[*count] = kn_strdup(entry->d_name, error));
-        *count += ok;
-    }
-    closedir(dir);
-    if (*count) qsort(*names, *count, sizeof **names, compare_text);
-    return ok;
-}
-
 static bool hash_any(const char *path, int depth, kn_tree *tree, kn_error *error) {
     struct stat info;
     if (stat(path, &info) != 0) return kn_fail(error, KN_ERROR_INPUT, "%s: %s", path, strerror(errno));
@@ -73,15 +55,14 @@ static bool hash_any(const char *path, int depth, kn_tree *tree, kn_error *error
     char **names = NULL;
     size_t count = 0;
     text all = {0};
-    bool ok = list_folder(path, &names, &count, error);
+    bool ok = kn_folder_list(path, NULL, &names, &count, error);
     for (size_t i = 0; ok && i < count; i++) {
         char *inner = kn_path_join(path, names[i], error);
         ok = inner && hash_any(inner, depth + 1, tree, error) && add_line(&all, error, names[i], tree->hash);
         kn_free(inner);
     }
     if (ok) kn_sha256_hex(all.data ? all.data : "", all.length, tree->hash);
-    for (size_t i = 0; i < count; i++) kn_free(names[i]);
-    kn_free(names);
+    kn_names_free(names, count);
     kn_free(all.data);
     return ok;
 }
@@ -112,7 +93,7 @@ static bool hash_input(kn_fingerprints *cache, const char *path, bool is_scene, 
     kn_tree tree;
     if (is_scene) {
         if (!kn_file_exists(path)) return kn_fail(error, KN_ERROR_INPUT, "%s: no such file", path);
-        if (!kn_drive_hash_scene(path, entry->hash, error)) return false;
+        if (!kn_scene_hash(path, entry->hash, error)) return false;
     } else {
         if (!kn_tree_hash(path, &tree, error)) return false;
         memcpy(entry->hash, tree.hash, sizeof entry->hash);

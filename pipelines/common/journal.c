@@ -1,14 +1,17 @@
 #define _GNU_SOURCE /* nftw */
 #include "pipelines/common/journal.h"
 
+#include "base/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool take_lock(kn_journal *journal, kn_error *error) {
+    struct stat held, named;
     char *path = kn_path_join(journal->folder, "lock", error);
     if (!path) return false;
     journal->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -16,6 +19,8 @@ static bool take_lock(kn_journal *journal, kn_error *error) {
     if (!ok) kn_fail(error, KN_ERROR_IO, "%s: cannot make: %s", path, strerror(errno));
     else if (flock(journal->lock, LOCK_EX | LOCK_NB) != 0)
         ok = kn_fail(error, KN_ERROR_IO, "%s: another process is working in this folder", journal->folder);
+    else if (fstat(journal->lock, &held) != 0 || stat(path, &named) != 0 || held.st_ino != named.st_ino)
+        ok = kn_fail(error, KN_ERROR_IO, "%s: another process has just removed this folder", journal->folder);
     kn_free(path);
     return ok;
 }
@@ -79,12 +84,44 @@ static bool resume(kn_journal *journal, const char *path, const char *job, kn_er
     return true;
 }
 
-bool kn_journal_init(kn_journal *journal, const char *folder, const char *job, kn_error *error) {
+/* Everything in the folder but the lock. */
+static bool remove_work(const kn_journal *journal, kn_error *error) {
+    char **names;
+    size_t count;
+    bool ok = kn_folder_list(journal->folder, NULL, &names, &count, error);
+    for (size_t i = 0; ok && i < count; i++) {
+        char *path = kn_path_join(journal->folder, names[i], error);
+        ok = path && (strcmp(names[i], "lock") == 0 || kn_remove_tree(path, error));
+        kn_free(path);
+    }
+    kn_names_free(names, count);
+    return ok;
+}
+
+bool kn_journal_restart(kn_journal *journal, const char *job, kn_error *error) {
+    if (journal->stream) fclose(journal->stream);
+    journal->stream = NULL, journal->chunks_done = 0;
+    char *path = kn_path_join(journal->folder, "journal", error);
+    bool ok = path && remove_work(journal, error) && begin(journal, path, job, error);
+    kn_free(path);
+    return ok;
+}
+
+/* Goes on with the journal that is there. */
+static bool go_on(kn_journal *journal, const char *path, const char *job, bool overwrite, kn_error *error) {
+    kn_error problem = {0};
+    if (resume(journal, path, job, &problem)) return true;
+    if (problem.kind == KN_ERROR_INPUT && overwrite) return kn_journal_restart(journal, job, error);
+    if (error) *error = problem;
+    return false;
+}
+
+bool kn_journal_init(kn_journal *journal, const char *folder, const char *job, bool overwrite, kn_error *error) {
     *journal = (kn_journal){.lock = -1};
     journal->folder = kn_strdup(folder, error);
     char *path = journal->folder ? kn_path_join(folder, "journal", error) : NULL;
     bool ok = path && take_lock(journal, error);
-    if (ok && kn_file_exists(path)) ok = resume(journal, path, job, error);
+    if (ok && kn_file_exists(path)) ok = go_on(journal, path, job, overwrite, error);
     else if (ok && !begin(journal, path, job, error)) {
         char *lock = kn_path_join(folder, "lock", NULL);
         if (lock) unlink(lock); /* nothing is left of a journal that could not be begun */
@@ -93,6 +130,14 @@ bool kn_journal_init(kn_journal *journal, const char *folder, const char *job, k
     }
     kn_free(path);
     if (!ok) kn_journal_finish(journal);
+    return ok;
+}
+
+bool kn_journal_remove(const char *folder, kn_error *error) {
+    if (!kn_file_exists(folder)) return true;
+    kn_journal journal = {.lock = -1, .folder = kn_strdup(folder, error)};
+    bool ok = journal.folder && take_lock(&journal, error) && kn_remove_tree(folder, error);
+    kn_journal_finish(&journal);
     return ok;
 }
 

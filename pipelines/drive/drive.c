@@ -9,13 +9,7 @@
 static bool open_journal(kn_drive_job *job, kn_error *error) {
     job->work_existed = kn_path_existing(job->work);
     if (!kn_make_directories(job->work, error)) return false;
-    kn_error first = {0};
-    if (kn_journal_init(&job->journal, job->work, job->hash, &first)) return true;
-    if (first.kind == KN_ERROR_INPUT && job->params.overwrite)
-        return kn_remove_tree(job->work, error) && kn_make_directories(job->work, error) &&
-               kn_journal_init(&job->journal, job->work, job->hash, error);
-    if (error) *error = first;
-    return false;
+    return kn_journal_init(&job->journal, job->work, job->hash, job->params.overwrite, error);
 }
 
 static bool open_scene(kn_drive_job *job, kn_error *error) {
@@ -90,6 +84,7 @@ static bool run_chunks(kn_drive_job *job, kn_error *error) {
         kn_log_line(&job->params.log, KN_LOG_INFO, "going on after frame %zu of %zu", job->report.resumed_frames,
                     job->frame_count);
     if (done == job->chunk_count) return kn_finisher_encode(job->finisher, done, error);
+    if (!kn_drive_progress(job, KN_STAGE_RENDER, job->done[KN_STAGE_RENDER], error)) return false;
     bool ok = open_model(job, error) && open_renderer(job, error) && kn_drive_make_label_folders(job, error);
     job->report.setup = kn_now() - job->started;
     ok = ok && kn_drive_chunks_run(job, done, error);
@@ -101,10 +96,13 @@ static bool run_chunks(kn_drive_job *job, kn_error *error) {
 }
 
 static bool run_job(kn_drive_job *job, const kn_drive_params *params, kn_error *error) {
-    if (!kn_drive_plan(job, params, error) || !kn_drive_check_output(job, error)) return false;
+    if (!kn_drive_plan(job, params, error)) return false;
+    kn_drive_note_warnings(job);
+    if (!kn_drive_check_output(job, error)) return false;
     if (job->report.already_complete) return true;
     if (!open_journal(job, error) || !kn_gpu_create(&job->gpu, &job->params.gpu, error)) return false;
     snprintf(job->report.device, sizeof job->report.device, "%s", kn_gpu_get_info(job->gpu)->name);
+    if (!kn_drive_check_device(job, error)) return false;
     if (!open_scene(job, error) || !kn_finisher_create(&job->finisher, job, error) || !run_chunks(job, error))
         return false;
     if (!kn_finisher_commit(job->finisher, error)) return false;
@@ -115,7 +113,14 @@ static bool run_job(kn_drive_job *job, const kn_drive_params *params, kn_error *
 
 /* A job that failed before its first chunk was finished leaves no folder behind: there is nothing to go on with. */
 static void drop_empty_work(kn_drive_job *job) {
-    if (job->journal.lock >= 0 && job->journal.chunks_done == 0) kn_remove_tree(job->work, NULL);
+    if (job->journal.lock >= 0 && job->journal.chunks_done == 0) {
+        char *preview = kn_path_join(job->params.output, "preview.jpg", NULL);
+        char *record = kn_path_join(job->params.output, "job.json", NULL);
+        if (preview && record && !kn_file_exists(record)) kn_remove_tree(preview, NULL);
+        kn_free(record);
+        kn_free(preview);
+        kn_remove_tree(job->work, NULL);
+    }
     kn_journal_finish(&job->journal);
     kn_remove_made_directories(job->work, job->work_existed);
 }
@@ -127,12 +132,15 @@ bool kn_drive(const kn_drive_params *params, kn_drive_report *report, kn_error *
     job->work_existed = SIZE_MAX;
     job->started = kn_now();
     pthread_mutex_init(&job->progress_lock, NULL);
+    pthread_mutex_init(&job->log_lock, NULL);
     bool ok = run_job(job, params, error);
     job->report.total = kn_now() - job->started;
     if (report) *report = job->report;
     kn_drive_chunks_finish(job);
     kn_finisher_destroy(&job->finisher);
     pthread_mutex_destroy(&job->progress_lock);
+    pthread_mutex_destroy(&job->log_lock);
+    for (size_t i = 0; i < job->warning_count; i++) kn_free(job->warnings[i]);
     kn_sampler_destroy(&job->sampler);
     kn_model_destroy(&job->model);
     kn_renderer_destroy(&job->renderer);

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "diffusion/sampling/plan.h"
+#include "pipelines/common/pixels.h"
 
 #include <math.h>
 #include <string.h>
@@ -72,14 +73,6 @@ void kn_drive_chunks_finish(kn_drive_job *job) {
 
 /* --- rendering -------------------------------------------------------------------------------- */
 
-static void interleave(const float *planar, size_t pixels, uint8_t *rgb) {
-    for (size_t c = 0; c < 3; c++)
-        for (size_t i = 0; i < pixels; i++) {
-            float v = planar[c * pixels + i];
-            rgb[3 * i + c] = (uint8_t)lrintf(255 * (v > 0 ? v < 1 ? v : 1 : 0)); /* NaN becomes 0 */
-        }
-}
-
 /* The same view at one pixel per latent cell. */
 static kn_camera latent_camera(const kn_camera *camera, int factor) {
     kn_camera small = *camera;
@@ -121,9 +114,10 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     if (!kn_render(job->renderer, view, frame, &target, error)) return false;
     if (anchored && !pixel_noise && !latent_noise(job, view, frame, noise, error)) return false;
     if (sampled && reduced) kn_control_from_conditions(conditions, pixels, control);
-    if (!sampled)
-        interleave(s->picture ? s->picture : conditions + KN_CONDITION_SHADED * pixels, pixels,
-                   c->rgb + picture * 3 * job->pixels);
+    const float *drawn = s->picture ? s->picture : conditions + KN_CONDITION_SHADED * pixels;
+    if (!sampled && !kn_pixels_interleave(drawn, pixels, c->rgb + picture * 3 * job->pixels))
+        return kn_fail(error, KN_ERROR_INTERNAL, "frame %zu, camera %s: the renderer drew a value that is no number",
+                       frame, view->name);
     if (!kn_drive_write_labels(job, frame, camera, error)) return false;
     return kn_boxes_2d_append(&c->boxes, &c->box_count, &c->box_capacity, &job->facts, view, camera, s->depth,
                               s->instance, error);
@@ -149,6 +143,8 @@ static bool render_chunk(void *user, kn_error *error) {
                                    error))
                 return false;
         }
+        bool sampled = job->params.source == KN_DRIVE_SAMPLER;
+        if (sampled && first + f == 0 && !kn_drive_preview_control(job, work->chunk->control, error)) return false;
     }
     job->report.render += kn_now() - started;
     return true;

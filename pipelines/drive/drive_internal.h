@@ -9,6 +9,8 @@
 #include "pipelines/common/journal.h"
 #include "pipelines/common/task.h"
 
+enum { KN_DRIVE_DEVICE_TEXT = 800, KN_DRIVE_MAX_OUTPUTS = KN_RIG_MAX_CAMERAS + 5 };
+
 #define KN_DRIVE_REACH 120.0 /* metres around the ego within which road users are labelled */
 
 /* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
@@ -47,9 +49,10 @@ typedef struct kn_drive_job {
     kn_rig rig;
     int neighbours[KN_RIG_MAX_CAMERAS][2];
     char scene_name[80]; /* file name without folder and extension, safe for file names */
-    char hash[65], scene_hash[65], model_hash[65];
-    char *work;          /* <output>/.work */
-    size_t work_existed; /* the leading part of `work` that was there before this job; SIZE_MAX: nothing was made */
+    char hash[65], scene_hash[65], model_hash[65], tuning_hash[65];
+    bool model_hash_partial; /* large weight files count by their size and ends only */
+    char *work;              /* <output>/.work */
+    size_t work_existed;     /* the leading part of `work` that was there before this job; SIZE_MAX: nothing was made */
     kn_journal journal;
     kn_gpu *gpu;         /* of the renderers */
     kn_gpu *sampler_gpu; /* the same device again, for another thread; NULL without a sampler */
@@ -72,20 +75,33 @@ typedef struct kn_drive_job {
     double done[KN_STAGE_COUNT];   /* frames */
     bool cancelled;
     double origin[2], map_size[2]; /* of the nuScenes map, metres */
+    double map_resolution;         /* metres per pixel */
+    kn_log log;                    /* the caller's; params.log writes down warnings, too */
+    pthread_mutex_t log_lock;      /* guards the next two */
+    char *warnings[100];
+    size_t warning_count;
     kn_drive_report report;
     double started;
 } kn_drive_job;
 
 /* Seconds of a clock that never goes back. */
 double kn_now(void);
+/* From here on what is logged as a warning also goes into job.json. */
+void kn_drive_note_warnings(kn_drive_job *job);
 
 /* --- drive_plan.c ----------------------------------------------------------------------------- */
 /* Checks the parameters, reads the rig, fills names and hashes. */
 bool kn_drive_plan(kn_drive_job *job, const kn_drive_params *params, kn_error *error);
-/* SHA-256 over the scene file and the road network and catalogs that it names. */
-bool kn_drive_hash_scene(const char *path, char hex[65], kn_error *error);
 /* Is `output` free for this job? Sets report.already_complete when it holds this job's finished results. */
 bool kn_drive_check_output(kn_drive_job *job, kn_error *error);
+
+/* --- drive_hash.c ----------------------------------------------------------------------------- */
+/* Fills scene_hash, model_hash and hash: what was asked for and made from. */
+bool kn_drive_hash(kn_drive_job *job, kn_error *error);
+/* Device, driver and tuning as one line, and a hash of the tuning: what last digits depend on besides. */
+bool kn_drive_device_text(const kn_gpu *gpu, char text[KN_DRIVE_DEVICE_TEXT], char tuning[65], kn_error *error);
+/* Are the chunks in the work folder of this device, driver and tuning? Writes down which they will be of. */
+bool kn_drive_check_device(kn_drive_job *job, kn_error *error);
 
 /* --- drive_chunk.c ---------------------------------------------------------------------------- */
 /* Before the first chunk: whether sampling fits the device's free memory; says which --chunk would. */
@@ -112,6 +128,13 @@ bool kn_boxes_file_init(kn_boxes_file *file, const char *path, const kn_drive_jo
 void kn_boxes_file_add(kn_boxes_file *file, const kn_drive_job *job, const kn_box_2d *box);
 bool kn_boxes_file_commit(kn_boxes_file *file, kn_error *error);
 
+/* --- drive_preview.c -------------------------------------------------------------------------- */
+/* Writes a picture of all cameras as <output>/preview.jpg. */
+bool kn_drive_preview(const kn_drive_job *job, const kn_image *mosaic, kn_error *error);
+/* The first preview, long before the first chunk is sampled: the control maps' colours of a frame, control as in
+ * kn_drive_chunk. */
+bool kn_drive_preview_control(const kn_drive_job *job, const float *control, kn_error *error);
+
 /* --- drive_finish.c --------------------------------------------------------------------------- */
 /* Begins the outputs in the work folder. The job's scene must be open. One thread at a time. */
 bool kn_finisher_create(kn_finisher **finisher, kn_drive_job *job, kn_error *error);
@@ -122,14 +145,12 @@ bool kn_finisher_commit(kn_finisher *finisher, kn_error *error);
 void kn_finisher_destroy(kn_finisher **finisher);
 
 /* --- drive_record.c --------------------------------------------------------------------------- */
-/* The names of the outputs in the output folder; returns how many there are (at most KN_RIG_MAX_CAMERAS + 4). */
+/* The names of the outputs in the output folder; returns how many there are (at most KN_DRIVE_MAX_OUTPUTS). */
 int kn_drive_outputs(const kn_drive_job *job, char names[][96]);
 bool kn_drive_write_record(kn_drive_job *job, kn_error *error);
 /* Reads "job" and "outputs" of an earlier job.json; outputs that are no plain names are skipped. False when it cannot
  * be read. */
 bool kn_drive_read_record(const char *path, char hash[65], char names[][96], int capacity, int *count);
-/* The AIGC metadata of this job's videos. */
-void kn_drive_aigc(const kn_drive_job *job, char *text, size_t size);
 
 /* Reports how many frames a stage has finished, from any thread; false with KN_ERROR_CANCELLED when the caller wants to
  * stop. */

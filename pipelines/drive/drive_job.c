@@ -1,6 +1,8 @@
 /* What every part of a job uses: the clock, progress, the names of the pieces of work. */
 #include "pipelines/drive/drive_internal.h"
 
+#include <math.h>
+#include <string.h>
 #include <time.h>
 
 double kn_now(void) {
@@ -13,7 +15,10 @@ double kn_now(void) {
 static const char *stage_name(const kn_drive_job *job) {
     double all = (double)job->frame_count, first = (double)kn_min_size(job->chunk_frames, job->frame_count);
     bool sampled = job->params.source == KN_DRIVE_SAMPLER;
-    if (job->done[KN_STAGE_RENDER] < (sampled ? first : all)) return "render";
+    size_t resumed = job->report.resumed_frames;
+    if (job->done[KN_STAGE_RENDER] <= (double)resumed) return "prepare"; /* the world, the model */
+    if (job->done[KN_STAGE_RENDER] < (sampled ? fmin((double)resumed + first, all) : all)) return "render";
+    if (sampled && job->done[KN_STAGE_SAMPLE] <= (double)resumed) return "compile"; /* kernels, with the first step */
     return sampled && job->done[KN_STAGE_SAMPLE] < all ? "sample" : "encode";
 }
 
@@ -32,6 +37,25 @@ bool kn_drive_progress(kn_drive_job *job, kn_drive_stage stage, double frames, k
     bool cancelled = job->cancelled;
     pthread_mutex_unlock(&job->progress_lock);
     return !cancelled || kn_fail(error, KN_ERROR_CANCELLED, "stopped; start it again with the same command to go on");
+}
+
+/* A kn_log_callback: warnings are written down for job.json before they are handed on. */
+static void note_line(void *user, kn_log_level level, const char *line) {
+    kn_drive_job *job = user;
+    if (level <= KN_LOG_WARNING) {
+        pthread_mutex_lock(&job->log_lock);
+        bool known = job->warning_count == KN_COUNT(job->warnings);
+        for (size_t i = 0; i < job->warning_count; i++) known = known || strcmp(job->warnings[i], line) == 0;
+        if (!known && (job->warnings[job->warning_count] = kn_strdup(line, NULL))) job->warning_count++;
+        pthread_mutex_unlock(&job->log_lock);
+    }
+    if (job->log.callback && level <= job->log.level) job->log.callback(job->log.user, level, line);
+}
+
+void kn_drive_note_warnings(kn_drive_job *job) {
+    job->log = job->params.log;
+    kn_log_level level = job->log.callback && job->log.level > KN_LOG_WARNING ? job->log.level : KN_LOG_WARNING;
+    job->params.log = (kn_log){note_line, job, level};
 }
 
 size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index) {

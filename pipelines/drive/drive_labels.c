@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static const char *const kinds[] = {"depth", "semantic", "instance"};
+static const char *const kinds[] = {"depth", "semantic", "instance", "depth_exr"};
 
 bool kn_drive_make_label_folders(kn_drive_job *job, kn_error *error) {
     bool ok = true;
@@ -21,13 +21,26 @@ static uint16_t millimetres(float depth) {
     return depth >= 65.535f ? 65535 : (uint16_t)lrintf(depth * 1000);
 }
 
+/* Depth of the sky is infinite: written as 0, as in the PNG. */
+static bool write_metres(const char *path, const float *depth, const kn_camera *c, kn_error *error) {
+    size_t count = (size_t)c->width * (size_t)c->height;
+    float *metres = kn_alloc(count, sizeof *metres, error);
+    for (size_t i = 0; metres && i < count; i++) metres[i] = depth[i] > 0 && isfinite(depth[i]) ? depth[i] : 0;
+    bool ok = metres && kn_exr_write_gray(path, metres, c->width, c->height, error);
+    kn_free(metres);
+    return ok;
+}
+
 static bool write_label(kn_drive_job *job, int kind, size_t frame, int camera, kn_error *error) {
     const kn_camera *c = &job->rig.cameras[camera];
     kn_drive_scratch *s = &job->scratch;
-    char *path = kn_format(error, "%s/labels/%s/%s/%05zu.png", job->work, kinds[kind], c->name, frame);
+    char *path =
+        kn_format(error, "%s/labels/%s/%s/%05zu.%s", job->work, kinds[kind], c->name, frame, kind == 3 ? "exr" : "png");
     if (!path) return false;
     bool ok;
-    if (kind == 1) {
+    if (kind == 3) {
+        ok = write_metres(path, s->depth, c, error);
+    } else if (kind == 1) {
         ok = kn_png_write_gray8(path, s->semantic, c->width, c->height, error);
     } else {
         size_t count = (size_t)c->width * (size_t)c->height;
@@ -40,7 +53,7 @@ static bool write_label(kn_drive_job *job, int kind, size_t frame, int camera, k
 
 bool kn_drive_write_labels(kn_drive_job *job, size_t frame, int camera, kn_error *error) {
     bool ok = true;
-    for (int k = 0; ok && k < 3; k++)
+    for (int k = 0; ok && k < (int)KN_COUNT(kinds); k++)
         if (job->params.labels >> k & 1) ok = write_label(job, k, frame, camera, error);
     return ok;
 }

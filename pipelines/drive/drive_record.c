@@ -13,20 +13,20 @@ int kn_drive_outputs(const kn_drive_job *job, char names[][96]) {
     snprintf(names[count++], 96, "bev%s", extension);
     snprintf(names[count++], 96, "nuscenes");
     snprintf(names[count++], 96, "labels");
+    snprintf(names[count++], 96, "preview.jpg");
     return count;
-}
-
-void kn_drive_aigc(const kn_drive_job *job, char *text, size_t size) {
-    /* GB 45438-2025, annex E: Label 1 says that the content is generated. */
-    snprintf(text, size,
-             "{\"Label\":\"1\",\"ContentProducer\":\"Kinora %s\",\"ProduceID\":\"%.32s\",\"ReservedCode1\":\"\","
-             "\"ContentPropagator\":\"\",\"PropagateID\":\"\",\"ReservedCode2\":\"\"}",
-             KINORA_VERSION, job->hash);
 }
 
 static json_t *text_or_null(const char *text) {
     json_t *value = text ? json_string(text) : json_null();
     return value ? value : json_null(); /* text that is not UTF-8 */
+}
+
+/* JSON's integers end at 2^63: larger seeds are text. */
+static json_t *seed_record(uint64_t seed) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    return seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_string(text);
 }
 
 static json_t *rig_record(const kn_rig *rig) {
@@ -71,7 +71,8 @@ static json_t *sampler_record(const kn_drive_job *job) {
     if (p->source != KN_DRIVE_SAMPLER) return json_null();
     json_t *record = json_object();
     json_object_set_new(record, "model", text_or_null(p->model));
-    json_object_set_new(record, "model_sha256", text_or_null(job->model_hash));
+    json_object_set_new(record, job->model_hash_partial ? "model_sha256_of_ends" : "model_sha256",
+                        text_or_null(job->model_hash));
     json_object_set_new(record, "prompt", text_or_null(job->prompt));
     json_object_set_new(record, "steps", p->steps > 0 ? json_integer(p->steps) : json_null());
     json_object_set_new(record, "guidance", p->guidance >= 0 ? json_real(p->guidance) : json_null());
@@ -83,10 +84,17 @@ static json_t *sampler_record(const kn_drive_job *job) {
 }
 
 static json_t *labels_record(unsigned labels) {
-    static const char *const names[] = {"depth", "semantic", "instance"};
+    static const char *const names[] = {"depth", "semantic", "instance", "depth_exr"};
     json_t *list = json_array();
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (labels >> i & 1) json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+/* What was logged as a warning while the job ran: what was left out, cut off or not understood. */
+static json_t *warnings_record(const kn_drive_job *job) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < job->warning_count; i++) json_array_append_new(list, text_or_null(job->warnings[i]));
     return list;
 }
 
@@ -95,7 +103,7 @@ static json_t *make_record(const kn_drive_job *job) {
     const kn_drive_params *p = &job->params;
     const kn_drive_report *r = &job->report;
     json_t *outputs = json_array(), *root = json_object();
-    char names[KN_RIG_MAX_CAMERAS + 4][96];
+    char names[KN_DRIVE_MAX_OUTPUTS][96];
     int count = kn_drive_outputs(job, names);
     for (int i = 0; i < count; i++) json_array_append_new(outputs, json_string(names[i]));
     json_object_set_new(root, "kinora", json_string(KINORA_VERSION));
@@ -103,7 +111,7 @@ static json_t *make_record(const kn_drive_job *job) {
     json_object_set_new(root, "job", json_string(job->hash));
     json_object_set_new(root, "command", text_or_null(p->command));
     json_object_set_new(root, "scene", json_pack("{so ss}", "path", text_or_null(p->scene), "sha256", job->scene_hash));
-    json_object_set_new(root, "seed", json_integer((json_int_t)p->seed));
+    json_object_set_new(root, "seed", seed_record(p->seed));
     json_object_set_new(root, "frames", json_integer((json_int_t)job->frame_count));
     json_object_set_new(root, "frame_rate", json_pack("[ii]", p->rate.num, p->rate.den));
     json_object_set_new(root, "overrides", overrides_record(&p->overrides));
@@ -112,10 +120,12 @@ static json_t *make_record(const kn_drive_job *job) {
     json_object_set_new(root, "codec", json_string(kn_codec_name(p->codec)));
     json_object_set_new(root, "labels", labels_record(p->labels));
     json_object_set_new(root, "rig", rig_record(&job->rig));
-    json_object_set_new(
-        root, "device",
-        json_pack("{ss ss}", "name", kn_gpu_get_info(job->gpu)->name, "driver", kn_gpu_get_info(job->gpu)->driver));
+    json_object_set_new(root, "device",
+                        json_pack("{ss ss ss}", "name", kn_gpu_get_info(job->gpu)->name, "driver",
+                                  kn_gpu_get_info(job->gpu)->driver, "tuning_sha256", job->tuning_hash));
     json_object_set_new(root, "nuscenes_origin", json_pack("[ff]", job->origin[0], job->origin[1]));
+    json_object_set_new(root, "nuscenes_map_resolution", json_real(job->map_resolution));
+    json_object_set_new(root, "warnings", warnings_record(job));
     json_object_set_new(root, "seconds",
                         json_pack("{sf sf sf sf sf sf}", "setup", r->setup, "render", r->render, "sample", r->sample,
                                   "segments", r->segments, "finish", r->finish, "total", kn_now() - job->started));

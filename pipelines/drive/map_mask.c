@@ -4,19 +4,19 @@
 
 #include <math.h>
 
-#define METRES_PER_PIXEL .1 /* what nuscenes-devkit's MapMask expects */
-#define BAND 4.2            /* metres of lane along each mark when there are no surfaces */
+#define BAND 4.2 /* metres of lane along each mark when there are no surfaces */
 
 typedef struct map_mask {
     uint8_t *pixels;
     int width, height;
     const double *origin;
+    double resolution; /* metres per pixel */
 } map_mask;
 
 /* Metres to pixels of the mask, y down. */
 static void to_mask(const map_mask *m, const double point[2], double out[2]) {
-    out[0] = (point[0] - m->origin[0]) / METRES_PER_PIXEL;
-    out[1] = m->height - (point[1] - m->origin[1]) / METRES_PER_PIXEL;
+    out[0] = (point[0] - m->origin[0]) / m->resolution;
+    out[1] = m->height - (point[1] - m->origin[1]) / m->resolution;
 }
 
 /* Clips [low, high] to whole pixels of 0..size-1; false when nothing is left (or a number is not finite). */
@@ -72,15 +72,24 @@ static void fill_mark(map_mask *m, const kn_map_line *line) {
         double a[2], b[2];
         to_mask(m, line->points[k], a);
         to_mask(m, line->points[k + 1], b);
-        fill_band(m, a, b, BAND / 2 / METRES_PER_PIXEL);
+        fill_band(m, a, b, BAND / 2 / m->resolution);
     }
 }
 
+double kn_map_mask_resolution(const double size[2]) {
+    double resolution = KN_MAP_MASK_RESOLUTION;
+    while (size[0] / resolution > 16384 || size[1] / resolution > 16384 ||
+           size[0] / resolution * (size[1] / resolution) > 64e6)
+        resolution *= 2;
+    return resolution;
+}
+
 bool kn_map_mask(const kn_map_line *lines, size_t line_count, const double origin[2], const double size[2],
-                 uint8_t **mask, int *width, int *height, kn_error *error) {
-    map_mask m = {.width = (int)ceil(size[0] / METRES_PER_PIXEL),
-                  .height = (int)ceil(size[1] / METRES_PER_PIXEL),
-                  .origin = origin};
+                 double resolution, uint8_t **mask, int *width, int *height, kn_error *error) {
+    map_mask m = {.width = (int)ceil(size[0] / resolution),
+                  .height = (int)ceil(size[1] / resolution),
+                  .origin = origin,
+                  .resolution = resolution};
     m.pixels = kn_alloc((size_t)m.width * (size_t)m.height, 1, error);
     if (!m.pixels) return false;
     bool surfaces = false;

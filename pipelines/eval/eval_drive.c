@@ -1,10 +1,12 @@
 #include "kinora/eval.h"
 
+#include "pipelines/common/pixels.h"
 #include "pipelines/drive/drive_internal.h"
 #include "pipelines/eval/measure.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 16, CLIP = 0, SHUFFLED, BEAUTY, VARIANTS };
@@ -61,7 +63,8 @@ static void read_overrides(eval_job *job, json_t *root) {
     p->ego_speed = json_number_value(json_object_get(o, "ego_speed_kmh")) / 3.6;
     p->start = json_number_value(json_object_get(o, "start"));
     p->grow_surroundings = !json_is_false(json_object_get(o, "surroundings"));
-    p->seed = (uint64_t)json_integer_value(json_object_get(root, "seed"));
+    json_t *seed = json_object_get(root, "seed");
+    p->seed = json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10) : (uint64_t)json_integer_value(seed);
     p->frame_rate = (double)job->rate.num / job->rate.den;
     p->frame_count = job->frames;
 }
@@ -121,7 +124,7 @@ static bool read_job(eval_job *job, kn_error *error) {
     json_decref(root);
     kn_free(path);
     char hash[65];
-    if (!ok || !kn_drive_hash_scene(job->scene_path, hash, error)) return false;
+    if (!ok || !kn_scene_hash(job->scene_path, hash, error)) return false;
     if (strcmp(hash, job->scene_hash) != 0)
         return kn_fail(error, KN_ERROR_INPUT, "%s: not the scene that this clip was made from: its contents differ",
                        job->scene_path);
@@ -207,9 +210,9 @@ static bool draw_view(eval_job *job, int index, size_t frame, kn_error *error) {
                                .semantic = v->semantic,
                                .beauty = job->params->no_beauty ? NULL : v->beauty};
     if (!kn_render(job->renderer, &job->rig.cameras[index], frame, &target, error)) return false;
-    for (size_t c = 0; target.beauty && c < 3; c++)
-        for (size_t i = 0; i < v->pixels; i++)
-            v->rgb[BEAUTY][now][3 * i + c] = (uint8_t)lrintf(255 * fminf(fmaxf(v->beauty[c * v->pixels + i], 0), 1));
+    if (target.beauty && !kn_pixels_interleave(v->beauty, v->pixels, v->rgb[BEAUTY][now]))
+        return kn_fail(error, KN_ERROR_INTERNAL, "frame %zu, camera %s: the renderer drew a value that is no number",
+                       frame, job->rig.cameras[index].name);
     return !target.beauty || find_classes(job, index, v->rgb[BEAUTY][now], v->beauty_classes, error);
 }
 

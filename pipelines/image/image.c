@@ -1,4 +1,5 @@
 /* From files to kn_paint and back to files. */
+#include "pipelines/common/aigc.h"
 #include "pipelines/image/image_job.h"
 
 #include <math.h>
@@ -168,16 +169,12 @@ static bool write_picture(const image_run *run, int index, kn_image *image, kn_e
     size_t area = (size_t)image->width * (size_t)image->height;
     const float *planar = run->rgb + (size_t)index * 3 * area;
     for (size_t i = 0; i < 3 * area; i++) image->data[i] = (uint8_t)lrintf(planar[i % 3 * area + i / 3] * 255);
-    char hash[65], aigc[256], *parameters = parameters_of(run, index, error),
-                              *path = parameters ? output_name(run, index, error) : NULL;
+    char hash[65], aigc[KN_AIGC_SIZE], *parameters = parameters_of(run, index, error),
+                                       *path = parameters ? output_name(run, index, error) : NULL;
     bool ok = path != NULL;
     if (ok) {
         kn_sha256_hex(parameters, strlen(parameters), hash);
-        /* GB 45438-2025, annex E: Label 1 says that the content is generated. */
-        snprintf(aigc, sizeof aigc,
-                 "{\"Label\":\"1\",\"ContentProducer\":\"Kinora %s\",\"ProduceID\":\"%.32s\",\"ReservedCode1\":\"\","
-                 "\"ContentPropagator\":\"\",\"PropagateID\":\"\",\"ReservedCode2\":\"\"}",
-                 KINORA_VERSION, hash);
+        kn_aigc_text(hash, aigc);
         const char *const texts[][2] = {{"parameters", parameters}, {"AIGC", aigc}};
         ok = kn_image_write_png_text(image, path, texts, 2, error);
     }

@@ -52,6 +52,8 @@ Test(cli, bad_input_is_one_line_and_2) {
                                            {"drive absent.xosc -o %s/o --source control", "absent.xosc"},
                                            {"drive " SMALL " --nonsense", "unknown option --nonsense"},
                                            {"drive " SMALL " --frames 0", "--frames 0"},
+                                           {"drive " SMALL " --frames few", "--frames few"},
+                                           {"drive " SMALL " --duration 2", "--duration"},
                                            {"drive " SMALL " --fps x", "--fps x"},
                                            {"drive " SMALL " --size 400", "--size 400"},
                                            {"drive " SMALL " --weather snow", "clear|overcast|rain|fog"},
@@ -112,6 +114,75 @@ Test(cli, progress_as_json_lines) {
     cr_assert(!*out && !*err, "%s %s", out, err);
 }
 
+/* One entry of <folder>/out/job.json; freed with json_decref. */
+static json_t *record(void) {
+    char *path = kn_path_join(folder, "out/job.json", NULL);
+    json_error_t error;
+    json_t *root = json_load_file(path, 0, &error);
+    cr_assert_not_null(root, "%s", error.text);
+    kn_free(path);
+    return root;
+}
+
+Test(cli, a_clip_is_two_seconds_unless_asked_for) {
+    static const struct {
+        const char *options;
+        int frames; /* 0: more than 24 */
+    } cases[] = {{"", 24}, {"--duration 0.5", 6}, {"--frames all", 0}, {"--duration 0.51 --fps 24000/1001", 13}};
+    for (size_t i = 0; i < KN_COUNT(cases); i++) {
+        char line[300], out[2000], err[4000];
+        snprintf(line, sizeof line, "drive " SCENE " -o %%s/out --source control --size 32x24 --overwrite %s",
+                 cases[i].options);
+        cr_assert_eq(run(line, out, sizeof out, err, sizeof err), 0, "%s", err);
+        cr_assert_eq(strstr(err, "--frames all") != NULL, i == 0, "%s", err);
+        json_t *root = record();
+        json_int_t frames = json_integer_value(json_object_get(root, "frames"));
+        cr_assert(cases[i].frames ? frames == cases[i].frames : frames > 24, "%s: %d", cases[i].options, (int)frames);
+        json_decref(root);
+    }
+}
+
+Test(cli, the_preview_is_named_and_the_record_is_true) {
+    char out[20000], err[4000];
+    cr_assert_eq(run("drive " SMALL " --progress json --seed 18446744073709551615 --prompt \"it's wet\"", out,
+                     sizeof out, err, sizeof err),
+                 0, "%s", err);
+    cr_assert_not_null(strstr(out, "/out/preview.jpg\"}"), "%s", out);
+    kn_image image;
+    kn_error error = {0};
+    char *path = kn_path_join(folder, "out/preview.jpg", NULL);
+    cr_assert(kn_image_read(&image, path, 3, &error), "%s", error.message);
+    cr_assert(image.width == 192 && image.height == 96);
+    kn_image_finish(&image);
+    kn_free(path);
+    json_t *root = record();
+    cr_assert_str_eq(json_string_value(json_object_get(root, "seed")), "18446744073709551615");
+    cr_assert_not_null(strstr(json_string_value(json_object_get(root, "command")), "--prompt 'it'\\''s wet'"), "%s",
+                       json_string_value(json_object_get(root, "command")));
+    cr_assert(json_is_array(json_object_get(root, "warnings")));
+    cr_assert_eq(strlen(json_string_value(json_object_get(json_object_get(root, "device"), "tuning_sha256"))), 64);
+    json_decref(root);
+}
+
+Test(cli, a_second_start_does_not_touch_the_first_ones_work) {
+    char out[4000], err[4000];
+    cr_assert_eq(run("drive " SMALL, out, sizeof out, err, sizeof err), 0, "%s", err);
+    /* As if somebody made it again with --overwrite: job.json is still the earlier run's. */
+    char *work = kn_path_join(folder, "out/.work", NULL), *piece = kn_path_join(work, "piece", NULL);
+    kn_error error = {0};
+    kn_journal journal;
+    cr_assert(kn_make_directories(work, &error) && kn_file_write(piece, "x", 1, &error));
+    cr_assert(kn_journal_init(&journal, work, "0", true, &error), "%s", error.message);
+    cr_assert_eq(run("drive " SMALL, out, sizeof out, err, sizeof err), 2, "%s", err);
+    cr_assert_not_null(strstr(err, "another process"), "%s", err);
+    cr_assert(kn_file_exists(piece));
+    kn_journal_finish(&journal);
+    cr_assert_eq(run("drive " SMALL, out, sizeof out, err, sizeof err), 0, "%s", err);
+    cr_assert_not(kn_file_exists(work));
+    kn_free(work);
+    kn_free(piece);
+}
+
 Test(cli, interrupt_keeps_what_is_done) {
     char output[100];
     snprintf(output, sizeof output, "%s/out", folder);
@@ -130,6 +201,13 @@ Test(cli, interrupt_keeps_what_is_done) {
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 130, "status %x", status);
     kn_free(journal);
+    /* What another device began is not gone on with. */
+    char err[4000], *device = kn_path_join(output, ".work/device", NULL);
+    const char *again = "drive " SCENE " -o %s/out --source control --frames 2000 --size 64x48 --chunk 1";
+    cr_assert(kn_file_write(device, "Another GPU, driver 1", 21, NULL));
+    cr_assert_eq(run(again, NULL, 0, err, sizeof err), 2, "%s", err);
+    cr_assert_not_null(strstr(err, "was begun on Another GPU, driver 1"), "%s", err);
+    kn_free(device);
 }
 
 Test(cli, check_reports) {

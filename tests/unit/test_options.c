@@ -1,8 +1,13 @@
 /* Command lines: what is taken, and one clear line for what is not. */
+#include "base/base.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct values {
     bool flag;
@@ -108,4 +113,59 @@ Test(options, bad) {
                            error.message);
         cr_assert_null(strchr(error.message, '\n'));
     }
+}
+
+Test(options, command_lines_survive_a_shell) {
+    static const char *const hard[] = {"plain.xosc", "",     "it's", "''",    "two words", "$(touch x)",
+                                       "a\nb",       "-o=x", "\\",   "\"q\"", "ü"};
+    kn_error error = {0};
+    char *line = kn_command_line("printf '[%s]'", (int)KN_COUNT(hard), (char **)hard, &error);
+    cr_assert_not_null(line);
+    FILE *pipe = popen(line, "r");
+    char got[500] = "", want[500] = "";
+    got[fread(got, 1, sizeof got - 1, pipe)] = 0;
+    cr_assert_eq(pclose(pipe), 0);
+    for (size_t i = 0; i < KN_COUNT(hard); i++)
+        snprintf(want + strlen(want), sizeof want - strlen(want), "[%s]", hard[i]);
+    cr_assert_str_eq(got, want);
+    kn_free(line);
+    for (uint64_t n = 1; n < 100; n++) {
+        kn_alloc_fail_after(n);
+        line = kn_command_line("x", (int)KN_COUNT(hard), (char **)hard, &error);
+        kn_alloc_fail_after(0);
+        if (line) break;
+    }
+    kn_free(line);
+}
+
+static void *log_many(void *user) {
+    for (int i = 0; i < 300; i++) {
+        kn_progress_report(user, "render", (uint64_t)i, 1000);
+        kn_progress_log(user, KN_LOG_WARNING, "one whole line that no other line may tear");
+    }
+    return NULL;
+}
+
+Test(options, log_lines_of_several_threads_stay_whole) {
+    char path[] = "/tmp/kinora-log-XXXXXX", line[300];
+    int file = mkstemp(path), kept = dup(STDERR_FILENO), lines = 0;
+    dup2(file, STDERR_FILENO);
+    setvbuf(stderr, NULL, _IOFBF, 64); /* small writes, so that tearing would show */
+    kn_progress progress;
+    kn_progress_init(&progress, KN_PROGRESS_AUTO, 1);
+    progress.terminal = true;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, log_many, &progress);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    FILE *stream = fopen(path, "r");
+    while (fgets(line, sizeof line, stream)) {
+        bool bar = line[0] == '\r';
+        lines += !bar;
+        if (!bar) cr_assert_str_eq(line, "kinora: warning: one whole line that no other line may tear\n");
+    }
+    cr_assert_eq(lines, 1200);
+    fclose(stream);
+    unlink(path);
 }

@@ -5,11 +5,13 @@
 #include "pipelines/common/journal.h"
 #include "pipelines/drive/map_mask.h"
 #include "pipelines/common/mosaic.h"
+#include "pipelines/common/pixels.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -36,7 +38,7 @@ TestSuite(journal, .init = make_folder, .fini = remove_folder);
 static void write_chunks(size_t count) {
     kn_journal journal;
     kn_error error = {0};
-    cr_assert(kn_journal_init(&journal, folder, job_a, &error), "%s", error.message);
+    cr_assert(kn_journal_init(&journal, folder, job_a, false, &error), "%s", error.message);
     for (size_t i = journal.chunks_done; i < count; i++) {
         char name[2][32];
         snprintf(name[0], 32, "a%zu", i);
@@ -52,7 +54,7 @@ static void write_chunks(size_t count) {
 static size_t chunks_done(void) {
     kn_journal journal;
     kn_error error = {0};
-    cr_assert(kn_journal_init(&journal, folder, job_a, &error), "%s", error.message);
+    cr_assert(kn_journal_init(&journal, folder, job_a, false, &error), "%s", error.message);
     size_t done = journal.chunks_done;
     kn_journal_finish(&journal);
     return done;
@@ -94,17 +96,42 @@ Test(journal, refuses_another_job_and_another_process) {
     write_chunks(2);
     kn_journal journal, second;
     kn_error error = {0};
-    cr_assert_not(kn_journal_init(&journal, folder, job_b, &error));
+    cr_assert_not(kn_journal_init(&journal, folder, job_b, false, &error));
     cr_assert_eq(error.kind, KN_ERROR_INPUT);
     cr_assert_not_null(strstr(error.message, "--overwrite"));
-    cr_assert(kn_journal_init(&journal, folder, job_a, &error));
-    cr_assert_not(kn_journal_init(&second, folder, job_a, &error));
+    cr_assert(kn_journal_init(&journal, folder, job_a, false, &error));
+    cr_assert_not(kn_journal_init(&second, folder, job_a, false, &error));
     cr_assert_eq(error.kind, KN_ERROR_IO);
     cr_assert_not_null(strstr(error.message, "another process"));
     kn_journal_finish(&journal);
     put("journal", "nonsense\n");
-    cr_assert_not(kn_journal_init(&journal, folder, job_a, &error));
+    cr_assert_not(kn_journal_init(&journal, folder, job_a, false, &error));
     cr_assert_eq(error.kind, KN_ERROR_INPUT);
+}
+
+Test(journal, overwriting_and_removing_take_the_lock_first) {
+    kn_error error = {0};
+    kn_journal journal;
+    write_chunks(2);
+    put("leftover", "x");
+    cr_assert(kn_journal_init(&journal, folder, job_a, false, &error), "%s", error.message);
+    cr_assert_not(kn_journal_remove(folder, &error)); /* somebody works there */
+    cr_assert_eq(error.kind, KN_ERROR_IO, "%s", error.message);
+    kn_journal second;
+    cr_assert_not(kn_journal_init(&second, folder, job_b, true, &error));
+    cr_assert_eq(error.kind, KN_ERROR_IO, "%s", error.message);
+    kn_journal_finish(&journal);
+    cr_assert_eq(chunks_done(), 2);
+    cr_assert(kn_journal_init(&journal, folder, job_b, true, &error), "%s", error.message);
+    cr_assert_eq(journal.chunks_done, 0);
+    char *path = kn_path_join(folder, "leftover", NULL);
+    cr_assert_not(kn_file_exists(path));
+    kn_free(path);
+    kn_journal_finish(&journal);
+    cr_assert(kn_journal_remove(folder, &error), "%s", error.message);
+    cr_assert_not(kn_file_exists(folder));
+    cr_assert(kn_journal_remove(folder, &error));
+    cr_assert_eq(mkdir(folder, 0777), 0);
 }
 
 Test(journal, failing_allocations) {
@@ -113,7 +140,7 @@ Test(journal, failing_allocations) {
         kn_journal journal;
         kn_error error = {0};
         kn_alloc_fail_after(n);
-        bool ok = kn_journal_init(&journal, folder, job_a, &error) &&
+        bool ok = kn_journal_init(&journal, folder, job_a, false, &error) &&
                   kn_journal_finish_chunk(&journal, (const char *[]){"a0"}, 1, &error);
         kn_alloc_fail_after(0);
         if (journal.folder) kn_journal_finish(&journal);
@@ -301,7 +328,7 @@ Test(map, mask_of_a_lane_surface) {
     uint8_t *mask;
     int width, height;
     cr_assert(
-        kn_map_mask(&line, 1, (const double[2]){90, 40}, (const double[2]){40, 30}, &mask, &width, &height, NULL));
+        kn_map_mask(&line, 1, (const double[2]){90, 40}, (const double[2]){40, 30}, .1, &mask, &width, &height, NULL));
     cr_assert(width == 400 && height == 300);
     size_t count = 0;
     for (int i = 0; i < width * height; i++) count += mask[i] == 255;
@@ -309,6 +336,33 @@ Test(map, mask_of_a_lane_surface) {
     cr_assert_eq(mask[(300 - 115) * 400 + 150], 255); /* (105, 51.5) */
     cr_assert_eq(mask[(300 - 95) * 400 + 150], 0);    /* (105, 49.5) */
     kn_free(mask);
+}
+
+Test(map, long_drives_keep_their_whole_map) {
+    static const double points[][2] = {{5880, 50}, {5900, 50}, {5880, 53}, {5900, 53}};
+    const kn_map_line line = {points, 4, 3};
+    const double size[2] = {6000, 4000};
+    cr_assert_eq(kn_map_mask_resolution((const double[2]){400, 300}), KN_MAP_MASK_RESOLUTION);
+    double resolution = kn_map_mask_resolution(size);
+    cr_assert_float_eq(resolution, .8, 1e-9);
+    uint8_t *mask;
+    int width, height;
+    cr_assert(kn_map_mask(&line, 1, (const double[2]){0, 0}, size, resolution, &mask, &width, &height, NULL));
+    cr_assert(width == 7500 && height == 5000);
+    cr_assert_eq(mask[(size_t)(5000 - 64) * 7500 + 7363], 255); /* (5890.8, 51.6), far beyond 1600 m */
+    kn_free(mask);
+}
+
+Test(pixels, no_nan_becomes_a_colour) {
+    float planar[6] = {0, 1, .5f, 2, -1, .25f};
+    uint8_t rgb[6];
+    cr_assert(kn_pixels_interleave(planar, 2, rgb));
+    const uint8_t want[6] = {0, 128, 0, 255, 255, 64};
+    cr_assert_eq(memcmp(rgb, want, 6), 0);
+    planar[3] = NAN;
+    cr_assert_not(kn_pixels_interleave(planar, 2, rgb));
+    planar[3] = INFINITY;
+    cr_assert_not(kn_pixels_interleave(planar, 2, rgb));
 }
 
 Test(map, top_view_draws_and_allocates_carefully) {
