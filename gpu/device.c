@@ -1,3 +1,4 @@
+#include "gpu/budget.h"
 #include "gpu/matrix.h"
 #include "gpu/vk.h"
 
@@ -13,7 +14,7 @@ typedef struct features {
 } features;
 
 /* Extensions that are used where they are there; `1 << OPTIONAL_...` in a mask. */
-enum { NEEDED_PUSH, OPTIONAL_SUBGROUPS, OPTIONAL_MATRICES };
+enum { NEEDED_PUSH, OPTIONAL_SUBGROUPS, OPTIONAL_MATRICES, OPTIONAL_BUDGET };
 
 static void chain(features *f, uint32_t extensions) {
     f->base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
@@ -114,7 +115,8 @@ static void read_limits(kn_gpu *gpu, bool subgroup_control) {
 static bool create_device(kn_gpu *gpu, kn_error *error) {
     static const char *const names[] = {[NEEDED_PUSH] = VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME,
                                         [OPTIONAL_SUBGROUPS] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
-                                        [OPTIONAL_MATRICES] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
+                                        [OPTIONAL_MATRICES] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
+                                        [OPTIONAL_BUDGET] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME};
     const char *used[KN_COUNT(names)];
     uint32_t mask, used_count = 0;
     if (!find_extensions(gpu->physical, names, KN_COUNT(names), &mask, error)) return false;
@@ -123,6 +125,7 @@ static bool create_device(kn_gpu *gpu, kn_error *error) {
     if (!gpu->info.cooperative_matrix) mask &= ~(1u << OPTIONAL_MATRICES);
     for (uint32_t i = 0; i < KN_COUNT(names); i++)
         if (mask >> i & 1) used[used_count++] = names[i];
+    gpu->has_budget = mask >> OPTIONAL_BUDGET & 1;
     bool subgroup_control = mask >> OPTIONAL_SUBGROUPS & 1;
     features has = {0}, want;
     chain(&has, mask);
@@ -164,4 +167,19 @@ bool kn_vk_device_init(kn_gpu *gpu, size_t index, kn_error *error) {
     VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
     result = vkCreatePipelineCache(gpu->device, &cache, NULL, &gpu->pipeline_cache);
     return result == VK_SUCCESS || kn_vk_fail(gpu, result, "creating a pipeline cache", error);
+}
+
+uint64_t kn_gpu_memory_budget(const kn_gpu *gpu) {
+    if (!gpu->has_budget) return 0;
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+                                                    .pNext = &budget};
+    vkGetPhysicalDeviceMemoryProperties2(gpu->physical, &properties);
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < properties.memoryProperties.memoryHeapCount; i++)
+        if (properties.memoryProperties.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT &&
+            budget.heapBudget[i] > most)
+            most = budget.heapBudget[i];
+    return most;
 }

@@ -108,6 +108,7 @@ struct kn_gpu {
     VkPhysicalDeviceMemoryProperties memory_types;
     VkDeviceSize max_allocation;
     uint32_t max_bindings;
+    bool has_budget;             /* VK_EXT_memory_budget */
     bool required_subgroup_size; /* pipelines ask for info.subgroup_size */
     PFN_vkCmdPushDescriptorSetKHR push_descriptors;
 

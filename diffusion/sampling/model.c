@@ -301,6 +301,7 @@ bool kn_model_set_lora(kn_model *model, int index, float strength, kn_error *err
         return kn_fail(error, KN_ERROR_INPUT, "LoRA %d: its strength is not a finite number", index);
     if (model->params.loras[index].strength == strength) return true;
     model->params.loras[index].strength = strength;
+    model->revision++;
     kn_lora_set_strength(model->loras, index, strength);
     return each_network(model, kn_layers_adapt, error);
 }

@@ -10,6 +10,7 @@
 #include "diffusion/networks/unet.h"
 
 struct kn_model {
+    unsigned revision; /* changes with the weights: what was made with others is stale */
     kn_gpu *gpu;
     kn_model_params params;
     kn_model_info info;

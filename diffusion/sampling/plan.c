@@ -1,27 +1,20 @@
 #include "diffusion/sampling/plan.h"
 
+#include "base/machine.h"
 #include "diffusion/ops/ops_internal.h"
+#include "gpu/budget.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { SMALLEST_TILE = 8, LARGEST_TILE = 128, MOST_OVERLAP = 16, RESERVE_BYTES = 8 << 20 };
 
-/* What the machine can still give without swapping; 0 when it does not tell. */
-static uint64_t host_free_bytes(void) {
-    unsigned long long kib = 0;
-    char line[128];
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) break;
-    if (file) fclose(file);
-    return (uint64_t)kib << 10;
-}
-
 uint64_t kn_plan_free_bytes(const kn_gpu *gpu, uint64_t max_memory) {
     const kn_gpu_info *info = kn_gpu_get_info(gpu);
-    uint64_t now, peak, limit = info->memory, host = info->kind == KN_GPU_SOFTWARE ? host_free_bytes() : 0;
+    uint64_t now, peak, limit = info->memory, host = info->kind == KN_GPU_SOFTWARE ? kn_machine_free_bytes("") : 0;
     kn_gpu_memory_use(gpu, &now, &peak);
+    uint64_t budget = kn_gpu_memory_budget(gpu);
+    if (budget && budget < limit) limit = budget;
     if (host) limit = now + host; /* a software device's heap is the machine's memory, whatever its size says */
     if (max_memory && max_memory < limit) limit = max_memory;
     return limit > now ? limit - now : 0;

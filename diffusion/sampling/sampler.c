@@ -213,6 +213,7 @@ void kn_sampler_destroy(kn_sampler **out) {
     kn_free(sampler->neighbours[0]);
     kn_free(sampler->neighbours[1]);
     kn_free(sampler->context_index);
+    kn_sampler_forget_texts(sampler);
     kn_free(sampler);
     *out = NULL;
 }

@@ -36,11 +36,17 @@ struct kn_sampler {
     kn_graph *step;                    /* UNet, ControlNets and update: one recording, run once per step */
     kn_graph *prompts;                 /* owns `context` */
     int context_count, *context_index; /* distinct prompts that `step` was recorded for; [batch] */
-    int *neighbours[2];                /* [batch] */
+    char **texts;                      /* [text_count] what `context` holds, in order */
+    int text_count;
+    unsigned text_revision; /* the model's, when they were encoded */
+    int *neighbours[2];     /* [batch] */
 };
 
-/* Fills `context` and records `step` again when the number or place of distinct prompts changed. */
+/* Fills `context`, unless it holds these texts already, and records `step` again when the number or place of distinct
+ * prompts changed. */
 bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error);
+/* The next kn_sampler_set_prompts encodes all texts. */
+void kn_sampler_forget_texts(kn_sampler *sampler);
 bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error);
 /* A graph with this arena, or a dry one. */
 bool kn_sampler_make_graph(const kn_sampler *sampler, kn_graph **graph, uint64_t arena, kn_error *error);

@@ -75,15 +75,39 @@ static bool rebuild(kn_sampler *sampler, const prompt_list *list, kn_error *erro
     return true;
 }
 
+void kn_sampler_forget_texts(kn_sampler *sampler) {
+    for (int i = 0; i < sampler->text_count; i++) kn_free(sampler->texts[i]);
+    kn_free(sampler->texts);
+    sampler->texts = NULL;
+    sampler->text_count = 0;
+}
+
+static bool remember_texts(kn_sampler *sampler, const prompt_list *list, kn_error *error) {
+    if (!(sampler->texts = kn_alloc((size_t)list->count, sizeof *sampler->texts, error))) return false;
+    sampler->text_revision = sampler->model->revision;
+    for (; sampler->text_count < list->count; sampler->text_count++)
+        if (!(sampler->texts[sampler->text_count] = kn_strdup(list->texts[sampler->text_count], error))) return false;
+    return true;
+}
+
+static bool holds_texts(const kn_sampler *sampler, const prompt_list *list) {
+    if (sampler->text_count != list->count || sampler->text_revision != sampler->model->revision) return false;
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(sampler->texts[i], list->texts[i]) != 0) return false;
+    return true;
+}
+
 static bool set_prompts(kn_sampler *sampler, const kn_sample_input *input, prompt_list *list, kn_error *error) {
     collect(sampler, input, list);
     bool same = sampler->context_count == list->count &&
                 memcmp(sampler->context_index, list->index, (size_t)sampler->batch * sizeof *list->index) == 0;
+    if (same && holds_texts(sampler, list)) return true;
+    kn_sampler_forget_texts(sampler);
     if (!same && !rebuild(sampler, list, error)) return false;
     for (int i = 0; sampler->model->info.text && i < list->count; i++) {
         if (!encode_text(sampler, list->texts[i], i, error)) return false;
     }
-    return true;
+    return remember_texts(sampler, list, error);
 }
 
 bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error) {

@@ -1,4 +1,5 @@
 /* A whole model folder in kinora-nano's shape, through the public API, against training/golden.py. */
+#include "diffusion/sampling/sampler.h"
 #include "tests/golden/golden.h"
 
 #include <stdlib.h>
@@ -84,6 +85,27 @@ Test(model, samples_a_clip) {
     uint8_t bytes[FLOATS];
     REQUIRE(&c.g, kn_sample_u8(c.sampler, &c.input, bytes, &c.g.error));
     for (int i = 0; i < FLOATS; i++) cr_assert(abs((int)bytes[i] - (int)(c.rgb[i] * 255 + 0.5f)) <= 1);
+    clip_close(&c);
+}
+
+/* Texts that the context holds are not encoded again: another context in their place stays, until a text or the weights
+ * change. */
+Test(model, encodes_a_text_once) {
+    clip c;
+    clip_open(&c, 1);
+    REQUIRE(&c.g, kn_sample(c.sampler, &c.input, c.rgb, &c.g.error));
+    kn_tensor *context = &c.sampler->context;
+    size_t count = (size_t)context->n * context->w * context->c;
+    float *zeros = calloc(count, sizeof *zeros), *now = calloc(count, sizeof *now), sum = 0;
+    REQUIRE(&c.g, kn_tensor_upload(context, zeros, &c.g.error));
+    REQUIRE(&c.g, kn_sampler_set_prompts(c.sampler, &c.input, &c.g.error));
+    REQUIRE(&c.g, kn_tensor_download(context, now, &c.g.error));
+    for (size_t i = 0; i < count; i++) sum += now[i] * now[i];
+    cr_assert_eq(sum, 0, "encoded again");
+    c.model->revision++;
+    REQUIRE(&c.g, kn_sample(c.sampler, &c.input, c.rgb, &c.g.error));
+    expect_clip(&c, "plain");
+    free(zeros), free(now);
     clip_close(&c);
 }
 

@@ -1,8 +1,10 @@
 #include "base/base.h"
+#include "base/machine.h"
 #include "base/random.h"
 #include "base/vecmath.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,6 +107,39 @@ Test(base, a_full_disk_is_an_error) {
     cr_assert_not(kn_file_writer_commit(&writer, &error));
     cr_assert_eq(error.kind, KN_ERROR_IO);
     cr_assert_not(kn_file_exists("/tmp/kinora-never"));
+}
+
+static void write_text(const char *root, const char *name, const char *text) {
+    char *path = kn_format(NULL, "%s/%s", root, name);
+    kn_error error = {0};
+    *strrchr(path, '/') = 0;
+    cr_assert(kn_make_directories(path, &error), "%s", error.message);
+    path[strlen(path)] = '/';
+    cr_assert(kn_file_write(path, text, strlen(text), &error), "%s", error.message);
+    kn_free(path);
+}
+
+Test(base, free_memory_knows_control_groups) {
+    char root[] = "/tmp/kinora-machine-XXXXXX";
+    cr_assert(mkdtemp(root));
+    cr_assert_eq(kn_machine_free_bytes(root), 0, "nothing is known");
+    write_text(root, "proc/meminfo", "MemTotal: 900 kB\nMemAvailable:   600 kB\n");
+    cr_assert_eq(kn_machine_free_bytes(root), 600 << 10);
+    write_text(root, "proc/self/cgroup", "1:cpu:/x\n0::/jobs/a\n");
+    write_text(root, "sys/fs/cgroup/jobs/a/memory.max", "max\n");
+    cr_assert_eq(kn_machine_free_bytes(root), 600 << 10);
+    write_text(root, "sys/fs/cgroup/jobs/memory.max", "500000\n");
+    write_text(root, "sys/fs/cgroup/jobs/memory.current", "300000\n");
+    cr_assert_eq(kn_machine_free_bytes(root), 200000, "the group around it has a limit");
+    write_text(root, "sys/fs/cgroup/jobs/memory.stat", "anon 5\nactive_file 7\ninactive_file 1000\n");
+    cr_assert_eq(kn_machine_free_bytes(root), 201000, "file pages can be given back");
+    write_text(root, "sys/fs/cgroup/jobs/a/memory.max", "4096\n");
+    write_text(root, "sys/fs/cgroup/jobs/a/memory.current", "8192\n");
+    cr_assert_eq(kn_machine_free_bytes(root), 1, "nothing is left");
+    char *command = kn_format(NULL, "rm -r %s", root);
+    cr_assert_eq(system(command), 0);
+    kn_free(command);
+    cr_assert_gt(kn_machine_free_bytes(""), 1u << 20);
 }
 
 /* torch.randn(n, generator=torch.Generator().manual_seed(42)) */
