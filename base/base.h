@@ -51,7 +51,8 @@ void kn_arena_finish(kn_arena *arena);
 /* Reads a whole file; adds a final NUL that is not counted. Files above `limit` bytes are refused. */
 bool kn_file_read(const char *path, size_t limit, uint8_t **data, size_t *size, kn_error *error);
 
-/* A read-only memory map of a file. */
+/* A read-only memory map of a file, for weights. The file must not be shortened while it is mapped: the system ends a
+ * process that reads beyond the new end. Everything else is read with kn_file_read, which does not mind. */
 typedef struct kn_file_map {
     const uint8_t *data;
     size_t size;

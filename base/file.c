@@ -12,21 +12,44 @@ static bool fail_errno(kn_error *error, const char *path, const char *what) {
     return kn_fail(error, kind, "%s: %s: %s", path, what, strerror(errno));
 }
 
+/* Reads to the end, whatever size the file says or gets meanwhile; one byte is kept free for the final NUL. */
+static bool read_all(int file, const char *path, size_t limit, uint8_t **data, size_t *capacity, size_t *size,
+                     kn_error *error) {
+    for (;;) {
+        if (!kn_grow(data, capacity, *size + 2, 1, error)) return false;
+        size_t room = *capacity - 1 - *size;
+        ssize_t got = read(file, *data + *size, room);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(error, path, "cannot read");
+        if (got == 0) break;
+        *size += (size_t)got;
+        if (*size > limit)
+            return kn_fail(error, KN_ERROR_INPUT, "%s: more than %zu bytes, expected at most that", path, limit);
+    }
+    (*data)[*size] = 0;
+    return true;
+}
+
 bool kn_file_read(const char *path, size_t limit, uint8_t **data, size_t *size, kn_error *error) {
-    kn_file_map map;
     *data = NULL;
     *size = 0;
-    if (!kn_file_map_init(&map, path, error)) return false;
-    bool ok = map.size <= limit;
-    if (!ok) kn_fail(error, KN_ERROR_INPUT, "%s: %zu bytes, expected at most %zu", path, map.size, limit);
-    uint8_t *copy = ok ? kn_alloc(map.size + 1, 1, error) : NULL;
-    if (copy) {
-        if (map.size) memcpy(copy, map.data, map.size);
-        *data = copy;
-        *size = map.size;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us before it is refused */
+    if (file < 0) return fail_errno(error, path, "cannot open");
+    struct stat status;
+    bool ok = fstat(file, &status) == 0 || fail_errno(error, path, "cannot read");
+    if (ok && !S_ISREG(status.st_mode)) ok = kn_fail(error, KN_ERROR_INPUT, "%s: expected a regular file", path);
+    if (ok && status.st_size > 0 && (uint64_t)status.st_size > limit)
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: %lld bytes, expected at most %zu", path, (long long)status.st_size,
+                     limit);
+    size_t capacity = 0;
+    if (ok && status.st_size > 0) ok = kn_grow(data, &capacity, (size_t)status.st_size + 2, 1, error);
+    ok = ok && read_all(file, path, limit, data, &capacity, size, error);
+    close(file);
+    if (!ok) {
+        kn_free(*data);
+        *data = NULL, *size = 0;
     }
-    kn_file_map_finish(&map);
-    return copy != NULL;
+    return ok;
 }
 
 bool kn_file_map_init(kn_file_map *map, const char *path, kn_error *error) {

@@ -243,16 +243,25 @@ bool kn_view_list_read(kn_view_list *list, const char *path, kn_error *error) {
     return ok;
 }
 
+/* A file's name as a string of JSON. */
+static void print_name(kn_bytes *out, const char *name) {
+    kn_bytes_print(out, "\"");
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+        kn_bytes_print(out, *c == '"' || *c == '\\' || *c < ' ' ? "\\u%04x" : "%c", *c);
+    kn_bytes_print(out, "\"");
+}
+
 bool kn_view_list_write(const kn_view_list *list, const char *path, kn_error *error) {
     kn_bytes out = {0};
     kn_bytes_print(&out, "{\n \"camera_model\": \"OPENCV\",\n \"frames\": [\n");
     for (size_t i = 0; i < list->count; i++) {
         const kn_view_camera *view = &list->items[i];
         const kn_camera *c = &view->camera;
+        kn_bytes_print(&out, "  {\"file_path\": ");
+        print_name(&out, view->file);
         kn_bytes_print(&out,
-                       "  {\"file_path\": \"%s\", \"w\": %d, \"h\": %d, \"fl_x\": %.10g, \"fl_y\": %.10g, \"cx\": "
-                       "%.10g, \"cy\": %.10g,\n",
-                       view->file, c->width, c->height, c->k[0][0], c->k[1][1], c->k[0][2], c->k[1][2]);
+                       ", \"w\": %d, \"h\": %d, \"fl_x\": %.10g, \"fl_y\": %.10g, \"cx\": %.10g, \"cy\": %.10g,\n",
+                       c->width, c->height, c->k[0][0], c->k[1][1], c->k[0][2], c->k[1][2]);
         kn_bytes_print(&out,
                        "   \"k1\": %.10g, \"k2\": %.10g, \"p1\": %.10g, \"p2\": %.10g,\n   \"transform_matrix\": [",
                        view->distortion[0], view->distortion[1], view->distortion[2], view->distortion[3]);

@@ -11,6 +11,9 @@ static bool check_numbers(const kn_drive_params *p, kn_error *error) {
     if (p->frames > 1000000) return kn_fail(error, KN_ERROR_INPUT, "%zu frames, expected at most 1000000", p->frames);
     if (p->chunk_frames < 1 || p->chunk_frames > 64)
         return kn_fail(error, KN_ERROR_INPUT, "%d frames per chunk, expected 1..64", p->chunk_frames);
+    if (p->codec >= KN_CODEC_COUNT || p->source > KN_DRIVE_CONTROL || p->labels >> 4 ||
+        p->overrides.weather > KN_WEATHER_FOG || p->overrides.time > KN_TIME_NIGHT)
+        return kn_fail(error, KN_ERROR_INPUT, "an unknown codec, source, label, weather or time of day");
     if (p->steps < 0 || p->steps > 1000) return kn_fail(error, KN_ERROR_INPUT, "%d steps, expected 1..1000", p->steps);
     if (p->rate.num < 1 || p->rate.den < 1)
         return kn_fail(error, KN_ERROR_INPUT, "frame rate %d/%d, expected a positive number", p->rate.num, p->rate.den);

@@ -128,8 +128,10 @@ Test(mesh_cameras, writing_reads_back) {
     cr_assert(parse(
         &list, "{\"w\": 200, \"h\": 100, \"fl_x\": 150, \"p2\": 0.01, \"frames\": [{\"file_path\": \"b\", " POSE "}]}",
         &error));
+    snprintf(list.items[0].file, sizeof list.items[0].file, "a \"b\"\\c\nü.jpg");
     cr_assert(kn_view_list_write(&list, path, &error), "%s", error.message);
     cr_assert(kn_view_list_read(&again, path, &error), "%s", error.message);
+    cr_assert_str_eq(again.items[0].file, list.items[0].file);
     for (int i = 0; i < 9; i++) {
         cr_assert_float_eq(again.items[0].camera.rotation[i / 3][i % 3], list.items[0].camera.rotation[i / 3][i % 3],
                            1e-9);

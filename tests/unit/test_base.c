@@ -188,3 +188,33 @@ Test(base, pictures_survive_png) {
     cr_assert(strstr(error.message, path));
     unlink(path);
 }
+
+Test(base, files_are_read_whatever_size_they_say) {
+    kn_error error = {0};
+    uint8_t *data;
+    size_t size;
+    cr_assert(kn_file_read("/proc/self/status", 1 << 20, &data, &size, &error), "%s", error.message); /* says 0 bytes */
+    cr_assert(size > 100 && data[size] == 0 && strncmp((char *)data, "Name:", 5) == 0);
+    kn_free(data);
+    cr_assert_not(kn_file_read("/proc/self/status", 50, &data, &size, &error));
+    cr_assert(error.kind == KN_ERROR_INPUT && !data && size == 0);
+    cr_assert_not(kn_file_read("/dev/zero", 1 << 20, &data, &size, &error));
+    cr_assert_eq(error.kind, KN_ERROR_INPUT);
+    char path[] = "/tmp/kinora-read-XXXXXX";
+    close(mkstemp(path));
+    cr_assert(kn_file_write(path, "12345", 5, &error));
+    cr_assert(kn_file_read(path, 5, &data, &size, &error) && size == 5 && strcmp((char *)data, "12345") == 0);
+    kn_free(data);
+    cr_assert_not(kn_file_read(path, 4, &data, &size, &error));
+    cr_assert(kn_file_write(path, "", 0, &error) && kn_file_read(path, 0, &data, &size, &error) && size == 0 && data);
+    kn_free(data);
+    for (uint64_t n = 1; n < 9; n++) {
+        kn_alloc_fail_after(n);
+        bool ok = kn_file_read("/proc/self/status", 1 << 20, &data, &size, &error);
+        kn_alloc_fail_after(0);
+        if (ok) break;
+        cr_assert(error.kind == KN_ERROR_MEMORY && !data);
+    }
+    kn_free(data);
+    unlink(path);
+}
