@@ -1,5 +1,5 @@
-#include "base/base.h"
 #include "base/orient.h"
+#include "base/picture.h"
 
 #include <string.h>
 
@@ -129,6 +129,102 @@ bool kn_image_write_png_text(const kn_image *image, const char *path, const char
     png_sink sink = {writer.stream, texts, count};
     if (stbi_write_png_to_func(write_png, &sink, image->width, image->height, image->channels, image->data,
                                image->width * image->channels))
+        return kn_file_writer_commit(&writer, error);
+    kn_file_writer_finish(&writer);
+    return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory while writing the picture", path);
+}
+
+/* --- JPEG ------------------------------------------------------------------------------------- */
+
+typedef struct jpeg_sink {
+    FILE *stream;
+    const char *const (*texts)[2];
+    int count;
+} jpeg_sink;
+
+static void write_u16(FILE *stream, size_t value) {
+    const uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
+    fwrite(bytes, 1, 2, stream);
+}
+
+/* The next code point of valid UTF-8; bytes that are none stand for themselves. */
+static uint32_t next_code(const uint8_t **at) {
+    uint32_t first = *(*at)++, code;
+    int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 0;
+    code = more ? first & (0x3fu >> more) : first;
+    for (; more && (**at & 0xc0) == 0x80; more--) code = code << 6 | (*(*at)++ & 0x3fu);
+    return code;
+}
+
+/* EXIF with one entry, UserComment in UTF-16; a segment holds 65,533 bytes, longer texts lose their end. */
+static void write_comment(FILE *stream, const char *text) {
+    static const uint8_t head[] = {'E', 'x', 'i',  'f',  0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, /* first directory at 8 */
+                                   0,   1,   0x87, 0x69, 0, 4, 0,   0,   0, 1,  0, 0, 0, 26,
+                                   0,   0,   0,    0, /* EXIF's at 26 */
+                                   0,   1,   0x92, 0x86, 0, 7};
+    enum { OFFSET = 44, MOST = 32000 };
+    size_t units = 0;
+    for (const uint8_t *at = (const uint8_t *)text; *at && units < MOST;) units += next_code(&at) >= 0x10000 ? 2 : 1;
+    size_t bytes = 8 + 2 * units;
+    fwrite("\xff\xe1", 1, 2, stream);
+    write_u16(stream, 2 + sizeof head + 4 + 4 + 4 + bytes);
+    fwrite(head, 1, sizeof head, stream);
+    write_u32(stream, (uint32_t)bytes);
+    write_u32(stream, OFFSET);
+    write_u32(stream, 0); /* no further directory */
+    fwrite("UNICODE\0", 1, 8, stream);
+    for (const uint8_t *at = (const uint8_t *)text; units;) {
+        uint32_t code = next_code(&at);
+        if (code >= 0x10000) {
+            write_u16(stream, 0xd800 + ((code - 0x10000) >> 10));
+            units--;
+        }
+        write_u16(stream, code >= 0x10000 ? 0xdc00 + (code & 0x3ff) : code);
+        units--;
+    }
+}
+
+/* An XMP packet with one property of the TC260 namespace (GB 45438). */
+static void write_property(FILE *stream, const char *keyword, const char *text) {
+    static const char head[] =
+        "http://ns.adobe.com/xap/1.0/\0"
+        "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF "
+        "xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"><rdf:Description rdf:about=\"\" "
+        "xmlns:TC260=\"http://www.tc260.org.cn/ns/AIGC/1.0/\"><TC260:";
+    static const char tail[] = "></rdf:Description></rdf:RDF></x:xmpmeta>";
+    size_t length = sizeof head - 1 + 2 * strlen(keyword) + 3 + sizeof tail - 1;
+    for (const char *at = text; *at; at++) length += *at == '<' || *at == '&' ? 5 - (*at == '<') : 1;
+    fwrite("\xff\xe1", 1, 2, stream);
+    write_u16(stream, length + 2);
+    fwrite(head, 1, sizeof head - 1, stream);
+    fprintf(stream, "%s>", keyword);
+    for (const char *at = text; *at; at++) {
+        if (*at == '<') fputs("&lt;", stream);
+        else if (*at == '&') fputs("&amp;", stream);
+        else fputc(*at, stream);
+    }
+    fprintf(stream, "</TC260:%s", keyword);
+    fwrite(tail, 1, sizeof tail - 1, stream);
+}
+
+static void write_jpeg(void *user, void *data, int size) {
+    jpeg_sink *sink = user;
+    size_t head = sink->count && size >= 2 ? 2 : 0; /* the marker of the start */
+    fwrite(data, 1, head, sink->stream);
+    for (int i = 0; i < sink->count; i++) {
+        if (strcmp(sink->texts[i][0], "parameters") == 0) write_comment(sink->stream, sink->texts[i][1]);
+        else write_property(sink->stream, sink->texts[i][0], sink->texts[i][1]);
+    }
+    sink->count = 0;
+    fwrite((const uint8_t *)data + head, 1, (size_t)size - head, sink->stream);
+}
+
+bool kn_image_write_jpeg_text(const kn_image *image, const char *path, int quality, const char *const (*texts)[2],
+                              int count, kn_error *error) {
+    kn_file_writer writer;
+    if (!kn_file_writer_init(&writer, path, error)) return false;
+    jpeg_sink sink = {writer.stream, texts, count};
+    if (stbi_write_jpg_to_func(write_jpeg, &sink, image->width, image->height, image->channels, image->data, quality))
         return kn_file_writer_commit(&writer, error);
     kn_file_writer_finish(&writer);
     return kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory while writing the picture", path);

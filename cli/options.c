@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool read_number(const char *text, double *value) {
     char *end;
@@ -43,7 +44,14 @@ static bool set_seed(const kn_option *option, const char *text, kn_error *error)
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno) return bad_value(option, text, "a whole number below 2^64", error);
+    if (option->high == 1 && strcmp(text, "-1") == 0)
+        return getentropy(option->target, sizeof(uint64_t)) == 0 ||
+               kn_fail(error, KN_ERROR_IO, "%s -1: the system gives no random number", option->name);
+    if (*text < '0' || *text > '9' || *end || errno)
+        return bad_value(option, text,
+                         option->high == 1 ? "a whole number below 2^64, or -1 for a random one"
+                                           : "a whole number below 2^64",
+                         error);
     *(uint64_t *)option->target = value;
     return true;
 }
@@ -99,7 +107,7 @@ static bool set_value(const kn_option *option, const char *text, kn_error *error
     switch (option->kind) {
     case KN_OPTION_FLAG: *(bool *)option->target = true; return true;
     case KN_OPTION_TEXT:
-        if (!*text) return bad_value(option, "\"\"", "a value that is not empty", error);
+        if (!*text && option->high != 1) return bad_value(option, "\"\"", "a value that is not empty", error);
         *(const char **)option->target = text;
         return true;
     case KN_OPTION_INT:

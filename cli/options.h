@@ -7,10 +7,10 @@
 
 typedef enum kn_option_kind {
     KN_OPTION_FLAG,   /* bool *: set to true */
-    KN_OPTION_TEXT,   /* const char ** */
+    KN_OPTION_TEXT,   /* const char **; high 1: may be empty */
     KN_OPTION_INT,    /* int *, low..high */
     KN_OPTION_COUNT,  /* size_t *, low..high */
-    KN_OPTION_SEED,   /* uint64_t * */
+    KN_OPTION_SEED,   /* uint64_t *; high 1: -1 means a random one */
     KN_OPTION_NUMBER, /* double *, low..high */
     KN_OPTION_RATE,   /* kn_rational * */
     KN_OPTION_SIZE,   /* int [2] from "WxH", each low..high */

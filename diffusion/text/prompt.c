@@ -63,8 +63,49 @@ static size_t match_break(const char *text, char before) {
     return 5 + strspn(text + 5, " \t\n\r");
 }
 
+/* --- what other tools read in prompts ----------------------------------------------------------- */
+
+/* Length of "...:NUMBER" that ends at `end`, as in [from:to:0.5]; 0: there is none. */
+static bool ends_with_number(const char *begin, const char *end) {
+    const char *p = end;
+    while (p > begin && strchr(" \t\n\r", p[-1])) p--;
+    const char *digits = p;
+    while (p > begin && strchr(".0123456789", p[-1])) p--;
+    if (p == digits) return false;
+    while (p > begin && strchr(" \t\n\r+-", p[-1])) p--;
+    return p > begin && p[-1] == ':';
+}
+
+/* Syntax that asks for something that this prompt cannot give must not be painted as words. */
+static bool refuse_foreign(const char *text, const char *at, const char *open_square, kn_error *error) {
+    bool begins = at == text || !is_word(at[-1]);
+    int shown = (int)kn_min_size(strcspn(at, ">\n") + 1, 60);
+    if (*at == '<' &&
+        (strncmp(at, "<lora:", 6) == 0 || strncmp(at, "<lyco:", 6) == 0 || strncmp(at, "<hypernet:", 10) == 0))
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "prompt: '%.*s' names a file that a prompt cannot load: give --lora PATH:STRENGTH", shown, at);
+    if (open_square && *at == ']' && ends_with_number(open_square + 1, at))
+        return kn_fail(
+            error, KN_ERROR_UNSUPPORTED,
+            "prompt: '%.*s' changes words between steps, which is not supported; \\[ and \\] are the characters",
+            (int)kn_min_size((size_t)(at - open_square) + 1, 60), open_square);
+    if (open_square && *at == '|')
+        return kn_fail(error, KN_ERROR_UNSUPPORTED,
+                       "prompt: '%.*s...' alternates words between steps, which is not supported; \\[ is the character",
+                       (int)kn_min_size((size_t)(at - open_square) + 1, 60), open_square);
+    if (begins && strncmp(at, "AND", 3) == 0 && !is_word(at[3]) && at != text && at[3])
+        return kn_fail(error, KN_ERROR_UNSUPPORTED,
+                       "prompt: AND joins several prompts in other tools, which is not supported; 'and' is the word");
+    if (begins && strncmp(at, "embedding:", 10) == 0)
+        return kn_fail(error, KN_ERROR_INPUT, "prompt: '%.*s' names a textual inversion, which is not supported",
+                       (int)strcspn(at, " ,)\n"), at);
+    return true;
+}
+
 static bool weigh(weighing *w, const char *text, kn_error *error) {
+    const char *open_square = NULL; /* of the innermost square bracket that is open */
     for (const char *p = text; *p;) {
+        if (!refuse_foreign(text, p, w->depth[1] ? open_square : NULL, error)) return false;
         const char *begin, *end;
         float weight = 1;
         size_t length;
@@ -72,6 +113,7 @@ static bool weigh(weighing *w, const char *text, kn_error *error) {
             p++;
             if (*p && strchr("()[]\\", *p)) put(w, *p++);
         } else if (*p == '(' || *p == '[') {
+            if (*p == '[') open_square = p;
             int kind = *p++ == '[';
             w->open[kind][w->depth[kind]++] = w->length;
         } else if (w->depth[0] && (length = match_weight(p, &begin, &end))) {

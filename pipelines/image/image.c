@@ -1,10 +1,12 @@
 /* From files to kn_paint and back to files. */
+#include "base/picture.h"
 #include "pipelines/common/aigc.h"
 #include "pipelines/image/image_job.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 typedef struct image_run {
@@ -25,10 +27,19 @@ static double now(void) {
 /* --- inputs ----------------------------------------------------------------------------------- */
 
 /* The output must be possible before minutes are spent on it. */
-static bool check_output(const char *path, kn_error *error) {
+/* ".png", ".jpg" or ".jpeg"; NULL: another ending. */
+static const char *ending_of(const char *path) {
+    static const char *const endings[] = {".png", ".jpg", ".jpeg"};
     size_t length = strlen(path);
-    if (length < 5 || strcmp(path + length - 4, ".png") != 0)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name that ends in .png", path);
+    for (size_t i = 0; i < KN_COUNT(endings); i++) {
+        size_t own = strlen(endings[i]);
+        if (length > own && strcasecmp(path + length - own, endings[i]) == 0) return path + length - own;
+    }
+    return NULL;
+}
+
+static bool check_output(const char *path, kn_error *error) {
+    if (!ending_of(path)) return kn_fail(error, KN_ERROR_INPUT, "%s: expected a name that ends in .png or .jpg", path);
     return kn_file_try(path, error);
 }
 
@@ -162,7 +173,8 @@ static char *parameters_of(const image_run *run, int index, kn_error *error) {
 static char *output_name(const image_run *run, int index, kn_error *error) {
     const char *output = run->job->output;
     if (run->paint.batch == 1) return kn_strdup(output, error);
-    return kn_format(error, "%.*s-%d.png", (int)(strlen(output) - 4), output, index);
+    const char *ending = ending_of(output);
+    return kn_format(error, "%.*s-%d%s", (int)(ending - output), output, index, ending);
 }
 
 static bool write_picture(const image_run *run, int index, kn_image *image, kn_error *error) {
@@ -176,7 +188,8 @@ static bool write_picture(const image_run *run, int index, kn_image *image, kn_e
         kn_sha256_hex(parameters, strlen(parameters), hash);
         kn_aigc_text(hash, aigc);
         const char *const texts[][2] = {{"parameters", parameters}, {"AIGC", aigc}};
-        ok = kn_image_write_png_text(image, path, texts, 2, error);
+        ok = strcasecmp(ending_of(path), ".png") == 0 ? kn_image_write_png_text(image, path, texts, 2, error)
+                                                      : kn_image_write_jpeg_text(image, path, 95, texts, 2, error);
     }
     kn_free(parameters);
     kn_free(path);

@@ -132,6 +132,30 @@ Test(image, same_seed_same_bytes) {
     cr_assert(contains("d.png", "Clip skip: 2, RNG: NV"));
 }
 
+/* What other tools take as syntax may be meant as text. */
+Test(image, brackets_and_words_that_are_no_syntax) {
+    succeed(BASE "--prompt 'a \\[red:blue:0.5\\], [fog: light], R AND' --steps 1 -q -o @/a.png");
+    succeed(BASE "--prompt 'a [red:blue:0.5] car' --emphasis none --steps 1 -q -o @/b.png");
+    succeed(BASE "--prompt '' --negative '' --steps 1 -q -o @/c.png");
+}
+
+Test(image, minus_one_is_a_random_seed) {
+    succeed(BASE "--prompt 'a car' --steps 1 --seed -1 -q -o @/a.png");
+    succeed(BASE "--prompt 'a car' --steps 1 --seed -1 -q -o @/b.png");
+    cr_assert_not(same_bytes("a.png", "b.png"));
+    cr_assert_not(contains("a.png", "Seed: 18446744073709551615"));
+}
+
+Test(image, writes_jpeg) {
+    succeed(BASE "--prompt 'a car' --steps 1 --batch 2 -q -o @/x.jpg");
+    kn_image image;
+    kn_error error = {0};
+    cr_assert(kn_image_read(&image, at("x-1.jpg"), 3, &error), "%s", error.message);
+    cr_assert(image.width == WIDTH && image.height == HEIGHT);
+    cr_assert(contains("x-0.jpg", "TC260:AIGC"));
+    kn_image_finish(&image);
+}
+
 Test(image, plans_and_keeps_within_memory) {
     char err[4000];
     succeed(BASE "--prompt 'a wet road' --steps 2 --quiet -o @/a.png");
@@ -215,7 +239,7 @@ Test(image, bad_input_is_one_line_and_2) {
     static const char *const cases[][2] = {
         {"image", "image needs a model"},
         {"image --model " MODEL, "image needs an output file"},
-        {BASE "-o @/o.jpg", "o.jpg: expected a name that ends in .png"},
+        {BASE "-o @/o.gif", "o.gif: expected a name that ends in .png or .jpg"},
         {BASE "-o @/absent/o.png", "absent/o.png: cannot write"},
         {"image --model @/absent -o @/o.png", "absent"},
         {"image --model README.md -o @/o.png", "README.md"},
@@ -244,7 +268,14 @@ Test(image, bad_input_is_one_line_and_2) {
         {BASE "-o @/o.png --vae @/absent", "absent"},
         {BASE "-o @/o.png --clip-skip 4", "clip skip 4"},
         {BASE "-o @/o.png --prompt '(a:1.2.3)'", "'1.2.3' is no weight"},
-        {BASE "-o @/o.png --seed -1", "--seed -1"},
+        {BASE "-o @/o.png --seed -2", "--seed -2: expected a whole number below 2^64, or -1 for a random one"},
+        {BASE "-o @/o.png --prompt 'a car <lora:town:0.8>'",
+         "'<lora:town:0.8>' names a file that a prompt cannot load"},
+        {BASE "-o @/o.png --prompt 'a [red:blue:0.5] car'", "'[red:blue:0.5]' changes words between steps"},
+        {BASE "-o @/o.png --prompt '[snow: 0.5 ]'", "changes words between steps"},
+        {BASE "-o @/o.png --prompt 'a [red|blue] car'", "alternates words between steps"},
+        {BASE "-o @/o.png --prompt 'a car AND a tree'", "AND joins several prompts"},
+        {BASE "-o @/o.png --negative 'embedding:bad-hands'", "'embedding:bad-hands' names a textual inversion"},
         {BASE "-o @/o.png --device nonsense", "nonsense"}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char err[2000];
