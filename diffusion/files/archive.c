@@ -10,6 +10,7 @@ void kn_archive_close(kn_archive **out) {
     kn_file_map_finish(&archive->map);
     kn_arena_finish(&archive->arena);
     kn_free(archive->tensors);
+    kn_free(archive->metadata);
     kn_free(archive->path);
     kn_free(archive);
     *out = NULL;
@@ -42,6 +43,22 @@ bool kn_archive_open_as(kn_archive **out, const char *path, kn_archive_reader *r
 
 static int compare_name(const void *a, const void *b) {
     return strcmp(((const kn_stored_tensor *)a)->name, ((const kn_stored_tensor *)b)->name);
+}
+
+const char *kn_archive_metadata(const kn_archive *archive, const char *key) {
+    for (size_t i = 0; i < archive->metadata_count; i++)
+        if (strcmp(archive->metadata[i].key, key) == 0) return archive->metadata[i].value;
+    return NULL;
+}
+
+bool kn_archive_add_metadata(kn_archive *archive, const char *key, const char *value, kn_error *error) {
+    kn_metadata pair = {kn_arena_strdup(&archive->arena, key, error), NULL};
+    if (!pair.key || !(pair.value = kn_arena_strdup(&archive->arena, value, error)) ||
+        !kn_grow(&archive->metadata, &archive->metadata_capacity, archive->metadata_count + 1,
+                 sizeof *archive->metadata, error))
+        return false;
+    archive->metadata[archive->metadata_count++] = pair;
+    return true;
 }
 
 const kn_stored_tensor *kn_archive_find(const kn_archive *archive, const char *name) {

@@ -17,6 +17,8 @@ static const struct {
                 {"vae.", KN_PART_AUTOENCODER, KN_NAMING_DIFFUSERS},
                 {"text_encoder.", KN_PART_TEXT, KN_NAMING_DIFFUSERS},
                 {"controlnet.", KN_PART_CONTROLNET, KN_NAMING_DIFFUSERS},
+                {"conditioner.embedders.0.model.", KN_PART_TEXT, KN_NAMING_OPENCLIP}, /* SD-Turbo */
+                {"conditioner.embedders.0.transformer.", KN_PART_TEXT, KN_NAMING_DIFFUSERS},
                 {"taesd_encoder.", KN_PART_TINY, KN_NAMING_TAESD_ENCODER},
                 {"taesd_decoder.", KN_PART_TINY, KN_NAMING_TAESD_DECODER}};
 
@@ -183,11 +185,26 @@ static const source *find_source(const source *sources, size_t count, const char
 }
 
 /* The networks of an archive: one source per known prefix, and one without a prefix when a probe finds it. */
+/* Names behind diffusers' prefixes may be ldm's all the same. */
+static kn_naming naming_of(const kn_archive *archive, const char *prefix, kn_part part, kn_naming naming) {
+    static const char *const ldm[] = {"input_blocks.0.0.weight", "input_hint_block.0.weight",
+                                      "decoder.mid.block_1.conv1.weight"};
+    char name[KN_TENSOR_NAME_SIZE];
+    for (size_t i = 0; naming == KN_NAMING_DIFFUSERS && part != KN_PART_TEXT && i < KN_COUNT(ldm); i++) {
+        snprintf(name, sizeof name, "%s%s", prefix, ldm[i]);
+        if (kn_archive_find(archive, name)) return KN_NAMING_LDM;
+    }
+    return naming;
+}
+
 static size_t find_sources(const kn_archive *archive, source sources[KN_COUNT(prefixes) + 1]) {
     size_t count = 0;
-    for (size_t i = 0; i < KN_COUNT(prefixes); i++)
-        sources[count++] = (source){archive, prefixes[i].prefix, prefixes[i].part, prefixes[i].naming,
-                                    find_layout(archive, prefixes[i].part, prefixes[i].naming, prefixes[i].prefix)};
+    for (size_t i = 0; i < KN_COUNT(prefixes); i++) {
+        const char *prefix = prefixes[i].prefix;
+        kn_naming naming = naming_of(archive, prefix, prefixes[i].part, prefixes[i].naming);
+        sources[count++] =
+            (source){archive, prefix, prefixes[i].part, naming, find_layout(archive, prefixes[i].part, naming, prefix)};
+    }
     for (size_t i = 0; i < KN_COUNT(probes); i++) {
         const kn_stored_tensor *found = kn_archive_find(archive, probes[i].tensor);
         if (!found || (probes[i].part == KN_PART_TINY && found->rank != 4)) continue;
@@ -211,7 +228,10 @@ static bool sort_archive(kn_checkpoint *checkpoint, const kn_archive *archive, k
         if (!from) note_unknown(checkpoint, tensor->name);
         else if (!add_from(checkpoint, from, tensor, error)) return false;
     }
-    if (kn_archive_find(archive, "v_pred")) checkpoint->prediction = KN_PREDICT_V;
+    const char *prediction = kn_archive_metadata(archive, "modelspec.prediction_type");
+    if (kn_archive_find(archive, "v_pred") || (prediction && prediction[0] == 'v'))
+        checkpoint->prediction = KN_PREDICT_V;
+    else if (prediction && strcmp(prediction, "epsilon") == 0) checkpoint->prediction = KN_PREDICT_EPSILON;
     checkpoint->zero_terminal_snr |= kn_archive_find(archive, "ztsnr") != NULL;
     return true;
 }
@@ -265,7 +285,7 @@ static bool sort_parts(kn_checkpoint *checkpoint, kn_error *error) {
     return true;
 }
 
-/* taesd_decoder.pth has its encoder in a file beside it, and the other way round. */
+/* taesd_decoder.pth has its encoder in a file beside it, and the other way round. A decoder does without. */
 static bool open_other_half(kn_checkpoint *checkpoint, kn_error *error) {
     bool encoder = kn_checkpoint_find(checkpoint, KN_PART_TINY, "encoder.layers.0.weight") != NULL,
          decoder = kn_checkpoint_find(checkpoint, KN_PART_TINY, "decoder.layers.0.weight") != NULL;
@@ -276,11 +296,13 @@ static bool open_other_half(kn_checkpoint *checkpoint, kn_error *error) {
     char *path =
         at ? kn_format(error, "%.*s%s%s", (int)(at - checkpoint->path), checkpoint->path, other, at + strlen(own))
            : NULL;
-    bool there = path && kn_file_exists(path);
-    bool ok = there ? kn_archive_open(&checkpoint->archives[1], path, error) &&
-                          sort_archive(checkpoint, checkpoint->archives[1], error) && sort_parts(checkpoint, error)
-                    : kn_fail(error, KN_ERROR_INPUT, "%s: a TAESD without its %s; '%s' is not there", checkpoint->path,
-                              other, path ? path : other);
+    bool ok = !at || path;
+    if (path && kn_file_exists(path))
+        ok = kn_archive_open(&checkpoint->archives[1], path, error) &&
+             sort_archive(checkpoint, checkpoint->archives[1], error) && sort_parts(checkpoint, error);
+    else if (ok && encoder)
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: a TAESD without its decoder; '%s' is not there", checkpoint->path,
+                     path ? path : other);
     kn_free(path);
     return ok;
 }

@@ -124,3 +124,19 @@ bool kn_config_refuse(const kn_config *config, const char *key, const char *neut
     return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: '%s' with a value other than its default is not supported",
                    config->path, key);
 }
+
+bool kn_config_fixed(const kn_config *config, const char *key, double neutral, kn_error *error) {
+    double number = neutral;
+    if (!kn_config_double(config, key, -1e9, 1e9, &number, error)) return false;
+    return number == neutral || kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: '%s' is %g; only %g is supported",
+                                        config->path, key, number, neutral);
+}
+
+bool kn_config_class(const kn_config *config, const char *const *names, kn_error *error) {
+    const char *name = NULL;
+    if (!kn_config_string(config, "_class_name", &name, error)) return false;
+    for (int i = 0; name && names[i]; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return !name || kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: '_class_name' is '%.64s', expected %s", config->path,
+                            name, names[0]);
+}

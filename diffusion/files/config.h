@@ -35,5 +35,9 @@ bool kn_config_strings(const kn_config *config, const char *key, const char **va
                        kn_error *error);
 /* Fails with KN_ERROR_UNSUPPORTED when the key is present with any value but null, false, "default" or `neutral`. */
 bool kn_config_refuse(const kn_config *config, const char *key, const char *neutral, kn_error *error);
+/* Fails with KN_ERROR_UNSUPPORTED when the key is present with another number than `neutral`. */
+bool kn_config_fixed(const kn_config *config, const char *key, double neutral, kn_error *error);
+/* Fails with KN_ERROR_UNSUPPORTED when the config's "_class_name" is there and none of `names` (ends with NULL). */
+bool kn_config_class(const kn_config *config, const char *const *names, kn_error *error);
 
 #endif

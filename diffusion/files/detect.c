@@ -139,17 +139,20 @@ static json_t *controlnet_config(const kn_checkpoint *checkpoint, kn_error *erro
 
 /* --- autoencoders ----------------------------------------------------------------------------- */
 
+/* From the decoder, which every file has; its blocks lie from coarse to fine, the config's widths from fine to coarse.
+ */
 static json_t *autoencoder_config(const kn_checkpoint *checkpoint, kn_error *error) {
     int widths[MAX_LEVELS], count = 0, layers = 0;
     const kn_stored_tensor *in = find(checkpoint, KN_PART_AUTOENCODER, "decoder.conv_in.weight");
     if (dimension(in, 1) == 0) return lacks(checkpoint, "decoder.conv_in.weight", error);
-    for (const kn_stored_tensor *level;
-         count < 8 &&
-         (level = find(checkpoint, KN_PART_AUTOENCODER, "encoder.down_blocks.%d.resnets.0.conv1.weight", count));
-         count++)
-        widths[count] = dimension(level, 0);
-    if (count == 0) return lacks(checkpoint, "encoder.down_blocks.0.resnets.0.conv1.weight", error);
-    while (layers < 8 && find(checkpoint, KN_PART_AUTOENCODER, "encoder.down_blocks.0.resnets.%d.conv1.weight", layers))
+    while (count < 8 && find(checkpoint, KN_PART_AUTOENCODER, "decoder.up_blocks.%d.resnets.0.conv1.weight", count))
+        count++;
+    if (count == 0) return lacks(checkpoint, "decoder.up_blocks.0.resnets.0.conv1.weight", error);
+    for (int i = 0; i < count; i++)
+        widths[count - 1 - i] =
+            dimension(find(checkpoint, KN_PART_AUTOENCODER, "decoder.up_blocks.%d.resnets.0.conv1.weight", i), 0);
+    while (layers < 8 &&
+           find(checkpoint, KN_PART_AUTOENCODER, "decoder.up_blocks.0.resnets.%d.conv1.weight", layers + 1))
         layers++;
     return json_pack("{s:s, s:i, s:i, s:i, s:o, s:i, s:i, s:f}", "_class_name", "AutoencoderKL", "in_channels", 3,
                      "out_channels", 3, "latent_channels", dimension(in, 1), "block_out_channels",
@@ -167,28 +170,52 @@ static int count_blocks(const kn_checkpoint *checkpoint, const char *side, int *
     return count;
 }
 
+typedef struct tiny_levels {
+    int widths[MAX_LEVELS], blocks[MAX_LEVELS], count;
+} tiny_levels;
+
+static int tiny_width(const kn_checkpoint *checkpoint, const char *side, int index, int axis) {
+    return dimension(find(checkpoint, KN_PART_TINY, "%s.layers.%d.weight", side, index), axis);
+}
+
+/* Every convolution but the last opens a level. */
+static void read_tiny_encoder(const kn_checkpoint *checkpoint, tiny_levels *levels) {
+    *levels = (tiny_levels){0};
+    for (int index = 0; levels->count < 8;) {
+        int width = tiny_width(checkpoint, "encoder", index++, 0);
+        bool last = !find(checkpoint, KN_PART_TINY, "encoder.layers.%d.conv.0.weight", index) &&
+                    !find(checkpoint, KN_PART_TINY, "encoder.layers.%d.weight", index);
+        if (width == 0 || last) return;
+        levels->widths[levels->count] = width;
+        levels->blocks[levels->count++] = count_blocks(checkpoint, "encoder", &index);
+    }
+}
+
+/* A level ends with a convolution; an upsampling with a number of its own comes before each but the last. */
+static void read_tiny_decoder(const kn_checkpoint *checkpoint, tiny_levels *levels) {
+    int index = 2, width = tiny_width(checkpoint, "decoder", 0, 0);
+    *levels = (tiny_levels){0};
+    while (width && levels->count < 8) {
+        levels->widths[levels->count] = width;
+        levels->blocks[levels->count++] = count_blocks(checkpoint, "decoder", &index);
+        width = tiny_width(checkpoint, "decoder", index + 1, 0); /* 0: no upsampling, the end */
+        index += 2;
+    }
+}
+
 static json_t *tiny_config(const kn_checkpoint *checkpoint, kn_error *error) {
-    int widths[MAX_LEVELS], encoder[MAX_LEVELS], decoder[MAX_LEVELS], count = 0, index = 0;
-    const kn_stored_tensor *in = find(checkpoint, KN_PART_TINY, "decoder.layers.0.weight"),
-                           *first = find(checkpoint, KN_PART_TINY, "encoder.layers.0.weight");
-    if (dimension(in, 1) == 0) return lacks(checkpoint, "decoder.layers.0.weight", error);
-    if (dimension(first, 0) == 0) return lacks(checkpoint, "encoder.layers.0.weight", error);
-    /* every level but the encoder's last convolution, which leads to the latent */
-    while (count < 8 && find(checkpoint, KN_PART_TINY, "encoder.layers.%d.weight", index) &&
-           find(checkpoint, KN_PART_TINY, "encoder.layers.%d.conv.0.weight", index + 1)) {
-        index++;
-        widths[count] = dimension(first, 0);
-        encoder[count++] = count_blocks(checkpoint, "encoder", &index);
-    }
-    index = 2;
-    for (int i = 0; i < count; i++) {
-        decoder[i] = count_blocks(checkpoint, "decoder", &index);
-        index += i < count - 1 ? 2 : 1; /* the upsampling has a number of its own */
-    }
+    tiny_levels encoder, decoder;
+    int latent = tiny_width(checkpoint, "decoder", 0, 1);
+    if (latent == 0) return lacks(checkpoint, "decoder.layers.0.weight", error);
+    read_tiny_encoder(checkpoint, &encoder);
+    read_tiny_decoder(checkpoint, &decoder);
+    if (encoder.count == 0) encoder = decoder; /* the decoder alone */
     return json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:f}", "_class_name", "AutoencoderTiny", "in_channels",
-                     3, "out_channels", 3, "latent_channels", dimension(in, 1), "encoder_block_out_channels",
-                     list_of(widths, count), "decoder_block_out_channels", list_of(widths, count), "num_encoder_blocks",
-                     list_of(encoder, count), "num_decoder_blocks", list_of(decoder, count), "scaling_factor", 1.0);
+                     3, "out_channels", 3, "latent_channels", latent, "encoder_block_out_channels",
+                     list_of(encoder.widths, encoder.count), "decoder_block_out_channels",
+                     list_of(decoder.widths, decoder.count), "num_encoder_blocks",
+                     list_of(encoder.blocks, encoder.count), "num_decoder_blocks",
+                     list_of(decoder.blocks, decoder.count), "scaling_factor", 1.0);
 }
 
 /* --- text encoder ----------------------------------------------------------------------------- */

@@ -7,12 +7,17 @@
 static const struct {
     const char *name;
     size_t block, size;
-} dtypes[KN_DTYPE_COUNT] = {
-    [KN_DTYPE_F64] = {"F64", 1, 8},       [KN_DTYPE_F32] = {"F32", 1, 4},       [KN_DTYPE_F16] = {"F16", 1, 2},
-    [KN_DTYPE_BF16] = {"BF16", 1, 2},     [KN_DTYPE_I64] = {"I64", 1, 8},       [KN_DTYPE_I32] = {"I32", 1, 4},
-    [KN_DTYPE_I16] = {"I16", 1, 2},       [KN_DTYPE_I8] = {"I8", 1, 1},         [KN_DTYPE_U8] = {"U8", 1, 1},
-    [KN_DTYPE_BOOL] = {"BOOL", 1, 1},     [KN_DTYPE_Q8_0] = {"Q8_0", 32, 34},   [KN_DTYPE_Q4_0] = {"Q4_0", 32, 18},
-    [KN_DTYPE_Q4_K] = {"Q4_K", 256, 144}, [KN_DTYPE_Q5_K] = {"Q5_K", 256, 176}, [KN_DTYPE_Q6_K] = {"Q6_K", 256, 210}};
+} dtypes[KN_DTYPE_COUNT] = {[KN_DTYPE_F64] = {"F64", 1, 8},         [KN_DTYPE_F32] = {"F32", 1, 4},
+                            [KN_DTYPE_F16] = {"F16", 1, 2},         [KN_DTYPE_BF16] = {"BF16", 1, 2},
+                            [KN_DTYPE_I64] = {"I64", 1, 8},         [KN_DTYPE_I32] = {"I32", 1, 4},
+                            [KN_DTYPE_I16] = {"I16", 1, 2},         [KN_DTYPE_I8] = {"I8", 1, 1},
+                            [KN_DTYPE_U8] = {"U8", 1, 1},           [KN_DTYPE_F8_E4M3] = {"F8_E4M3", 1, 1},
+                            [KN_DTYPE_F8_E5M2] = {"F8_E5M2", 1, 1}, [KN_DTYPE_Q4_1] = {"Q4_1", 32, 20},
+                            [KN_DTYPE_Q5_0] = {"Q5_0", 32, 22},     [KN_DTYPE_Q5_1] = {"Q5_1", 32, 24},
+                            [KN_DTYPE_Q2_K] = {"Q2_K", 256, 84},    [KN_DTYPE_Q3_K] = {"Q3_K", 256, 110},
+                            [KN_DTYPE_BOOL] = {"BOOL", 1, 1},       [KN_DTYPE_Q8_0] = {"Q8_0", 32, 34},
+                            [KN_DTYPE_Q4_0] = {"Q4_0", 32, 18},     [KN_DTYPE_Q4_K] = {"Q4_K", 256, 144},
+                            [KN_DTYPE_Q5_K] = {"Q5_K", 256, 176},   [KN_DTYPE_Q6_K] = {"Q6_K", 256, 210}};
 
 const char *kn_dtype_name(kn_dtype dtype) { return dtypes[dtype].name; }
 
@@ -20,7 +25,7 @@ size_t kn_dtype_block(kn_dtype dtype) { return dtypes[dtype].block; }
 
 size_t kn_dtype_size(kn_dtype dtype) { return dtypes[dtype].size; }
 
-bool kn_dtype_is_float(kn_dtype dtype) { return dtype <= KN_DTYPE_BF16 || dtype >= KN_DTYPE_PLAIN_COUNT; }
+bool kn_dtype_is_float(kn_dtype dtype) { return dtype <= KN_DTYPE_F8_E5M2 || dtype >= KN_DTYPE_PLAIN_COUNT; }
 
 kn_dtype kn_dtype_from_name(const char *name) {
     int i = 0;

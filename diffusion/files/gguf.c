@@ -1,20 +1,33 @@
 #include "diffusion/files/gguf.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_TENSORS = 1 << 20, MAX_METADATA = 1 << 20, MAX_NAME = 1024, MAX_DEPTH = 4, DEFAULT_ALIGNMENT = 32 };
 
 /* ggml's numbers of the types that Kinora knows. */
 static const int type_numbers[KN_DTYPE_COUNT] = {
-    [KN_DTYPE_F32] = 0,   [KN_DTYPE_F16] = 1,   [KN_DTYPE_Q4_0] = 2,  [KN_DTYPE_Q8_0] = 8, [KN_DTYPE_Q4_K] = 12,
-    [KN_DTYPE_Q5_K] = 13, [KN_DTYPE_Q6_K] = 14, [KN_DTYPE_I8] = 24,   [KN_DTYPE_I16] = 25, [KN_DTYPE_I32] = 26,
-    [KN_DTYPE_I64] = 27,  [KN_DTYPE_F64] = 28,  [KN_DTYPE_BF16] = 30, [KN_DTYPE_U8] = -1,  [KN_DTYPE_BOOL] = -1};
+    [KN_DTYPE_F32] = 0,      [KN_DTYPE_F16] = 1,     [KN_DTYPE_Q4_0] = 2,  [KN_DTYPE_Q4_1] = 3,  [KN_DTYPE_Q5_0] = 6,
+    [KN_DTYPE_Q5_1] = 7,     [KN_DTYPE_Q8_0] = 8,    [KN_DTYPE_Q2_K] = 10, [KN_DTYPE_Q3_K] = 11, [KN_DTYPE_Q4_K] = 12,
+    [KN_DTYPE_Q5_K] = 13,    [KN_DTYPE_Q6_K] = 14,   [KN_DTYPE_I8] = 24,   [KN_DTYPE_I16] = 25,  [KN_DTYPE_I32] = 26,
+    [KN_DTYPE_I64] = 27,     [KN_DTYPE_F64] = 28,    [KN_DTYPE_BF16] = 30, [KN_DTYPE_U8] = -1,   [KN_DTYPE_BOOL] = -1,
+    [KN_DTYPE_F8_E4M3] = -1, [KN_DTYPE_F8_E5M2] = -1};
+
+/* A shape that ComfyUI's converter stored apart, since it folds what GGUF cannot hold. */
+typedef struct own_shape {
+    const char *name; /* of the tensor, inside the file */
+    size_t name_length;
+    int rank;
+    int64_t shape[KN_TENSOR_MAX_RANK];
+} own_shape;
 
 typedef struct reader {
     const char *path;
     const uint8_t *data;
     size_t size, at;
     uint64_t alignment;
+    own_shape *shapes;
+    size_t shape_count, shape_capacity;
     kn_error *error;
 } reader;
 
@@ -73,16 +86,42 @@ static bool skip_value(reader *r, uint64_t type, int depth, uint64_t *number) {
     return true;
 }
 
+static bool is_key(const char *key, size_t length, const char *wanted) {
+    return length == strlen(wanted) && memcmp(key, wanted, length) == 0;
+}
+
+/* A list of integers, first dimension first. */
+static bool read_own_shape(reader *r, const char *name, size_t name_length) {
+    static const int sizes[] = {1, 1, 2, 2, 4, 4, 0, 0, 0, 0, 8, 8};
+    uint64_t type, rank, dimension;
+    own_shape shape = {.name = name, .name_length = name_length};
+    if (!take_number(r, 4, &type, "the metadata") || !take_number(r, 8, &rank, "the metadata")) return false;
+    if (type >= KN_COUNT(sizes) || !sizes[type] || rank > KN_TENSOR_MAX_RANK)
+        return kn_fail(r->error, KN_ERROR_INPUT, "%s: tensor '%.*s': its original shape must be up to %d integers",
+                       r->path, (int)kn_min_size(name_length, 200), name, KN_TENSOR_MAX_RANK);
+    shape.rank = (int)rank;
+    for (int i = 0; i < shape.rank; i++) {
+        if (!take_number(r, sizes[type], &dimension, "the metadata")) return false;
+        shape.shape[i] = (int64_t)(dimension & INT64_MAX);
+    }
+    if (!kn_grow(&r->shapes, &r->shape_capacity, r->shape_count + 1, sizeof *r->shapes, r->error)) return false;
+    r->shapes[r->shape_count++] = shape;
+    return true;
+}
+
 static bool read_metadata(reader *r, uint64_t count) {
-    static const char alignment[] = "general.alignment";
+    static const char original[] = "comfy.gguf.orig_shape.";
     for (uint64_t i = 0; i < count; i++) {
         const char *key;
-        size_t length;
+        size_t length, prefix = sizeof original - 1;
         uint64_t type, number = 0;
-        if (!take_string(r, &key, &length, "the metadata") || !take_number(r, 4, &type, "the metadata") ||
-            !skip_value(r, type, 0, &number))
-            return false;
-        if (length != sizeof alignment - 1 || memcmp(key, alignment, length) != 0) continue;
+        if (!take_string(r, &key, &length, "the metadata") || !take_number(r, 4, &type, "the metadata")) return false;
+        if (type == 9 && length > prefix && memcmp(key, original, prefix) == 0) {
+            if (!read_own_shape(r, key + prefix, length - prefix)) return false;
+            continue;
+        }
+        if (!skip_value(r, type, 0, &number)) return false;
+        if (!is_key(key, length, "general.alignment")) continue;
         if (type != 4 || number < 1 || number > 65536 || (number & (number - 1)))
             return kn_fail(r->error, KN_ERROR_INPUT, "%s: general.alignment must be a power of two up to 65536",
                            r->path);
@@ -102,7 +141,7 @@ static bool read_type(reader *r, const kn_archive *archive, kn_stored_tensor *te
     }
     return kn_fail(r->error, KN_ERROR_UNSUPPORTED,
                    "%s: tensor '%.200s': ggml type %llu is none of F32, F16, BF16, F64, I8, I16, I32, I64, Q8_0, Q4_0, "
-                   "Q4_K, Q5_K, Q6_K",
+                   "Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K",
                    archive->path, tensor->name, (unsigned long long)type);
 }
 
@@ -146,6 +185,41 @@ static bool read_tensor(reader *r, kn_archive *archive) {
     return true;
 }
 
+/* Gives a tensor the shape that it had before it was folded. */
+static bool unfold(reader *r, const kn_archive *archive, kn_stored_tensor *tensor) {
+    size_t stored = tensor->count, length = strlen(tensor->name);
+    for (size_t i = 0; i < r->shape_count; i++) {
+        const own_shape *own = &r->shapes[i];
+        if (own->name_length != length || memcmp(own->name, tensor->name, length) != 0) continue;
+        tensor->rank = own->rank;
+        memcpy(tensor->shape, own->shape, sizeof tensor->shape);
+        if (!kn_archive_count(archive, tensor, r->error)) return false;
+        return tensor->count == stored ||
+               kn_archive_refuse(archive, tensor->name, "its original shape has another number of elements", r->error);
+    }
+    return true;
+}
+
+static int compare_places(const void *a, const void *b) {
+    const kn_stored_tensor *x = a, *y = b;
+    return x->data < y->data ? -1 : x->data > y->data;
+}
+
+/* No byte belongs to two tensors. */
+static bool check_overlap(reader *r, kn_archive *archive) {
+    if (archive->count) qsort(archive->tensors, archive->count, sizeof *archive->tensors, compare_places);
+    const kn_stored_tensor *before = NULL;
+    for (size_t i = 0; i < archive->count; i++) {
+        const kn_stored_tensor *tensor = &archive->tensors[i];
+        if (tensor->count == 0) continue;
+        if (before && before->data + kn_stored_tensor_bytes(before) > tensor->data)
+            return kn_fail(r->error, KN_ERROR_INPUT, "%s: tensor '%.200s': its bytes overlap those of '%.200s'",
+                           r->path, tensor->name, before->name);
+        before = tensor;
+    }
+    return true;
+}
+
 static bool place_tensors(reader *r, kn_archive *archive) {
     size_t start = (r->at + r->alignment - 1) / r->alignment * r->alignment,
            available = start < r->size ? r->size - start : 0;
@@ -162,8 +236,16 @@ static bool place_tensors(reader *r, kn_archive *archive) {
                            r->path, tensor->name, shape, kn_dtype_name(tensor->dtype), offset, available);
         }
         tensor->data = r->data + (bytes ? start + offset : 0);
+        if (!unfold(r, archive, tensor)) return false;
     }
-    return kn_archive_sort(archive, r->error);
+    return check_overlap(r, archive) && kn_archive_sort(archive, r->error);
+}
+
+static bool read_tensors(reader *r, kn_archive *archive, uint64_t tensors, uint64_t metadata) {
+    if (!read_metadata(r, metadata)) return false;
+    for (uint64_t i = 0; i < tensors; i++)
+        if (!read_tensor(r, archive)) return false;
+    return place_tensors(r, archive);
 }
 
 bool kn_gguf_read(kn_archive *archive, const uint8_t *data, size_t size, kn_error *error) {
@@ -181,11 +263,9 @@ bool kn_gguf_read(kn_archive *archive, const uint8_t *data, size_t size, kn_erro
     if (tensors > MAX_TENSORS || metadata > MAX_METADATA)
         return kn_fail(error, KN_ERROR_INPUT, "%s: %llu tensors and %llu metadata entries, expected at most %d of each",
                        archive->path, (unsigned long long)tensors, (unsigned long long)metadata, MAX_TENSORS);
-    if (!read_metadata(&r, metadata)) return false;
-    for (uint64_t i = 0; i < tensors; i++) {
-        if (!read_tensor(&r, archive)) return false;
-    }
-    return place_tensors(&r, archive);
+    bool ok = read_tensors(&r, archive, tensors, metadata);
+    kn_free(r.shapes);
+    return ok;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define KEY_SIZE KN_LORA_KEY_SIZE
 
@@ -130,7 +131,9 @@ static bool make_key(const char *name, char key[KEY_SIZE]) {
     if (snprintf(flat, sizeof flat, "%s", name + strlen(starts[i].start)) >= (int)sizeof flat) return false;
     remove_word(flat, ".processor");
     flatten(flat);
-    bool text = starts[i].target == KN_LORA_TEXT || (starts[i].target < 0 && kn_name_starts(flat, "text_model_"));
+    bool text =
+        starts[i].target == KN_LORA_TEXT ||
+        (starts[i].target < 0 && (kn_name_starts(flat, "text_model_") || kn_name_starts(flat, "encoder_layers_")));
     if (text) remove_word(flat, "text_model_");
     if (!text && unflatten_ldm(flat, dotted) &&
         kn_name_translate(KN_PART_UNET, KN_NAMING_LDM, &layout, dotted, translated)) {
@@ -192,19 +195,52 @@ static int compare_tensor_layers(const void *a, const void *b) {
     return strcmp(((const adaptation *)a)->key, ((const adaptation *)b)->key);
 }
 
-static bool add_file(kn_lora_set *set, const kn_lora_use *use, kn_error *error) {
+/* A file, or a folder that PEFT or diffusers saved: its tensors, and its config when it has one. Free both. */
+static bool find_file(const char *path, char **file, char **config, kn_error *error) {
+    static const char *const names[] = {"adapter_model.safetensors", "pytorch_lora_weights.safetensors",
+                                        "adapter_model.bin", "pytorch_lora_weights.bin"};
+    struct stat status;
+    *file = *config = NULL;
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) return (*file = kn_strdup(path, error)) != NULL;
+    for (size_t i = 0; i < KN_COUNT(names); i++) {
+        if (!(*file = kn_path_join(path, names[i], error))) return false;
+        if (kn_file_exists(*file)) break;
+        kn_free(*file);
+        *file = NULL;
+    }
+    if (!*file)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: the folder has no adapter_model.safetensors and no "
+                       "pytorch_lora_weights.safetensors",
+                       path);
+    if (!(*config = kn_path_join(path, "adapter_config.json", error))) return false;
+    if (kn_file_exists(*config)) return true;
+    kn_free(*config);
+    *config = NULL;
+    return true;
+}
+
+static bool add_archive(kn_lora_set *set, const char *path, const char *config, float strength, kn_error *error) {
     kn_archive *file;
-    if (!kn_archive_open(&file, use->path, error)) return false;
+    if (!kn_archive_open(&file, path, error)) return false;
     set->files[set->file_count++] = file;
     size_t first = set->count;
     for (size_t i = 0; i < file->count; i++) {
-        if (!add_tensor(set, first, file, &file->tensors[i], use->strength, error)) return false;
+        if (!add_tensor(set, first, file, &file->tensors[i], strength, error)) return false;
     }
     if (set->count == first) return kn_fail(error, KN_ERROR_INPUT, "%s: the file has no tensors", file->path);
     for (size_t i = first; i < set->count; i++) {
         if (!kn_adaptation_check(&set->adaptations[i], error)) return false;
     }
-    return true;
+    return kn_lora_read_scales(set->adaptations + first, set->count - first, file, config, error);
+}
+
+static bool add_file(kn_lora_set *set, const kn_lora_use *use, kn_error *error) {
+    char *file, *config;
+    bool ok = find_file(use->path, &file, &config, error) && add_archive(set, file, config, use->strength, error);
+    kn_free(file);
+    kn_free(config);
+    return ok;
 }
 
 /* Two namings of one layer in one file. */

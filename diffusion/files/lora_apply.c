@@ -130,7 +130,8 @@ static float *kronecker_product(const kn_adaptation *layer, const kn_stored_tens
                          : kn_adaptation_product(layer, parts[KN_LOKR_2A], parts[KN_LOKR_2B], mid, mid != NULL, c, d,
                                                  s.taps, tensor, &rank, error);
     float *out = w2 ? kn_alloc(tensor->count, sizeof *out, error) : NULL;
-    if (out) kronecker(out, w1, w2, a, b, c, d, s.taps, rank ? kn_adaptation_scale(layer, rank) : 1);
+    if (out)
+        kronecker(out, w1, w2, a, b, c, d, s.taps, rank || layer->has_scale ? kn_adaptation_scale(layer, rank) : 1);
     kn_free(w1);
     kn_free(w2);
     return out;

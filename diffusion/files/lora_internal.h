@@ -45,7 +45,8 @@ typedef struct kn_adaptation {
     int order; /* of the file among those of its set: DoRA sees what the ones before it changed */
     float strength;
     const kn_stored_tensor *parts[KN_LORA_ROLES]; /* NULL: not there */
-    bool used;
+    float given_scale;                            /* with has_scale: what the file's config says alpha / rank is */
+    bool has_scale, used;
 } kn_adaptation;
 
 /* Fails when the parts are not those of one kind of adaptation. */
@@ -69,7 +70,11 @@ float *kn_adaptation_floats(const kn_stored_tensor *tensor, kn_error *error);
 size_t kn_adaptation_rows(const kn_stored_tensor *tensor);
 /* Whether its first two dimensions and the number of its elements are these. */
 bool kn_adaptation_is_matrix(const kn_stored_tensor *part, size_t rows, size_t columns, size_t count);
-/* alpha / rank; 1 without alpha. */
+/* Reads the scales of one file's layers from `config_path` (adapter_config.json) or, when that is NULL, from the file's
+ * header. Layers with an alpha of their own keep it. */
+bool kn_lora_read_scales(kn_adaptation *layers, size_t count, const kn_archive *file, const char *config_path,
+                         kn_error *error);
+/* alpha / rank, or what the file's config says; 1 without either. */
 float kn_adaptation_scale(const kn_adaptation *layer, size_t rank);
 /* A product a b [rows][inputs * taps], or with `mid` sum_ij a[.][i] mid[i][j] b[j][.]; `turned`: a is [rank][rows], as
  * LyCORIS has it in Tucker form. In new memory; *rank is that of the factors. */

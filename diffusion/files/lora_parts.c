@@ -38,6 +38,7 @@ static void add_product(float *out, const float *a, const float *b, size_t rows,
 
 float kn_adaptation_scale(const kn_adaptation *layer, size_t rank) {
     float alpha = (float)rank;
+    if (layer->has_scale) return layer->given_scale;
     if (layer->parts[KN_LORA_ALPHA]) kn_stored_tensor_to_float(layer->parts[KN_LORA_ALPHA], &alpha);
     return alpha / (float)rank;
 }

@@ -38,6 +38,11 @@ enum {
     OP_GLOBAL = 'c',
     OP_STACK_GLOBAL = 0x93,
     OP_REDUCE = 'R',
+    OP_NEW_OBJECT = 0x81,
+    OP_NEW_OBJECT_EX = 0x92,
+    OP_EMPTY_SET = 0x8f,
+    OP_ADD_ITEMS = 0x90,
+    OP_FROZEN_SET = 0x91,
     OP_BUILD = 'b',
     OP_PERSISTENT = 'Q',
     OP_PUT1 = 'q',
@@ -144,7 +149,7 @@ static bool push_text(machine *m, size_t length_bytes) {
     if (!take_number(m, length_bytes, &length)) return false;
     if (length > m->size - m->at) return broken(m, "a text is longer than the pickle");
     if (!take(m, (size_t)length, &text)) return false;
-    if (memchr(text, 0, (size_t)length)) return broken(m, "a text contains a zero byte");
+    if (memchr(text, 0, (size_t)length)) return push_new(m, KN_PICKLE_FOREIGN); /* bytes of a number or the like */
     kn_pickle_value *value = new_value(m, KN_PICKLE_TEXT);
     if (!value) return false;
     value->text = (const char *)text;
@@ -224,6 +229,7 @@ static bool extend(machine *m, kn_pickle_kind kind, bool marked) {
         items = m->stack + m->depth;
     }
     kn_pickle_value *target = m->depth ? m->stack[m->depth - 1] : NULL;
+    if (target && target->kind == KN_PICKLE_FOREIGN) return true; /* an object that is also a container */
     if (!target || target->kind != kind || (kind == KN_PICKLE_DICT && count % 2))
         return broken(m, kind == KN_PICKLE_DICT ? "keys and values have no dictionary to go to"
                                                 : "values have no list to go to");
@@ -231,6 +237,57 @@ static bool extend(machine *m, kn_pickle_kind kind, bool marked) {
 }
 
 /* --- globals and calls ------------------------------------------------------------------------ */
+
+/* Libraries whose classes training leaves in checkpoints beside the tensors. Nothing of them is ever looked up or run;
+ * the list keeps files that ask for anything else (os.system) from passing as checkpoints. */
+static bool is_text(const char *text, size_t length, const char *wanted) {
+    return strlen(wanted) == length && memcmp(text, wanted, length) == 0;
+}
+
+static bool is_one_of(const char *text, size_t length, const char *const *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (is_text(text, length, list[i])) return true;
+    return false;
+}
+
+static bool is_inert(const char *module, size_t module_length, const char *name, size_t name_length) {
+    static const char *const packages[] = {"pytorch_lightning",
+                                           "lightning",
+                                           "lightning_fabric",
+                                           "lightning_utilities",
+                                           "numpy",
+                                           "omegaconf",
+                                           "torchmetrics",
+                                           "ldm",
+                                           "sgm",
+                                           "diffusers",
+                                           "argparse",
+                                           "collections",
+                                           "transformers",
+                                           "typing",
+                                           "datetime",
+                                           "pathlib",
+                                           "decimal",
+                                           "easydict",
+                                           "yacs",
+                                           "ml_collections",
+                                           "copyreg",
+                                           "copy_reg"};
+    static const char *const builtins[] = {"int",   "long",      "unicode", "float", "bool",  "str",
+                                           "bytes", "bytearray", "complex", "list",  "tuple", "dict",
+                                           "set",   "frozenset", "slice",   "range", "object"};
+    static const char *const torch[] = {"device", "dtype", "float16", "float32", "float64", "bfloat16",
+                                        "int64",  "int32", "uint8",   "bool",    "strided"};
+    size_t package = 0;
+    while (package < module_length && module[package] != '.') package++;
+    if (is_one_of(module, package, packages, KN_COUNT(packages))) return true;
+    if (is_text(module, module_length, "builtins") || is_text(module, module_length, "__builtin__"))
+        return is_one_of(name, name_length, builtins, KN_COUNT(builtins));
+    if (is_text(module, module_length, "torch")) return is_one_of(name, name_length, torch, KN_COUNT(torch));
+    /* the second: how protocol 2 writes bytes */
+    return (package < module_length && is_text(module, package, "torch")) ||
+           (is_text(module, module_length, "_codecs") && is_text(name, name_length, "encode"));
+}
 
 static bool push_named(machine *m, const char *module, size_t module_length, const char *name, size_t name_length) {
     static const struct {
@@ -261,6 +318,7 @@ static bool push_named(machine *m, const char *module, size_t module_length, con
         value->dtype = known[i].dtype;
         return push(m, value);
     }
+    if (is_inert(module, module_length, name, name_length)) return push_new(m, KN_PICKLE_FOREIGN);
     return kn_fail(m->error, KN_ERROR_INPUT,
                    "%s: pickle, byte %zu: it asks for %.*s.%.*s, which is no tensor and is never run: save the file as "
                    "tensors only",
@@ -340,6 +398,7 @@ static bool rebuild_tensor(machine *m, const kn_pickle_value *arguments) {
 static bool reduce(machine *m) {
     kn_pickle_value *arguments = pop(m), *function = arguments ? pop(m) : NULL;
     if (!function) return false;
+    if (function->kind == KN_PICKLE_FOREIGN) return push_new(m, KN_PICKLE_FOREIGN);
     if (function->kind != KN_PICKLE_GLOBAL || arguments->kind != KN_PICKLE_TUPLE ||
         function->global == KN_GLOBAL_STORAGE)
         return broken(m, "it calls something that is no tensor");
@@ -358,9 +417,29 @@ static bool reduce(machine *m) {
 static bool build(machine *m) {
     const kn_pickle_value *state = pop(m);
     if (!state) return false;
+    if (m->depth && m->stack[m->depth - 1] && m->stack[m->depth - 1]->kind == KN_PICKLE_FOREIGN) return true;
     if (m->depth == 0 || !m->stack[m->depth - 1] || m->stack[m->depth - 1]->kind != KN_PICKLE_DICT)
         return broken(m, "it sets attributes of something that is no dictionary");
     return true;
+}
+
+/* Objects of foreign classes, and sets, which no tensor needs. */
+static bool foreign_operation(machine *m, int op) {
+    kn_pickle_value **items;
+    size_t count;
+    if (op == OP_EMPTY_SET) return push_new(m, KN_PICKLE_FOREIGN);
+    if (op == OP_FROZEN_SET) return pop_to_mark(m, &items, &count) && push_new(m, KN_PICKLE_FOREIGN);
+    if (op == OP_ADD_ITEMS) {
+        if (!pop_to_mark(m, &items, &count)) return false;
+        bool set = m->depth && m->stack[m->depth - 1] && m->stack[m->depth - 1]->kind == KN_PICKLE_FOREIGN;
+        return set || broken(m, "values have no set to go to");
+    }
+    if (op == OP_NEW_OBJECT_EX && !pop(m)) return false;
+    const kn_pickle_value *arguments = pop(m), *class = arguments ? pop(m) : NULL;
+    if (!class) return false;
+    if (class->kind == KN_PICKLE_GLOBAL && class->global == KN_GLOBAL_ORDERED_DICT) return push_new(m, KN_PICKLE_DICT);
+    return class->kind == KN_PICKLE_FOREIGN ? push_new(m, KN_PICKLE_FOREIGN)
+                                            : broken(m, "it makes an object of something that is no class");
 }
 
 /* --- memo ------------------------------------------------------------------------------------- */
@@ -438,6 +517,11 @@ static bool step(machine *m, int op) {
     case OP_GLOBAL:
     case OP_STACK_GLOBAL: return global(m, op);
     case OP_REDUCE: return reduce(m);
+    case OP_NEW_OBJECT:
+    case OP_NEW_OBJECT_EX:
+    case OP_EMPTY_SET:
+    case OP_ADD_ITEMS:
+    case OP_FROZEN_SET: return foreign_operation(m, op);
     case OP_BUILD: return build(m);
     case OP_PERSISTENT: return persistent(m);
     case OP_PUT1:

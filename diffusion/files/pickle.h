@@ -3,7 +3,9 @@
  *
  * Accepted are the opcodes of protocols 2 to 5 that build constants, tuples, lists and dictionaries; the globals
  * collections.OrderedDict, torch._utils._rebuild_tensor_v2, torch._utils._rebuild_parameter, torch.Size and torch's
- * storage types; and calls of these only. Anything else is refused with its name. Internal to diffusion/. */
+ * storage types; and calls of these only. Classes of libraries that training leaves in checkpoints (pytorch_lightning,
+ * numpy, omegaconf, ...) become values without content: they are neither looked up nor run. Anything else is refused
+ * with its name. Internal to diffusion/. */
 #ifndef KN_DIFFUSION_PICKLE_H
 #define KN_DIFFUSION_PICKLE_H
 
@@ -20,7 +22,8 @@ typedef enum kn_pickle_kind {
     KN_PICKLE_DICT,
     KN_PICKLE_GLOBAL,
     KN_PICKLE_STORAGE,
-    KN_PICKLE_TENSOR
+    KN_PICKLE_TENSOR,
+    KN_PICKLE_FOREIGN /* of a class that has nothing to do with tensors: passed over */
 } kn_pickle_kind;
 
 typedef enum kn_pickle_global {

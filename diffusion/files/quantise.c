@@ -84,12 +84,58 @@ static void read_q6_k(const uint8_t *block, float *out) {
     }
 }
 
+static void read_q4_1(const uint8_t *block, float *out) {
+    float d = get_half(block), m = get_half(block + 2);
+    for (int i = 0; i < 16; i++) {
+        out[i] = d * (float)(block[4 + i] & 15) + m;
+        out[i + 16] = d * (float)(block[4 + i] >> 4) + m;
+    }
+}
+
+/* `q`: 4 bytes with the fifth bit of every element, then 16 with the others as in Q4_0; x = d q + offset. */
+static void read_q5(const uint8_t *q, float d, float offset, float *out) {
+    for (int i = 0; i < 32; i++) {
+        int low = q[4 + i % 16] >> (i / 16 * 4) & 15, high = q[i / 8] >> (i % 8) & 1;
+        out[i] = d * (float)(low | high << 4) + offset;
+    }
+}
+
+/* Two halves of 128 elements, each in quarters of 32: quarter k of a half has bits 2 k and 2 k + 1 of its 32 bytes. */
+static int two_bits(const uint8_t *q, int i) { return q[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3; }
+
+/* 16 groups, each with a 4-bit scale and minimum. */
+static void read_q2_k(const uint8_t *block, float *out) {
+    float d = get_half(block + 80), m = get_half(block + 82);
+    for (int i = 0; i < 256; i++) {
+        int scales = block[i / 16];
+        out[i] = d * (float)(scales & 15) * (float)two_bits(block + 16, i) - m * (float)(scales >> 4);
+    }
+}
+
+/* 16 groups with 6-bit scales: low halves in the nibbles of 8 bytes, high bits in pairs in 4 more. Elements have a
+ * third bit in the first 32 bytes. */
+static void read_q3_k(const uint8_t *block, float *out) {
+    const uint8_t *packed = block + 96;
+    float d = get_half(block + 108);
+    for (int i = 0; i < 256; i++) {
+        int group = i / 16, low = packed[group % 8] >> (group / 8 * 4) & 15,
+            high = packed[8 + group % 4] >> (group / 4 * 2) & 3;
+        int q = two_bits(block + 32, i) | (block[i % 32] >> (i / 32) & 1) << 2;
+        out[i] = d * (float)((low | high << 4) - 32) * (float)(q - 4);
+    }
+}
+
 void kn_dequantise(kn_dtype dtype, const uint8_t *blocks, size_t count, float *out) {
     size_t block = kn_dtype_block(dtype), size = kn_dtype_size(dtype);
     for (size_t i = 0; i < count / block; i++, blocks += size, out += block) {
         switch (dtype) {
         case KN_DTYPE_Q8_0: read_q8_0(blocks, out); break;
         case KN_DTYPE_Q4_0: read_q4_0(blocks, out); break;
+        case KN_DTYPE_Q4_1: read_q4_1(blocks, out); break;
+        case KN_DTYPE_Q5_0: read_q5(blocks + 2, get_half(blocks), -16 * get_half(blocks), out); break;
+        case KN_DTYPE_Q5_1: read_q5(blocks + 4, get_half(blocks), get_half(blocks + 2), out); break;
+        case KN_DTYPE_Q2_K: read_q2_k(blocks, out); break;
+        case KN_DTYPE_Q3_K: read_q3_k(blocks, out); break;
         case KN_DTYPE_Q4_K: read_k(blocks, NULL, blocks + 16, out); break;
         case KN_DTYPE_Q5_K: read_k(blocks, blocks + 16, blocks + 48, out); break;
         default: read_q6_k(blocks, out); break;
@@ -187,6 +233,11 @@ static void write_q6_k(const float *x, uint8_t *block) {
         block[half * 64 + quarter % 2 * 32 + place] |= (uint8_t)((q & 15) << (quarter / 2 * 4));
         block[128 + half * 32 + place] |= (uint8_t)(q >> 4 << (2 * quarter));
     }
+}
+
+bool kn_can_quantise(kn_dtype dtype) {
+    return dtype == KN_DTYPE_Q8_0 || dtype == KN_DTYPE_Q4_0 || dtype == KN_DTYPE_Q4_K || dtype == KN_DTYPE_Q5_K ||
+           dtype == KN_DTYPE_Q6_K;
 }
 
 void kn_quantise(kn_dtype dtype, const float *values, size_t count, uint8_t *out) {

@@ -12,10 +12,10 @@ static bool read_dtype(const kn_archive *file, kn_stored_tensor *tensor, const j
     const char *text = json_string_value(value);
     if (!text) return kn_archive_refuse(file, tensor->name, "'dtype' must be a string", error);
     tensor->dtype = kn_dtype_from_name(text);
-    return tensor->dtype < KN_DTYPE_PLAIN_COUNT ||
-           kn_fail(error, KN_ERROR_INPUT,
-                   "%s: tensor '%.200s': type '%.32s' is none of F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL",
-                   file->path, tensor->name, text);
+    return tensor->dtype < KN_DTYPE_PLAIN_COUNT || kn_fail(error, KN_ERROR_INPUT,
+                                                           "%s: tensor '%.200s': type '%.32s' is none of F64, F32, "
+                                                           "F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U8, BOOL",
+                                                           file->path, tensor->name, text);
 }
 
 static bool read_shape(const kn_archive *file, kn_stored_tensor *tensor, const json_t *value, kn_error *error) {
@@ -92,12 +92,25 @@ static bool check_cover(kn_archive *file, const uint8_t *data, size_t size, kn_e
     return kn_archive_sort(file, error);
 }
 
+/* Texts under texts; other values, which the format forbids, are passed over. */
+static bool read_own_metadata(kn_archive *file, const json_t *entry, kn_error *error) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)entry, key, value) {
+        if (json_is_string(value) && !kn_archive_add_metadata(file, key, json_string_value(value), error)) return false;
+    }
+    return true;
+}
+
 static bool read_header(kn_archive *file, const json_t *header, const uint8_t *data, size_t size, kn_error *error) {
     if (!kn_grow(&file->tensors, &file->capacity, json_object_size(header), sizeof *file->tensors, error)) return false;
     const char *name;
     json_t *entry;
     json_object_foreach((json_t *)header, name, entry) {
-        if (strcmp(name, "__metadata__") == 0) continue;
+        if (strcmp(name, "__metadata__") == 0) {
+            if (!read_own_metadata(file, entry, error)) return false;
+            continue;
+        }
         if (!read_tensor(file, name, entry, data, size, error)) return false;
     }
     return check_cover(file, data, size, error);

@@ -2,12 +2,22 @@
 
 #include "diffusion/files/quantise.h"
 
+#include <math.h>
 #include <string.h>
 
 static float float_from_bits(uint32_t bits) {
     float value;
     memcpy(&value, &bits, 4);
     return value;
+}
+
+/* Four bits of exponent, bias 7; only 0x7f and 0xff are no numbers. */
+static float e4m3_to_float(uint8_t bits) {
+    int exponent = bits >> 3 & 15, mantissa = bits & 7;
+    float value = (bits & 0x7f) == 0x7f ? NAN
+                  : exponent            ? ldexpf((float)(8 + mantissa), exponent - 10)
+                                        : ldexpf((float)mantissa, -9);
+    return bits & 0x80 ? -value : value;
 }
 
 static float element(const uint8_t *at, kn_dtype dtype) {
@@ -17,6 +27,8 @@ static float element(const uint8_t *at, kn_dtype dtype) {
     double f64;
     switch (dtype) {
     case KN_DTYPE_F64: memcpy(&f64, at, 8); return (float)f64;
+    case KN_DTYPE_F8_E4M3: return e4m3_to_float(*at);
+    case KN_DTYPE_F8_E5M2: return kn_half_to_float((uint16_t)(*at << 8));
     case KN_DTYPE_I64: memcpy(&i64, at, 8); return (float)i64;
     case KN_DTYPE_I32: memcpy(&i32, at, 4); return (float)i32;
     case KN_DTYPE_I16: memcpy(&i16, at, 2); return (float)i16;
@@ -54,6 +66,7 @@ void kn_stored_tensor_to_float(const kn_stored_tensor *tensor, float *out) {
     else if (tensor->dtype >= KN_DTYPE_PLAIN_COUNT) kn_dequantise(tensor->dtype, tensor->data, tensor->count, out);
     else
         for (size_t i = 0; i < tensor->count; i++) out[i] = element(tensor->data + i * size, tensor->dtype);
+    for (size_t i = 0; tensor->scale != 0 && i < tensor->count; i++) out[i] *= tensor->scale;
 }
 
 void kn_stored_tensor_row(const kn_stored_tensor *tensor, size_t row, float *out) {
@@ -69,4 +82,3 @@ void kn_stored_tensor_shape(const kn_stored_tensor *tensor, char *text, size_t s
         used += snprintf(text + used, size - (size_t)used, "%s%lld", i ? ", " : "", (long long)tensor->shape[i]);
     if (used >= 0 && (size_t)used < size) snprintf(text + used, size - (size_t)used, "]");
 }
-

@@ -12,6 +12,8 @@ typedef enum kn_dtype {
     KN_DTYPE_F32,
     KN_DTYPE_F16,
     KN_DTYPE_BF16,
+    KN_DTYPE_F8_E4M3, /* without infinities (OCP 8-bit floating point, "e4m3fn" in PyTorch) */
+    KN_DTYPE_F8_E5M2,
     KN_DTYPE_I64,
     KN_DTYPE_I32,
     KN_DTYPE_I16,
@@ -20,6 +22,11 @@ typedef enum kn_dtype {
     KN_DTYPE_BOOL,
     KN_DTYPE_Q8_0,
     KN_DTYPE_Q4_0,
+    KN_DTYPE_Q4_1,
+    KN_DTYPE_Q5_0,
+    KN_DTYPE_Q5_1,
+    KN_DTYPE_Q2_K,
+    KN_DTYPE_Q3_K,
     KN_DTYPE_Q4_K,
     KN_DTYPE_Q5_K,
     KN_DTYPE_Q6_K,
@@ -45,6 +52,7 @@ typedef struct kn_stored_tensor {
     int64_t shape[KN_TENSOR_MAX_RANK];
     const uint8_t *data; /* unaligned; lives as long as the file */
     size_t count;        /* elements; of block formats a multiple of the block */
+    float scale;         /* values are so many times what the bytes say; 0: once (fp8 with a scale of its own) */
 } kn_stored_tensor;
 
 size_t kn_stored_tensor_bytes(const kn_stored_tensor *tensor);
@@ -63,6 +71,11 @@ uint16_t kn_float_to_bfloat(float value); /* round to nearest even */
 
 typedef enum kn_archive_format { KN_ARCHIVE_SAFETENSORS, KN_ARCHIVE_GGUF, KN_ARCHIVE_TORCH } kn_archive_format;
 
+/* A pair of texts of a file's header. */
+typedef struct kn_metadata {
+    const char *key, *value;
+} kn_metadata;
+
 typedef struct kn_archive {
     kn_archive_format format;
     char *path;
@@ -70,6 +83,8 @@ typedef struct kn_archive {
     kn_arena arena;            /* names, and tensors that had to be unpacked */
     kn_stored_tensor *tensors; /* sorted by name, distinct */
     size_t count, capacity;
+    kn_metadata *metadata; /* what the file says about itself, in its order */
+    size_t metadata_count, metadata_capacity;
 } kn_archive;
 
 /* Maps a file and reads its table of tensors; the format is told from the first bytes. A refusal names file, tensor and
@@ -79,6 +94,8 @@ bool kn_archive_open(kn_archive **archive, const char *path, kn_error *error);
 bool kn_archive_parse(kn_archive **archive, const uint8_t *data, size_t size, const char *label, kn_error *error);
 void kn_archive_close(kn_archive **archive);
 const kn_stored_tensor *kn_archive_find(const kn_archive *archive, const char *name); /* NULL when absent */
+/* The text of safetensors' __metadata__ under `key`; NULL when absent. */
+const char *kn_archive_metadata(const kn_archive *archive, const char *key);
 
 /* --- for the readers of the formats ----------------------------------------------------------- */
 
@@ -91,6 +108,8 @@ bool kn_archive_parse_as(kn_archive **archive, const uint8_t *data, size_t size,
                          kn_archive_reader *reader, kn_error *error);
 /* A new last tensor with a copy of the name; NULL when memory runs out. */
 kn_stored_tensor *kn_archive_add(kn_archive *archive, const char *name, size_t length, kn_error *error);
+/* Adds a pair of texts (copies). */
+bool kn_archive_add_metadata(kn_archive *archive, const char *key, const char *value, kn_error *error);
 /* Sets tensor->count from its shape; fails when the product overflows or a dimension is negative. */
 bool kn_archive_count(const kn_archive *archive, kn_stored_tensor *tensor, kn_error *error);
 /* "path: tensor 'name': reason" */

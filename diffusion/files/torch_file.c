@@ -41,7 +41,7 @@ static bool is_dense(const kn_pickle_value *value) {
     int64_t expected = 1;
     for (int i = value->tensor.rank - 1; i >= 0; i--) {
         if (value->tensor.shape[i] != 1 && value->tensor.stride[i] != expected) return false;
-        expected *= value->tensor.shape[i];
+        if (__builtin_mul_overflow(expected, value->tensor.shape[i], &expected)) return false;
     }
     return true;
 }
@@ -93,7 +93,7 @@ static bool add_tensor(reader *r, const kn_pickle_value *key, const kn_pickle_va
     if (!data) return kn_fail_prefix(r->error, "tensor '%.200s'", name);
     if (!fits(value, available / size) || __builtin_mul_overflow(tensor->count, size, &bytes))
         return kn_archive_refuse(r->archive, name, "it reaches past the end of its storage", r->error);
-    if (is_dense(value)) {
+    if (tensor->count == 0 || is_dense(value)) {
         tensor->data = tensor->count ? data + (size_t)value->tensor.offset * size : data;
         return true;
     }
@@ -126,7 +126,8 @@ static bool read_pickle(reader *r) {
     if (!data || !kn_pickle_init(&r->pickle, data, r->pickle_entry->size, r->archive->path, r->error)) return false;
     const kn_pickle_value *root = r->pickle.root;
     for (size_t i = 0; root->kind == KN_PICKLE_DICT && i + 1 < root->count; i += 2) {
-        if (has_text(root->items[i], "state_dict") && root->items[i + 1]->kind == KN_PICKLE_DICT) {
+        bool inner = has_text(root->items[i], "state_dict") || has_text(root->items[i], "string_to_param");
+        if (inner && root->items[i + 1]->kind == KN_PICKLE_DICT) { /* the latter: a textual inversion */
             root = root->items[i + 1];
             break;
         }

@@ -186,6 +186,11 @@ const kn_stored_tensor *kn_weights_take(kn_weights *weights, const char *name, i
                 found->tensor->path, name, actual, expected);
         return NULL;
     }
+    if (!kn_dtype_is_float(found->tensor->dtype)) {
+        kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%.200s' holds %s, expected floating-point weights",
+                found->tensor->path, name, kn_dtype_name(found->tensor->dtype));
+        return NULL;
+    }
     found->used = true;
     return found->tensor;
 }

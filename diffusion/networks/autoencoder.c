@@ -11,6 +11,7 @@ bool kn_autoencoder_has_weights(const kn_config *config) { return strcmp(class_o
 
 static bool load_packing(kn_autoencoder *autoencoder, const kn_config *config, kn_error *error) {
     autoencoder->kind = KN_AUTOENCODER_PACKING;
+    autoencoder->has_encoder = true;
     autoencoder->factor = 4;
     if (!kn_config_int(config, "block_size", 1, 32, &autoencoder->factor, error)) return false;
     autoencoder->latent_channels = 3 * autoencoder->factor * autoencoder->factor;
@@ -21,6 +22,8 @@ static bool load(kn_autoencoder *autoencoder, const kn_config *config, kn_error 
     const char *name = class_of(config);
     if (!kn_config_double(config, "scaling_factor", 1e-6, 1e6, &autoencoder->scaling, error) ||
         !kn_config_double(config, "shift_factor", -1e6, 1e6, &autoencoder->shift, error))
+        return false;
+    if (!kn_config_refuse(config, "latents_mean", NULL, error) || !kn_config_refuse(config, "latents_std", NULL, error))
         return false;
     if (strcmp(name, "PixelPacking") == 0) return load_packing(autoencoder, config, error);
     if (strcmp(name, "AutoencoderTiny") == 0) return kn_tiny_load(autoencoder, config, error);
@@ -45,6 +48,10 @@ bool kn_autoencoder_zero_to_one(const kn_autoencoder *autoencoder) { return auto
 
 bool kn_autoencoder_encode(kn_graph *graph, kn_tensor *out, const kn_autoencoder *autoencoder,
                            const kn_tensor *pictures, kn_error *error) {
+    if (!autoencoder->has_encoder)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "the autoencoder's file holds its decoder alone: it cannot start from a "
+                       "picture");
     if (autoencoder->kind == KN_AUTOENCODER_PACKING)
         return kn_op_pixel_unshuffle(graph, out, pictures, autoencoder->factor, error);
     if (autoencoder->kind == KN_AUTOENCODER_KL) return kn_kl_encode(graph, out, autoencoder, pictures, error);

@@ -15,6 +15,7 @@ typedef struct kn_autoencoder {
     kn_layers layers;
     int latent_channels, factor; /* pixels per latent cell along each axis */
     double scaling, shift;       /* latent for the UNet = (encoded - shift) * scaling */
+    bool has_encoder;            /* false: a file with the decoder alone; encoding fails */
     struct kn_kl *kl;            /* by kind, in the layers' arena */
     struct kn_tiny *tiny;
 } kn_autoencoder;

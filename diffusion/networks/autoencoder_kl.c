@@ -132,7 +132,7 @@ static bool latent_matrix(kn_layers *layers, const char *name, int size, float *
 }
 
 /* latent = (mean - shift) scaling, and back. Both ends are 1x1, so scaling and shift fold in exactly. */
-static bool load_latent(struct kn_kl *kl, kn_autoencoder *autoencoder, kn_error *error) {
+static bool load_to_latent(struct kn_kl *kl, kn_autoencoder *autoencoder, kn_error *error) {
     int c = autoencoder->latent_channels;
     float *matrix, *bias, scaling = (float)autoencoder->scaling, shift = (float)autoencoder->shift;
     if (!latent_matrix(&autoencoder->layers, "quant_conv", 2 * c, &matrix, &bias, error)) return false;
@@ -140,9 +140,13 @@ static bool load_latent(struct kn_kl *kl, kn_autoencoder *autoencoder, kn_error 
         bias[i] = (bias[i] - shift) * scaling;
         for (int j = 0; j < 2 * c; j++) matrix[i * 2 * c + j] *= scaling;
     }
-    if (!(kl->to_latent = kn_layers_weight(&autoencoder->layers, matrix, bias, c, 2 * c, 1, false, error)) ||
-        !latent_matrix(&autoencoder->layers, "post_quant_conv", c, &matrix, &bias, error))
-        return false;
+    return (kl->to_latent = kn_layers_weight(&autoencoder->layers, matrix, bias, c, 2 * c, 1, false, error)) != NULL;
+}
+
+static bool load_from_latent(struct kn_kl *kl, kn_autoencoder *autoencoder, kn_error *error) {
+    int c = autoencoder->latent_channels;
+    float *matrix, *bias, scaling = (float)autoencoder->scaling, shift = (float)autoencoder->shift;
+    if (!latent_matrix(&autoencoder->layers, "post_quant_conv", c, &matrix, &bias, error)) return false;
     for (int i = 0; i < c; i++) {
         for (int j = 0; j < c; j++) {
             bias[i] += matrix[i * c + j] * shift;
@@ -153,13 +157,17 @@ static bool load_latent(struct kn_kl *kl, kn_autoencoder *autoencoder, kn_error 
 }
 
 bool kn_kl_load(kn_autoencoder *autoencoder, const kn_config *config, kn_error *error) {
-    struct kn_kl *kl = kn_arena_alloc(&autoencoder->layers.arena, 1, sizeof *kl, error);
+    kn_layers *layers = &autoencoder->layers;
+    struct kn_kl *kl = kn_arena_alloc(&layers->arena, 1, sizeof *kl, error);
     autoencoder->kind = KN_AUTOENCODER_KL;
     autoencoder->kl = kl;
-    return kl && read_config(kl, autoencoder, config, error) &&
-           load_half(&autoencoder->layers, kl, &kl->encoder, true, 3, 2 * autoencoder->latent_channels, error) &&
-           load_half(&autoencoder->layers, kl, &kl->decoder, false, autoencoder->latent_channels, 3, error) &&
-           load_latent(kl, autoencoder, error);
+    autoencoder->has_encoder = kn_weights_has(layers->source, "encoder.conv_in.weight");
+    if (!kl || !read_config(kl, autoencoder, config, error)) return false;
+    int latent = autoencoder->latent_channels;
+    if (autoencoder->has_encoder &&
+        (!load_half(layers, kl, &kl->encoder, true, 3, 2 * latent, error) || !load_to_latent(kl, autoencoder, error)))
+        return false;
+    return load_half(layers, kl, &kl->decoder, false, latent, 3, error) && load_from_latent(kl, autoencoder, error);
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */

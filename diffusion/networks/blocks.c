@@ -6,6 +6,13 @@
 
 /* --- config ----------------------------------------------------------------------------------- */
 
+/* "DownBlock2D", or "DownBlockMotion" in a UNet that was saved with its motion modules. */
+static bool is_kind(const char *name, const char *stem) {
+    size_t length = strlen(stem);
+    return strncmp(name, stem, length) == 0 &&
+           (strcmp(name + length, "2D") == 0 || strcmp(name + length, "Motion") == 0);
+}
+
 static bool read_kinds(const kn_config *config, const char *key, const char *plain, const char *attention, int levels,
                        bool *flags, kn_error *error) {
     const char *names[KN_MAX_LEVELS];
@@ -15,10 +22,10 @@ static bool read_kinds(const kn_config *config, const char *key, const char *pla
         return kn_fail(error, KN_ERROR_INPUT, "%s: '%s' must have one entry for each of the %d block_out_channels",
                        config->path, key, levels);
     for (int i = 0; i < levels; i++) {
-        flags[i] = strcmp(names[i], attention) == 0;
-        if (!flags[i] && strcmp(names[i], plain) != 0)
-            return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: '%s' has '%.64s'; %s and %s are supported", config->path,
-                           key, names[i], plain, attention);
+        flags[i] = is_kind(names[i], attention);
+        if (!flags[i] && !is_kind(names[i], plain))
+            return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: '%s' has '%.64s'; %s2D and %s2D are supported",
+                           config->path, key, names[i], plain, attention);
     }
     return true;
 }
@@ -49,15 +56,33 @@ static bool read_per_level(const kn_config *config, const char *key, int low, in
 }
 
 static bool refuse_variants(const kn_config *config, kn_error *error) {
-    static const char *keys[] = {"class_embed_type",     "addition_embed_type",  "encoder_hid_dim_type",
-                                 "dual_cross_attention", "only_cross_attention", "center_input_sample",
-                                 "num_class_embeds",     "timestep_post_act",    "class_embeddings_concat"};
+    static const char *keys[] = {"class_embed_type",        "addition_embed_type",
+                                 "encoder_hid_dim_type",    "dual_cross_attention",
+                                 "only_cross_attention",    "center_input_sample",
+                                 "num_class_embeds",        "timestep_post_act",
+                                 "class_embeddings_concat", "encoder_hid_dim",
+                                 "cross_attention_norm",    "mid_block_only_cross_attention",
+                                 "resnet_skip_time_act",    "time_embedding_dim",
+                                 "time_embedding_act_fn",   "reverse_transformer_layers_per_block"};
     for (size_t i = 0; i < KN_COUNT(keys); i++) {
         if (!kn_config_refuse(config, keys[i], NULL, error)) return false;
     }
     return kn_config_refuse(config, "act_fn", "silu", error) &&
            kn_config_refuse(config, "resnet_time_scale_shift", "default", error) &&
-           kn_config_refuse(config, "time_embedding_type", "positional", error);
+           kn_config_refuse(config, "time_embedding_type", "positional", error) &&
+           kn_config_refuse(config, "attention_type", "default", error) &&
+           kn_config_fixed(config, "conv_in_kernel", 3, error) &&
+           kn_config_fixed(config, "conv_out_kernel", 3, error) &&
+           kn_config_fixed(config, "downsample_padding", 1, error) &&
+           kn_config_fixed(config, "mid_block_scale_factor", 1, error) &&
+           kn_config_fixed(config, "resnet_out_scale_factor", 1, error);
+}
+
+/* Motion modules have the UNet's heads unless they say otherwise. */
+static bool read_motion(kn_unet_config *unet, const kn_config *config, kn_error *error) {
+    static const char key[] = "motion_num_attention_heads";
+    memcpy(unet->motion_heads, unet->heads, sizeof unet->heads);
+    return !kn_config_has(config, key) || read_per_level(config, key, 1, 1024, unet->levels, unet->motion_heads, error);
 }
 
 static bool check_groups(const kn_unet_config *unet, const kn_config *config, kn_error *error) {
@@ -78,7 +103,6 @@ bool kn_unet_config_read(kn_unet_config *unet, const kn_config *config, bool has
                              .epsilon = 1e-5,
                              .flip_sin_to_cos = true};
     unet->heads[0] = 8, unet->layers[0] = 2, unet->depth[0] = 1;
-    double padding = 1;
     if (!refuse_variants(config, error) || !kn_config_int(config, "in_channels", 1, 4096, &unet->in_channels, error) ||
         !kn_config_int(config, "out_channels", 1, 4096, &unet->out_channels, error) ||
         !kn_config_ints(config, "block_out_channels", 4, 16384, unet->channels, KN_MAX_LEVELS, &unet->levels, error) ||
@@ -86,7 +110,6 @@ bool kn_unet_config_read(kn_unet_config *unet, const kn_config *config, bool has
         !kn_config_int(config, "norm_num_groups", 1, 1024, &unet->groups, error) ||
         !kn_config_double(config, "norm_eps", 0, 1, &unet->epsilon, error) ||
         !kn_config_double(config, "freq_shift", -1, 1, &unet->frequency_shift, error) ||
-        !kn_config_double(config, "downsample_padding", 1, 1, &padding, error) ||
         !kn_config_bool(config, "flip_sin_to_cos", &unet->flip_sin_to_cos, error))
         return false;
     if (unet->levels == 0) return kn_fail(error, KN_ERROR_INPUT, "%s: 'block_out_channels' is missing", config->path);
@@ -95,9 +118,10 @@ bool kn_unet_config_read(kn_unet_config *unet, const kn_config *config, bool has
     return read_per_level(config, "layers_per_block", 1, KN_MAX_LAYERS - 1, unet->levels, unet->layers, error) &&
            read_per_level(config, heads, 1, 1024, unet->levels, unet->heads, error) &&
            read_per_level(config, "transformer_layers_per_block", 1, 64, unet->levels, unet->depth, error) &&
-           read_kinds(config, "down_block_types", "DownBlock2D", "CrossAttnDownBlock2D", unet->levels,
-                      unet->down_attention, error) &&
-           (!has_up || read_kinds(config, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", unet->levels,
+           read_motion(unet, config, error) &&
+           read_kinds(config, "down_block_types", "DownBlock", "CrossAttnDownBlock", unet->levels, unet->down_attention,
+                      error) &&
+           (!has_up || read_kinds(config, "up_block_types", "UpBlock", "CrossAttnUpBlock", unet->levels,
                                   unet->up_attention, error)) &&
            read_mid(unet, config, error) && check_groups(unet, config, error);
 }
@@ -140,8 +164,8 @@ static bool load_places(kn_layers *layers, kn_block *block, const char *prefix, 
             !kn_transformer_load(layers, &block->attentions[j], name.text, channels, config->context_channels,
                                  config->heads[level], config->depth[level], config->groups, error))
             return false;
-        if (motion && !kn_motion_load(layers, &block->motions[j], motion_name.text, channels, config->heads[level],
-                                      config->groups, error))
+        if (motion && !kn_motion_load(layers, &block->motions[j], motion_name.text, channels,
+                                      config->motion_heads[level], config->groups, error))
             return false;
     }
     return true;

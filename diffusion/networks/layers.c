@@ -87,7 +87,8 @@ static bool open_origin(kn_layers *layers, origin *from, const int64_t shape[4],
     const kn_stored_tensor *tensor = from->tensor;
     bool half = layers->precision == KN_PRECISION_HALF ||
                 (layers->precision == KN_PRECISION_FILE &&
-                 (tensor->dtype == KN_DTYPE_F16 || tensor->dtype >= KN_DTYPE_PLAIN_COUNT));
+                 (kn_dtype_size(tensor->dtype) <= 2 || tensor->dtype >= KN_DTYPE_PLAIN_COUNT) &&
+                 tensor->dtype != KN_DTYPE_BF16);
     from->base = (kn_weight_origin){fetch, &from->weight};
     from->gpu = layers->gpu;
     from->weights = layers->source;

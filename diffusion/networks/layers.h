@@ -137,7 +137,8 @@ typedef struct kn_motion {
     int groups, max_frames;
 } kn_motion;
 
-/* Loads "<prefix>.temporal_transformer..."; *motion stays NULL when the tensors are not there. */
+/* Loads "<prefix>.temporal_transformer..." (AnimateDiff's files) or "<prefix>...." (diffusers' MotionAdapter); *motion
+ * stays NULL when the tensors are not there. */
 bool kn_motion_load(kn_layers *layers, kn_motion **motion, const char *prefix, int channels, int heads, int groups,
                     kn_error *error);
 bool kn_motion_forward(kn_graph *graph, kn_tensor *out, const kn_motion *motion, const kn_tensor *in,

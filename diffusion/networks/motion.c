@@ -1,15 +1,29 @@
 /* Temporal attention in AnimateDiff's layout (arXiv 2307.04725): every place in the picture attends over the frames of
- * its clip. */
+ * its clip. Each frame is normed alone, as in AnimateDiff's code (diffusers' norm sees all frames at once). */
 #include "diffusion/networks/layers.h"
 #include "diffusion/ops/ops_internal.h"
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-static bool load_attention(kn_layers *layers, kn_motion *motion, int index, const char *block, int channels, int heads,
-                           kn_error *error) {
+/* How a block's tensors are called: by AnimateDiff's own files, and by diffusers' MotionAdapter, where both attentions
+ * share one table of positions. */
+typedef struct motion_names {
+    const char *root, *attentions[2], *norms[2], *ff_norm, *positions[2];
+} motion_names;
+
+static const motion_names animatediff = {".temporal_transformer",
+                                         {".attention_blocks.0", ".attention_blocks.1"},
+                                         {".norms.0", ".norms.1"},
+                                         ".ff_norm",
+                                         {".attention_blocks.0.pos_encoder.pe", ".attention_blocks.1.pos_encoder.pe"}};
+static const motion_names adapter = {
+    "", {".attn1", ".attn2"}, {".norm1", ".norm2"}, ".norm3", {".pos_embed.pe", ".pos_embed.pe"}};
+
+static bool load_attention(kn_layers *layers, kn_motion *motion, int index, const motion_names *names,
+                           const char *block, int channels, int heads, kn_error *error) {
     kn_motion_attention *part = &motion->attentions[index];
-    kn_name base = kn_name_of("%s.attention_blocks.%d", block, index), norm = kn_name_of("%s.norms.%d", block, index);
-    kn_name position = kn_name_of("%s.pos_encoder.pe", base.text);
+    kn_name base = kn_name_of("%s%s", block, names->attentions[index]);
+    kn_name position = kn_name_of("%s%s", block, names->positions[index]);
     const kn_stored_tensor *table = kn_weights_peek(layers->source, position.text);
     if (table && (table->rank != 3 || table->shape[1] < 1 || table->shape[1] > 4096))
         return kn_fail(error, KN_ERROR_INPUT, "%s: tensor '%s' must have the shape [1, frames, %d], 1 to 4096 frames",
@@ -17,7 +31,7 @@ static bool load_attention(kn_layers *layers, kn_motion *motion, int index, cons
     int frames = table ? (int)table->shape[1] : 0;
     motion->max_frames = index == 0 || frames < motion->max_frames ? frames : motion->max_frames;
     part->attention.heads = heads;
-    return kn_load_norm(layers, &part->norm, norm.text, "", channels, error) &&
+    return kn_load_norm(layers, &part->norm, block, names->norms[index], channels, error) &&
            (part->attention.q = kn_load_linear(layers, base.text, ".to_q", channels, channels, false, error)) &&
            (part->attention.k = kn_load_linear(layers, base.text, ".to_k", channels, channels, false, error)) &&
            (part->attention.v = kn_load_linear(layers, base.text, ".to_v", channels, channels, false, error)) &&
@@ -25,15 +39,15 @@ static bool load_attention(kn_layers *layers, kn_motion *motion, int index, cons
            (part->position = kn_load_host(layers, position.text, 3, (int64_t[3]){1, frames, channels}, error));
 }
 
-static bool load_motion(kn_layers *layers, kn_motion *motion, const char *prefix, int channels, int heads, int groups,
-                        kn_error *error) {
+static bool load_motion(kn_layers *layers, kn_motion *motion, const motion_names *names, const char *prefix,
+                        int channels, int heads, int groups, kn_error *error) {
     kn_name block = kn_name_of("%s.transformer_blocks.0", prefix);
     motion->groups = groups;
     return kn_load_norm(layers, &motion->norm, prefix, ".norm", channels, error) &&
            (motion->proj_in = kn_load_linear(layers, prefix, ".proj_in", channels, channels, true, error)) &&
-           load_attention(layers, motion, 0, block.text, channels, heads, error) &&
-           load_attention(layers, motion, 1, block.text, channels, heads, error) &&
-           kn_load_norm(layers, &motion->ff_norm, block.text, ".ff_norm", channels, error) &&
+           load_attention(layers, motion, 0, names, block.text, channels, heads, error) &&
+           load_attention(layers, motion, 1, names, block.text, channels, heads, error) &&
+           kn_load_norm(layers, &motion->ff_norm, block.text, names->ff_norm, channels, error) &&
            (motion->ff_in =
                 kn_load_linear(layers, block.text, ".ff.net.0.proj", channels, 8 * channels, true, error)) &&
            (motion->ff_out = kn_load_linear(layers, block.text, ".ff.net.2", 4 * channels, channels, true, error)) &&
@@ -42,15 +56,20 @@ static bool load_motion(kn_layers *layers, kn_motion *motion, const char *prefix
 
 bool kn_motion_load(kn_layers *layers, kn_motion **motion, const char *prefix, int channels, int heads, int groups,
                     kn_error *error) {
-    kn_name base = kn_name_of("%s.temporal_transformer", prefix), probe = kn_name_of("%s.proj_in.weight", base.text);
+    static const motion_names *const namings[] = {&animatediff, &adapter};
     *motion = NULL;
-    if (!kn_weights_has(layers->source, probe.text)) return true;
-    if (heads < 1 || channels % heads != 0 || channels / heads % 4 != 0)
-        return kn_fail(error, KN_ERROR_UNSUPPORTED,
-                       "%s: %d channels in %d heads: channels per head must be a multiple of 4", prefix, channels,
-                       heads);
-    *motion = kn_arena_alloc(&layers->arena, 1, sizeof **motion, error);
-    return *motion && load_motion(layers, *motion, base.text, channels, heads, groups, error);
+    for (size_t i = 0; i < KN_COUNT(namings) && !*motion; i++) {
+        kn_name base = kn_name_of("%s%s", prefix, namings[i]->root), probe = kn_name_of("%s.proj_in.weight", base.text);
+        if (!kn_weights_has(layers->source, probe.text)) continue;
+        if (heads < 1 || channels % heads != 0 || channels / heads % 4 != 0)
+            return kn_fail(error, KN_ERROR_UNSUPPORTED,
+                           "%s: %d channels in %d heads: channels per head must be a multiple of 4", prefix, channels,
+                           heads);
+        if (!(*motion = kn_arena_alloc(&layers->arena, 1, sizeof **motion, error)) ||
+            !load_motion(layers, *motion, namings[i], base.text, channels, heads, groups, error))
+            return false;
+    }
+    return true;
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */

@@ -44,8 +44,9 @@ static bool load_guidance(kn_unet *unet, const kn_config *config, kn_error *erro
 
 static bool load(kn_unet *unet, const kn_config *config, kn_error *error) {
     kn_trunk *trunk = &unet->trunk;
-    if (!kn_unet_config_read(&trunk->config, config, true, error) || !load_guidance(unet, config, error) ||
-        !kn_trunk_load(&unet->layers, trunk, true, error))
+    static const char *const classes[] = {"UNet2DConditionModel", "UNetMotionModel", NULL};
+    if (!kn_config_class(config, classes, error) || !kn_unet_config_read(&trunk->config, config, true, error) ||
+        !load_guidance(unet, config, error) || !kn_trunk_load(&unet->layers, trunk, true, error))
         return false;
     int current = trunk->config.channels[trunk->config.levels - 1], skip = trunk->skip_count,
         first = trunk->config.channels[0];

@@ -12,8 +12,8 @@
 /* What UNet2DConditionModel and ControlNetModel have in common. */
 typedef struct kn_unet_config {
     int in_channels, out_channels;
-    int levels, channels[KN_MAX_LEVELS], layers[KN_MAX_LEVELS], heads[KN_MAX_LEVELS],
-        depth[KN_MAX_LEVELS];                                        /* depth: transformer blocks */
+    int levels, channels[KN_MAX_LEVELS], layers[KN_MAX_LEVELS], heads[KN_MAX_LEVELS], depth[KN_MAX_LEVELS],
+        motion_heads[KN_MAX_LEVELS];                                 /* depth: transformer blocks */
     bool down_attention[KN_MAX_LEVELS], up_attention[KN_MAX_LEVELS]; /* up_attention[0] is the coarsest level */
     bool mid, mid_attention;
     int context_channels, groups;
@@ -103,6 +103,7 @@ struct kn_controlnet {
     kn_weight *condition_in, *condition_out, *condition_blocks[2 * KN_MAX_LEVELS];
     int condition_channels, condition_levels; /* one block of two convolutions per step between levels */
     kn_weight *down_out[KN_MAX_SKIPS], *mid_out;
+    bool pooled; /* global_pool_conditions: what the branch adds is its mean over the picture */
 };
 
 bool kn_controlnet_load(kn_controlnet *controlnet, kn_gpu *gpu, const kn_config *config, kn_weights *weights,

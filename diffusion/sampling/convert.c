@@ -36,16 +36,22 @@ static bool is_worth_quantising(const kn_stored_tensor *tensor) {
            kn_name_ends(tensor->name, "weight");
 }
 
-static kn_dtype plain_of(kn_dtype dtype) { return dtype >= KN_DTYPE_PLAIN_COUNT ? KN_DTYPE_F16 : dtype; }
+static bool is_fp8(kn_dtype dtype) { return dtype == KN_DTYPE_F8_E4M3 || dtype == KN_DTYPE_F8_E5M2; }
+
+static kn_dtype plain_of(const kn_stored_tensor *tensor) {
+    return tensor->dtype >= KN_DTYPE_PLAIN_COUNT || tensor->scale != 0 ? KN_DTYPE_F16 : tensor->dtype;
+}
 
 /* `wanted` KN_DTYPE_COUNT: as it is. */
 static kn_dtype target_type(const kn_stored_tensor *tensor, kn_dtype wanted, bool gguf) {
     if (!kn_dtype_is_float(tensor->dtype)) return tensor->dtype;
-    if (wanted == KN_DTYPE_COUNT) return gguf ? tensor->dtype : plain_of(tensor->dtype);
+    if (gguf && is_fp8(tensor->dtype) && wanted == KN_DTYPE_COUNT) return KN_DTYPE_F16;
+    if (wanted == KN_DTYPE_COUNT) return gguf ? tensor->dtype : plain_of(tensor);
     if (wanted < KN_DTYPE_PLAIN_COUNT) return wanted;
     size_t row = tensor->rank ? (size_t)tensor->shape[tensor->rank - 1] : 1;
     if (!is_worth_quantising(tensor))
-        return tensor->rank < 2                 ? plain_of(tensor->dtype)
+        return is_fp8(tensor->dtype)            ? KN_DTYPE_F16
+               : tensor->rank < 2               ? plain_of(tensor)
                : tensor->dtype == KN_DTYPE_BF16 ? KN_DTYPE_BF16
                                                 : KN_DTYPE_F16;
     if (row % kn_dtype_block(wanted) == 0) return wanted;
@@ -70,7 +76,7 @@ static bool add(list *tensors, const kn_stored_tensor *tensor, const char *name,
 static const uint8_t *convert_tensor(void *user, size_t index, kn_error *error) {
     list *tensors = user;
     const kn_stored_tensor *in = &tensors->in[index], *out = &tensors->out[index];
-    if (in->dtype == out->dtype) return in->data;
+    if (in->dtype == out->dtype && in->scale == 0) return in->data;
     if (!kn_grow(&tensors->floats, &tensors->floats_capacity, in->count * sizeof(float), 1, error) ||
         !kn_grow(&tensors->packed, &tensors->packed_capacity, kn_stored_tensor_bytes(out), 1, error))
         return NULL;
@@ -283,7 +289,8 @@ static bool folder_to_file(const kn_convert_job *job, kn_dtype wanted, bool gguf
 
 static bool read_type(const char *text, kn_dtype *type, kn_error *error) {
     *type = text ? kn_dtype_from_name(text) : KN_DTYPE_COUNT;
-    bool known = !text || (*type < KN_DTYPE_COUNT && kn_dtype_is_float(*type) && *type != KN_DTYPE_F64);
+    bool known = !text || *type == KN_DTYPE_F32 || *type == KN_DTYPE_F16 || *type == KN_DTYPE_BF16 ||
+                 (*type < KN_DTYPE_COUNT && kn_can_quantise(*type));
     return known ||
            kn_fail(error, KN_ERROR_INPUT, "--type %s: expected f32, f16, bf16, q8_0, q4_0, q4_k, q5_k or q6_k", text);
 }

@@ -32,11 +32,26 @@ static bool has_component(const kn_model *model, const char *name) {
     return found;
 }
 
+/* The heads of a MotionAdapter's attention are told by its own config. */
+static bool add_capability_config(kn_component *part, const char *folder, kn_error *error) {
+    static const char key[] = "motion_num_attention_heads";
+    kn_config config = {0};
+    char *path = kn_path_join(folder, "config.json", error);
+    bool ok = path && (!kn_file_exists(path) || kn_config_init(&config, path, error));
+    json_t *heads = ok ? json_object_get(config.root, key) : NULL;
+    if (heads && json_object_set(part->config.root, key, heads) != 0)
+        ok = kn_fail(error, KN_ERROR_MEMORY, "%s: out of memory", path);
+    kn_config_finish(&config);
+    kn_free(path);
+    return ok;
+}
+
 /* Adds the tensors of a capability folder beside the UNet, when it is there. */
 static bool add_capability(const kn_model *model, kn_component *part, const char *name, kn_error *error) {
     if (!has_component(model, name)) return true;
     char *folder = kn_path_join(model->info.folder, name, error);
-    bool ok = folder && kn_weights_add_folder(part->weights, folder, error);
+    bool ok =
+        folder && add_capability_config(part, folder, error) && kn_weights_add_folder(part->weights, folder, error);
     kn_free(folder);
     return ok;
 }

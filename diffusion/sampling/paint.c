@@ -117,7 +117,7 @@ static bool encode_inputs(painter *p, kn_error *error) {
     return true;
 }
 
-/* Outside the mask the sample is the picture at the same level of noise. */
+/* After each step the sample outside the mask is the picture at the same level of noise. */
 static void keep_unmasked(painter *p) {
     if (!p->mask || !p->clean || p->model->info.inpaints) return;
     float *x = kn_solver_sample(p->solver);
@@ -238,7 +238,6 @@ static bool paint(painter *p, float *rgb, kn_error *error) {
     start_streams(p);
     if (!draw(p, p->noise, error)) return false;
     kn_solver_start(p->solver, fresh ? NULL : p->clean, p->noise);
-    keep_unmasked(p);
     if (!kn_solver_done(p->solver) &&
         (!kn_paint_network_init(&p->network, p->model, p->params, &p->plan, p->halves, error) || !denoise(p, error)))
         return false;

@@ -91,7 +91,7 @@ static void refuse_tensor(int rank, const uint64_t *dims, uint32_t type, uint64_
 }
 
 Test(gguf, refuses_broken_tensors) {
-    refuse_tensor(1, (uint64_t[]){16}, 3, 0, "tensor 'a': ggml type 3 is none of");
+    refuse_tensor(1, (uint64_t[]){16}, 4, 0, "tensor 'a': ggml type 4 is none of");
     refuse_tensor(1, (uint64_t[]){16}, UINT32_MAX, 0, "ggml type 4294967295");
     refuse_tensor(1, (uint64_t[]){17}, 0, 0, "shape [17] of F32 at offset 0 does not fit the 64 bytes of data");
     refuse_tensor(1, (uint64_t[]){8}, 0, 64, "at offset 64 does not fit");
@@ -212,13 +212,12 @@ Test(pickle, refuses_code) {
     PICKLE("cbuiltins\neval\n(U\0011tR.", "it asks for builtins.eval");
     PICKLE("\200\4\214\10builtins\214\4exec\223.", "it asks for builtins.exec");
     PICKLE("ctorch\nload\n.", "it asks for torch.load");
-    PICKLE("cnumpy.core.multiarray\n_reconstruct\n.", "it asks for numpy.core.multiarray._reconstruct");
     PICKLE("(ios\nsystem\n.", "opcode 0x69 is not needed for tensors and is refused");
     PICKLE("(cos\nsystem\no.", "it asks for os.system");
     PICKLE("\202\1.", "opcode 0x82");
     PICKLE("ctorch\nFloatStorage\n)R.", "it calls something that is no tensor");
     PICKLE("}}R.", "it calls something that is no tensor");
-    PICKLE("ctorch\nFloatStorage\n)\201.", "opcode 0x81");
+    PICKLE("ctorch\nFloatStorage\n)\201.", "it makes an object of something that is no class");
     PICKLE("]}b.", "it sets attributes of something that is no dictionary");
 }
 
@@ -232,7 +231,7 @@ Test(pickle, refuses_broken_data) {
     PICKLE("K\1K\2\207.", "too few values");
     PICKLE("X\377\377\377\377a.", "a text is longer than the pickle");
     PICKLE("\215\377\377\377\377\377\377\377\377a.", "a text is longer than the pickle");
-    PICKLE("U\1\0.", "contains a zero byte");
+    PICKLE("}(U\1\0u.", "no dictionary to go to");
     PICKLE("\212\11\1\1\1\1\1\1\1\1\1.", "does not fit 64 bits");
     PICKLE("h\0.", "what was never remembered");
     PICKLE("}r\377\377\377\377.", "the memo's number is too large");
@@ -394,9 +393,11 @@ Test(taesd, two_files, .init = make_folder, .fini = remove_folder) {
     int latent = 0, blocks[8], count = 0;
     char what[200];
     write_half("decoder", 1, in_folder("taesd_decoder.safetensors"));
-    cr_assert_not(kn_checkpoint_open(&checkpoint, in_folder("taesd_decoder.safetensors"), &error));
-    cr_assert(strstr(error.message, "a TAESD without its encoder"), "%s", error.message);
     write_half("encoder", 0, in_folder("taesd_encoder.safetensors"));
+    cr_assert(rename(in_folder("taesd_decoder.safetensors"), in_folder("away")) == 0);
+    cr_assert_not(kn_checkpoint_open(&checkpoint, in_folder("taesd_encoder.safetensors"), &error));
+    cr_assert(strstr(error.message, "a TAESD without its decoder"), "%s", error.message);
+    cr_assert(rename(in_folder("away"), in_folder("taesd_decoder.safetensors")) == 0);
     for (int i = 0; i < 2; i++) {
         cr_assert(kn_checkpoint_open(&checkpoint,
                                      in_folder(i ? "taesd_encoder.safetensors" : "taesd_decoder.safetensors"), &error),
