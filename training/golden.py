@@ -2,23 +2,24 @@
 
     OMP_NUM_THREADS=1 python3 training/golden.py tests/golden
 
-Weights are rounded to fp16 and stored so; outputs are computed in fp64 from the rounded weights.
+Weights are rounded to fp16 and stored so; outputs are computed in fp64 from the rounded weights. Networks, samplers and pictures are
+the field's own (golden_networks.py, golden_schedulers.py, golden_paint.py, golden_peft.py; requirements.txt names the packages). What only
+Kinora has, multi-view attention and packed pixels, comes from nets.py. golden_formats.py and golden_lora.py are run by themselves.
 """
 import json
 import os
 import sys
 
 import torch
-from torch import nn
 
+import golden_networks
 import golden_paint
+import golden_peft
 import golden_samplers
 import golden_solvers
-import golden_stable
 import golden_tokenizer
 import nets
 import nets_text
-import nets_vae
 from golden_common import randn, randomise, save, save_model
 
 OUT = sys.argv[1]
@@ -30,35 +31,6 @@ BASE = {"in_channels": 4, "block_out_channels": [8, 16], "layers_per_block": 1, 
 
 def unet_config(**changes):
     return dict(BASE, _class_name="UNet2DConditionModel", out_channels=4, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"], **changes)
-
-
-class NoMid(nn.Module):
-    def mid(self, x, temb, state):
-        return x
-
-
-def make_unet_stable():
-    """Stable Diffusion's form: attention on the outer levels, convolutions around it, heads per level, two layers."""
-    config = dict(unet_config(use_linear_projection=False), block_out_channels=[8, 16, 24], layers_per_block=2, attention_head_dim=[2, 2, 6],
-                  in_channels=5, out_channels=3, down_block_types=["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-                  up_block_types=["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"])
-    model = randomise(nets.UNet2DConditionModel(config), 1)
-    x, context, t = randn(2, 3, 5, 13, 11), randn(3, 3, 7, 12), torch.full((3,), 741.)
-    save_model(f"{OUT}/unet_stable", model, config)
-    save(f"{OUT}/unet_stable/tensors.safetensors", x=x, context=context, t=t[:1], out=model(x, t, context))
-
-
-def make_unet_middle():
-    """The two other middle blocks: none, and without attention."""
-    for name, kind in (("unet_no_mid", None), ("unet_plain_mid", "UNetMidBlock2D")):
-        config = dict(unet_config(), mid_block_type=kind)
-        model = nets.UNet2DConditionModel(config)
-        if kind is None:
-            model.mid_block = NoMid()
-        randomise(model, 4)
-        x, context, t = randn(5, 2, 4, 6, 5), randn(6, 2, 3, 12), torch.full((2,), 17.)
-        save_model(f"{OUT}/{name}", model, config)
-        save(f"{OUT}/{name}/tensors.safetensors", x=x, context=context, t=t[:1], out=model(x, t, context))
 
 
 RING, OPEN = [[2, 1], [0, 2], [1, 0]], [[-1, 1], [0, 2], [1, -1]]
@@ -75,58 +47,13 @@ def make_unet_clip():
     save(f"{OUT}/unet_clip/tensors.safetensors", x=x, context=context, t=t[:1], **outs)
 
 
-def make_control():
-    """A UNet with two branches at scales 1 and 0.5; the conditions are 4 times as large as the latent."""
-    config = unet_config()
-    shared = dict(BASE, _class_name="ControlNetModel", conditioning_embedding_out_channels=[4, 8, 12])
-    unet = randomise(nets.UNet2DConditionModel(config), 10)
-    x, context, t = randn(11, 2, 4, 5, 6), randn(12, 2, 3, 12), torch.full((2,), 999.)
-    save_model(f"{OUT}/control/unet", unet, config)
-    arrays, down, mid = {}, None, None
-    for i, (channels, scale) in enumerate(((16, 1.), (3, .5))):
-        own = dict(shared, conditioning_channels=channels)
-        branch = randomise(nets.ControlNetModel(own), 13 + i)
-        condition = randn(15 + i, 2, channels, 20, 24)
-        a, b = branch(x, t, context, condition, scale)
-        down, mid = (a, b) if down is None else ([p + q for p, q in zip(down, a)], mid + b)
-        save_model(f"{OUT}/control/branch{i}", branch, own)
-        arrays[f"condition{i}"], arrays[f"embedding{i}"] = condition, branch.controlnet_cond_embedding(condition)
-        if i == 0:
-            arrays["one"] = unet(x, t, context, a, b)
-    save(f"{OUT}/control/tensors.safetensors", x=x, context=context, t=t[:1], both=unet(x, t, context, down, mid), **arrays)
-
-
-def make_text():
-    for name, activation in (("text_quick", "quick_gelu"), ("text_gelu", "gelu")):
-        config = {"vocab_size": 50, "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 3, "num_hidden_layers": 2,
-                  "max_position_embeddings": 13, "hidden_act": activation, "layer_norm_eps": 1e-5}
-        model = randomise(nets_text.CLIPTextModel(config), 20)
-        ids = torch.randint(0, 50, (3, 13), generator=torch.Generator().manual_seed(21))
-        save_model(f"{OUT}/{name}", model, config, "model")
-        save(f"{OUT}/{name}/tensors.safetensors", ids=ids, out=model(ids))
-
-
-def make_autoencoders():
-    config = {"_class_name": "AutoencoderKL", "in_channels": 3, "out_channels": 3, "latent_channels": 5, "block_out_channels": [8, 12, 16],
-              "layers_per_block": 1, "norm_num_groups": 4, "scaling_factor": 0.7, "shift_factor": 0.3}
-    model = randomise(nets_vae.AutoencoderKL(config), 30)
-    x, z = randn(31, 2, 3, 20, 12), randn(32, 2, 5, 3, 5)
-    save_model(f"{OUT}/kl", model, config)
-    save(f"{OUT}/kl/tensors.safetensors", x=x, z=z, encoded=(model.encode(x)[:, :5] - .3) * .7, decoded=model.decode(z / .7 + .3))
-
-    config = {"_class_name": "AutoencoderTiny", "in_channels": 3, "out_channels": 3, "latent_channels": 6, "encoder_block_out_channels": [8, 8, 8],
-              "decoder_block_out_channels": [8, 8, 8], "num_encoder_blocks": [1, 2, 1], "num_decoder_blocks": [2, 1, 1], "scaling_factor": 1.5}
-    model = randomise(nets_vae.AutoencoderTiny(config), 33)
-    x, z = randn(34, 2, 3, 20, 12).clamp(-1, 1), randn(35, 2, 6, 3, 5) * 2
-    save_model(f"{OUT}/tiny", model, config)
-    save(f"{OUT}/tiny/tensors.safetensors", x=x, z=z, encoded=model.encode(x) * 1.5, decoded=model.decode(z / 1.5))
-
+def make_packing():
     config = {"_class_name": "PixelPacking", "block_size": 4}
     os.makedirs(f"{OUT}/packing", exist_ok=True)
     with open(f"{OUT}/packing/config.json", "w") as file:
         json.dump(config, file)
     x = randn(36, 3, 3, 12, 20)
-    save(f"{OUT}/packing/tensors.safetensors", x=x, z=nets_vae.PixelPacking(config).encode(x))
+    save(f"{OUT}/packing/tensors.safetensors", x=x, z=torch.nn.functional.pixel_unshuffle(x, 4))
 
 
 def make_model():
@@ -180,15 +107,12 @@ def make_model():
 
 
 with torch.no_grad():
-    make_unet_stable()
-    make_unet_middle()
     make_unet_clip()
-    make_control()
-    make_text()
-    make_autoencoders()
+    make_packing()
     make_model()
-    golden_paint.make(OUT, randomise, save_model, save)
-    golden_stable.make(OUT, randomise, save_model, save, randn)
+golden_networks.write(OUT)
+golden_paint.write(OUT)
+golden_peft.write(OUT)
 golden_samplers.write(f"{OUT}/samplers")
 golden_solvers.write(f"{OUT}/solvers")
 golden_tokenizer.write(f"{OUT}/tokenizer")

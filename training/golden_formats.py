@@ -4,21 +4,27 @@
 
 The weights of the checkpoints are not stored: tables name every tensor in the original naming beside diffusers' name, and both
 this script and tests/golden/test_formats.c make its values from a hash of the diffusers name. The tables follow the structure
-of the original code bases (CompVis' latent-diffusion, OpenCLIP, ControlNet), built here block by block.
+of the original code bases (CompVis' latent-diffusion, OpenCLIP, ControlNet), built here block by block, and are checked with
+diffusers' own conversion of such files. Block formats are read by the gguf package.
 """
+import argparse
+import collections
 import os
+import pathlib
 import sys
+import types
 import zipfile
 
+import gguf
 import numpy as np
 import torch
+from diffusers.loaders import single_file_utils
+from safetensors.numpy import save_file
 
+import field
 import golden_tokenizer
-import nets
-import nets_text
-import nets_vae
-from golden_common import randn, randomise, save
-import safetensors_io
+from field import randn, run_control, run_unet, save
+from golden_networks import STABLE, TEXT
 
 OUT = sys.argv[1] + "/formats"
 MASK = (1 << 64) - 1
@@ -50,10 +56,16 @@ def values(name, shape):
     return out.astype(np.float16).reshape(shape)
 
 
+def own_name(name):
+    """The name in a table: transformers 5 has no "text_model." any more, all public files do."""
+    return "text_model." + name if name.startswith(("embeddings.", "encoder.layers.", "final_layer_norm.")) else name
+
+
 def fill(model):
+    text = type(model).__name__ == "CLIPTextModel"
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.copy_(torch.from_numpy(values(name, tuple(p.shape)).astype(np.float32)))
+            p.copy_(torch.from_numpy(values(own_name(name) if text else name, tuple(p.shape)).astype(np.float32)))
     return model.double().eval()
 
 
@@ -75,6 +87,16 @@ class Table:
 
     def norm(self, stored, name, channels):
         self.layer(stored, name, channels)
+
+    def stored(self):
+        """The checkpoint that the C test makes from this table."""
+        out = {}
+        for row in self.rows:
+            stored, names, shape = row.split("\t")
+            shape, names = tuple(int(n) for n in shape.split(",") if n), names.split("|")
+            part = (shape[0] // len(names),) + shape[1:] if len(names) > 1 else shape
+            out[stored] = torch.zeros(shape) if names == ["-"] else torch.cat([torch.from_numpy(values(n, part)) for n in names])
+        return out
 
     def write(self, path):
         with open(path, "w") as file:
@@ -250,7 +272,8 @@ def text_openclip(t, c):
 # --- checkpoints -------------------------------------------------------------------------------------------------------------
 
 VOCABULARY = len(golden_tokenizer.Tokenizer(60).vocab)
-VAE = {"latent_channels": 4, "block_out_channels": [32, 64], "layers_per_block": 2, "norm_num_groups": 32, "in_channels": 3, "out_channels": 3}
+VAE = {"latent_channels": 4, "block_out_channels": [32, 64], "layers_per_block": 2, "norm_num_groups": 32, "in_channels": 3, "out_channels": 3,
+       "down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}
 
 
 def unet_settings(widths, heads, context, linear):
@@ -262,13 +285,22 @@ def unet_settings(widths, heads, context, linear):
 
 def text_settings(width, activation):
     return {"vocab_size": VOCABULARY, "hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // 64, "num_hidden_layers": 2,
-            "max_position_embeddings": 77, "hidden_act": activation}
+            "max_position_embeddings": 77, "hidden_act": activation, "bos_token_id": VOCABULARY - 2, "eos_token_id": VOCABULARY - 1}
 
 
 LEFT_OVER = ("betas", "alphas_cumprod", "model_ema.decay", "model_ema.num_updates")
 
 
-def write_tables(name, unet_config, text_config, openclip):
+def check_conversion(converted, model, what):
+    """diffusers' reading of the original names gives the model that the table's own names gave."""
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("position_ids")}
+    converted = {k.removeprefix("text_model."): v for k, v in converted.items()} if what == "text" else converted
+    assert set(state) <= set(converted), (what, sorted(set(state) - set(converted))[:3])
+    for name, value in state.items():
+        assert torch.equal(converted[name].double().reshape(value.shape), value), (what, name)
+
+
+def write_tables(name, unet_config, text_config, openclip, network, encoder, autoencoder):
     t = Table()
     unet(t, "model.diffusion_model.", unet_config)
     vae(t, "first_stage_model.", VAE)
@@ -276,26 +308,34 @@ def write_tables(name, unet_config, text_config, openclip):
     for stored in LEFT_OVER:
         t.add(stored, "-", (5,))
     t.write(f"{OUT}/{name}.txt")
+    checkpoint = t.stored()
+    check_conversion(single_file_utils.convert_ldm_unet_checkpoint(dict(checkpoint), network.config), network, "unet")
+    check_conversion(single_file_utils.convert_ldm_vae_checkpoint(dict(checkpoint), autoencoder.config), autoencoder, "vae")
+    if not openclip:  # diffusers' reading of OpenCLIP needs its real width
+        check_conversion(single_file_utils.convert_ldm_clip_checkpoint(dict(checkpoint)), encoder, "text")
 
 
 def make_checkpoint(name, widths, heads, width, linear, openclip):
     unet_config = unet_settings(widths, heads, width, linear)
     text_config = text_settings(width, "gelu" if openclip else "quick_gelu")
-    write_tables(name, unet_config, text_config, openclip)
     x, context, t = randn(1, 2, 4, 7, 6), randn(2, 2, 5, width), torch.full((2,), 321.)
     ids = torch.randint(0, VOCABULARY, (2, 77), generator=torch.Generator().manual_seed(3))
-    network, encoder = fill(nets.UNet2DConditionModel(unet_config)), fill(nets_text.CLIPTextModel(text_config))
-    arrays = {"x": x, "context": context, "t": t[:1], "out": network(x, t, context), "ids": ids, "text": encoder(ids)}
+    network, encoder = fill(field.make("UNet2DConditionModel", unet_config, 0)), fill(field.make_text(text_config, 0))
+    autoencoder, pictures, z = fill(field.make("AutoencoderKL", VAE, 0)), randn(4, 1, 3, 8, 12), randn(5, 2, 4, 3, 5)
+    write_tables(name, unet_config, text_config, openclip, network, encoder, autoencoder)
+    arrays = {"x": x, "context": context, "t": t[:1], "out": run_unet(network, x, t, context), "ids": ids, "text": encoder(ids).last_hidden_state}
     if not linear:
-        autoencoder, pictures, z = fill(nets_vae.AutoencoderKL(VAE)), randn(4, 1, 3, 8, 12), randn(5, 2, 4, 3, 5)
-        arrays |= {"pictures": pictures, "z": z, "encoded": autoencoder.encode(pictures)[:, :4] * .18215, "decoded": autoencoder.decode(z / .18215)}
+        arrays |= {"pictures": pictures, "z": z, "encoded": autoencoder.encode(pictures).latent_dist.mode() * .18215, "decoded": autoencoder.decode(z / .18215).sample}
         control = dict(unet_config, conditioning_channels=3, conditioning_embedding_out_channels=[8, 12])
         table = Table()
         controlnet(table, "control_model.", control)
         table.write(f"{OUT}/control.txt")
-        branch, condition = fill(nets.ControlNetModel(control)), randn(6, 2, 3, 14, 12)
-        down, mid = branch(x, t, context, condition, 1.)
-        arrays |= {"condition": condition, "embedding": branch.controlnet_cond_embedding(condition), "controlled": network(x, t, context, down, mid)}
+        branch = fill(field.make("ControlNetModel", {k: v for k, v in control.items() if k not in ("out_channels", "up_block_types")}, 0))
+        # diffusers expects the hint's last convolution at the place that it has with the usual four widths
+        usual = {k.replace("input_hint_block.6.", "input_hint_block.14."): v for k, v in table.stored().items()}
+        check_conversion(single_file_utils.convert_controlnet_checkpoint(usual, branch.config), branch, "control")
+        condition = randn(6, 2, 3, 14, 12)
+        arrays |= {"condition": condition, "embedding": branch.controlnet_cond_embedding(condition), "controlled": run_unet(network, x, t, context, *run_control(branch, x, t, context, condition))}
     save(f"{OUT}/{name}/tensors.safetensors", **arrays)
 
 
@@ -333,10 +373,15 @@ def adapt(model, path, down, up, mid, scale):
         setattr(parent, last, Adapted(getattr(parent, last), down, up, mid, scale))
 
 
+def parameter(model, path):
+    named = dict(model.named_parameters())
+    return named[(path if path + ".weight" in named else path.removeprefix("text_model.")) + ".weight"]
+
+
 def matrices(model, paths, rank, seed, tucker=()):
     out = {}
     for i, path in enumerate(paths):
-        shape = dict(model.named_parameters())[path + ".weight"].shape
+        shape = parameter(model, path).shape
         k = tuple(shape[2:])
         down = torch.from_numpy(values(f"down{seed}{path}", (rank, shape[1]) + (tuple(1 for _ in k) if path in tucker else k)).astype(np.float64))
         up = torch.from_numpy(values(f"up{seed}{path}", (shape[0], rank) + tuple(1 for _ in k)).astype(np.float64))
@@ -367,13 +412,8 @@ def store_kohya(arrays, prefix, path, layer, alpha):
 
 
 def make_lora():
-    unet_config = {"in_channels": 5, "out_channels": 3, "block_out_channels": [8, 16, 24], "layers_per_block": 2, "attention_head_dim": [2, 2, 6], "norm_num_groups": 4,
-                   "cross_attention_dim": 12, "use_linear_projection": False, "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-                   "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"], "mid_block_type": "UNetMidBlock2DCrossAttn"}
-    text_config = {"vocab_size": 50, "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 3, "num_hidden_layers": 2, "max_position_embeddings": 13, "hidden_act": "quick_gelu"}
-
     def fresh():  # the weights of tests/golden/unet_stable and text_quick
-        return randomise(nets.UNet2DConditionModel(unet_config), 1), randomise(nets_text.CLIPTextModel(text_config), 20)
+        return field.make("UNet2DConditionModel", STABLE, 1), field.make_text(dict(TEXT, hidden_act="quick_gelu"), 20)
 
     plain, _ = fresh()
     _, encoder = fresh()
@@ -400,7 +440,7 @@ def make_lora():
         files["old"][key + ".down.weight"], files["old"][key + ".up.weight"] = half(down), half(up)
     os.makedirs(f"{OUT}/lora", exist_ok=True)
     for name, arrays in files.items():
-        safetensors_io.write(f"{OUT}/lora/{name}.safetensors", arrays)
+        save_file(arrays, f"{OUT}/lora/{name}.safetensors")
     x, context, t = randn(2, 3, 5, 13, 11), randn(3, 3, 7, 12), torch.full((3,), 741.)
     ids = torch.randint(0, 50, (3, 13), generator=torch.Generator().manual_seed(21))
     outputs = {"x": x, "context": context, "t": t[:1], "ids": ids}
@@ -412,56 +452,31 @@ def make_lora():
             for path, layer in layers.items():
                 adapt(network, path, *layer, scale)
             for path, layer in text_layers.items():
-                adapt(encoder, path, *layer, text_scale)
-        outputs["unet_" + name] = network(x, t, context)
+                adapt(encoder, path if hasattr(encoder, "text_model") else path.removeprefix("text_model."), *layer, text_scale)
+        outputs["unet_" + name] = run_unet(network, x, t, context)
         if name in ("kohya", "peft", "both"):
-            outputs["text_" + name] = encoder(ids)
+            outputs["text_" + name] = encoder(ids).last_hidden_state
     save(f"{OUT}/lora/tensors.safetensors", **outputs)
 
 
-# --- block formats: ggml's documented layouts in numpy --------------------------------------------------------------------------------
+# --- block formats, by the gguf package ---------------------------------------------------------------------------------------------
 
-def as_half(b, at):
-    return b[:, at:at + 2].copy().view(np.float16).astype(np.float32)
-
-
-def k_scales(packed):
-    """12 bytes -> eight scales and eight minima of 6 bits."""
-    p = packed.astype(np.int32)
-    low = np.concatenate([p[:, 0:4] & 63, (p[:, 8:12] & 15) | (p[:, 0:4] >> 6) << 4], 1)
-    return low.astype(np.float32), np.concatenate([p[:, 4:8] & 63, (p[:, 8:12] >> 4) | (p[:, 4:8] >> 6) << 4], 1).astype(np.float32)
-
-
-def nibbles(q):
-    """[n, 128] bytes -> [n, 8, 32]: low halves, then high halves of every 32 bytes."""
-    q = q.reshape(-1, 4, 1, 32)
-    return np.concatenate([q & 15, q >> 4], 2).reshape(-1, 8, 32).astype(np.int32)
-
-
-def read_blocks(kind, b):
-    if kind == "Q8_0":
-        return as_half(b, 0) * b[:, 2:].view(np.int8).astype(np.float32)
-    if kind == "Q4_0":
-        return as_half(b, 0) * (np.concatenate([b[:, 2:] & 15, b[:, 2:] >> 4], 1).astype(np.float32) - 8)
-    if kind in ("Q4_K", "Q5_K"):
-        scale, minimum = k_scales(b[:, 4:16])
-        q = nibbles(b[:, -128:])
-        if kind == "Q5_K":
-            q |= (b[:, 16:48].astype(np.int32)[:, None] >> np.arange(8)[None, :, None] & 1) << 4
-        return ((as_half(b, 0) * scale)[..., None] * q - (as_half(b, 2) * minimum)[..., None]).reshape(len(b), 256)
-    low, high, scale = b[:, :128].reshape(-1, 2, 2, 32), b[:, 128:192].reshape(-1, 2, 1, 32), b[:, 192:208].view(np.int8).astype(np.float32)
-    q = np.concatenate([low & 15, low >> 4], 2).astype(np.int32) | ((high >> (np.arange(4, dtype=np.uint8) * 2)[None, None, :, None]) & 3).astype(np.int32) << 4
-    return as_half(b, 208) * np.repeat(scale, 16, 1) * (q.reshape(-1, 256) - 32)
+# bytes of a block, and where its fp16 scales lie
+BLOCKS = {"Q8_0": (34, [0]), "Q4_0": (18, [0]), "Q4_1": (20, [0, 2]), "Q5_0": (22, [0]), "Q5_1": (24, [0, 2]), "Q2_K": (84, [80, 82]), "Q3_K": (110, [108]),
+          "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]), "Q6_K": (210, [208])}
 
 
 def make_blocks():
     generator, arrays = np.random.default_rng(7), {}
-    for kind, size, scales in (("Q8_0", 34, [0]), ("Q4_0", 18, [0]), ("Q4_K", 144, [0, 2]), ("Q5_K", 176, [0, 2]), ("Q6_K", 210, [208])):
+    for kind, (size, scales) in BLOCKS.items():
         b = generator.integers(0, 256, (6, size), dtype=np.uint8)
         for at in scales:
             b[:, at:at + 2] = (generator.standard_normal((6, 1)) * .1).astype(np.float16).view(np.uint8)
-        arrays[kind + ".blocks"], arrays[kind + ".values"] = b, read_blocks(kind, b).astype(np.float32)
-    safetensors_io.write(f"{OUT}/blocks.safetensors", arrays)
+        arrays[kind + ".blocks"], arrays[kind + ".values"] = b, gguf.quants.dequantize(b, gguf.GGMLQuantizationType[kind]).astype(np.float32)
+    for kind, dtype in (("F8_E4M3", torch.float8_e4m3fn), ("F8_E5M2", torch.float8_e5m2)):
+        b = torch.arange(256, dtype=torch.uint8)
+        arrays[kind + ".blocks"], arrays[kind + ".values"] = b.numpy(), b.view(dtype).float().numpy()
+    save_file(arrays, f"{OUT}/blocks.safetensors")
 
 
 # --- PyTorch archives --------------------------------------------------------------------------------------------------------------------
@@ -470,6 +485,16 @@ def deflate(path, out):
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             target.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), source.read(name), zipfile.ZIP_DEFLATED)
+
+
+def foreign(module, name, **members):
+    """A class of a library that need not be installed."""
+    parts = module.split(".")
+    for i in range(len(parts)):
+        made = sys.modules.setdefault(".".join(parts[:i + 1]), types.ModuleType(".".join(parts[:i + 1])))
+    kind = type(name, (), dict(members, __module__=module))
+    setattr(made, name, kind)
+    return kind
 
 
 class Evil:
@@ -487,6 +512,11 @@ def make_archives():
     torch.save({"state_dict": torch.nn.Linear(3, 2).state_dict() | {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "epoch": 3, "rate": .5, "hyper": {"a": [1, (2, 3)], "b": None, "c": True}},
                f"{folder}/nested.ckpt")
     deflate(f"{folder}/plain.pt", f"{folder}/deflated.pt")
+    checkpoint = foreign("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")()
+    checkpoint.best, checkpoint.seen = np.float64(.25), {np.int64(3), 4}
+    torch.save({"state_dict": {"weight": base.reshape(4, 6)}, "callbacks": {type(checkpoint): checkpoint}, "hyper_parameters": argparse.Namespace(rate=np.float32(1e-4), sizes=np.arange(3)),
+                "device": torch.device("cpu"), "dtype": torch.float16, "counts": collections.defaultdict(int, a=2), "where": pathlib.PurePosixPath("a/b"), "loops": {"set": frozenset({1, 2})}},
+               f"{folder}/foreign.ckpt")
     torch.save({"a": torch.ones(2)}, f"{folder}/old.pt", _use_new_zipfile_serialization=False)
     torch.save({"a": torch.ones(2), "b": Evil()}, f"{folder}/evil.pt")
     torch.save({"a": torch.ones(1).expand(3, 4)}, f"{folder}/expanded.pt")

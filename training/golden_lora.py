@@ -12,15 +12,13 @@ import sys
 
 import numpy as np
 import torch
+from safetensors.numpy import save_file
 
-import nets
-import safetensors_io
-from golden_common import randomise, save
+import field
+from field import run_unet, save
+from golden_networks import STABLE
 
 OUT = sys.argv[1] + "/lora"
-CONFIG = {"in_channels": 5, "out_channels": 3, "block_out_channels": [8, 16, 24], "layers_per_block": 2, "attention_head_dim": [2, 2, 6], "norm_num_groups": 4,
-          "cross_attention_dim": 12, "use_linear_projection": False, "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-          "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"], "mid_block_type": "UNetMidBlock2DCrossAttn"}
 LINEARS = ["down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "down_blocks.0.attentions.1.transformer_blocks.0.attn2.to_k",
            "up_blocks.1.attentions.2.transformer_blocks.0.ff.net.0.proj", "mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0"]
 CONVOLUTIONS = ["down_blocks.1.resnets.0.conv1", "up_blocks.0.resnets.1.conv_shortcut", "down_blocks.0.downsamplers.0.conv"]
@@ -28,7 +26,7 @@ generator = torch.Generator().manual_seed(5)
 
 
 def fresh():
-    return randomise(nets.UNet2DConditionModel(CONFIG), 1)
+    return field.make("UNet2DConditionModel", STABLE, 1)
 
 
 def random(*shape):
@@ -192,8 +190,8 @@ def main():
             key = "unet." + path if name == "peft" else ("oft_unet_" if name == "oft" else "lycoris_unet_") + path.replace(".", "_")
             for part, value in parts.items():
                 arrays[f"{key}.{part}"] = value.numpy().astype(np.float32 if part == "alpha" else np.float16)
-        safetensors_io.write(f"{OUT}/{name}.safetensors", arrays)
-    outputs = {"x": x, "context": context, "t": t[:1], "unet_plain": fresh()(x, t, context)}
+        save_file(arrays, f"{OUT}/{name}.safetensors")
+    outputs = {"x": x, "context": context, "t": t[:1], "unet_plain": run_unet(fresh(), x, t, context)}
     runs = {"loha": [("loha", .8)], "lokr": [("lokr", 1.)], "dora": [("dora", 1.)], "dora_part": [("dora", .6)], "dora_peft": [("peft", 1.)], "three": [("loha", .5), ("lokr", -.4), ("dora", .7)],
             "oft": [("oft", 1.)], "glora": [("glora", .8)], "late": [("oft", .6), ("glora", -.5)]}
     for run, uses in runs.items():
@@ -204,7 +202,7 @@ def main():
                 weight = parameters[path + ".weight"]
                 difference = difference(weight) if callable(difference) else difference.reshape(weight.shape)
                 weight.copy_(moved(weight, difference, lengths, strength))
-        outputs["unet_" + run] = network(x, t, context)
+        outputs["unet_" + run] = run_unet(network, x, t, context)
     save(f"{OUT}/tensors.safetensors", **outputs)
 
 

@@ -271,7 +271,7 @@ Test(checkpoint, says_what_is_wrong, .init = make_folder, .fini = remove_folder)
     EXPECT_REFUSAL(&g, path.text, &params, "holds Stable Diffusion 1.x, UNet + text encoder, but no autoencoder");
     m->tensors[0].name = "model.diffusion_model.label_emb.0.0.weight";
     cr_assert(kn_safetensors_write(path.text, m->tensors, kept, &error));
-    EXPECT_REFUSAL(&g, path.text, &params, "this is a Stable Diffusion XL or class-conditional checkpoint");
+    EXPECT_REFUSAL(&g, path.text, &params, "this is a Stable Diffusion XL model or a class-conditional one");
     EXPECT_REFUSAL(&g, FORMATS "lora/peft.safetensors", &params, "this is a LoRA, which --lora takes beside a model");
     EXPECT_REFUSAL(&g, FORMATS "torch/plain.pt", &params,
                    "none of its 10 tensors belongs to a network that Kinora knows: 'bfloat', 'double', 'empty'");
@@ -389,7 +389,8 @@ Test(lora, says_what_is_wrong, .init = make_folder, .fini = remove_folder) {
 /* --- block formats ---------------------------------------------------------------------------- */
 
 Test(quantise, reads_the_documented_layouts) {
-    static const kn_dtype types[] = {KN_DTYPE_Q8_0, KN_DTYPE_Q4_0, KN_DTYPE_Q4_K, KN_DTYPE_Q5_K, KN_DTYPE_Q6_K};
+    static const kn_dtype types[] = {KN_DTYPE_Q8_0, KN_DTYPE_Q4_0, KN_DTYPE_Q4_1, KN_DTYPE_Q5_0, KN_DTYPE_Q5_1,
+                                     KN_DTYPE_Q2_K, KN_DTYPE_Q3_K, KN_DTYPE_Q4_K, KN_DTYPE_Q5_K, KN_DTYPE_Q6_K};
     kn_error error;
     kn_safetensors *file;
     cr_assert(kn_safetensors_open(&file, FORMATS "blocks.safetensors", &error), "%s", error.message);
@@ -404,6 +405,27 @@ Test(quantise, reads_the_documented_layouts) {
         kn_stored_tensor_to_float(expected, wanted);
         kn_dequantise(types[i], packed->data, expected->count, out);
         golden_compare(out, wanted, expected->count, kn_dtype_name(types[i]), 1e-6);
+    }
+    kn_safetensors_close(&file);
+}
+
+/* All 256 bytes of both 8-bit floating-point formats, by PyTorch. */
+Test(quantise, reads_fp8) {
+    static const kn_dtype types[] = {KN_DTYPE_F8_E4M3, KN_DTYPE_F8_E5M2};
+    kn_error error;
+    kn_safetensors *file;
+    cr_assert(kn_safetensors_open(&file, FORMATS "blocks.safetensors", &error), "%s", error.message);
+    for (size_t i = 0; i < KN_COUNT(types); i++) {
+        kn_name blocks = kn_name_of("%s.blocks", kn_dtype_name(types[i])),
+                values = kn_name_of("%s.values", kn_dtype_name(types[i]));
+        kn_stored_tensor packed = *kn_safetensors_find(file, blocks.text);
+        float out[256], wanted[256];
+        packed.dtype = types[i];
+        kn_stored_tensor_to_float(&packed, out);
+        kn_stored_tensor_to_float(kn_safetensors_find(file, values.text), wanted);
+        for (int j = 0; j < 256; j++)
+            cr_assert(isnan(wanted[j]) ? isnan(out[j]) : out[j] == wanted[j], "%s %d: %g, expected %g",
+                      kn_dtype_name(types[i]), j, (double)out[j], (double)wanted[j]);
     }
     kn_safetensors_close(&file);
 }

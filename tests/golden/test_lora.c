@@ -29,19 +29,62 @@ static void expect_unet(golden *g, const kn_unet *unet, const char *expected, do
     golden_expect(g, &out, expected, tolerance);
 }
 
-static void check(const char *expected, const kn_lora_use *uses, int count, kn_precision precision, double tolerance) {
+static void check_in(const char *folder, const char *expected, const kn_lora_use *uses, int count,
+                     kn_precision precision, double tolerance) {
     golden g;
     kn_unet unet;
     kn_lora_set *set;
-    golden_init(&g, "lora");
+    golden_init(&g, folder);
     REQUIRE(&g, kn_lora_set_create(&set, uses, count, &g.error));
     golden_open(&g, "unet_stable", "");
     kn_weights_set_loras(g.weights, set, KN_LORA_UNET);
     REQUIRE(&g, kn_unet_load(&unet, g.gpu, &g.config, g.weights, precision, &g.error));
     golden_close(&g);
     expect_unet(&g, &unet, expected, tolerance);
-    REQUIRE(&g, kn_lora_check_used(set, true, &g.error));
+    REQUIRE(&g, kn_lora_check_used(set, false, &g.error));
     kn_unet_finish(&unet);
+    kn_lora_set_destroy(&set);
+    golden_finish(&g);
+}
+
+static void check(const char *expected, const kn_lora_use *uses, int count, kn_precision precision, double tolerance) {
+    check_in("lora", expected, uses, count, precision, tolerance);
+}
+
+/* What peft itself saved and computed (training/golden_peft.py); scales lie in adapter_config.json or in the header. */
+static void check_peft(const char *name) {
+    kn_name path = kn_name_of(FOLDER "peft/%s", name);
+    check_in("peft", name, (kn_lora_use[]){{path.text, 1}}, 1, KN_PRECISION_FULL, 1e-4);
+}
+
+Test(peft, alpha_in_the_header) { check_peft("diffusers"); }
+Test(peft, folder_with_rank_stabilised_scales) { check_peft("rslora"); }
+Test(peft, folder_with_learned_lengths) { check_peft("dora"); }
+Test(peft, folder_with_hadamard_products) { check_peft("loha"); }
+Test(peft, folder_with_kronecker_products) { check_peft("lokr"); }
+
+Test(peft, text_encoder_with_alpha_in_the_header) {
+    golden g;
+    kn_text_encoder encoder;
+    kn_lora_set *set;
+    kn_tensor in, out;
+    golden_init(&g, "peft");
+    kn_lora_use use = {FOLDER "peft/diffusers", 1};
+    REQUIRE(&g, kn_lora_set_create(&set, &use, 1, &g.error));
+    golden_open(&g, "text_quick", "");
+    kn_weights_set_loras(g.weights, set, KN_LORA_TEXT);
+    REQUIRE(&g, kn_text_encoder_load(&encoder, g.gpu, &g.config, g.weights, KN_PRECISION_FULL, &g.error));
+    golden_close(&g);
+    const kn_stored_tensor *stored = golden_find(&g, "ids");
+    float *values = golden_floats(&g, "ids");
+    int ids[64], n = (int)stored->shape[0], tokens = (int)stored->shape[1];
+    for (int i = 0; i < n * tokens; i++) ids[i] = (int)values[i];
+    kn_free(values);
+    REQUIRE(&g, kn_text_encoder_input(g.graph, &in, &encoder, ids, n, tokens, &g.error));
+    REQUIRE(&g, kn_text_encoder_forward(g.graph, &out, &encoder, &in, &g.error));
+    REQUIRE(&g, kn_graph_run(g.graph, &g.error));
+    golden_expect(&g, &out, "diffusers_text", 1e-4);
+    kn_text_encoder_finish(&encoder);
     kn_lora_set_destroy(&set);
     golden_finish(&g);
 }
@@ -221,7 +264,7 @@ static void write_loras(kn_name paths[2], char *own) {
     kn_name sources[2] = {kn_name_of(FOLDER "paint/sd/unet/diffusion_pytorch_model.safetensors"),
                           kn_name_of(FOLDER "paint/sd/text_encoder/model.safetensors")};
     static const char *const tensors[2] = {"mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight",
-                                           "text_model.encoder.layers.0.self_attn.q_proj.weight"};
+                                           "encoder.layers.0.self_attn.q_proj.weight"};
     for (int i = 0; i < 2; i++) {
         cr_assert(kn_archive_open(&file, sources[i].text, &error), "%s", error.message);
         const kn_stored_tensor *tensor = kn_archive_find(file, tensors[i]);

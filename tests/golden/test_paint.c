@@ -1,4 +1,5 @@
-/* Whole pictures by kn_paint with a tiny Stable Diffusion model, against training/golden_paint.py. */
+/* Whole pictures by kn_paint with a tiny Stable Diffusion model, against diffusers' pipelines
+ * (training/golden_paint.py). */
 #include "diffusion/text/prompt.h"
 #include "kinora/paint.h"
 #include "tests/golden/golden.h"
@@ -49,6 +50,16 @@ static void expect(scene *s, const char *name) {
 }
 
 #define SD FOLDER "paint/sd"
+
+/* A prompt, a negative prompt and seeds are all that diffusers was given. */
+Test(paint, same_seed_same_picture) {
+    scene s;
+    scene_open(&s, SD);
+    s.params.prompt = "a red car in the rain, at night", s.params.negative = "fog";
+    s.params.guidance = 3, s.params.method = KN_METHOD_EULER, s.params.steps = 4, s.params.seed = 7, s.params.batch = 2;
+    expect(&s, "seeds");
+    scene_close(&s);
+}
 
 /* Weighted prompt, guidance, a batch in one pass; and the same noise for picture 1 alone. */
 Test(paint, weights_and_batch) {
@@ -280,7 +291,7 @@ Test(prompt, weights) {
                                            {"(a", "1.1 "},
                                            {"a)", "1 1 "},
                                            {"a:1.2)", "1 1 1 1 1 1 "},
-                                           {"[a:1.2]", "0.9091 0.9091 0.9091 0.9091 0.9091 "},
+                                           {"[a:1.2 b]", "0.9091 0.9091 0.9091 0.9091 0.9091 0.9091 "},
                                            {"((a:1.2) b)", "1.32 1.1 "},
                                            {"a BREAK b", "1 | 1 "},
                                            {"(a BREAK b:1.2)", "1.2 | 1.2 "},
