@@ -131,33 +131,20 @@ static bool view_bias(kn_graph *graph, kn_tensor *bias, const kn_transformer_blo
     return buffer != NULL;
 }
 
-/* Appends a picture of zeros: what a view without a neighbour attends to. */
-static bool append_zero(kn_graph *graph, kn_tensor *tensor, kn_error *error) {
-    kn_tensor longer = {0};
-    if (!kn_graph_tensor(graph, &longer, tensor->n + 1, tensor->h, tensor->w, tensor->c, error)) return false;
-    size_t picture = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->stride * sizeof(float),
-           bytes = picture * (size_t)tensor->n;
-    kn_gpu_slice last = longer.memory;
-    last.offset += bytes;
-    last.size = picture;
-    if (!kn_gpu_record_copy(kn_graph_recorder(graph), tensor->memory, longer.memory, bytes, error) ||
-        !kn_gpu_record_fill(kn_graph_recorder(graph), last, 0, error))
-        return false;
-    kn_tensor_replace(graph, tensor, &longer);
-    return true;
-}
-
-static bool any_missing(const kn_pass *pass, int count) {
-    for (int i = 0; i < count; i++) {
-        if (pass->neighbours[0][i] < 0 || pass->neighbours[1][i] < 0) return true;
-    }
-    return false;
+/* How many of the pictures' 2 x count neighbours there are. */
+static int neighbour_count(const kn_pass *pass, int count) {
+    int found = 0;
+    for (int i = 0; i < 2 * count; i++) found += pass->neighbours[i / count][i % count] >= 0;
+    return found;
 }
 
 /* One softmax per neighbour, summed. */
 static bool mix_views(kn_graph *graph, kn_tensor *mixed, kn_tensor *q, kn_tensor *k, kn_tensor *v, int heads,
                       const kn_pass *pass, kn_error *error) {
-    if (any_missing(pass, q->n) && (!append_zero(graph, k, error) || !append_zero(graph, v, error))) return false;
+    /* a view without a neighbour attends to zeros */
+    if (neighbour_count(pass, q->n) < 2 * q->n &&
+        (!kn_op_append_zero(graph, k, error) || !kn_op_append_zero(graph, v, error)))
+        return false;
     int *index = kn_alloc((size_t)q->n, sizeof *index, error);
     bool ok = index != NULL;
     for (int side = 0; ok && side < 2; side++) {

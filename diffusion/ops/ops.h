@@ -101,6 +101,9 @@ bool kn_tensor_download(const kn_tensor *tensor, float *nchw, kn_error *error);
 /* --- operations: each creates *out (which must be released) unless a comment says otherwise. An operation whose
  * tensors exceed the device's binding range is split along n by the implementation. --- */
 
+/* Appends a picture of zeros to [N][h][w][c]. */
+bool kn_op_append_zero(kn_graph *graph, kn_tensor *tensor, kn_error *error);
+
 /* out = activation(conv(in) + bias) [+ residual]. `residual` may be NULL; stride 1 or 2; zero padding of `pad` on the
  * left/top and `pad_end` on the right/bottom. `broadcast` (may be NULL, [n][1][1][out]) is added before the activation:
  * time embeddings. */

@@ -362,3 +362,19 @@ bool kn_tensor_download(const kn_tensor *tensor, float *nchw, kn_error *error) {
     kn_free(staged);
     return ok;
 }
+
+bool kn_op_append_zero(kn_graph *graph, kn_tensor *tensor, kn_error *error) {
+    kn_tensor longer = {0};
+    if (!kn_graph_tensor(graph, &longer, tensor->n + 1, tensor->h, tensor->w, tensor->c, error)) return false;
+    size_t picture = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->stride * sizeof(float),
+           bytes = picture * (size_t)tensor->n;
+    kn_gpu_slice last = longer.memory;
+    last.offset += bytes;
+    last.size = picture;
+    if (!graph->dry && (!kn_gpu_record_copy(graph->recorder, tensor->memory, longer.memory, bytes, error) ||
+                        !kn_gpu_record_fill(graph->recorder, last, 0, error)))
+        return false;
+    kn_graph_release(graph, tensor);
+    *tensor = longer;
+    return true;
+}

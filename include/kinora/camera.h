@@ -35,7 +35,9 @@ void kn_rig_init_nuscenes(kn_rig *rig, int width, int height);
  * width and height > 0 override the file's (intrinsics are scaled). */
 bool kn_rig_read(kn_rig *rig, const char *path, int width, int height, kn_error *error);
 
-/* Neighbours to the left and right in view direction (by yaw), -1 where there is none: neighbours[i][0..1]. */
+/* neighbours[i][0] and [1]: the cameras to the left and to the right that camera i shares most of its view with (points
+ * 6, 15 and 50 m away), -1 where nobody's view overlaps. Follows from poses and intrinsics alone, for any number of
+ * cameras. */
 void kn_rig_neighbours(const kn_rig *rig, int neighbours[][2]);
 
 #ifdef __cplusplus

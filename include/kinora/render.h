@@ -93,6 +93,8 @@ typedef struct kn_renderer_params {
 bool kn_renderer_create(kn_renderer **renderer, kn_gpu *gpu, const kn_scene *scene, const kn_renderer_params *params,
                         kn_error *error);
 void kn_renderer_destroy(kn_renderer **renderer);
+/* Of the frames drawn so far: how many lamps the frame with the most of them had beyond the 64 that light it. */
+size_t kn_renderer_lights_left_out(const kn_renderer *renderer);
 
 /* Draws `frame` of the scene as `camera` (given relative to the ego) sees it. */
 bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, const kn_render_target *target,

@@ -108,6 +108,11 @@ typedef struct kn_finding {
     char message[400];
 } kn_finding;
 
+/* What the scene's file asks for that is unsupported or was cut off, and what is physically wrong in the clip: the
+ * findings of kn_scene_check for these parameters. Returns how many; they belong to the scene. Also logged as warnings
+ * when the scene is created. */
+size_t kn_scene_findings(const kn_scene *scene, const kn_finding **findings);
+
 /* Reads and plays the scenario and reports what is unsupported or physically wrong. *findings is freed with
  * kn_findings_free. Fails only when the scenario cannot be read at all. */
 bool kn_scene_check(const char *path, const kn_scene_params *params, kn_finding **findings, size_t *count,

@@ -150,20 +150,64 @@ bool kn_rig_read(kn_rig *rig, const char *path, int width, int height, kn_error 
     return ok;
 }
 
+/* --- who overlaps whom ----------------------------------------------------------------------------------------------
+ */
+
+enum { GRID = 24 }; /* rays along each side of a picture */
+
+/* Does `camera` see a point of the ego's frame? */
+static bool sees(const kn_camera *camera, const double point[3]) {
+    double p[3] = {0}, away[3];
+    for (int i = 0; i < 3; i++) away[i] = point[i] - camera->translation[i];
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) p[i] += camera->rotation[j][i] * away[j];
+    if (p[2] < 0.1) return false;
+    double u = (camera->k[0][0] * p[0] + camera->k[0][1] * p[1]) / p[2] + camera->k[0][2];
+    double v = camera->k[1][1] * p[1] / p[2] + camera->k[1][2];
+    return u >= 0 && v >= 0 && u < camera->width && v < camera->height;
+}
+
+/* The share of a's rays whose points at some usual distance b sees as well. */
+static double overlap(const kn_camera *a, const kn_camera *b) {
+    static const double distances[] = {6, 15, 50};
+    int seen = 0;
+    for (int i = 0; i < GRID * GRID; i++) {
+        double v = ((i / GRID + .5) * a->height / GRID - a->k[1][2]) / a->k[1][1];
+        double u = ((i % GRID + .5) * a->width / GRID - a->k[0][2] - a->k[0][1] * v) / a->k[0][0], point[3];
+        bool hit = false;
+        for (size_t d = 0; d < KN_COUNT(distances) && !hit; d++) {
+            double scale = distances[d] / sqrt(u * u + v * v + 1);
+            for (int k = 0; k < 3; k++)
+                point[k] =
+                    a->translation[k] + scale * (a->rotation[k][0] * u + a->rotation[k][1] * v + a->rotation[k][2]);
+            hit = sees(b, point);
+        }
+        seen += hit;
+    }
+    return (double)seen / (GRID * GRID);
+}
+
+/* Is b to the right of a: by its view direction, or by its place when both look the same way? */
+static bool is_right(const kn_camera *a, const kn_camera *b) {
+    double yaw = atan2(a->rotation[1][2], a->rotation[0][2]);
+    double turn = kn_wrap_angle(atan2(b->rotation[1][2], b->rotation[0][2]) - yaw);
+    if (fabs(turn) > 1e-3) return turn < 0;
+    return sin(yaw) * (b->translation[0] - a->translation[0]) > cos(yaw) * (b->translation[1] - a->translation[1]);
+}
+
 void kn_rig_neighbours(const kn_rig *rig, int neighbours[][2]) {
     for (int i = 0; i < rig->camera_count; i++) {
-        double best[2] = {INFINITY, INFINITY};
-        neighbours[i][0] = neighbours[i][1] = -1;
+        double best[2] = {0, 0};
         const kn_camera *a = &rig->cameras[i];
-        double yaw = atan2(a->rotation[1][2], a->rotation[0][2]);
+        neighbours[i][0] = neighbours[i][1] = -1;
         for (int j = 0; j < rig->camera_count; j++) {
+            if (j == i) continue;
             const kn_camera *b = &rig->cameras[j];
-            double turn = kn_wrap_angle(atan2(b->rotation[1][2], b->rotation[0][2]) - yaw);
-            int side = turn < 0; /* 0: to the left */
-            if (j != i && fabs(turn) < best[side]) {
-                best[side] = fabs(turn);
-                neighbours[i][side] = j;
-            }
+            int side = is_right(a, b);
+            double share = fmax(overlap(a, b), overlap(b, a));
+            if (share <= best[side]) continue;
+            best[side] = share;
+            neighbours[i][side] = j;
         }
     }
 }

@@ -1,7 +1,9 @@
 /* Reads Kinora's scene JSON (docs/formats.md). */
+#include "scene/read/paths.h"
 #include "scene/json/scene_json.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -161,7 +163,7 @@ static bool read_roads(reader *r, json_t *roads) {
 
 static bool read_network(reader *r, json_t *network) {
     if (json_is_string(network)) {
-        char *path = kn_path_beside(r->scene->path, json_string_value(network), r->error);
+        char *path = kn_scene_path(r->scene->path, json_string_value(network), r->error);
         bool ok = path && kn_road_network_read(&r->scene->network, path, r->report, r->error);
         kn_free(path);
         r->failed |= !ok;
@@ -196,8 +198,8 @@ static bool read_waypoints(reader *r, json_t *array, const char *place, kn_sim_a
         known(r, w, place, "x y z time");
         if (!json_object_get(w, "x") || !json_object_get(w, "y"))
             return fail(r, "%s: waypoint %zu needs \"x\" and \"y\"", place, i);
-        p[0] = number(r, w, place, "x", 0, -1e6, 1e6);
-        p[1] = number(r, w, place, "y", 0, -1e6, 1e6);
+        p[0] = number(r, w, place, "x", 0, -1e8, 1e8);
+        p[1] = number(r, w, place, "y", 0, -1e8, 1e8);
         p[2] = number(r, w, place, "z", 0, -1e4, 1e4);
         p[3] = json_object_get(w, "time") ? number(r, w, place, "time", 0, 0, 1e6) : NAN;
         path->timed = path->timed && !isnan(p[3]);
@@ -222,7 +224,7 @@ static bool read_place(reader *r, json_t *json, const char *place, kn_sim_actor 
     kn_sim *sim = &r->scene->sim;
     if (json_object_get(json, "waypoints")) return read_waypoints(r, json_object_get(json, "waypoints"), place, actor);
     if (json_object_get(json, "x")) {
-        double x = number(r, json, place, "x", 0, -1e6, 1e6), y = number(r, json, place, "y", 0, -1e6, 1e6);
+        double x = number(r, json, place, "x", 0, -1e8, 1e8), y = number(r, json, place, "y", 0, -1e8, 1e8);
         kn_sim_place_in_world(sim, actor, (kn_vec3){x, y, 0},
                               number(r, json, place, "heading", 0, -1e4, 1e4) * M_PI / 180);
         return !r->failed;
@@ -233,8 +235,12 @@ static bool read_place(reader *r, json_t *json, const char *place, kn_sim_actor 
     if (r->failed) return false;
     if (index < 0) return fail(r, "%s: there is no road '%.40s'", place, id);
     const kn_road *road = &r->scene->network.roads[index];
-    if (s > road->length)
-        return fail(r, "%s: s = %g lies beyond road '%s', which is %g m long", place, s, road->id, road->length);
+    if (s > road->length) {
+        kn_report_add(r->report, false, r->scene->path, 0,
+                      "%s: s = %g m lies beyond the end of road '%s', which is %g m long: the end is taken", place, s,
+                      road->id, road->length);
+        s = road->length;
+    }
     if (!lane || !kn_section_lane(kn_road_section(road, s), lane))
         return fail(r, "%s: road '%s' has no lane %d at s = %g", place, road->id, lane, s);
     int direction = kn_lane_direction(road, lane);
@@ -348,14 +354,29 @@ static bool read_scene(reader *r, json_t *root, uint64_t seed) {
     return !r->failed;
 }
 
+/* What happens in a scene, not in which weather and for how long. */
+static uint64_t hash_content(json_t *root) {
+    static const char *const apart[] = {"kinora", "name", "comment", "weather", "duration", "traffic"};
+    uint64_t hash = 0xcbf29ce484222325u;
+    json_t *copy = json_copy(root);
+    for (size_t i = 0; i < KN_COUNT(apart); i++) json_object_del(copy, apart[i]);
+    char *text = json_dumps(copy, JSON_SORT_KEYS | JSON_COMPACT);
+    for (const char *p = text; p && *p; p++) hash = (hash ^ (uint8_t)*p) * 0x100000001b3u;
+    free(text);
+    json_decref(copy);
+    return hash;
+}
+
 bool kn_json_scene_parse(kn_json_scene *scene, const char *path, const char *text, size_t size, uint64_t seed,
                          kn_report *report, kn_error *error) {
     *scene = (kn_json_scene){0};
     json_error_t where;
+    text = kn_skip_mark(text, &size);
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
     if (!root) return kn_fail(error, KN_ERROR_INPUT, "%s:%d: not valid JSON: %s", path, where.line, where.text);
     scene->path = kn_arena_strdup(&scene->arena, path, error);
     reader r = {.scene = scene, .report = report, .error = error};
+    scene->content = hash_content(root);
     bool ok = scene->path && read_scene(&r, root, seed);
     json_decref(root);
     if (!ok) kn_json_scene_finish(scene);

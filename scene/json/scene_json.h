@@ -17,7 +17,8 @@ typedef struct kn_json_scene {
     double duration; /* seconds; 0: as long as asked for */
     int traffic;     /* lawful vehicles that the file asks for besides its actors */
     uint64_t seed;
-    bool generated; /* its people may be left out where they would touch somebody */
+    uint64_t content; /* hash of the file without weather, length and name */
+    bool generated;   /* its people may be left out where they would touch somebody */
 } kn_json_scene;
 bool kn_json_scene_read(kn_json_scene *scene, const char *path, uint64_t seed, kn_report *report, kn_error *error);
 bool kn_json_scene_parse(kn_json_scene *scene, const char *path, const char *text, size_t size, uint64_t seed,

@@ -32,6 +32,6 @@ struct kn_timeline;
 
 /* Looks for what is physically wrong in a played scene: overlaps of road users, road users off the drivable surface,
  * impossible accelerations and curvatures. Files and lines come from the simulation's actors. */
-bool kn_check_motion(const struct kn_sim *sim, const struct kn_timeline *timeline, kn_report *report, kn_error *error);
+void kn_check_motion(const struct kn_sim *sim, const struct kn_timeline *timeline, kn_report *report);
 
 #endif

@@ -65,7 +65,7 @@ size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t
     for (size_t a = 1; a < timeline->actor_count; a++) {
         const kn_actor *actor = &timeline->actors[a];
         const kn_actor_state *state = state_at(timeline, frame, a);
-        if (!state->present || actor->is_signal) continue;
+        if (!state->present) continue;
         if (count < capacity) {
             kn_box *box = &boxes[count];
             *box = (kn_box){.instance = actor->instance, .kind = actor->kind, .is_parked = actor->is_static};
@@ -76,8 +76,10 @@ size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t
         }
         count++;
     }
-    for (size_t i = 0; i < scene->world.instance_count; i++) {
-        const kn_static_instance *thing = &scene->world.instances[i];
+    const kn_world *world = NULL;
+    if (!kn_scene_acquire(scene, frame, &world, NULL)) return count; /* what draws the frame will fail and say why */
+    for (size_t i = 0; i < world->instance_count; i++) {
+        const kn_static_instance *thing = &world->instances[i];
         if (count < capacity) {
             kn_box *box = &boxes[count];
             *box = (kn_box){
@@ -87,6 +89,7 @@ size_t kn_scene_boxes(const kn_scene *scene, size_t frame, kn_box *boxes, size_t
         }
         count++;
     }
+    kn_scene_release(scene, world);
     return count;
 }
 

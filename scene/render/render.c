@@ -19,6 +19,42 @@ static bool submit_noise(kn_renderer *renderer, const kn_camera *camera, int cha
 
 /* --- public ----------------------------------------------------------------------------------- */
 
+/* Everything that hangs on the part of the world around the ego. */
+static void leave_window(kn_renderer *renderer) {
+    kn_render_beauty_finish(renderer);
+    kn_render_pass_finish(&renderer->conditions);
+    kn_render_pass_finish(&renderer->noise);
+    kn_render_pass_finish(&renderer->beauty);
+    kn_gpu_buffer **buffers[6] = {&renderer->nodes,     &renderer->triangles,  &renderer->attributes,
+                                  &renderer->materials, &renderer->frame_data, &renderer->flats};
+    for (int i = 0; i < 6; i++) kn_gpu_buffer_destroy(buffers[i]);
+    kn_render_moving_finish(&renderer->moving);
+    kn_render_sky_finish(&renderer->sky);
+    kn_free(renderer->frame_words);
+    renderer->frame_words = NULL;
+    kn_scene_release(renderer->scene, renderer->world);
+    renderer->world = NULL;
+    renderer->built_frame = SIZE_MAX;
+}
+
+/* Brings the world around the ego of this frame onto the device, unless it is there. */
+static bool enter_window(kn_renderer *renderer, size_t frame, kn_error *error) {
+    size_t window = kn_scene_window(renderer->scene, frame);
+    if (renderer->world && renderer->window == window) return true;
+    leave_window(renderer);
+    if (!kn_scene_acquire(renderer->scene, frame, &renderer->world, error)) return false;
+    renderer->window = window;
+    bool good = kn_render_moving_init(renderer, error);
+    renderer->frame_texels = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS + 7 * renderer->part_count +
+                             KN_RENDER_SPRAY_TEXELS * KN_RENDER_MAX_SPRAYS;
+    good = good && (renderer->frame_words = kn_alloc(renderer->frame_texels, sizeof *renderer->frame_words, error)) &&
+           kn_gpu_buffer_create(&renderer->frame_data, renderer->gpu,
+                                renderer->frame_texels * sizeof *renderer->frame_words, KN_GPU_MEMORY_HOST, error) &&
+           kn_render_upload_static(renderer, error);
+    if (!good) leave_window(renderer);
+    return good;
+}
+
 bool kn_renderer_create(kn_renderer **out, kn_gpu *gpu, const kn_scene *scene, const kn_renderer_params *params,
                         kn_error *error) {
     *out = NULL;
@@ -34,13 +70,7 @@ bool kn_renderer_create(kn_renderer **out, kn_gpu *gpu, const kn_scene *scene, c
     renderer->built_frame = SIZE_MAX;
     renderer->weather = *kn_timeline_weather(&scene->timeline, 0);
     renderer->light = kn_light_setup_from_weather(&renderer->weather);
-    bool good = kn_render_moving_init(renderer, error);
-    renderer->frame_texels = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS + 7 * renderer->part_count +
-                             KN_RENDER_SPRAY_TEXELS * KN_RENDER_MAX_SPRAYS;
-    good = good && (renderer->frame_words = kn_alloc(renderer->frame_texels, sizeof *renderer->frame_words, error)) &&
-           kn_gpu_buffer_create(&renderer->frame_data, gpu, renderer->frame_texels * sizeof *renderer->frame_words,
-                                KN_GPU_MEMORY_HOST, error) &&
-           kn_render_upload_static(renderer, error);
+    bool good = enter_window(renderer, 0, error);
     if (!good) kn_renderer_destroy(&renderer);
     *out = renderer;
     return good;
@@ -49,19 +79,12 @@ bool kn_renderer_create(kn_renderer **out, kn_gpu *gpu, const kn_scene *scene, c
 void kn_renderer_destroy(kn_renderer **handle) {
     kn_renderer *renderer = handle ? *handle : NULL;
     if (!renderer) return;
-    kn_render_beauty_finish(renderer);
-    kn_render_pass_finish(&renderer->conditions);
-    kn_render_pass_finish(&renderer->noise);
-    kn_render_pass_finish(&renderer->beauty);
-    kn_gpu_buffer *buffers[6] = {renderer->nodes,     renderer->triangles,  renderer->attributes,
-                                 renderer->materials, renderer->frame_data, renderer->flats};
-    for (int i = 0; i < 6; i++) kn_gpu_buffer_destroy(&buffers[i]);
-    kn_render_moving_finish(&renderer->moving);
-    kn_render_sky_finish(&renderer->sky);
-    kn_free(renderer->frame_words);
+    leave_window(renderer);
     kn_free(renderer);
     *handle = NULL;
 }
+
+size_t kn_renderer_lights_left_out(const kn_renderer *renderer) { return renderer->lights_left_out; }
 
 bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, const kn_render_target *target,
                kn_error *error) {
@@ -76,7 +99,9 @@ bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, con
     if (channels < 1 || channels > KN_NOISE_MAX_CHANNELS)
         return kn_fail(error, KN_ERROR_INPUT, "%d channels of noise asked for, expected 1 to %d", channels,
                        KN_NOISE_MAX_CHANNELS);
-    if (!kn_render_upload_frame(renderer, camera, frame, target->noise_seed, error)) return false;
+    if (!enter_window(renderer, frame, error) ||
+        !kn_render_upload_frame(renderer, camera, frame, target->noise_seed, error))
+        return false;
     bool good = (!conditions || kn_render_conditions_submit(renderer, camera, target, error)) &&
                 (!target->noise || submit_noise(renderer, camera, channels, error)) &&
                 (!target->beauty || kn_render_beauty_submit(renderer, camera, error));

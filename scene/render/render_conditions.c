@@ -15,8 +15,7 @@ enum {
 };
 
 static bool record_flats(kn_renderer *renderer, kn_gpu_recorder *recorder, kn_error *error) {
-    uint32_t lanes = kn_gpu_get_info(renderer->gpu)->subgroup_size,
-             count = (uint32_t)renderer->scene->world.material_count;
+    uint32_t lanes = kn_gpu_get_info(renderer->gpu)->subgroup_size, count = (uint32_t)renderer->world->material_count;
     const struct {
         uint32_t count;
         float footprint;
@@ -39,10 +38,10 @@ static bool record_flats(kn_renderer *renderer, kn_gpu_recorder *recorder, kn_er
 static bool make_flats(kn_renderer *renderer, kn_error *error) {
     kn_gpu_recorder *recorder = NULL;
     if (renderer->flats) return true;
-    size_t bytes = (renderer->scene->world.material_count + 1) * 4 * sizeof(float);
+    size_t bytes = (renderer->world->material_count + 1) * 4 * sizeof(float);
     bool good = kn_gpu_buffer_create(&renderer->flats, renderer->gpu, bytes, KN_GPU_MEMORY_DEVICE, error) &&
                 kn_gpu_recorder_create(&recorder, renderer->gpu, error) &&
-                (renderer->scene->world.material_count == 0 || record_flats(renderer, recorder, error));
+                (renderer->world->material_count == 0 || record_flats(renderer, recorder, error));
     kn_gpu_recorder_destroy(&recorder);
     if (!good) kn_gpu_buffer_destroy(&renderer->flats);
     return good;

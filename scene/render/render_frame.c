@@ -1,6 +1,8 @@
 /* The parameters of one camera at one frame as the shaders read them (FRAME_* in shaders/scene/scene.glsl). */
 #include "scene/render/render_internal.h"
 
+#include "scene/road/signals.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,6 +16,12 @@ typedef struct view {
 static void put(kn_renderer *renderer, size_t texel, double x, double y, double z, double w) {
     float *out = renderer->frame_words[texel];
     out[0] = (float)x, out[1] = (float)y, out[2] = (float)z, out[3] = (float)w;
+}
+
+/* Seconds of the scenario: what moves by itself is the same wherever a clip starts. */
+static double time_of(const kn_renderer *renderer, size_t frame) {
+    const kn_timeline *timeline = &renderer->scene->timeline;
+    return timeline->start + (double)frame / timeline->frame_rate;
 }
 
 static bool invert(const double m[3][3], double out[3][3]) {
@@ -58,7 +66,7 @@ static void put_camera(kn_renderer *renderer, const kn_camera *camera, const vie
     const kn_actor_state *ego = &renderer->scene->timeline.states[frame * renderer->scene->timeline.actor_count];
     kn_vec3 velocity = kn_pose_direction(&ego->pose, (kn_vec3){ego->speed, 0, 0});
     double speeds[3] = {velocity.x, velocity.y, velocity.z};
-    double sizes[3] = {camera->width, camera->height, (double)frame / renderer->scene->timeline.frame_rate};
+    double sizes[3] = {camera->width, camera->height, time_of(renderer, frame)};
     put(renderer, 0, t->x, t->y, t->z, (double)frame);
     for (int c = 0; c < 3; c++) {
         put(renderer, 1 + (size_t)c, now->rays[0][c], now->rays[1][c], now->rays[2][c], sizes[c]);
@@ -94,27 +102,25 @@ typedef struct candidate {
     size_t index;
 } candidate;
 
+/* The lights of a frame, for the whole rig: all cameras see the same ones. */
 typedef struct light_list {
     candidate best[KN_RENDER_MAX_LIGHTS];
-    size_t count, seen;
-    const view *view;
-    const kn_camera *camera;
+    size_t count, seen, lost;
+    kn_vec3 ego; /* relative to the origin */
 } light_list;
 
 /* Whether the light's sphere can touch the picture. */
-static bool in_sight(const light_list *list, kn_vec3 position, double range) {
-    const view *v = list->view;
+static bool in_sight(const view *v, const kn_camera *camera, kn_vec3 position, double range) {
     kn_vec3 offset = kn_vec3_sub(position, v->pose.translation);
+    double w = camera->width, h = camera->height;
+    const double corners[4][2] = {{0, 0}, {w, 0}, {w, h}, {0, h}};
     for (int side = 0; side < 4; side++) {
-        double u[2][2] = {{0, 0}, {0, 0}}; /* two corners of that side of the picture */
-        double w = list->camera->width, h = list->camera->height;
-        const double corners[4][2] = {{0, 0}, {w, 0}, {w, h}, {0, h}};
-        kn_vec3 ray[2];
+        kn_vec3 ray[2]; /* through two corners of that side of the picture */
         for (int e = 0; e < 2; e++) {
-            u[e][0] = corners[(side + e) % 4][0], u[e][1] = corners[(side + e) % 4][1];
-            ray[e] = (kn_vec3){v->rays[0][0] * u[e][0] + v->rays[0][1] * u[e][1] + v->rays[0][2],
-                               v->rays[1][0] * u[e][0] + v->rays[1][1] * u[e][1] + v->rays[1][2],
-                               v->rays[2][0] * u[e][0] + v->rays[2][1] * u[e][1] + v->rays[2][2]};
+            const double *u = corners[(side + e) % 4];
+            ray[e] = (kn_vec3){v->rays[0][0] * u[0] + v->rays[0][1] * u[1] + v->rays[0][2],
+                               v->rays[1][0] * u[0] + v->rays[1][1] * u[1] + v->rays[1][2],
+                               v->rays[2][0] * u[0] + v->rays[2][1] * u[1] + v->rays[2][2]};
         }
         kn_vec3 inward = kn_vec3_normalize(kn_vec3_cross(ray[0], ray[1]));
         kn_vec3 center = {v->pose.rotation[0][2], v->pose.rotation[1][2], v->pose.rotation[2][2]};
@@ -124,15 +130,17 @@ static bool in_sight(const light_list *list, kn_vec3 position, double range) {
     return true;
 }
 
-/* Keeps the most important lights, ties by their order. */
+/* Keeps the lights that matter most where the ego is, ties by their order. */
 static void offer(light_list *list, const kn_light *light) {
+    const double FARTHEST = 150; /* metres from the ego to the edge of a light's reach */
     candidate new = {.light = *light, .index = list->seen++};
     double range = light->range > 0 ? light->range : 1;
     double strength = fmax(light->color[0], fmax(light->color[1], light->color[2]));
-    double away = fmax(kn_vec3_length(kn_vec3_sub(light->position, list->view->pose.translation)), range);
+    double distance = kn_vec3_length(kn_vec3_sub(light->position, list->ego)), away = fmax(distance, range);
     new.importance = strength *range *range / (away * away);
-    if (!(strength > 0) || !in_sight(list, light->position, range)) return;
+    if (!(strength > 0) || distance > range + FARTHEST) return;
     size_t at = list->count < KN_RENDER_MAX_LIGHTS ? list->count++ : KN_RENDER_MAX_LIGHTS;
+    list->lost += at == KN_RENDER_MAX_LIGHTS;
     if (at == KN_RENDER_MAX_LIGHTS && list->best[--at].importance >= new.importance) return;
     for (; at > 0 && list->best[at - 1].importance < new.importance; at--) list->best[at] = list->best[at - 1];
     list->best[at] = new;
@@ -150,7 +158,7 @@ static int ego_lamps(const kn_actor *ego, kn_light lamps[4]) {
 }
 
 static void offer_actor(kn_renderer *renderer, light_list *list, size_t actor, const kn_actor_state *state) {
-    const kn_world *world = &renderer->scene->world;
+    const kn_world *world = renderer->world;
     const kn_actor *what = &renderer->scene->timeline.actors[actor];
     kn_light own[4];
     const kn_light *lamps = actor < world->model_count ? world->models[actor].lamps : NULL;
@@ -168,12 +176,12 @@ static void offer_actor(kn_renderer *renderer, light_list *list, size_t actor, c
 }
 
 static void put_lights(kn_renderer *renderer, const kn_camera *camera, const view *now, size_t frame) {
-    const kn_scene *scene = renderer->scene;
-    const kn_timeline *timeline = &scene->timeline;
-    light_list list = {.view = now, .camera = camera};
+    const kn_timeline *timeline = &renderer->scene->timeline;
+    light_list list = {
+        .ego = kn_vec3_sub(timeline->states[frame * timeline->actor_count].pose.translation, renderer->origin)};
     if (renderer->light.lamp_scale > 0) {
-        for (size_t i = 0; renderer->light.lamps_on > 0 && i < scene->world.light_count; i++) {
-            kn_light light = scene->world.lights[i];
+        for (size_t i = 0; renderer->light.lamps_on > 0 && i < renderer->world->light_count; i++) {
+            kn_light light = renderer->world->lights[i];
             light.position = kn_vec3_sub(light.position, renderer->origin);
             for (int c = 0; c < 3; c++) light.color[c] *= renderer->light.lamps_on;
             offer(&list, &light);
@@ -183,17 +191,20 @@ static void put_lights(kn_renderer *renderer, const kn_camera *camera, const vie
             if (state->present && (state->lamps & KN_LAMP_HEAD)) offer_actor(renderer, &list, i, state);
         }
     }
+    size_t count = 0;
     for (size_t i = 0; i < list.count; i++) {
         const kn_light *light = &list.best[i].light;
+        double range = light->range > 0 ? light->range : 1;
+        if (!in_sight(now, camera, light->position, range)) continue; /* adds nothing to this picture */
         kn_vec3 axis = kn_vec3_normalize(light->direction);
-        size_t texel = KN_RENDER_HEADER_TEXELS + i * 3;
-        put(renderer, texel, light->position.x, light->position.y, light->position.z,
-            light->range > 0 ? light->range : 1);
+        size_t texel = KN_RENDER_HEADER_TEXELS + count++ * 3;
+        put(renderer, texel, light->position.x, light->position.y, light->position.z, range);
         put(renderer, texel + 1, axis.x, axis.y, axis.z, light->cone_cos);
         put(renderer, texel + 2, light->color[0], light->color[1], light->color[2], 0);
     }
+    renderer->lights_left_out = kn_max_size(renderer->lights_left_out, list.lost);
     size_t first_part = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS;
-    put(renderer, 18, (double)list.count, KN_RENDER_HEADER_TEXELS, (double)renderer->part_count, (double)first_part);
+    put(renderer, 18, (double)count, KN_RENDER_HEADER_TEXELS, (double)renderer->part_count, (double)first_part);
 }
 
 /* --- parts ------------------------------------------------------------------------------------ */
@@ -202,13 +213,6 @@ static void put_pose(kn_renderer *renderer, size_t texel, const kn_pose *pose) {
     const double t[3] = {pose->translation.x, pose->translation.y, pose->translation.z};
     for (size_t r = 0; r < 3; r++)
         put(renderer, texel + r, pose->rotation[r][0], pose->rotation[r][1], pose->rotation[r][2], t[r]);
-}
-
-/* Indicators blink at 1.5 Hz, lit in the first half of every period. */
-static unsigned lamps_at(const kn_renderer *renderer, const kn_actor_state *state, size_t frame) {
-    double phase = 1.5 * (double)frame / renderer->scene->timeline.frame_rate;
-    bool lit = phase - floor(phase) < .5;
-    return lit ? state->lamps : state->lamps & ~(unsigned)(KN_LAMP_LEFT | KN_LAMP_RIGHT);
 }
 
 static void put_part(kn_renderer *renderer, size_t actor, int wheel, size_t frame) {
@@ -226,7 +230,31 @@ static void put_part(kn_renderer *renderer, size_t actor, int wheel, size_t fram
     }
     put_pose(renderer, texel, &local);
     put_pose(renderer, texel + 3, &previous);
-    put(renderer, texel + 6, lamps_at(renderer, state, frame), (double)timeline->actors[actor].instance, 0, 0);
+    put(renderer, texel + 6, kn_lamps_lit(state->lamps, time_of(renderer, frame)),
+        (double)timeline->actors[actor].instance, 0, 0);
+}
+
+/* What the lenses of a traffic light show, as lamps. */
+static unsigned lamps_of(kn_signal_state state) {
+    static const unsigned lamps[KN_SIGNAL_STATES] = {[KN_SIGNAL_RED] = KN_LAMP_TAIL,
+                                                     [KN_SIGNAL_AMBER] = KN_LAMP_REVERSE,
+                                                     [KN_SIGNAL_GREEN] = KN_LAMP_BRAKE,
+                                                     [KN_SIGNAL_RED_AMBER] = KN_LAMP_TAIL | KN_LAMP_REVERSE,
+                                                     [KN_SIGNAL_DARK] = 0};
+    return lamps[state];
+}
+
+static void put_lenses(kn_renderer *renderer, size_t index, size_t frame) {
+    const kn_timeline *timeline = &renderer->scene->timeline;
+    const kn_signal_place *place = &renderer->world->signals[index];
+    size_t texel = KN_RENDER_HEADER_TEXELS + 3 * KN_RENDER_MAX_LIGHTS + (renderer->moving.lens_first + index) * 7;
+    kn_pose now = place->pose, still = kn_pose_identity();
+    now.translation = kn_vec3_sub(now.translation, renderer->origin);
+    kn_pose local = kn_pose_inverse(&now);
+    uint8_t state = timeline->signals[frame * timeline->signal_count + (size_t)place->signal];
+    put_pose(renderer, texel, &local);
+    put_pose(renderer, texel + 3, &still);
+    put(renderer, texel + 6, lamps_of((kn_signal_state)state), place->instance, 0, 0);
 }
 
 static void put_parts(kn_renderer *renderer, size_t frame) {
@@ -235,8 +263,9 @@ static void put_parts(kn_renderer *renderer, size_t frame) {
     put_pose(renderer, world, &identity);
     put_pose(renderer, world + 3, &identity);
     put(renderer, world + 6, 0, 0, 0, 0);
-    for (size_t i = 0; i < renderer->scene->world.model_count; i++)
-        for (int w = -1; w < renderer->scene->world.models[i].wheel_count; w++) put_part(renderer, i, w, frame);
+    for (size_t i = 0; i < renderer->world->model_count; i++)
+        for (int w = -1; w < renderer->world->models[i].wheel_count; w++) put_part(renderer, i, w, frame);
+    for (size_t i = 0; i < renderer->world->signal_count; i++) put_lenses(renderer, i, frame);
 }
 
 bool kn_render_upload_frame(kn_renderer *renderer, const kn_camera *camera, size_t frame, uint64_t noise_seed,

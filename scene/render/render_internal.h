@@ -9,7 +9,7 @@
 #include "scene/render/light.h"
 #include "scene/world/scene.h"
 
-enum { KN_RENDER_MAX_LIGHTS = 32, KN_RENDER_HEADER_TEXELS = 24, KN_RENDER_MAX_SPRAYS = 8, KN_RENDER_SPRAY_TEXELS = 3 };
+enum { KN_RENDER_MAX_LIGHTS = 64, KN_RENDER_HEADER_TEXELS = 24, KN_RENDER_MAX_SPRAYS = 8, KN_RENDER_SPRAY_TEXELS = 3 };
 
 /* One picture kernel with its output buffer, recorded for one size. */
 typedef struct kn_render_pass {
@@ -29,6 +29,7 @@ typedef struct kn_render_moving {
     size_t triangle_max, vertex_max;    /* of all actors together */
     float radius;                       /* around an actor's origin that holds any of them, metres */
     size_t *part_first;                 /* [actor_count]: the actor's body; its wheels follow */
+    size_t lens_first;                  /* part of the first traffic light's lenses; those of the others follow */
     float (*position)[3], (*normal)[3]; /* [vertex_max], placed in the world */
     struct kn_render_piece *pieces;     /* [triangle_max] */
     kn_bvh_box *boxes;                  /* [triangle_max] */
@@ -63,6 +64,8 @@ typedef struct kn_render_sky {
 struct kn_renderer {
     kn_gpu *gpu;
     const kn_scene *scene;
+    const kn_world *world; /* around the ego at the frame that was drawn last; of the scene */
+    size_t window;         /* kn_scene_window of it */
     kn_renderer_params params;
     kn_weather weather, beauty_weather; /* of the frame; that `beauty` was recorded for */
     kn_light_setup light;               /* of the frame */
@@ -74,11 +77,12 @@ struct kn_renderer {
     kn_render_sky sky;
     size_t first_sky; /* texel of `materials` */
     size_t static_triangles;
-    size_t static_nodes; /* of one order, with its way out; the four orders lie one behind the other */
-    kn_bvh_grid grid;    /* of all packed nodes */
-    size_t part_count;   /* the world, then each actor's body and wheels */
-    size_t built_frame;  /* the frame whose actors the buffers hold; SIZE_MAX: none */
-    float roots[4];      /* FRAME_ROOTS of that frame */
+    size_t static_nodes;    /* of one order, with its way out; the four orders lie one behind the other */
+    kn_bvh_grid grid;       /* of all packed nodes */
+    size_t lights_left_out; /* the most that a frame had beyond KN_RENDER_MAX_LIGHTS */
+    size_t part_count;      /* the world, then each actor's body and wheels */
+    size_t built_frame;     /* the frame whose actors the buffers hold; SIZE_MAX: none */
+    float roots[4];         /* FRAME_ROOTS of that frame */
     kn_render_moving moving;
     float (*frame_words)[4]; /* host copy of frame_data */
     size_t frame_texels;

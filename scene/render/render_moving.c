@@ -34,7 +34,7 @@ static double reach_of(const kn_actor_model *model, int part) {
 }
 
 bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
-    const kn_world *world = &renderer->scene->world;
+    const kn_world *world = renderer->world;
     kn_render_moving *moving = &renderer->moving;
     moving->part_first = kn_alloc(world->model_count, sizeof *moving->part_first, error);
     if (!moving->part_first) return false;
@@ -46,6 +46,9 @@ bool kn_render_moving_init(kn_renderer *renderer, kn_error *error) {
         measure(moving, &model->body, 0);
         for (int w = 0; w < model->wheel_count; w++) measure(moving, &model->wheels[w].mesh, reach_of(model, w));
     }
+    moving->lens_first = renderer->part_count;
+    renderer->part_count += world->signal_count;
+    for (size_t i = 0; i < world->signal_count; i++) measure(moving, &world->signals[i].lenses, 0);
     size_t triangles = moving->triangle_max;
     return (moving->position = kn_alloc(moving->vertex_max, sizeof *moving->position, error)) &&
            (moving->normal = kn_alloc(moving->vertex_max, sizeof *moving->normal, error)) &&
@@ -73,7 +76,7 @@ void kn_render_moving_finish(kn_render_moving *moving) {
 
 kn_pose kn_render_part_pose(const kn_renderer *renderer, size_t actor, int wheel, size_t frame) {
     const kn_actor_state *state = state_of(renderer, actor, frame);
-    kn_pose part = kn_actor_part_pose(&renderer->scene->world.models[actor], wheel, state);
+    kn_pose part = kn_actor_part_pose(&renderer->world->models[actor], wheel, state);
     return kn_pose_multiply(&state->pose, &part);
 }
 
@@ -110,18 +113,32 @@ static void place_mesh(kn_renderer *renderer, const kn_mesh *mesh, const kn_pose
     at->triangles += mesh->triangle_count;
 }
 
+/* Who is farther away than the land reaches is not seen. */
+static bool on_grid(const kn_renderer *renderer, size_t actor, size_t frame) {
+    const kn_bvh_grid *grid = &renderer->grid;
+    kn_vec3 p = kn_vec3_sub(state_of(renderer, actor, frame)->pose.translation, renderer->origin);
+    const double at[3] = {p.x, p.y, p.z}, r = renderer->moving.radius;
+    for (int a = 0; a < 3; a++)
+        if (!(at[a] - r >= grid->low[a]) || !(at[a] + r <= grid->low[a] + 65535.0 * grid->cell[a])) return false;
+    return true;
+}
+
 static size_t place_actors(kn_renderer *renderer, size_t frame) {
-    const kn_world *world = &renderer->scene->world;
+    const kn_world *world = renderer->world;
     cursor at = {0};
     for (size_t i = 0; i < world->model_count; i++) {
         const kn_actor *actor = &renderer->scene->timeline.actors[i];
-        if (actor->is_ego || !state_of(renderer, i, frame)->present) continue;
+        if (actor->is_ego || !state_of(renderer, i, frame)->present || !on_grid(renderer, i, frame)) continue;
         for (int w = -1; w < world->models[i].wheel_count; w++) {
             kn_pose pose = kn_render_part_pose(renderer, i, w, frame);
             const kn_mesh *mesh = w < 0 ? &world->models[i].body : &world->models[i].wheels[w].mesh;
             place_mesh(renderer, mesh, &pose, renderer->moving.part_first[i] + (size_t)(w + 1),
                        (uint16_t)actor->instance, &at);
         }
+    }
+    for (size_t i = 0; i < world->signal_count; i++) {
+        const kn_signal_place *place = &world->signals[i];
+        place_mesh(renderer, &place->lenses, &place->pose, renderer->moving.lens_first + i, place->instance, &at);
     }
     return at.triangles;
 }

@@ -41,8 +41,7 @@ static bool check_mesh(const kn_mesh *mesh, size_t material_count, const char *n
     return true;
 }
 
-static bool check_world(const kn_scene *scene, kn_error *error) {
-    const kn_world *world = &scene->world;
+static bool check_world(const kn_scene *scene, const kn_world *world, kn_error *error) {
     if (!check_mesh(&world->mesh, world->material_count, "world", error)) return false;
     if (world->model_count > scene->timeline.actor_count)
         return kn_fail(error, KN_ERROR_INTERNAL, "world has %zu models for %zu actors", world->model_count,
@@ -58,8 +57,7 @@ static bool check_world(const kn_scene *scene, kn_error *error) {
 }
 
 /* The middle of the world, in whole metres, so that fp32 is as fine as it can be near the ego. */
-static kn_vec3 middle_of(const kn_scene *scene) {
-    const kn_mesh *mesh = &scene->world.mesh;
+static kn_vec3 middle_of(const kn_mesh *mesh) {
     double low[3] = {0}, high[3] = {0};
     for (size_t i = 0; i < mesh->vertex_count; i++)
         for (int a = 0; a < 3; a++) {
@@ -73,7 +71,8 @@ static kn_vec3 middle_of(const kn_scene *scene) {
 
 static void triangle_corners(const kn_renderer *renderer, const kn_mesh *mesh, size_t triangle, float position[3][3],
                              float normal[3][3], float uv[3][2]) {
-    const double origin[3] = {renderer->origin.x, renderer->origin.y, renderer->origin.z};
+    const kn_vec3 shift = kn_vec3_sub(renderer->origin, renderer->world->origin);
+    const double origin[3] = {shift.x, shift.y, shift.z};
     for (int c = 0; c < 3; c++) {
         uint32_t v = mesh->triangle[triangle][c];
         for (int a = 0; a < 3; a++) {
@@ -85,7 +84,7 @@ static void triangle_corners(const kn_renderer *renderer, const kn_mesh *mesh, s
 }
 
 static bool build_tree(kn_renderer *renderer, kn_bvh *bvh, kn_error *error) {
-    const kn_mesh *mesh = &renderer->scene->world.mesh;
+    const kn_mesh *mesh = &renderer->world->mesh;
     kn_bvh_box *boxes = kn_alloc(mesh->triangle_count, sizeof *boxes, error);
     if (!boxes) return false;
     for (size_t i = 0; i < mesh->triangle_count; i++) {
@@ -125,7 +124,7 @@ static bool upload_nodes(kn_renderer *renderer, const kn_bvh *bvh, kn_error *err
 }
 
 static bool upload_triangles(kn_renderer *renderer, const kn_bvh *bvh, kn_error *error) {
-    const kn_mesh *mesh = &renderer->scene->world.mesh;
+    const kn_mesh *mesh = &renderer->world->mesh;
     size_t count = bvh->triangle_count;
     float *triangles = kn_alloc(count, 12 * sizeof *triangles, error), *attributes = NULL;
     uint8_t *last = kn_alloc(count, 1, error);
@@ -159,7 +158,7 @@ static bool upload_pictures(kn_renderer *renderer, const kn_render_materials *pa
 }
 
 static bool upload_rows(kn_renderer *renderer, const kn_render_materials *pack, kn_error *error) {
-    const kn_world *world = &renderer->scene->world;
+    const kn_world *world = renderer->world;
     float(*words)[12] = kn_alloc(world->material_count + 1, sizeof *words, error);
     if (!words) return false;
     for (size_t i = 0; i < world->material_count; i++) {
@@ -182,7 +181,7 @@ static bool upload_materials(kn_renderer *renderer, kn_error *error) {
     if (renderer->params.materials && !kn_render_materials_read(&pack, renderer->params.materials, error)) return false;
     bool good =
         !renderer->params.sky || kn_render_sky_read(sky, renderer->params.sky, renderer->params.sky_lift, error);
-    renderer->first_picture = (renderer->scene->world.material_count + 1) * 3;
+    renderer->first_picture = (renderer->world->material_count + 1) * 3;
     renderer->first_sky = renderer->first_picture + pack.count * (1 + KN_RENDER_PICTURE_TEXELS);
     size_t own = (size_t)sky->width * (size_t)sky->height, texels = renderer->first_sky + own;
     good = good && (texels < 1u << 24 || kn_fail(error, KN_ERROR_UNSUPPORTED, "too many materials and pictures"));
@@ -196,11 +195,17 @@ static bool upload_materials(kn_renderer *renderer, kn_error *error) {
     return good;
 }
 
+static const float BELOW = 40, ABOVE = 60; /* metres of land and road users under and over what is built */
+
 /* Everything that a ray may meet at any frame lies inside the grid. */
 static kn_bvh_grid make_grid(const kn_renderer *renderer, const kn_bvh *bvh) {
     const kn_timeline *timeline = &renderer->scene->timeline;
     kn_bvh_box all = {{-1, -1, -1}, {1, 1, 1}};
     if (bvh->node_count) all = bvh->nodes[0].box;
+    if (renderer->scene->windows) { /* whoever moves where in the clip must not matter */
+        all.low[2] -= BELOW, all.high[2] += ABOVE;
+        return kn_bvh_grid_over(&all);
+    }
     for (size_t i = 0; i < timeline->frame_count * timeline->actor_count; i++) {
         if (!timeline->states[i].present) continue;
         kn_vec3 p = kn_vec3_sub(timeline->states[i].pose.translation, renderer->origin);
@@ -216,8 +221,9 @@ static kn_bvh_grid make_grid(const kn_renderer *renderer, const kn_bvh *bvh) {
 
 bool kn_render_upload_static(kn_renderer *renderer, kn_error *error) {
     kn_bvh bvh = {0};
-    if (!check_world(renderer->scene, error)) return false;
-    renderer->origin = middle_of(renderer->scene);
+    if (!check_world(renderer->scene, renderer->world, error)) return false;
+    /* the same in all windows: what is anchored to the world stays where it is */
+    renderer->origin = renderer->scene->windows ? renderer->world->origin : middle_of(&renderer->world->mesh);
     bool good = build_tree(renderer, &bvh, error);
     size_t moving = renderer->moving.triangle_max, triangles = bvh.triangle_count + moving;
     renderer->static_triangles = bvh.triangle_count;

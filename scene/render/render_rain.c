@@ -41,7 +41,7 @@ static double strength_of(const kn_renderer *renderer, const kn_actor *actor, co
                   : actor->kind == KN_ACTOR_VAN     ? .9
                                                     : 1.2;
     double t = (state->speed - 6) / 20;
-    bool throws = state->present && actor->kind <= KN_ACTOR_MOTORBIKE && !actor->is_static && !actor->is_signal;
+    bool throws = state->present && actor->kind <= KN_ACTOR_MOTORBIKE && !actor->is_static;
     if (!throws || !(t > 0)) /* a speed that is no number throws nothing */
         return 0;
     t = fmin(t, 1);

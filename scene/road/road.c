@@ -96,6 +96,46 @@ static const kn_geometry *find_geometry(const kn_road *road, double s) {
     return &road->geometries[low];
 }
 
+/* Height of the cross-section that begins with shapes[first] at t, and its slope. */
+static double section_height(const kn_road *road, size_t first, double t, double *slope) {
+    size_t i = first;
+    while (i + 1 < road->shape_count && road->shapes[i + 1].s == road->shapes[first].s && road->shapes[i + 1].t <= t)
+        i++;
+    const kn_lateral_shape *r = &road->shapes[i];
+    double dt = fmax(t - r->t, 0);
+    *slope = t < r->t ? 0 : r->b + dt * (2 * r->c + dt * 3 * r->d);
+    return r->a + dt * (r->b + dt * (r->c + dt * r->d));
+}
+
+static double shape_height(const kn_road *road, double s, double t, double *slope) {
+    size_t here = 0, next = 0;
+    for (size_t i = 0; i < road->shape_count; i++) { /* first records of the sections before and after s */
+        if (i && road->shapes[i].s == road->shapes[i - 1].s) continue;
+        next = i;
+        if (road->shapes[i].s > s) break;
+        here = i;
+    }
+    double slopes[2], a = section_height(road, here, t, &slopes[0]), b = section_height(road, next, t, &slopes[1]);
+    double span = road->shapes[next].s - road->shapes[here].s, f = span > 0 ? (s - road->shapes[here].s) / span : 0;
+    f = fmin(fmax(f, 0), 1);
+    *slope = (1 - f) * slopes[0] + f * slopes[1];
+    return (1 - f) * a + f * b;
+}
+
+/* Height over the plane of the cross-section and slope in t. */
+static double profile_height(const kn_road *road, double s, double t, double *slope) {
+    double height = 0;
+    *slope = 0;
+    if (road->shape_count) height = shape_height(road, s, t, slope);
+    const kn_crossfall *fall = NULL;
+    for (size_t i = 0; i < road->crossfall_count && road->crossfalls[i].angle.s <= s; i++)
+        if (!road->crossfalls[i].side || road->crossfalls[i].side * t >= 0) fall = &road->crossfalls[i];
+    if (!fall) return height;
+    double angle = kn_cubic_at(&fall->angle, 1, s, NULL), down = tan(fmin(fmax(angle, -1), 1));
+    *slope -= t > 0 ? down : t < 0 ? -down : 0;
+    return height - fabs(t) * down;
+}
+
 kn_road_frame kn_road_at(const kn_road *road, double s, double t) {
     s = fmin(fmax(s, 0), road->length);
     const kn_geometry *g = find_geometry(road, s);
@@ -105,10 +145,12 @@ kn_road_frame kn_road_at(const kn_road *road, double s, double t) {
     kn_road_frame frame = {.heading = kn_wrap_angle(g->heading + p.heading), .curvature = p.curvature};
     double elevation = kn_cubic_at(road->elevations, road->elevation_count, s, &slope);
     frame.pitch = -atan(slope);
-    frame.roll = kn_cubic_at(road->superelevations, road->superelevation_count, s, NULL);
-    double x = g->x + c * p.u - n * p.v, y = g->y + n * p.u + c * p.v, across = t * cos(frame.roll);
-    frame.position =
-        (kn_vec3){x - sin(frame.heading) * across, y + cos(frame.heading) * across, elevation + t * sin(frame.roll)};
+    double bank = kn_cubic_at(road->superelevations, road->superelevation_count, s, NULL), lean = 0,
+           raised = kn_road_is_profiled(road) ? profile_height(road, s, t, &lean) : 0;
+    frame.roll = bank + atan(lean);
+    double x = g->x + c * p.u - n * p.v, y = g->y + n * p.u + c * p.v, across = t * cos(bank);
+    frame.position = (kn_vec3){x - sin(frame.heading) * across, y + cos(frame.heading) * across,
+                               elevation + t * sin(bank) + raised * cos(bank)};
     return frame;
 }
 
@@ -139,9 +181,14 @@ kn_lane_span kn_lane_span_at(const kn_road *road, double s, int lane_id) {
     for (size_t k = 0; k < section->lane_count; k++) { /* from the centre outward */
         const kn_lane *lane = &section->lanes[side > 0 ? section->lane_count - 1 - k : k];
         if (lane->id * side <= 0 || lane->id * side > lane_id * side) continue;
-        double width = fmin(fmax(kn_cubic_at(lane->widths, lane->width_count, s - section->s, NULL), 0), 1000);
+        double in = s - section->s;
         span.inner = span.outer;
-        span.outer += side * width;
+        if (lane->border_count && !lane->width_count) { /* from the reference line, whatever lies inside */
+            double edge = fmin(fabs(kn_cubic_at(lane->borders, lane->border_count, in, NULL)), 1000);
+            span.outer = side > 0 ? fmax(edge, span.inner) : fmin(-edge, span.inner);
+        } else {
+            span.outer += side * fmin(fmax(kn_cubic_at(lane->widths, lane->width_count, in, NULL), 0), 1000);
+        }
     }
     span.center = 0.5 * (span.inner + span.outer);
     return span;

@@ -87,6 +87,8 @@ typedef struct kn_lane {
     int predecessor, successor; /* lane ids; KN_NO_LANE when absent */
     kn_poly3 *widths;           /* s = sOffset */
     size_t width_count;
+    kn_poly3 *borders; /* t of the outer edge, s = sOffset; used when there are no widths */
+    size_t border_count;
     kn_road_mark *marks; /* on the outer edge of the lane; of lane 0: on the centre line */
     size_t mark_count;
     double height_inner, height_outer; /* of the lane above the road surface (kerbs, pavements), metres */
@@ -99,6 +101,7 @@ typedef struct kn_lane_section {
     double end;     /* filled by the importer */
     kn_lane *lanes; /* sorted by id, descending: leftmost first, ..., 1, 0, -1, ... rightmost */
     size_t lane_count;
+    bool single_side; /* as the file gives it: the other side goes on; lanes hold both */
 } kn_lane_section;
 
 typedef enum kn_link_kind { KN_LINK_NONE, KN_LINK_ROAD, KN_LINK_JUNCTION } kn_link_kind;
@@ -115,6 +118,7 @@ typedef enum kn_object_shape { KN_OBJECT_BOX, KN_OBJECT_CYLINDER, KN_OBJECT_OUTL
 typedef struct kn_road_object {
     char id[64], type[64], subtype[32], name[64]; /* OpenDRIVE's strings, cut to fit */
     bool is_signal, dynamic;
+    bool reference; /* <signalReference>: `id` is that of a signal elsewhere; nothing stands here */
     double s, t, z_offset, heading, pitch, roll; /* heading relative to the road */
     kn_object_shape shape;
     double length, width, height, radius;
@@ -134,6 +138,18 @@ typedef struct kn_road_span {
     char type[32];              /* OpenDRIVE's word: "standard", "underpass"; "concrete", "steel", "brick", "wood" */
 } kn_road_span;
 
+/* A slope across the road: angle(s) by which it falls from the reference line outwards, radians. */
+typedef struct kn_crossfall {
+    kn_poly3 angle;
+    int side; /* +1 left, -1 right, 0 both */
+} kn_crossfall;
+
+/* A piece of a cross-section's height over the plane: a + b dt + c dt^2 + d dt^3 from t on; between the sections of two
+ * s heights mix evenly. */
+typedef struct kn_lateral_shape {
+    double s, t, a, b, c, d;
+} kn_lateral_shape;
+
 typedef struct kn_road {
     char id[64], name[64];
     int line; /* of the <road> in its file */
@@ -148,6 +164,10 @@ typedef struct kn_road {
     size_t geometry_count;
     kn_poly3 *elevations, *superelevations, *lane_offsets;
     size_t elevation_count, superelevation_count, lane_offset_count;
+    kn_crossfall *crossfalls; /* sorted by s */
+    size_t crossfall_count;
+    kn_lateral_shape *shapes; /* sorted by s, then by t */
+    size_t shape_count;
     kn_lane_section *sections;
     size_t section_count;
     kn_road_object *objects;
@@ -213,6 +233,8 @@ typedef struct kn_road_frame {
 
 /* The point at (s, t), s clamped to the road; height is the surface's without lane heights. */
 kn_road_frame kn_road_at(const kn_road *road, double s, double t);
+/* Is its cross-section anything but a straight line? */
+static inline bool kn_road_is_profiled(const kn_road *road) { return road->crossfall_count || road->shape_count; }
 
 /* t of the lane's inner edge, outer edge and centre at s (lane offset included). */
 typedef struct kn_lane_span {
@@ -227,6 +249,9 @@ typedef struct kn_road_position {
     double s, t;
 } kn_road_position;
 kn_road_position kn_road_locate(const kn_road_network *network, double x, double y, double reach);
+/* The same, but only on lanes whose type `accept` takes (NULL: any). */
+kn_road_position kn_road_locate_where(const kn_road_network *network, double x, double y, double reach,
+                                      bool (*accept)(kn_lane_type type));
 
 /* Walks `distance` metres (>= 0) in driving direction of the lane, over links and junctions. At a junction the
  * connection chosen is the one whose heading change is smallest unless `turn` says otherwise (-1 right, 0 straight,

@@ -81,9 +81,12 @@ static bool read_lane(kn_xml *xml, xmlNode *node, kn_lane *lane) {
     lane->successor = successor ? kn_xml_integer(xml, successor, "id", KN_NO_LANE) : KN_NO_LANE;
     if (abs(lane->id) > MAX_LANE_ID)
         return kn_xml_fail(xml, node, "lane id %d, expected -%d to %d", lane->id, MAX_LANE_ID, MAX_LANE_ID);
-    if (kn_xml_child(node, "border"))
-        kn_xml_unsupported(xml, kn_xml_child(node, "border"), "lane borders; give <width>");
-    if (!kn_road_read_cubics(xml, node, "width", "sOffset", &lane->widths, &lane->width_count)) return false;
+    if (!kn_road_read_cubics(xml, node, "width", "sOffset", &lane->widths, &lane->width_count) ||
+        !kn_road_read_cubics(xml, node, "border", "sOffset", &lane->borders, &lane->border_count))
+        return false;
+    if (lane->id && !lane->width_count && !lane->border_count)
+        kn_report_add(xml->report, false, xml->file, kn_xml_line(node),
+                      "lane %d has neither <width> nor <border>: it is no wider than a line", lane->id);
     lane->marks = kn_xml_alloc(xml, kn_xml_count(node, "roadMark"), sizeof *lane->marks);
     if (!lane->marks) return false;
     for (xmlNode *mark = kn_xml_child(node, "roadMark"); mark; mark = kn_xml_next(mark, "roadMark"))
@@ -103,6 +106,7 @@ static bool read_section(kn_xml *xml, xmlNode *node, kn_lane_section *section) {
     static const char *const sides[] = {"left", "center", "right"};
     kn_xml_known(xml, node, "left center right userData");
     section->s = kn_xml_need_number(xml, node, "s");
+    section->single_side = kn_xml_bool(xml, node, "singleSide", false);
     size_t count = 1;
     for (int side = 0; side < 3; side++) count += kn_xml_count(kn_xml_child(node, sides[side]), "lane");
     section->lanes = kn_xml_alloc(xml, count, sizeof *section->lanes);
@@ -138,7 +142,7 @@ bool kn_road_read_lanes(kn_xml *xml, xmlNode *lanes, kn_road *road) {
             return kn_xml_fail(xml, node, "<laneSection> records are not sorted by 's'");
     }
     if (!road->section_count) return kn_xml_fail(xml, lanes, "<lanes> has no <laneSection>");
-    return true;
+    return kn_road_continue_sides(xml, road);
 }
 
 static bool read_outline(kn_xml *xml, xmlNode *outline, kn_road_object *out) {
@@ -256,8 +260,9 @@ static bool read_spans(kn_xml *xml, xmlNode *objects, kn_road *road) {
 bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road) {
     xmlNode *objects = kn_xml_child(road_node, "objects"), *signals = kn_xml_child(road_node, "signals");
     if (objects) kn_xml_known(xml, objects, "object tunnel bridge userData");
-    if (signals) kn_xml_known(xml, signals, "signal userData");
-    road->objects = kn_xml_alloc(xml, count_objects(objects) + kn_xml_count(signals, "signal"), sizeof *road->objects);
+    if (signals) kn_xml_known(xml, signals, "signal signalReference userData");
+    size_t signal_count = kn_xml_count(signals, "signal") + kn_xml_count(signals, "signalReference");
+    road->objects = kn_xml_alloc(xml, count_objects(objects) + signal_count, sizeof *road->objects);
     if (!road->objects || !read_spans(xml, objects, road)) return false;
     for (xmlNode *node = kn_xml_child(objects, "object"); node; node = kn_xml_next(node, "object")) {
         kn_road_object *object = &road->objects[road->object_count++];
@@ -266,6 +271,11 @@ bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road) {
     }
     for (xmlNode *node = kn_xml_child(signals, "signal"); node; node = kn_xml_next(node, "signal"))
         read_object(xml, node, true, &road->objects[road->object_count++]);
+    for (xmlNode *node = kn_xml_child(signals, "signalReference"); node; node = kn_xml_next(node, "signalReference")) {
+        kn_road_object *object = &road->objects[road->object_count++];
+        read_object(xml, node, true, object);
+        object->reference = true;
+    }
     return !xml->failed;
 }
 

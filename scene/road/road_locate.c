@@ -33,7 +33,19 @@ static double beside(const kn_road *road, double s, double t) {
     return t > left ? t - left : t < right ? right - t : 0;
 }
 
+static bool accepted(const kn_road *road, double s, double t, bool (*accept)(kn_lane_type type)) {
+    if (!accept) return true;
+    int id = kn_road_lane_at(road, s, t);
+    const kn_lane *lane = id == KN_NO_LANE ? NULL : kn_section_lane(kn_road_section(road, s), id);
+    return lane && accept(lane->type);
+}
+
 kn_road_position kn_road_locate(const kn_road_network *network, double x, double y, double reach) {
+    return kn_road_locate_where(network, x, y, reach, NULL);
+}
+
+kn_road_position kn_road_locate_where(const kn_road_network *network, double x, double y, double reach,
+                                      bool (*accept)(kn_lane_type type)) {
     kn_road_position best = {-1, KN_NO_LANE, 0, 0};
     double best_cost = reach, best_t = INFINITY;
     for (size_t r = 0; r < network->road_count; r++) {
@@ -56,6 +68,7 @@ kn_road_position kn_road_locate(const kn_road_network *network, double x, double
             if (nearest > SIDE + best_cost + 4) continue;
             s = refine(road, low, high, s, x, y, &t);
             double along = ahead(road, s, x, y, &t), cost = hypot(beside(road, s, t), along);
+            if (cost > reach || !accepted(road, s, t, accept)) continue;
             if (cost < best_cost - 1e-9 || (cost <= best_cost + 1e-9 && cost <= reach && fabs(t) < best_t)) {
                 best = (kn_road_position){(int)r, kn_road_lane_at(road, s, t), s, t};
                 best_cost = cost;

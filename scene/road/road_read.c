@@ -81,6 +81,35 @@ static void read_types(kn_xml *xml, xmlNode *node, kn_road *road) {
     }
 }
 
+static bool read_crossfalls(kn_xml *xml, xmlNode *lateral, kn_road *road) {
+    kn_poly3 *angles;
+    size_t count, i = 0;
+    if (!kn_road_read_cubics(xml, lateral, "crossfall", "s", &angles, &count)) return false;
+    road->crossfalls = kn_xml_alloc(xml, count, sizeof *road->crossfalls);
+    for (xmlNode *n = kn_xml_child(lateral, "crossfall"); n && !xml->failed; n = kn_xml_next(n, "crossfall"), i++) {
+        int side = kn_xml_choice(xml, n, "side", "both left right");
+        road->crossfalls[i] = (kn_crossfall){angles[i], side == 1 ? 1 : side == 2 ? -1 : 0};
+    }
+    road->crossfall_count = i;
+    return !xml->failed;
+}
+
+static bool read_shapes(kn_xml *xml, xmlNode *lateral, kn_road *road) {
+    road->shapes = kn_xml_alloc(xml, kn_xml_count(lateral, "shape"), sizeof *road->shapes);
+    for (xmlNode *n = kn_xml_child(lateral, "shape"); n && !xml->failed; n = kn_xml_next(n, "shape")) {
+        kn_lateral_shape *shape = &road->shapes[road->shape_count++];
+        *shape = (kn_lateral_shape){kn_xml_need_number(xml, n, "s"), kn_xml_need_number(xml, n, "t"),
+                                    kn_xml_number(xml, n, "a", 0),   kn_xml_number(xml, n, "b", 0),
+                                    kn_xml_number(xml, n, "c", 0),   kn_xml_number(xml, n, "d", 0)};
+        bool sorted =
+            road->shape_count < 2 || shape[-1].s < shape->s || (shape[-1].s == shape->s && shape[-1].t <= shape->t);
+        if (!sorted) return kn_xml_fail(xml, n, "<shape> records are not sorted by 's' and 't'");
+        if (fabs(shape->a) > 1e3 || fabs(shape->b) > 1e3 || fabs(shape->c) > 1e3 || fabs(shape->d) > 1e3)
+            return kn_xml_fail(xml, n, "<shape> has a coefficient beyond 1000");
+    }
+    return !xml->failed;
+}
+
 static bool read_road(kn_xml *xml, xmlNode *node, kn_road *road) {
     kn_xml_known(xml, node,
                  "link type planView elevationProfile lateralProfile lanes objects signals surface userData");
@@ -99,11 +128,12 @@ static bool read_road(kn_xml *xml, xmlNode *node, kn_road *road) {
     xmlNode *elevation = kn_xml_child(node, "elevationProfile"), *lateral = kn_xml_child(node, "lateralProfile");
     xmlNode *lanes = kn_xml_require(xml, node, "lanes");
     if (elevation) kn_xml_known(xml, elevation, "elevation userData");
-    if (lateral) kn_xml_known(xml, lateral, "superelevation userData");
+    if (lateral) kn_xml_known(xml, lateral, "superelevation crossfall shape userData");
     return kn_road_read_cubics(xml, elevation, "elevation", "s", &road->elevations, &road->elevation_count) &&
            kn_road_read_cubics(xml, lateral, "superelevation", "s", &road->superelevations,
                                &road->superelevation_count) &&
            kn_road_read_cubics(xml, lanes, "laneOffset", "s", &road->lane_offsets, &road->lane_offset_count) &&
+           read_crossfalls(xml, lateral, road) && read_shapes(xml, lateral, road) &&
            kn_road_read_lanes(xml, lanes, road) && kn_road_read_objects(xml, node, road);
 }
 

@@ -7,6 +7,8 @@
 
 /* Lane sections of one road from its <lanes>. */
 bool kn_road_read_lanes(kn_xml *xml, xmlNode *lanes, kn_road *road);
+/* Completes sections of a single side by the lanes that the other side had before (road_sides.c). */
+bool kn_road_continue_sides(kn_xml *xml, kn_road *road);
 /* <objects> and <signals> of one road. */
 bool kn_road_read_objects(kn_xml *xml, xmlNode *road_node, kn_road *road);
 /* Records of a cubic: elements `name` inside `node`, with the position in attribute `s_name`. */

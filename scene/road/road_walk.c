@@ -223,55 +223,94 @@ kn_pose kn_lane_pose(const kn_road_network *network, const kn_lane_position *pos
     return kn_walker_pose(network, &w, 0);
 }
 
-size_t kn_road_route(const kn_road_network *network, const kn_walker *from, int to_road, int *route, size_t capacity) {
-    typedef struct {
-        kn_walker w;
-        int parent;
-    } visit;
-    size_t limit = network->road_count * 2, head = 0, count = 0, length = 0, seen_size = network->road_count * 2;
-    visit *queue = kn_alloc(limit + 2, sizeof *queue, NULL);
-    uint8_t *seen = kn_alloc(seen_size, 1, NULL);
-    int goal = -1;
-    if (queue && seen) {
-        queue[count++] = (visit){*from, -1};
-        seen[from->road * 2 + (from->direction > 0)] = 1;
+/* --- routes ---------------------------------------------------------------------------------------------------------
+ */
+
+/* A road in one direction on the way to somewhere. */
+typedef struct stop {
+    kn_walker at;  /* where it is entered */
+    double metres; /* driven before that */
+    size_t parent; /* index of the stop before; SIZE_MAX: none */
+    bool done;
+} stop;
+
+typedef struct search {
+    const kn_road_network *network;
+    stop *stops;  /* [2 roads]: road * 2 + (direction > 0) */
+    size_t *open; /* [2 roads] stops that are reached and not done */
+    size_t open_count;
+} search;
+
+static size_t stop_index(const kn_walker *w) { return (size_t)w->road * 2 + (w->direction > 0); }
+
+/* Enters a road unless a shorter way leads there. */
+static void reach(search *s, const kn_walker *w, double metres, size_t parent) {
+    size_t index = stop_index(w);
+    stop *there = &s->stops[index];
+    if (there->done || there->metres <= metres) return;
+    if (isinf(there->metres)) s->open[s->open_count++] = index;
+    *there = (stop){.at = *w, .metres = metres, .parent = parent};
+}
+
+/* The nearest stop that is not done; SIZE_MAX: none. */
+static size_t take_nearest(search *s) {
+    if (!s->open_count) return SIZE_MAX;
+    size_t best = 0;
+    for (size_t i = 1; i < s->open_count; i++)
+        if (s->stops[s->open[i]].metres < s->stops[s->open[best]].metres) best = i;
+    size_t index = s->open[best];
+    s->open[best] = s->open[--s->open_count];
+    s->stops[index].done = true;
+    return index;
+}
+
+/* Over one connection of the junction at the end of a road, from any of its lanes. */
+static void go_over(search *s, const kn_connection *c, const kn_walker *end, double metres, size_t parent) {
+    for (size_t k = 0; k < c->link_count + 1; k++) {
+        branch b;
+        kn_walker probe = *end;
+        probe.lane = k < c->link_count ? c->links[k].from : end->lane;
+        if (!connection_branch(s->network, c, &probe, &b)) continue;
+        double start = b.direction > 0 ? 0 : s->network->roads[b.road].length;
+        reach(s, &(kn_walker){b.road, b.lane, b.direction, start, 0}, metres, parent);
+        return;
     }
-    while (queue && seen && head < count && goal < 0) {
-        visit v = queue[head];
-        if (v.w.road == to_road) goal = (int)head;
-        kn_walker end = v.w;
-        const kn_road *road = &network->roads[v.w.road];
-        end.s = end.direction > 0 ? road->length : 0;
-        const kn_road_link *link = end.direction > 0 ? &road->successor : &road->predecessor;
-        size_t ways = link->kind == KN_LINK_JUNCTION ? network->junctions[link->index].connection_count : 1;
-        for (size_t i = 0; i < ways && goal < 0; i++) {
-            kn_walker next = end;
-            if (link->kind == KN_LINK_JUNCTION) {
-                const kn_connection *c = &network->junctions[link->index].connections[i];
-                for (size_t k = 0; k < c->link_count + 1; k++) { /* any lane of this road will do for a route */
-                    branch b;
-                    kn_walker probe = end;
-                    probe.lane = k < c->link_count ? c->links[k].from : end.lane;
-                    if (!connection_branch(network, c, &probe, &b)) continue;
-                    next = (kn_walker){b.road, b.lane, b.direction, b.direction > 0 ? 0 : network->roads[b.road].length,
-                                       0};
-                    break;
-                }
-                if (next.road == end.road) continue;
-            } else if (!next_road(network, &next, NULL)) {
-                continue;
-            }
-            uint8_t *mark = &seen[next.road * 2 + (next.direction > 0)];
-            if (!*mark && count < limit) queue[count++] = (visit){next, (int)head};
-            *mark = 1;
-        }
-        head++;
+}
+
+static void go_on(search *s, size_t index) {
+    kn_walker end = s->stops[index].at;
+    const kn_road *road = &s->network->roads[end.road];
+    double goal = end.direction > 0 ? road->length : 0, metres = s->stops[index].metres + fabs(goal - end.s);
+    const kn_road_link *link = end.direction > 0 ? &road->successor : &road->predecessor;
+    end.s = goal;
+    if (link->kind == KN_LINK_JUNCTION) {
+        const kn_junction *junction = &s->network->junctions[link->index];
+        for (size_t i = 0; i < junction->connection_count; i++)
+            go_over(s, &junction->connections[i], &end, metres, index);
+    } else if (next_road(s->network, &end, NULL)) {
+        reach(s, &end, metres, index);
     }
-    for (int i = goal; i >= 0; i = queue[i].parent) length++;
-    size_t position = length;
-    for (int i = goal; i >= 0; i = queue[i].parent)
-        if (--position < capacity) route[position] = queue[i].w.road;
-    kn_free(queue);
-    kn_free(seen);
-    return kn_min_size(length, capacity);
+}
+
+bool kn_road_route(const kn_road_network *network, const kn_walker *from, int to_road, int *route, size_t capacity,
+                   size_t *count, kn_error *error) {
+    size_t stops = network->road_count * 2, goal = SIZE_MAX, length = 0;
+    search s = {.network = network};
+    *count = 0;
+    s.stops = kn_alloc(stops, sizeof *s.stops, error);
+    s.open = s.stops ? kn_alloc(stops, sizeof *s.open, error) : NULL;
+    bool ok = s.open != NULL;
+    for (size_t i = 0; ok && i < stops; i++) s.stops[i] = (stop){.metres = INFINITY, .parent = SIZE_MAX};
+    if (ok) reach(&s, from, 0, SIZE_MAX);
+    for (size_t index; ok && goal == SIZE_MAX && (index = take_nearest(&s)) != SIZE_MAX;) {
+        if (s.stops[index].at.road == to_road) goal = index;
+        else go_on(&s, index);
+    }
+    for (size_t i = goal; i != SIZE_MAX; i = s.stops[i].parent) length++;
+    *count = kn_min_size(length, capacity);
+    for (size_t i = goal; i != SIZE_MAX; i = s.stops[i].parent)
+        if (--length < capacity) route[length] = s.stops[i].at.road;
+    kn_free(s.stops);
+    kn_free(s.open);
+    return ok;
 }

@@ -42,8 +42,9 @@ int kn_road_lane_at(const kn_road *road, double s, double t);
 /* True for lanes on which motor vehicles drive. */
 bool kn_lane_is_drivable(kn_lane_type type);
 
-/* Route over roads from a walker to a road, by breadth-first search over lane links; the indices go to `route`
- * (capacity `capacity`). Returns how many, 0 when there is no way. */
-size_t kn_road_route(const kn_road_network *network, const kn_walker *from, int to_road, int *route, size_t capacity);
+/* The shortest way in metres over lane links from a walker to the beginning of a road: the roads' indices go to `route`
+ * (the first `capacity`), their number to *count; 0: there is no way. False when memory runs out. */
+bool kn_road_route(const kn_road_network *network, const kn_walker *from, int to_road, int *route, size_t capacity,
+                   size_t *count, kn_error *error);
 
 #endif

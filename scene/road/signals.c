@@ -17,6 +17,7 @@ static bool has_word(const char *text, const char *word) {
 
 bool kn_object_is_light(const kn_road_object *o) {
     static const char *const words[] = {"traffic light", "trafficlight", "signal_"};
+    if (o->reference) return false;
     bool light = o->is_signal && (o->dynamic || !strcmp(o->type, "1000001"));
     for (size_t i = 0; o->is_signal && i < KN_COUNT(words); i++)
         light |= has_word(o->type, words[i]) || has_word(o->name, words[i]) || has_word(o->subtype, words[i]);
@@ -32,6 +33,8 @@ bool kn_junction_grows_lights(const kn_road_network *network, int junction) {
     int arms = 0;
     for (size_t r = 0; r < network->road_count; r++) {
         const kn_road *road = &network->roads[r];
+        for (size_t k = 0; road->junction == junction && k < road->object_count; k++)
+            if (road->objects[k].is_signal) return false;
         for (int direction = -1; direction <= 1 && road->junction < 0; direction += 2) {
             if (junction_at(road, direction) != junction) continue;
             arms++;
@@ -58,7 +61,8 @@ static bool add(kn_signals *signals, size_t capacity, const kn_road_network *net
                                                   .object = object,
                                                   .junction = junction,
                                                   .controller = controller,
-                                                  .program = -1};
+                                                  .program = -1,
+                                                  .same_as = -1};
     return true;
 }
 
@@ -72,6 +76,56 @@ static bool is_street(const kn_road *road) {
             limit = fmax(limit, road->sections[k].lanes[i].speed_limit);
         }
     return pavement || (limit > 0 && limit <= 60 / 3.6 + 0.1);
+}
+
+/* The light with this id, wherever it stands; -1: none. */
+static int find_light(const kn_road_network *network, const kn_signals *signals, const char *id) {
+    for (size_t i = 0; i < signals->count; i++) {
+        const kn_signal *signal = &signals->list[i];
+        if (signal->object >= 0 && !strcmp(network->roads[signal->road].objects[signal->object].id, id)) return (int)i;
+    }
+    return -1;
+}
+
+/* Is there a light already for those who move so on a road, near its end? */
+static bool has_light(const kn_road_network *network, const kn_signals *signals, int road, int direction) {
+    double end = direction > 0 ? network->roads[road].length : 0;
+    for (size_t i = 0; i < signals->count; i++) {
+        const kn_signal *signal = &signals->list[i];
+        if (signal->road == road && signal->direction == direction && fabs(signal->s - end) < NEAR_JUNCTION)
+            return true;
+    }
+    return false;
+}
+
+/* A light that a road only refers to. On a connecting road it holds those back who are about to enter it. */
+static void refer(kn_road_network *network, kn_signals *signals, size_t capacity, int index, const kn_road_object *o,
+                  int direction) {
+    const kn_road *road = &network->roads[index];
+    int light = find_light(network, signals, o->id);
+    if (light < 0) return;
+    int at = index, way = direction;
+    double s = o->s;
+    if (road->junction >= 0) {
+        const kn_road_link *from = direction > 0 ? &road->predecessor : &road->successor;
+        if (from->kind != KN_LINK_ROAD || from->index < 0) return;
+        at = from->index;
+        way = from->at_end ? 1 : -1;
+        s = from->at_end ? network->roads[at].length - 0.4 : 0.4;
+        if (signals->list[light].junction < 0) signals->list[light].junction = road->junction;
+        if (has_light(network, signals, at, way)) return;
+    }
+    if (add(signals, capacity, network, at, s, way, -1)) signals->list[signals->count - 1].same_as = light;
+}
+
+static void find_references(kn_road_network *network, kn_signals *signals, size_t capacity) {
+    for (size_t r = 0; r < network->road_count; r++)
+        for (size_t k = 0; k < network->roads[r].object_count; k++) {
+            const kn_road_object *o = &network->roads[r].objects[k];
+            for (int direction = -1; o->reference && direction <= 1; direction += 2)
+                if (!o->orientation || o->orientation == direction)
+                    refer(network, signals, capacity, (int)r, o, direction);
+        }
 }
 
 static void find_lights(kn_road_network *network, kn_signals *signals, size_t capacity) {
@@ -236,10 +290,11 @@ bool kn_signals_plan(kn_road_network *network, uint64_t seed, const kn_walker *e
     size_t capacity = 2 * network->road_count;
     for (size_t r = 0; r < network->road_count; r++)
         for (size_t k = 0; k < network->roads[r].object_count; k++)
-            capacity += kn_object_is_light(&network->roads[r].objects[k]) ? 2 : 0;
+            capacity += network->roads[r].objects[k].is_signal ? 2 : 0;
     if (!signals || !(signals->list = kn_arena_alloc(&network->arena, capacity + 1, sizeof *signals->list, error)))
         return false;
     find_lights(network, signals, capacity);
+    find_references(network, signals, capacity);
     kn_signals_assign_phases(network, signals);
     set_offsets(signals, seed);
     if (ego) make_green_wave(network, signals, seed, ego, turn, speed, certain);
@@ -261,6 +316,7 @@ const kn_signal_phase *kn_signal_phase_at(const kn_signal_program *program, doub
 
 kn_signal_state kn_signal_at(const kn_signals *signals, size_t index, double time) {
     const kn_signal *signal = &signals->list[index];
+    if (signal->program < 0 && signal->same_as >= 0) return kn_signal_at(signals, (size_t)signal->same_as, time);
     if (signal->program >= 0) {
         const kn_signal_phase *phase = kn_signal_phase_at(&signals->programs[signal->program], time);
         return phase && phase->states[index] >= 0 ? (kn_signal_state)phase->states[index] : KN_SIGNAL_DARK;

@@ -23,6 +23,7 @@ typedef struct kn_signal {
     int phase, phases;   /* of a junction's cycle: its turn, and how many there are; lights of one turn show the same */
     double offset;       /* seconds by which its cycle is ahead */
     int program;         /* of the scenario; -1: the fixed cycle */
+    int same_as;         /* shows what this light shows: a <signalReference>; -1: its own cycle */
 } kn_signal;
 
 /* One phase of a scenario's TrafficSignalController. */

@@ -1,4 +1,5 @@
 /* Reads OpenSCENARIO XML 1.0-1.3: the file, its parameters and its road network. */
+#include "scene/read/paths.h"
 #include "scene/scenario/scenario.h"
 
 #include <string.h>
@@ -46,7 +47,7 @@ static bool read_network(kn_osc *osc, xmlNode *root, kn_road_network *given) {
         return true; /* when all positions are known: kn_open_ground */
     }
     const char *file = kn_xml_need_text(xml, logic, "filepath");
-    char *path = xml->failed ? NULL : kn_path_beside(xml->file, file, xml->error);
+    char *path = xml->failed ? NULL : kn_scene_path(xml->file, file, xml->error);
     bool ok = path && kn_road_network_read(&osc->scenario->network, path, xml->report, xml->error);
     if (!ok && path) kn_fail_prefix(xml->error, "%s:%d: road network", xml->file, kn_xml_line(logic));
     xml->failed |= !ok;
@@ -114,11 +115,30 @@ static bool read_scenario(kn_osc *osc, xmlNode *root, kn_road_network *given) {
             (xml->failed = true, false));
 }
 
+static uint64_t hash_text(uint64_t hash, const xmlChar *text) {
+    for (; text && *text; text++) hash = (hash ^ *text) * 0x100000001b3u;
+    return kn_hash64(hash);
+}
+
+/* What happens in a scenario, not in which weather: names and attributes of all elements but the environment's. */
+static uint64_t hash_content(uint64_t hash, const xmlNode *node, int depth) {
+    static const char *const apart[] = {"FileHeader", "Environment", "EnvironmentAction", "ParameterDeclarations"};
+    bool skipped = node->type != XML_ELEMENT_NODE || depth > 200;
+    for (size_t i = 0; i < KN_COUNT(apart); i++) skipped |= kn_xml_is(node, apart[i]);
+    if (skipped) return hash;
+    hash = hash_text(hash, node->name);
+    for (const xmlAttr *a = node->properties; a; a = a->next)
+        hash = hash_text(hash_text(hash, a->name), a->children ? a->children->content : NULL);
+    for (const xmlNode *child = node->children; child; child = child->next) hash = hash_content(hash, child, depth + 1);
+    return hash;
+}
+
 static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, kn_road_network *network, uint64_t seed,
                           kn_report *report, kn_error *error) {
     *scenario = (kn_scenario){.seed = seed};
     kn_osc osc = {.scenario = scenario};
     scenario->path = kn_arena_strdup(&scenario->arena, path, error);
+    scenario->content = hash_content(0xcbf29ce484222325u, xmlDocGetRootElement(doc), 0);
     osc.xml = (kn_xml){.file = scenario->path, .arena = &scenario->arena, .report = report, .error = error};
     bool ok = scenario->path && read_scenario(&osc, xmlDocGetRootElement(doc), network);
     kn_osc_free_catalogs(&osc);

@@ -230,6 +230,7 @@ typedef struct kn_scenario {
     size_t parameter_count;
     unsigned next_owner;
     uint64_t seed;
+    uint64_t content; /* hash of entities and storyboard without weather and time of day */
     bool initialised;
     kn_osc_controller *controllers;
     size_t controller_count;

@@ -1,4 +1,5 @@
 /* Catalogs: directories of .xosc files whose entries are referred to by name. */
+#include "scene/read/paths.h"
 #include "scene/scenario/scenario.h"
 
 #include "base/folder.h"
@@ -83,7 +84,7 @@ bool kn_osc_read_catalog_locations(kn_osc *osc, xmlNode *locations) {
         xmlNode *directory = kn_xml_child(child, "Directory");
         if (!directory) continue;
         const char *text = kn_xml_need_text(&osc->xml, directory, "path");
-        char *path = osc->xml.failed ? NULL : kn_path_beside(osc->xml.file, text, osc->xml.error);
+        char *path = osc->xml.failed ? NULL : kn_scene_path(osc->xml.file, text, osc->xml.error);
         bool ok = path && add_directory(osc, directory, path);
         kn_free(path);
         if (!ok) return osc->xml.failed = true, false;

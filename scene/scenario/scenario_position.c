@@ -23,6 +23,16 @@ static int read_road(kn_osc *osc, xmlNode *node) {
     return road < 0 ? 0 : road;
 }
 
+/* A place beyond the end of its road is taken to be at the end. */
+static void clamp_s(kn_xml *xml, const xmlNode *node, const kn_road *road, double *s) {
+    if (!(*s > road->length)) return;
+    if (*s > road->length + 1e-6)
+        kn_report_add(xml->report, false, xml->file, kn_xml_line(node),
+                      "s = %g m lies beyond the end of road '%s', which is %g m long: the end is taken", *s, road->id,
+                      road->length);
+    *s = road->length;
+}
+
 static void read_lane_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     kn_xml *xml = &osc->xml;
     p->kind = KN_POSITION_LANE;
@@ -32,7 +42,8 @@ static void read_lane_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     p->t = kn_xml_number(xml, node, "offset", 0);
     if (xml->failed) return;
     const kn_road *road = &osc->scenario->network.roads[p->road];
-    if (p->s < 0 || p->s > road->length + 0.01)
+    clamp_s(xml, node, road, &p->s);
+    if (p->s < 0)
         kn_xml_fail(xml, node, "s = %g m lies outside road '%s', which is %g m long", p->s, road->id, road->length);
     else if (!kn_section_lane(kn_road_section(road, p->s), p->lane))
         kn_xml_fail(xml, node, "road '%s' has no lane %d at s = %g m", road->id, p->lane, p->s);
@@ -43,6 +54,7 @@ static void read_road_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     p->road = read_road(osc, node);
     p->s = kn_xml_need_number(&osc->xml, node, "s");
     p->t = kn_xml_need_number(&osc->xml, node, "t");
+    if (!osc->xml.failed) clamp_s(&osc->xml, node, &osc->scenario->network.roads[p->road], &p->s);
 }
 
 static void read_relative(kn_osc *osc, xmlNode *node, kn_position *p) {

@@ -13,15 +13,16 @@ static bool at_waypoint(const kn_road_network *network, const kn_position *p, kn
     return true;
 }
 
-/* The lane position `metres` along the route; false when the route breaks off before. */
+/* The lane position `metres` along the route; not *found when the route breaks off before. */
 static bool walk_route(const kn_road_network *network, const kn_walker *stops, size_t count, double metres,
-                       kn_walker *out) {
-    int *route = kn_alloc(MAX_ROUTE, sizeof *route, NULL);
-    size_t length = 0;
-    for (size_t i = 0; route && i + 1 < count && length < MAX_ROUTE; i++)
-        length += kn_road_route(network, &stops[i], stops[i + 1].road, route + length, MAX_ROUTE - length);
+                       kn_walker *out, bool *found, kn_error *error) {
+    int *route = kn_alloc(MAX_ROUTE, sizeof *route, error);
+    size_t length = 0, more = 0;
+    bool ok = route != NULL;
+    for (size_t i = 0; ok && i + 1 < count && length < MAX_ROUTE; i++, length += more)
+        ok = kn_road_route(network, &stops[i], stops[i + 1].road, route + length, MAX_ROUTE - length, &more, error);
     *out = stops[0];
-    bool ok = route && kn_road_walk(network, out, metres, &(kn_walk_plan){route, length, 0}, NULL);
+    *found = ok && kn_road_walk(network, out, metres, &(kn_walk_plan){route, length, 0}, NULL);
     kn_free(route);
     return ok;
 }
@@ -75,8 +76,11 @@ static bool read_route_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     int lane = by_lane ? kn_xml_integer(xml, by_lane, "laneId", 0) : 0;
     p->t = by_lane ? kn_xml_number(xml, by_lane, "laneOffset", 0) : ok ? kn_xml_need_number(xml, by_road, "t") : 0;
     if (!ok || xml->failed) return false;
-    if (!(along >= 0 && along < 1e6) || !walk_route(&osc->scenario->network, stops, count, along, &place))
-        return kn_xml_fail(xml, in, "the route has no place %g m along it", along);
+    bool found = false;
+    if (along >= 0 && along < 1e6 &&
+        !walk_route(&osc->scenario->network, stops, count, along, &place, &found, xml->error))
+        return xml->failed = true, false;
+    if (!found) return kn_xml_fail(xml, in, "the route has no place %g m along it", along);
     p->kind = by_lane ? KN_POSITION_LANE : KN_POSITION_ROAD;
     p->road = place.road;
     p->s = place.s;

@@ -88,23 +88,26 @@ static bool start_lane_offset(kn_sim *sim, const kn_action *a, kn_sim_actor *act
     return true;
 }
 
-static void start_route(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self,
+static bool start_route(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self,
                         kn_error *error) {
     enum { CAPACITY = 1000 };
     to_lane(sim, actor);
     int *route = kn_arena_alloc(&scenario->arena, CAPACITY, sizeof *route, error);
-    if (!route || !actor->on_lane) return;
+    if (!route) return false;
+    if (!actor->on_lane) return true;
     kn_walker from = actor->walker;
-    size_t count = 0;
+    size_t count = 0, more = 0;
     for (size_t i = 0; i < a->waypoint_count && count < CAPACITY; i++) {
         kn_placement place;
         if (!kn_position_resolve(sim, &a->waypoints[i], self, &place) || !place.on_lane) continue;
-        size_t more = kn_road_route(sim->network, &from, place.walker.road, route + count, CAPACITY - count);
+        if (!kn_road_route(sim->network, &from, place.walker.road, route + count, CAPACITY - count, &more, error))
+            return false;
         count += more;
         if (more) from = place.walker;
     }
     actor->route = route;
     actor->route_count = count;
+    return true;
 }
 
 static bool start_trajectory(kn_scenario *scenario, kn_sim *sim, const kn_action *a, kn_sim_actor *actor, int self,
@@ -250,7 +253,7 @@ bool kn_action_start(kn_scenario *scenario, kn_sim *sim, const kn_action *a, int
     case KN_ACTION_LANE_OFFSET: return start_lane_offset(sim, a, actor, owner);
     case KN_ACTION_TELEPORT: return teleport(scenario, sim, a, actor, self, error);
     case KN_ACTION_TRAJECTORY: return start_trajectory(scenario, sim, a, actor, self, owner, error);
-    case KN_ACTION_ROUTE: return start_route(scenario, sim, a, actor, self, error), true;
+    case KN_ACTION_ROUTE: return start_route(scenario, sim, a, actor, self, error);
     case KN_ACTION_CONTROLLER: return start_controller(a, actor), true;
     case KN_ACTION_VISIBILITY: return actor->present = a->absolute && actor->placed && !actor->removed, true;
     case KN_ACTION_LIGHT: return set_light(a, actor), true;

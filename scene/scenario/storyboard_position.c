@@ -90,7 +90,8 @@ bool kn_position_resolve(const kn_sim *sim, const kn_position *p, int self, kn_p
         return true;
     }
     case KN_POSITION_LANE: return place_on_road(sim, p->road, p->lane, p->s, p->t, false, 0, p, out);
-    case KN_POSITION_ROAD: return place_on_road(sim, p->road, KN_NO_LANE, p->s, p->t, true, 0, p, out);
+    case KN_POSITION_ROAD: /* headings count from the direction of s, whichever way the lane there is driven */
+        return place_on_road(sim, p->road, KN_NO_LANE, p->s, p->t, true, 1, p, out);
     case KN_POSITION_RELATIVE_LANE: return relative_lane(sim, p, out);
     case KN_POSITION_RELATIVE_ROAD: return relative_road(sim, p, out);
     }

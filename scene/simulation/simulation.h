@@ -9,6 +9,7 @@
 #include "scene/simulation/timeline.h"
 
 #define KN_SIM_STEP (1.0 / 120) /* seconds */
+#define KN_SIM_LONGEST 120.0    /* seconds of a clip without a given length whose scenario never stops by itself */
 
 typedef enum kn_shape { KN_SHAPE_LINEAR, KN_SHAPE_CUBIC, KN_SHAPE_SINUSOIDAL, KN_SHAPE_STEP } kn_shape;
 
@@ -215,7 +216,10 @@ typedef struct kn_traffic_plan {
     void (*reset)(void *user);
     void *user;
 } kn_traffic_plan;
-bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, kn_error *error);
+/* *placed tells how many of plan->count found a place. Depends on scene and seed alone, not on the part that `params`
+ * shows. */
+bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, int *placed,
+                         kn_error *error);
 
 /* Typical look of a class; length, width, height in metres, colour from the seed in the frequencies of real traffic. */
 void kn_actor_look(kn_actor *actor, kn_actor_class kind, uint64_t seed);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { MAX_FRAMES = 1 << 20, MAX_STATES = 1 << 24 };
-static const double MAX_SECONDS = 120; /* of a scenario that never stops by itself */
+static const double MAX_SECONDS = KN_SIM_LONGEST;
 
 void kn_timeline_finish(kn_timeline *timeline) {
     kn_free(timeline->actors);
@@ -52,35 +52,23 @@ static bool is_dark(const kn_weather *weather) {
 
 static bool has_lamps(kn_actor_class kind) { return kind <= KN_ACTOR_MOTORBIKE || kind == KN_ACTOR_BICYCLE; }
 
-static void set_lamps(kn_actor_state *state, const kn_sim_actor *actor, const kn_weather *weather, double time) {
+static void set_lamps(kn_actor_state *state, const kn_sim_actor *actor, const kn_weather *weather) {
     unsigned lamps = 0;
     if (has_lamps(actor->look.kind) && !actor->look.is_static) {
         lamps |= is_dark(weather) ? KN_LAMP_HEAD | KN_LAMP_TAIL : 0;
         lamps |= state->acceleration < -0.5 && actor->look.kind != KN_ACTOR_BICYCLE ? KN_LAMP_BRAKE : 0;
         lamps |= state->speed < -0.1 ? KN_LAMP_REVERSE : 0;
-        lamps |= fmod(time, 0.7) < 0.4 ? state->lamps & (KN_LAMP_LEFT | KN_LAMP_RIGHT) : 0;
+        lamps |= state->lamps & (KN_LAMP_LEFT | KN_LAMP_RIGHT); /* on: the renderer makes them blink */
     }
     state->lamps = (lamps | actor->lamps_forced_on) & ~actor->lamps_forced_off;
 }
 
-/* Indicators start a second before the lane change itself. */
-static void announce_lane_changes(kn_timeline *timeline) {
-    size_t ahead = (size_t)(timeline->frame_rate + 0.5), n = timeline->actor_count;
-    for (size_t a = 0; a < n; a++) {
-        size_t until = 0;
-        unsigned side = 0;
-        for (size_t f = timeline->frame_count; f-- > 0;) {
-            kn_actor_state *state = &timeline->states[f * n + a];
-            unsigned now = state->lamps & (KN_LAMP_LEFT | KN_LAMP_RIGHT);
-            if (now) {
-                side = now;
-                until = f > ahead ? f - ahead : 0;
-            } else if (side && f >= until) {
-                state->lamps |= side;
-            }
-        }
-    }
-}
+/* While somebody shows that he changes lanes. */
+typedef struct turn {
+    size_t actor;
+    unsigned side;   /* KN_LAMP_LEFT or KN_LAMP_RIGHT */
+    double from, to; /* seconds of the scenario */
+} turn;
 
 typedef struct recorder {
     kn_sim *sim;
@@ -90,6 +78,9 @@ typedef struct recorder {
     kn_actor_state *before; /* [actor_count] at the step before */
     unsigned *forced;       /* [frames][actor_count] on | off << 16 */
     size_t *who;            /* [actor_count] index in the simulation */
+    turn *turns;
+    size_t turn_count, turn_capacity;
+    kn_weather weather; /* as the film shows it now */
     size_t state_capacity, forced_capacity, signal_capacity, weather_capacity;
     const kn_scene_params *params;
 } recorder;
@@ -111,15 +102,28 @@ static kn_weather mix_weather(const kn_weather *a, const kn_weather *b, double s
 }
 
 /* The weather follows what the scenario commands, but no faster than light and rain could seem natural in a film. */
-static bool record_weather(recorder *r, kn_error *error) {
+static void follow_weather(recorder *r) {
     static const double SECONDS = 1.2;
-    kn_timeline *t = r->timeline;
     kn_weather target = r->sim->weather;
     kn_weather_override_apply(&target, r->params);
-    if (!kn_grow(&t->weathers, &r->weather_capacity, t->frame_count + 1, sizeof *t->weathers, error)) return false;
-    const kn_weather *before = t->frame_count ? &t->weathers[t->frame_count - 1] : &target;
-    bool same = !memcmp(before, &target, sizeof target);
-    t->weathers[t->frame_count] = same ? target : mix_weather(before, &target, 1 - exp(-1 / (t->frame_rate * SECONDS)));
+    bool same = !r->sim->step || !memcmp(&r->weather, &target, sizeof target);
+    r->weather = same ? target : mix_weather(&r->weather, &target, 1 - exp(-KN_SIM_STEP / SECONDS));
+}
+
+/* Notes who shows a change of lanes at this step. */
+static bool note_turns(recorder *r, kn_error *error) {
+    for (size_t a = 0; a < r->timeline->actor_count; a++) {
+        unsigned side = state_of(&r->sim->actors[r->who[a]]).lamps;
+        turn *last = NULL;
+        for (size_t i = r->turn_count; i-- > 0 && !last;) last = r->turns[i].actor == a ? &r->turns[i] : NULL;
+        if (!side) continue;
+        if (last && last->side == side && r->sim->time - last->to < 1.5 * KN_SIM_STEP) {
+            last->to = r->sim->time;
+            continue;
+        }
+        if (!kn_grow(&r->turns, &r->turn_capacity, r->turn_count + 1, sizeof *r->turns, error)) return false;
+        r->turns[r->turn_count++] = (turn){a, side, r->sim->time, r->sim->time};
+    }
     return true;
 }
 
@@ -147,23 +151,52 @@ static bool record_frame(recorder *r, double f, kn_error *error) {
         return false;
     for (size_t i = 0; i < t->signal_count; i++)
         t->signals[t->frame_count * t->signal_count + i] = (uint8_t)kn_sim_signal(r->sim, i);
-    if (!record_weather(r, error)) return false;
+    if (!kn_grow(&t->weathers, &r->weather_capacity, t->frame_count + 1, sizeof *t->weathers, error)) return false;
+    t->weathers[t->frame_count] = r->weather;
     note_trailers(r);
     t->frame_count++;
     return true;
 }
 
-static void light_lamps(recorder *r, double start) {
+/* Indicators start this long before the lane change itself. */
+static const double AHEAD = 1;
+
+static void light_indicators(recorder *r) {
     kn_timeline *t = r->timeline;
-    announce_lane_changes(t);
+    for (size_t i = 0; i < r->turn_count; i++) {
+        const turn *sign = &r->turns[i];
+        for (size_t f = 0; f < t->frame_count; f++) {
+            double time = t->start + (double)f / t->frame_rate;
+            if (time >= sign->from - AHEAD - 1e-9 && time <= sign->to + 1e-9)
+                t->states[f * t->actor_count + sign->actor].lamps |= sign->side;
+        }
+    }
+}
+
+static void light_lamps(recorder *r) {
+    kn_timeline *t = r->timeline;
+    light_indicators(r);
     for (size_t f = 0; f < t->frame_count; f++)
         for (size_t a = 0; a < t->actor_count; a++) {
             size_t i = f * t->actor_count + a;
             kn_sim_actor actor = r->sim->actors[r->who[a]];
             actor.lamps_forced_on = r->forced[i] & 0xffff;
             actor.lamps_forced_off = r->forced[i] >> 16;
-            set_lamps(&t->states[i], &actor, kn_timeline_weather(t, f), start + (double)f / t->frame_rate);
+            set_lamps(&t->states[i], &actor, kn_timeline_weather(t, f));
         }
+}
+
+static void keep_states(recorder *r) {
+    for (size_t a = 0; a < r->timeline->actor_count; a++) r->before[a] = state_of(&r->sim->actors[r->who[a]]);
+}
+
+/* Who will change lanes soon after the last frame shows it already. */
+static bool look_further(recorder *r, kn_error *error) {
+    for (double end = r->sim->time + AHEAD; r->sim->time < end;) {
+        kn_sim_step(r->sim);
+        if ((r->hook && !r->hook(r->user, r->sim, error)) || !note_turns(r, error)) return false;
+    }
+    return true;
 }
 
 static bool play(recorder *r, const kn_scene_params *params, kn_error *error) {
@@ -173,31 +206,31 @@ static bool play(recorder *r, const kn_scene_params *params, kn_error *error) {
                                       : params->start + MAX_SECONDS;
     bool started = false;
     for (;;) {
-        if (r->hook && !r->hook(r->user, sim, error)) return false;
+        if ((r->hook && !r->hook(r->user, sim, error)) || !note_turns(r, error)) return false;
+        follow_weather(r);
         double next = params->start + (double)t->frame_count / params->frame_rate;
         while (next <= sim->time + 1e-9 && (!params->frame_count || t->frame_count < params->frame_count)) {
             double f = sim->step ? (next - (sim->time - KN_SIM_STEP)) / KN_SIM_STEP : 1;
-            if (!started) {
-                t->weather = sim->weather;
-                kn_weather_override_apply(&t->weather, params);
-            }
+            if (!started) t->weather = r->weather;
             started = true;
             if (!record_frame(r, f > 1 - 1e-6 ? 1 : f, error)) return false;
             next = params->start + (double)t->frame_count / params->frame_rate;
         }
-        if (params->frame_count ? t->frame_count >= params->frame_count : (sim->stopped && started) || next > last)
-            return true;
+        if (params->frame_count ? t->frame_count >= params->frame_count : (sim->stopped && started) || next > last) {
+            t->cut = !params->frame_count && !sim->stopped;
+            return look_further(r, error);
+        }
         if (sim->stopped && !params->frame_count && !started)
             return kn_fail(error, KN_ERROR_INPUT, "the scenario stops at %.2f s, before the clip's start at %.2f s",
                            sim->time, params->start);
-        for (size_t a = 0; a < t->actor_count; a++) r->before[a] = state_of(&sim->actors[r->who[a]]);
+        keep_states(r);
         kn_sim_step(sim);
     }
 }
 
 bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_params *params, kn_timeline *timeline,
                    kn_error *error) {
-    *timeline = (kn_timeline){.frame_rate = params->frame_rate};
+    *timeline = (kn_timeline){.frame_rate = params->frame_rate, .start = params->start};
     if (!(params->frame_rate > 0 && params->frame_rate <= 1000) || !(params->start >= 0 && params->start <= 3600) ||
         params->frame_count > MAX_FRAMES)
         return kn_fail(error, KN_ERROR_INPUT, "frame rate %g, start %g s or %zu frames is out of range",
@@ -217,11 +250,12 @@ bool kn_sim_record(kn_sim *sim, kn_sim_hook hook, void *user, const kn_scene_par
         r.before[i] = state_of(&sim->actors[a]);
     }
     ok = ok && play(&r, params, error);
-    if (ok) light_lamps(&r, params->start);
+    if (ok) light_lamps(&r);
     else kn_timeline_finish(timeline);
     kn_free(r.before);
     kn_free(r.who);
     kn_free(r.forced);
+    kn_free(r.turns);
     return ok;
 }
 

@@ -4,6 +4,8 @@
 
 #include "base/base.h"
 #include "base/vecmath.h"
+
+#include <math.h>
 #include "kinora/scene.h"
 
 /* What a road user looks like; constant over a clip. */
@@ -17,7 +19,6 @@ typedef struct kn_actor {
     uint64_t seed;          /* of its parametric model */
     bool is_ego, is_static; /* static: parked or misc object that never moves */
     bool towed_by_ego;      /* directly or behind another trailer, for some of the clip */
-    bool is_signal;         /* the lenses of a traffic light: drawn like an actor, but nobody's label */
     int instance;           /* 1..65535, unique and stable; 0 is "no instance" */
 } kn_actor;
 
@@ -42,6 +43,8 @@ typedef struct kn_actor_state {
 
 typedef struct kn_timeline {
     double frame_rate; /* frames/s of the states */
+    double start;      /* seconds of the scenario at which frame 0 stands */
+    bool cut;          /* the scenario would go on: it never stops by itself, and no length was asked for */
     size_t frame_count, actor_count;
     kn_actor *actors;       /* [actor_count]; the ego is actors[0] */
     kn_actor_state *states; /* [frame_count][actor_count] */
@@ -54,6 +57,13 @@ typedef struct kn_timeline {
 /* The weather of a frame. */
 static inline const kn_weather *kn_timeline_weather(const kn_timeline *timeline, size_t frame) {
     return timeline->weathers && frame < timeline->frame_count ? &timeline->weathers[frame] : &timeline->weather;
+}
+
+/* Which of these lamps shine at a time of the scenario: indicators blink at 1.5 Hz, lit in the first half of every
+ * period. */
+static inline unsigned kn_lamps_lit(unsigned lamps, double seconds) {
+    double phase = 1.5 * seconds;
+    return phase - floor(phase) < .5 ? lamps : lamps & ~(unsigned)(KN_LAMP_LEFT | KN_LAMP_RIGHT);
 }
 
 void kn_timeline_finish(kn_timeline *timeline);

@@ -2,7 +2,7 @@
  * ahead, with slowing for curves and for the end of the road. */
 #include "scene/simulation/simulation.h"
 
-enum { MAX_SAMPLES = 48 };
+enum { MAX_SAMPLES = 200 };
 static const double SAMPLE_STEP = 3;                                /* metres between looks ahead */
 static const double HEADWAY = 1.4, JAM = 2.5;                       /* seconds, metres */
 static const double ACCELERATION = 1.6, BRAKING = 2.2, HARDEST = 7; /* m/s^2 */
@@ -14,6 +14,11 @@ typedef struct outlook {
     bool dead_end;
     double end, curve_speed; /* metres to the dead end; speed that the curves ahead allow now */
 } outlook;
+
+/* Heading change over a step between looks ahead, as a curvature. */
+static double bend(const kn_vec2 *a, const kn_vec2 *b) {
+    return fabs(atan2(a->x * b->y - a->y * b->x, a->x * b->x + a->y * b->y)) / SAMPLE_STEP;
+}
 
 static void look_ahead(const kn_sim *sim, const kn_sim_actor *actor, outlook *out) {
     kn_walker w = actor->walker;
@@ -32,6 +37,8 @@ static void look_ahead(const kn_sim *sim, const kn_sim_actor *actor, outlook *ou
         out->forward[i] = (kn_vec2){pose.rotation[0][0], pose.rotation[1][0]};
         out->count = i + 1;
         double curvature = fabs(kn_walker_curvature(sim->network, &w));
+        if (i) /* kinks and sways that the reference line does not know */
+            curvature = fmax(curvature, bend(&out->forward[i - 1], &out->forward[i]));
         if (curvature > 1e-4) {
             double corner = sqrt(LATERAL / curvature), distance = fmax(i * SAMPLE_STEP - 2, 0);
             out->curve_speed = fmin(out->curve_speed, sqrt(corner * corner + 2 * 1.5 * distance));

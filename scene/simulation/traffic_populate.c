@@ -12,6 +12,7 @@ typedef struct populator {
     const kn_traffic_plan *plan;
     const kn_scene_params *params;
     kn_sim_actor *start; /* [count] actors at time 0 */
+    kn_sim_actor *first; /* [fixed] the others after the scenario has put them in place */
     size_t count, fixed; /* the first `fixed` are not ours */
     kn_weather weather;
     kn_vec2 way[MAX_WAY]; /* the ego's, every half second */
@@ -32,22 +33,27 @@ static void restore(populator *p) {
     if (p->plan->reset) p->plan->reset(p->plan->user);
 }
 
-static double clip_end(const populator *p) {
+/* Seconds that are played ahead. Traffic is a matter of scene and seed, whatever part of it a clip shows: only clips
+ * that reach beyond two minutes look further, in large steps. */
+static double horizon(const populator *p) {
     const kn_scene_params *params = p->params;
-    return params->frame_count ? params->start + (double)params->frame_count / params->frame_rate + 0.1
-                               : params->start + 120;
+    double end = params->frame_count ? params->start + (double)params->frame_count / params->frame_rate : params->start;
+    double seconds = KN_SIM_LONGEST;
+    while (seconds < end && seconds < 1e6) seconds *= 5;
+    return seconds + 0.1;
 }
 
 /* The first of ours that touches somebody in the clip; SIZE_MAX when nobody does. Records the ego's way. */
 static bool rehearse(populator *p, size_t *guilty) {
     kn_sim *sim = p->sim;
-    double end = clip_end(p);
+    double end = horizon(p);
     *guilty = SIZE_MAX;
     restore(p);
     if (!kn_sim_prepare(sim, p->error)) return false;
     p->way_count = 0;
-    while (sim->time < end && !(sim->stopped && !p->params->frame_count)) {
+    while (sim->time < end && !sim->stopped) {
         if (p->plan->hook && !p->plan->hook(p->plan->user, sim, p->error)) return false;
+        if (!sim->step) memcpy(p->first, sim->actors, p->fixed * sizeof *p->first);
         if (sim->step % 60 == 0 && p->way_count < MAX_WAY)
             p->way[p->way_count++] = (kn_vec2){sim->actors[0].pose.translation.x, sim->actors[0].pose.translation.y};
         size_t first = p->plan->droppable ? p->plan->droppable : p->fixed;
@@ -90,14 +96,27 @@ static kn_actor_class pick_class(kn_rng *rng, bool town) {
     return KN_ACTOR_MOTORBIKE;
 }
 
+/* Metres that two who drive one behind the other on one lane keep at least: a second and a half of way, and what the
+ * faster one behind needs to slow down. 0: they do not. */
+static double needed_gap(const kn_sim_actor *a, const kn_sim_actor *b) {
+    const double HEADWAY = 1.5, SLOWING = 2;
+    kn_pose to_b = kn_pose_inverse(&b->pose);
+    kn_vec3 at = kn_pose_point(&to_b, a->pose.translation);
+    if (fabs(at.y) > (a->look.width + b->look.width) / 2 + 0.6) return 0;
+    double ahead = fabs(at.x > 0 ? a->speed : b->speed), behind = fabs(at.x > 0 ? b->speed : a->speed);
+    return 4 + HEADWAY * behind + (behind > ahead ? (behind - ahead) * (behind - ahead) / (2 * SLOWING) : 0);
+}
+
 static bool has_room(const populator *p, const kn_sim_actor *actor, size_t upto) {
     for (size_t i = 0; i < upto; i++) {
-        const kn_sim_actor *other = &p->start[i];
-        if (!other->present) continue;
+        const kn_sim_actor *other = i < p->fixed ? &p->first[i] : &p->start[i];
+        if (!other->present || (i < p->fixed && p->start[i].removed)) continue;
         double gap = kn_box_distance(&actor->look, &actor->pose, &other->look, &other->pose);
-        double along = cos(actor->yaw - other->yaw);
+        double along = actor->pose.rotation[0][0] * other->pose.rotation[0][0] +
+                       actor->pose.rotation[1][0] * other->pose.rotation[1][0];
         double closing = along > 0.7 ? fabs(actor->speed - other->speed) : along < -0.7 ? 0 : 4;
-        if (gap < (along < -0.7 ? 1.2 : 6) + 0.8 * closing) return false;
+        if (gap < (along < -0.7 ? 1.2 : 6) + 0.8 * closing || (along > 0.7 && gap < needed_gap(actor, other)))
+            return false;
     }
     return true;
 }
@@ -168,7 +187,8 @@ static bool init_populator(populator *p) {
     p->fixed = sim->actor_count;
     p->weather = sim->weather;
     p->start = kn_alloc(p->fixed + (size_t)plan->count, sizeof *p->start, p->error);
-    if (!p->start ||
+    p->first = kn_alloc(p->fixed, sizeof *p->first, p->error);
+    if (!p->start || !p->first ||
         !kn_grow(&sim->actors, &sim->actor_capacity, p->fixed + (size_t)plan->count, sizeof *sim->actors, p->error))
         return false;
     memcpy(p->start, sim->actors, p->fixed * sizeof *p->start);
@@ -182,8 +202,10 @@ static void drop(populator *p, size_t index) {
     p->start[index].present = false;
 }
 
-bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, kn_error *error) {
+bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scene_params *params, int *placed,
+                         kn_error *error) {
     populator *p = kn_alloc(1, sizeof *p, error);
+    *placed = 0;
     if (!p) return false;
     *p = (populator){.sim = sim, .plan = plan, .params = params, .error = error};
     size_t guilty;
@@ -207,7 +229,9 @@ bool kn_traffic_populate(kn_sim *sim, const kn_traffic_plan *plan, const kn_scen
         }
     }
     if (ok) restore(p);
+    *placed = (int)(p->count - p->fixed);
     kn_free(p->start);
+    kn_free(p->first);
     kn_free(p);
     return ok;
 }

@@ -33,7 +33,7 @@ static int rank_of(const kn_road *road, int direction) {
     for (size_t i = 0; i < road->object_count; i++) {
         const kn_road_object *o = &road->objects[i];
         double rest = direction > 0 ? road->length - o->s : o->s;
-        if (!o->is_signal || (o->orientation && o->orientation != direction) || rest > 40) continue;
+        if (!o->is_signal || o->reference || (o->orientation && o->orientation != direction) || rest > 40) continue;
         if (!strcmp(o->type, "205") || !strcmp(o->type, "206")) rank = 0;
         else if (!strcmp(o->type, "306") || !strcmp(o->type, "301")) rank = 2;
     }

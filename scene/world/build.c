@@ -55,8 +55,9 @@ uint32_t kn_build_vertex(kn_build *build, kn_vec3 position, kn_vec3 normal, doub
     uint32_t index = 0;
     if (build->failed) return 0;
     if (build->plan) u = position.x - build->plan->x, v = position.y - build->plan->y;
-    if (!kn_mesh_add_vertex(build->mesh, kn_pose_point(&build->pose, position), kn_pose_direction(&build->pose, normal),
-                            (kn_vec2){u, v}, &index, build->error)) {
+    kn_vec3 at = kn_vec3_sub(kn_pose_point(&build->pose, position), build->origin);
+    if (!kn_mesh_add_vertex(build->mesh, at, kn_pose_direction(&build->pose, normal), (kn_vec2){u, v}, &index,
+                            build->error)) {
         build->failed = true;
     }
     return index;

@@ -13,6 +13,7 @@ typedef struct kn_build {
     kn_mesh *mesh;   /* receives the triangles */
     kn_pose pose;    /* from the coordinates of the calls to those of the mesh */
     kn_error *error;
+    kn_vec3 origin;    /* of the mesh's coordinates, in those of the world */
     uint16_t material; /* of the triangles to come */
     uint16_t instance;
     const kn_vec2 *plan; /* uv are x and y from this point on, so that surfaces that overlap look the same; NULL: along

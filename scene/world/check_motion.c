@@ -1,5 +1,6 @@
 /* What is physically wrong in a played scene. */
 #include "scene/world/scene_load.h"
+#include "scene/world/world_build.h"
 
 #include <string.h>
 
@@ -15,7 +16,7 @@ static const kn_sim_actor *sim_actor(const kn_sim *sim, const kn_timeline *t, si
     return &sim->actors[(size_t)t->actors[a].instance - 1];
 }
 
-static double time_of(const kn_timeline *t, size_t frame) { return (double)frame / t->frame_rate; }
+static double time_of(const kn_timeline *t, size_t frame) { return t->start + (double)frame / t->frame_rate; }
 
 /* Has one towed the other? Their boxes meet at the hitch. */
 static bool were_coupled(const kn_sim *sim, size_t a, size_t b) {
@@ -52,6 +53,19 @@ static bool may_walk(kn_actor_class kind) {
     return kind >= KN_ACTOR_BICYCLE; /* people, cycles and things may be beside the road */
 }
 
+/* Lanes that vehicles may be on. */
+static bool carries_vehicles(kn_lane_type type) { return kn_lane_is_driven(type) || type == KN_LANE_BORDER; }
+
+/* What is wrong with a vehicle at this place of a road; NULL: nothing. */
+static const char *wrong_ground(const kn_road_network *network, const kn_road_position *at, double x, double y) {
+    if (at->lane == KN_NO_LANE || kn_road_locate_where(network, x, y, 0.5, carries_vehicles).road >= 0) return NULL;
+    const kn_road *road = &network->roads[at->road];
+    const kn_lane *lane = kn_section_lane(kn_road_section(road, at->s), at->lane);
+    return lane && lane->type == KN_LANE_SIDEWALK ? "drives on a pavement"
+           : lane && lane->type == KN_LANE_MEDIAN ? "drives on a median"
+                                                  : "drives beside the lanes for vehicles";
+}
+
 static void check_surface(const kn_sim *sim, const kn_timeline *t, size_t a, kn_report *report) {
     char text[300];
     for (size_t f = 0; f < t->frame_count; f += 2) {
@@ -59,12 +73,14 @@ static void check_surface(const kn_sim *sim, const kn_timeline *t, size_t a, kn_
         kn_vec3 p = state->pose.translation;
         if (!state->present || may_walk(t->actors[a].kind) || t->actors[a].is_static) continue;
         kn_road_position at = kn_road_locate(sim->network, p.x, p.y, 0.5);
-        if (at.road >= 0) continue;
+        const char *ground = "leaves the drivable surface";
+        if (at.road >= 0) ground = fabs(state->speed) > 0.3 ? wrong_ground(sim->network, &at, p.x, p.y) : NULL;
+        if (!ground) continue;
         const kn_sim_actor *actor = sim_actor(sim, t, a);
         snprintf(text, sizeof text, "'%s' %s at %.2f s, at %.1f, %.1f", t->actors[a].name,
-                 actor->left_network    ? "drives on past the end of its road"
-                 : actor->followed_path ? "is led off the roads by its trajectory"
-                                        : "leaves the drivable surface",
+                 actor->left_network                   ? "drives on past the end of its road"
+                 : actor->followed_path && at.road < 0 ? "is led off the roads by its trajectory"
+                                                       : ground,
                  time_of(t, f), p.x, p.y);
         blame(report, !actor->left_network && !actor->followed_path, actor, text);
         return;
@@ -134,7 +150,7 @@ static void check_dynamics(const kn_sim *sim, const kn_timeline *t, size_t a, kn
     }
 }
 
-bool kn_check_motion(const struct kn_sim *sim, const struct kn_timeline *timeline, kn_report *report, kn_error *error) {
+void kn_check_motion(const struct kn_sim *sim, const struct kn_timeline *timeline, kn_report *report) {
     check_overlaps(sim, timeline, report);
     for (size_t a = 0; a < timeline->actor_count; a++) {
         check_surface(sim, timeline, a, report);
@@ -144,7 +160,6 @@ bool kn_check_motion(const struct kn_sim *sim, const struct kn_timeline *timelin
             seen = timeline->states[f * timeline->actor_count + a].present;
         if (!seen) blame(report, false, sim_actor(sim, timeline, a), "this entity never appears");
     }
-    return true;
 }
 
 bool kn_scene_check(const char *path, const kn_scene_params *params, kn_finding **findings, size_t *count,
@@ -159,8 +174,8 @@ bool kn_scene_check(const char *path, const kn_scene_params *params, kn_finding 
     }
     kn_timeline timeline;
     kn_error problem = {0};
-    if (kn_loaded_record(&loaded, &timeline, &problem)) {
-        kn_check_motion(kn_loaded_sim(&loaded), &timeline, &report, error);
+    if (kn_loaded_record(&loaded, &timeline, &report, &problem)) {
+        kn_check_motion(kn_loaded_sim(&loaded), &timeline, &report);
         kn_timeline_finish(&timeline);
     } else {
         kn_report_add(&report, true, path, 0, "cannot be played: %.360s", problem.message);

@@ -280,19 +280,19 @@ static void signal_lenses(kn_build *b, double x, double y, double z) {
 
 void kn_traffic_light_draw(kn_build *b, double height, double arm) {
     kn_build_use(b, pole_matter());
-    double top = arm > 0 ? 6.0 : height + .4;
+    double top = arm != 0 ? 6.0 : height + .4;
     kn_build_cylinder(b, kn_v3(0, 0, -.3), kn_v3(0, 0, top), .075, .06, 9, 2);
     signal_head(b, -.16, 0, height - .3);
-    if (arm > 0) {
+    if (arm != 0) {
         kn_build_use(b, pole_matter());
-        kn_build_cylinder(b, kn_v3(0, 0, 5.85), kn_v3(0, -arm, 6.0), .055, .04, 8, 2);
-        signal_head(b, -.1, -arm + .2, 5.75);
+        kn_build_cylinder(b, kn_v3(0, 0, 5.85), kn_v3(0, arm, 6.0), .055, .04, 8, 2);
+        signal_head(b, -.1, arm - copysign(.2, arm), 5.75);
     }
 }
 
 void kn_traffic_lenses_draw(kn_build *b, double height, double arm) {
     signal_lenses(b, -.16, 0, height - .3);
-    if (arm > 0) signal_lenses(b, -.1, -arm + .2, 5.75);
+    if (arm != 0) signal_lenses(b, -.1, arm - copysign(.2, arm), 5.75);
 }
 
 void kn_gantry_draw(kn_build *b, double half, double clearance, uint64_t seed) {

@@ -61,7 +61,7 @@ typedef enum kn_sign {
 } kn_sign;
 /* A sign on its pole, facing -x; value: the number of a speed limit. */
 void kn_sign_draw(kn_build *build, kn_sign sign, double value, double height);
-/* Traffic light facing -x, without its lenses; arm > 0: mast over the road towards -y. */
+/* Traffic light facing -x, without its lenses; arm: metres of a mast over the road to y = arm; 0: none. */
 void kn_traffic_light_draw(kn_build *build, double height, double arm);
 /* Its lenses: red is switched by KN_LAMP_TAIL, amber by KN_LAMP_REVERSE, green by KN_LAMP_BRAKE. */
 void kn_traffic_lenses_draw(kn_build *build, double height, double arm);

@@ -12,6 +12,11 @@ static bool ends_with(const char *text, const char *end) {
 
 kn_sim *kn_loaded_sim(kn_loaded *loaded) { return loaded->is_json ? &loaded->json.sim : &loaded->scenario.sim; }
 
+const char *kn_loaded_path(const kn_loaded *loaded) {
+    const char *path = loaded->is_json ? loaded->json.path : loaded->scenario.path;
+    return path ? path : "";
+}
+
 void kn_loaded_finish(kn_loaded *loaded) {
     kn_json_scene_finish(&loaded->json);
     kn_scenario_finish(&loaded->scenario);
@@ -81,7 +86,7 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
     return true;
 }
 
-static bool populate(kn_loaded *loaded, kn_error *error) {
+static bool populate(kn_loaded *loaded, kn_report *report, kn_error *error) {
     const kn_scene_params *params = &loaded->params;
     int count = params->traffic > 0                      ? params->traffic
                 : params->traffic < 0 && loaded->is_json ? loaded->json.traffic
@@ -93,15 +98,31 @@ static bool populate(kn_loaded *loaded, kn_error *error) {
     else
         plan.seed ^= kn_hash64(loaded->json.seed),
             plan.droppable = params->traffic < 0 && loaded->json.generated ? 1 : 0;
-    return (count == 0 && !plan.droppable) || kn_traffic_populate(kn_loaded_sim(loaded), &plan, params, error);
+    if (count == 0 && !plan.droppable) return true;
+    int placed = 0;
+    if (!kn_traffic_populate(kn_loaded_sim(loaded), &plan, params, &placed, error)) return false;
+    if (placed < count)
+        kn_report_add(report, false, kn_loaded_path(loaded), 0,
+                      "only %d of %d traffic vehicles found a place around the ego's way where they disturb nobody",
+                      placed, count);
+    return true;
 }
 
-bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_error *error) {
+/* Of a clip without a given length. */
+static void report_cut(const kn_loaded *loaded, const kn_timeline *timeline, kn_report *report) {
+    if (timeline->cut)
+        kn_report_add(report, false, kn_loaded_path(loaded), 0,
+                      "the scenario never stops by itself: cut after %g s; --frames gives a longer clip",
+                      KN_SIM_LONGEST);
+}
+
+bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_report *report, kn_error *error) {
     *timeline = (kn_timeline){0};
     kn_sim *sim = kn_loaded_sim(loaded);
-    if (!populate(loaded, error)) return false;
+    if (!populate(loaded, report, error)) return false;
     if (loaded->is_json) return kn_sim_record(sim, NULL, NULL, &loaded->params, timeline, error);
     if (!kn_sim_record(sim, kn_storyboard_step, &loaded->scenario, &loaded->params, timeline, error)) return false;
+    report_cut(loaded, timeline, report);
     if (!sim->actors[0].placed) {
         kn_timeline_finish(timeline);
         return kn_fail(error, KN_ERROR_INPUT, "%s:%d: the ego '%s' is never put anywhere", loaded->scenario.path,

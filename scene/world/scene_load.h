@@ -15,8 +15,9 @@ typedef struct kn_loaded {
 } kn_loaded;
 bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params, kn_report *report, kn_error *error);
 kn_sim *kn_loaded_sim(kn_loaded *loaded);
-/* Plays it. */
-bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_error *error);
+/* Plays it; what is cut off goes to `report` (may be NULL). */
+bool kn_loaded_record(kn_loaded *loaded, kn_timeline *timeline, kn_report *report, kn_error *error);
+const char *kn_loaded_path(const kn_loaded *loaded);
 void kn_loaded_finish(kn_loaded *loaded);
 
 #endif

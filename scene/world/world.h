@@ -126,10 +126,14 @@ typedef struct kn_actor_model {
 /* Pose of a part in the actor's frame; index -1: the body (which bobs while somebody walks). */
 kn_pose kn_actor_part_pose(const kn_actor_model *model, int index, const kn_actor_state *state);
 
+struct kn_signal_place;
+
 typedef struct kn_world {
     kn_material *materials; /* indexed by every mesh of this world, actors' included */
     size_t material_count, material_capacity;
-    kn_mesh mesh; /* everything that never moves */
+    kn_mesh mesh;      /* everything that never moves */
+    kn_vec3 origin;    /* of the mesh's coordinates, in those of the network */
+    size_t tiles_full; /* tiles of which something was left out for want of room */
     kn_light *lights;
     size_t light_count, light_capacity;
     kn_actor_model *models; /* [timeline.actor_count]; the ego's own is empty (its cameras sit on it) */
@@ -147,6 +151,7 @@ typedef struct kn_signal_place {
     int signal; /* in network->signals */
     uint16_t instance;
     double height, arm;
+    kn_mesh lenses; /* in the frame of its pose: what switches */
 } kn_signal_place;
 
 /* A labelled thing that never moves. */
@@ -160,14 +165,9 @@ typedef struct kn_static_instance {
 
 /* Builds the world within `reach` metres of the ego's way: road surface, markings, kerbs, pavements, junctions,
  * objects and signals of the network; and, if asked for, surroundings grown from the seed. Never puts anything onto a
- * lane that is driven on. */
+ * lane that is driven on. All of it at once: scenes build it window by window (world_site.h). */
 bool kn_world_build(kn_world *world, const kn_road_network *network, const kn_timeline *timeline, uint64_t seed,
                     double reach, bool grow_surroundings, kn_error *error);
-/* The same layout for every variant of a clip: where things stand follows from `layout`'s ego and road users, who
- * appears from `timeline`. Without `parked`, parked cars are left out and everything else stays. */
-bool kn_world_build_variant(kn_world *world, const kn_road_network *network, const kn_timeline *timeline,
-                            const kn_timeline *layout, bool parked, uint64_t seed, double reach, bool grow_surroundings,
-                            kn_error *error);
 void kn_world_finish(kn_world *world);
 
 /* The parametric model of one actor; materials are appended to world->materials. */

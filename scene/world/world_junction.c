@@ -19,7 +19,7 @@ static bool junction_window(const kn_world_builder *w, int junction, window *v) 
     double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     for (size_t r = 0; r < w->network->road_count; r++) {
         const kn_road *road = &w->network->roads[r];
-        if (road->junction != junction || !isfinite(w->road_distance[r])) continue;
+        if (road->junction != junction || !w->road_near[r]) continue;
         for (double s = 0; s < road->length + 2; s += 2) {
             kn_vec3 p = kn_road_at(road, fmin(s, road->length), 0).position;
             low[0] = fmin(low[0], p.x), high[0] = fmax(high[0], p.x);
@@ -117,6 +117,8 @@ static void square(kn_world_builder *w, const window *v, int i, int j) {
         closed |= c[k].closed;
         any |= c[k].f > 0;
     }
+    if (!kn_world_inside(w, space->x0 + (i + v->i0 + 1) * space->cell, space->y0 + (j + v->j0 + 1) * space->cell))
+        return;
     if (!any || (slabs ? !closed : old && is_covered(space, i + v->i0, j + v->j0))) return;
     for (int k = 0; k < 4; k++) {
         int x = i + di[k] + v->i0, y = j + dj[k] + v->j0;
@@ -186,7 +188,7 @@ bool kn_world_junctions(kn_world_builder *w, bool pavement) {
         const kn_material kerb = kn_kerb_matter();
         v.kerb = kn_build_material(&w->draw, &kerb);
         kn_build_use(&w->draw, pavement ? kn_pavement_matter((int)(kn_hash64(w->seed ^ 0x9e37u) % 4)) : kn_asphalt(0));
-        w->draw.plan = pavement ? NULL : w->path;
+        w->draw.plan = pavement ? NULL : &w->site->path[0];
         bool ok = fill_junction(w, &v);
         w->draw.plan = NULL;
         if (!ok) return false;

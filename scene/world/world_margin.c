@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_STATIONS = 4096 };
+enum { MAX_STATIONS = 512 };
 
 /* The margin's t at s. */
 static double margin_t(const kn_road *road, double s, int side) {
@@ -14,7 +14,7 @@ static double margin_t(const kn_road *road, double s, int side) {
 }
 
 void kn_world_strip(kn_world_builder *w, const kn_road *road, double s0, double s1, int side,
-                    const kn_profile *profile) {
+                    const kn_strip_profile *profile) {
     static _Thread_local double s[MAX_STATIONS];
     size_t count = kn_road_stations(road, s0, s1, s, MAX_STATIONS), columns = (size_t)profile->count;
     kn_vec3 *points = kn_alloc(count * columns + 1, sizeof *points, w->draw.error);
@@ -47,26 +47,44 @@ bool kn_world_beside(const kn_world_builder *w, int index, double s, int side, d
                y = frame.position.y + cos(frame.heading) * side * d;
         if (kn_space_driven(&w->space, x, y, index)) return false;
     }
-    return kn_world_path_distance(w, frame.position.x, frame.position.y) < w->reach;
+    return kn_space_cell(&w->space, frame.position.x, frame.position.y) >= 0;
+}
+
+/* One stretch with room, cut in pieces. */
+static void visit_pieces(kn_world_builder *w, int index, double from, double to, int side, kn_stretch_visit visit,
+                         void *user) {
+    const kn_road *road = &w->network->roads[index];
+    for (double b = floor(from / KN_PIECE); b * KN_PIECE < to; b++) {
+        kn_stretch piece = {.road = index,
+                            .side = side,
+                            .s0 = fmax(from, b * KN_PIECE),
+                            .s1 = fmin(to, (b + 1) * KN_PIECE),
+                            .from = from,
+                            .to = to};
+        double mid = (floor(b) + .5) * KN_PIECE;
+        kn_vec3 p = kn_road_at(road, fmin(mid, road->length), 0).position; /* as the road's surface is cut */
+        piece.drawn = kn_world_inside(w, p.x, p.y);
+        if (piece.s1 > piece.s0) visit(w, &piece, user);
+    }
 }
 
 void kn_world_stretches(kn_world_builder *w, int index, double width, kn_stretch_visit visit, void *user) {
     const kn_road *road = &w->network->roads[index];
-    if (!isfinite(w->road_distance[index])) return;
-    double step = .5;
+    const double step = .5;
+    if (!w->road_near[index]) return;
     for (int side = 1; side >= -1; side -= 2) {
         for (size_t k = 0; k < road->section_count && !w->draw.failed; k++) {
             double s0 = road->sections[k].s, end = fmin(road->sections[k].end, road->length), from = -1;
             for (double s = s0; s < end; s += step) {
                 double to = fmin(s + step, end);
                 if (from < 0 && !kn_world_near(w, road, s)) {
-                    s += 30;
+                    s += 4 - step;
                     continue;
                 }
                 bool room = kn_world_beside(w, index, (s + to) / 2, side, width);
                 if (room && from < 0) from = s;
                 if (from >= 0 && (!room || to >= end)) {
-                    visit(w, index, from, room ? to : s, side, user);
+                    visit_pieces(w, index, from, room ? to : s, side, visit, user);
                     from = -1;
                 }
             }
@@ -130,34 +148,37 @@ static void mark_paved(kn_world_builder *w, const kn_road *road, double s0, doub
 
 /* Kerb stone, pavement and its back edge. */
 static void draw_pavement(kn_world_builder *w, const kn_road *road, double s0, double s1, int side, double width) {
-    kn_profile kerb = {4, {0, .01, .035, .15}, {-.05, .09, .12, .122}};
-    kn_profile slabs = {3, {.15, width * .5, width}, {.121, .13, .14}};
-    kn_profile back = {3, {width, width + .08, width + .1}, {.14, .14, -.6}};
+    kn_strip_profile kerb = {4, {0, .01, .035, .15}, {-.05, .09, .12, .122}};
+    kn_strip_profile slabs = {3, {.15, width * .5, width}, {.121, .13, .14}};
+    kn_strip_profile back = {3, {width, width + .08, width + .1}, {.14, .14, -.6}};
     kn_build_use(&w->draw, kn_kerb_matter());
     kn_world_strip(w, road, s0, s1, side, &kerb);
     kn_build_use(&w->draw, kn_pavement_matter((int)(kn_hash64(w->seed ^ 0x9e37u) % 4)));
     kn_world_strip(w, road, s0, s1, side, &slabs);
     kn_build_use(&w->draw, kn_kerb_matter());
     kn_world_strip(w, road, s0, s1, side, &back);
-    mark_paved(w, road, s0, s1, side, width);
 }
 
 /* A strip of gravel and grass that runs under the terrain. */
 static void draw_verge(kn_world_builder *w, const kn_road *road, double s0, double s1, int side, double lift) {
-    kn_profile grass = {4, {.0, .6, 2.4, 4.6}, {lift - .02, lift * .8 - .05, lift * .2 - .10, -.26}};
+    kn_strip_profile grass = {4, {.0, .6, 2.4, 4.6}, {lift - .02, lift * .8 - .05, lift * .2 - .10, -.26}};
     kn_build_use(&w->draw, kn_grass(0));
     kn_world_strip(w, road, s0, s1, side, &grass);
 }
 
-static void visit_margin(kn_world_builder *w, int index, double s0, double s1, int side, void *user) {
+static void visit_margin(kn_world_builder *w, const kn_stretch *stretch, void *user) {
+    int index = stretch->road, side = stretch->side;
     const kn_road *road = &w->network->roads[index];
-    double mid = (s0 + s1) / 2, width = kn_world_pavement_width(w, index, side, mid);
+    double s0 = stretch->s0, s1 = stretch->s1, mid = (s0 + s1) / 2,
+           width = kn_world_pavement_width(w, index, side, mid);
     const kn_lane *lane = margin_lane(road, mid, side);
     (void)user;
     /* between two ways into a junction there is a moment of room: no place for a kerb */
-    if (width > 0 && road->junction >= 0 && s1 - s0 < fmin(2.5, .8 * road->length)) return;
+    if (width > 0 && road->junction >= 0 && stretch->to - stretch->from < fmin(2.5, .8 * road->length)) return;
     if (s0 < 1.1) s0 = 0; /* the raster is too coarse to see the joint with the next road */
     if (s1 > road->length - 1.1) s1 = road->length;
+    if (width > 0) mark_paved(w, road, s0, s1, side, width);
+    if (!stretch->drawn) return;
     if (width > 0) draw_pavement(w, road, s0, s1, side, width);
     else draw_verge(w, road, s0, s1, side, lane ? lane->height_outer : 0);
 }
@@ -174,18 +195,21 @@ static void rail_post(kn_world_builder *w, const kn_road *road, double s, double
 }
 
 /* The W-beam along a t offset from the margin, facing the road. */
-static void visit_rail(kn_world_builder *w, int index, double s0, double s1, int side, void *user) {
-    const kn_road *road = &w->network->roads[index];
-    double offset = *(const double *)user;
-    if (s1 - s0 < 12) return;
+static void visit_rail(kn_world_builder *w, const kn_stretch *stretch, void *user) {
+    const kn_road *road = &w->network->roads[stretch->road];
+    double offset = *(const double *)user, s0 = fmax(stretch->s0, stretch->from + 1),
+           s1 = fmin(stretch->s1, stretch->to - 1);
+    int side = stretch->side;
+    if (!stretch->drawn || stretch->to - stretch->from < 12 || !(s1 > s0 + .05)) return;
     kn_material steel = kn_matter(.42, .43, .44, .45, KN_TEXTURE_METAL, KN_SEMANTIC_FENCE, .3);
     steel.metallic = .7f;
     kn_build_use(&w->draw, steel);
-    kn_profile beam = {7,
-                       {offset + .03, offset, offset, offset + .06, offset, offset, offset + .03},
-                       {.43, .46, .54, .585, .63, .71, .74}};
-    kn_world_strip(w, road, s0 + 1, s1 - 1, side, &beam);
-    for (double s = s0 + 1.5; s < s1 - 1; s += 4) rail_post(w, road, s, margin_t(road, s, side) + side * offset, side);
+    kn_strip_profile beam = {7,
+                             {offset + .03, offset, offset, offset + .06, offset, offset, offset + .03},
+                             {.43, .46, .54, .585, .63, .71, .74}};
+    kn_world_strip(w, road, s0, s1, side, &beam);
+    for (double s = (floor(s0 / 4) + .5) * 4; s < s1; s += 4)
+        if (s >= s0) rail_post(w, road, s, margin_t(road, s, side) + side * offset, side);
 }
 
 /* Does the file bring rails of its own? */
@@ -216,7 +240,7 @@ static void median_rail(kn_world_builder *w, int index) {
                 kn_vec3 p[2];
                 double t[2] = {kn_lane_span_at(road, s, lane->id).center, kn_lane_span_at(road, e, lane->id).center};
                 p[0] = kn_road_at(road, s, t[0]).position, p[1] = kn_road_at(road, e, t[1]).position;
-                if (kn_world_path_distance(w, p[0].x, p[0].y) > w->reach) continue;
+                if (!kn_world_inside(w, p[0].x, p[0].y)) continue;
                 static const double y[6] = {.30, .28, .12, -.12, -.28, -.30}, z[6] = {-.05, .12, .85, .85, .12, -.05};
                 double h = kn_road_at(road, s, 0).heading;
                 kn_vec3 left = kn_v3(-sin(h), cos(h), 0), grid[12];
@@ -236,6 +260,6 @@ void kn_world_margins(kn_world_builder *w) {
         if (w->kind[i] != KN_SURROUND_MOTORWAY || w->network->roads[i].junction >= 0 || !w->grow) continue;
         double offset = 1.1;
         kn_world_stretches(w, (int)i, 2.5, visit_rail, &offset);
-        if (isfinite(w->road_distance[i]) && !has_rails(&w->network->roads[i])) median_rail(w, (int)i);
+        if (w->road_near[i] && !has_rails(&w->network->roads[i])) median_rail(w, (int)i);
     }
 }

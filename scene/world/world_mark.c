@@ -44,10 +44,9 @@ static void dots(kn_world_builder *w, const mark_line *m, double s0, double s1) 
     }
 }
 
-/* Is there paint of another road's junction area under this spot, or is it out of reach? */
+/* Is there no paint of another road's junction area under this spot? */
 static bool visible(const kn_world_builder *w, int index, const mark_line *m, double s) {
     kn_vec3 p = kn_road_at(m->road, s, mark_t(m, s)).position;
-    if (kn_world_path_distance(w, p.x, p.y) > w->reach) return false;
     return m->road->junction < 0 || !kn_space_driven(&w->space, p.x, p.y, index);
 }
 
@@ -99,20 +98,14 @@ static void draw_near_mark(kn_world_builder *w, int index, const kn_lane *lane, 
     }
 }
 
-/* The parts of a mark that may be within reach. */
+/* In pieces, those that the window holds. */
 static void draw_mark(kn_world_builder *w, int index, const kn_lane *lane, const kn_road_mark *mark, double s0,
                       double s1, double shift) {
     const kn_road *road = &w->network->roads[index];
-    const double step = 40;
-    double from = -1;
-    for (double s = s0; s < s1; s += step) {
-        double to = fmin(s + step, s1);
-        bool near = kn_world_near(w, road, (s + to) / 2);
-        if (near && from < 0) from = s;
-        if (from >= 0 && (!near || to >= s1)) {
-            draw_near_mark(w, index, lane, mark, from, near ? to : s, shift);
-            from = -1;
-        }
+    for (double b = floor(s0 / KN_PIECE); b * KN_PIECE < s1; b++) {
+        kn_vec3 p = kn_road_at(road, fmin((b + .5) * KN_PIECE, road->length), 0).position;
+        double from = fmax(s0, b * KN_PIECE), to = fmin(s1, (b + 1) * KN_PIECE);
+        if (to > from && kn_world_inside(w, p.x, p.y)) draw_near_mark(w, index, lane, mark, from, to, shift);
     }
 }
 
@@ -163,7 +156,7 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
 void kn_world_marks(kn_world_builder *w) {
     for (size_t i = 0; i < w->network->road_count; i++) {
         const kn_road *road = &w->network->roads[i];
-        if (!isfinite(w->road_distance[i])) continue;
+        if (!w->road_near[i]) continue;
         bool bare = silent(road);
         for (size_t k = 0; k < road->section_count && !w->draw.failed; k++)
             draw_section(w, (int)i, &road->sections[k], bare);

@@ -175,57 +175,70 @@ static kn_sign sign_of(const kn_road_object *o) {
     return KN_SIGN_INFO;
 }
 
+/* Metres by which the lights of a pole beside the road hang over it: to the left of those who come (positive) or to the
+ * right; 0: they stand on the pole. */
+static double mast_arm(const kn_road_object *o, uint64_t seed) {
+    double across = o->t * (o->orientation < 0 ? -1 : 1); /* to the left of those whom the light is for */
+    bool hangs = seed % 3 == 0 && fabs(o->t) > 3;
+    return hangs ? copysign(fmin(fabs(o->t) - 1, 5), -across) : 0;
+}
+
 /* Signals face against the traffic they are for. */
 static void draw_signal(kn_world_builder *w, const kn_road *road, const kn_road_object *o, uint64_t seed) {
     kn_road_frame frame = kn_road_at(road, o->s, o->t);
     double heading = frame.heading + o->heading + (o->orientation < 0 ? M_PI : 0);
     kn_vec3 ground = frame.position;
+    if (!kn_world_inside(w, ground.x, ground.y)) return;
     w->draw.pose = kn_pose_from_euler(ground, heading, 0, 0);
-    w->draw.instance = kn_world_new_instance(w);
+    w->draw.instance = kn_world_new_instance(w, ground.x, ground.y);
     double height = kn_clamp(or_else(o->z_offset, 2.4) + or_else(o->height, .6) / 2, 1.5, 6.5);
     if (kn_object_is_light(o))
         kn_world_signal(w, (int)(road - w->network->roads), o->orientation < 0 ? -1 : 1, (int)(o - road->objects),
-                        fmin(height + .6, 3.2), seed % 3 == 0 && fabs(o->t) > 3 ? fmin(fabs(o->t) - 1, 5) : 0);
+                        fmin(height + .6, 3.2), mast_arm(o, seed));
     else kn_sign_draw(&w->draw, sign_of(o), o->value > 0 ? o->value : 50, fmin(height, 3.5));
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
 }
 
-static void draw_object(kn_world_builder *w, const kn_road *road, const kn_road_object *o, uint64_t seed) {
-    if (named(o, "crosswalk") || named(o, "crossing") || named(o, "zebra")) draw_crossing(w, road, o);
-    else if (named(o, "stopline") || named(o, "stop line") || named(o, "StopLine")) draw_stop_line(w, road, o);
-    else if (named(o, "parking")) draw_bay(w, road, o);
-    else {
-        double from = o->s, to = o->repeat_length > 0 ? fmin(o->s + o->repeat_length, road->length) : o->s;
-        double step = o->repeat_distance > .1 ? o->repeat_distance
-                      : o->repeat_length > 0  ? fmax(or_else(o->length, 4), 2)
-                                              : 1;
-        int budget = 2000;
-        kn_road_object one = *o;
-        if (o->repeat_length > 0 && o->repeat_distance <= .1) one.length = step * 1.01; /* continuous: butted pieces */
-        for (double s = from; s <= to + 1e-9 && budget-- > 0; s += step) {
-            kn_pose pose = object_pose(road, o, s);
-            if (kn_world_path_distance(w, pose.translation.x, pose.translation.y) > w->reach) continue;
-            w->draw.pose = pose;
-            w->draw.instance = kn_world_new_instance(w);
-            draw_standing(w, &one, seed);
-            double r = fmax(or_else(o->radius, .3), .3);
-            kn_space_occupy(&w->space, pose.translation.x, pose.translation.y, 0, r, r);
-        }
-        w->draw.pose = kn_pose_identity();
-        w->draw.instance = 0;
+/* Something that stands, once or in a row. */
+static void draw_row(kn_world_builder *w, const kn_road *road, const kn_road_object *o, uint64_t seed) {
+    double to = o->repeat_length > 0 ? fmin(o->s + o->repeat_length, road->length) : o->s;
+    double step = o->repeat_distance > .1 ? o->repeat_distance
+                  : o->repeat_length > 0  ? fmax(or_else(o->length, 4), 2)
+                                          : 1;
+    kn_road_object one = *o;
+    if (o->repeat_length > 0 && o->repeat_distance <= .1) one.length = step * 1.01; /* continuous: butted pieces */
+    for (long n = 0; o->s + (double)n * step <= to + 1e-9; n++) {
+        kn_pose pose = object_pose(road, o, o->s + (double)n * step);
+        double x = pose.translation.x, y = pose.translation.y, r = fmax(or_else(o->radius, .3), .3);
+        if (kn_space_cell(&w->space, x, y) < 0) continue;
+        kn_space_occupy(&w->space, x, y, 0, r, r);
+        if (!kn_world_inside(w, x, y)) continue;
+        w->draw.pose = pose;
+        w->draw.instance = kn_world_new_instance(w, x, y);
+        draw_standing(w, &one, seed);
     }
+    w->draw.pose = kn_pose_identity();
+    w->draw.instance = 0;
+}
+
+static void draw_object(kn_world_builder *w, const kn_road *road, const kn_road_object *o, uint64_t seed) {
+    kn_vec3 p = kn_road_at(road, o->s, o->t).position;
+    bool crossing = named(o, "crosswalk") || named(o, "crossing") || named(o, "zebra"),
+         line = named(o, "stopline") || named(o, "stop line") || named(o, "StopLine"), bay = named(o, "parking");
+    if (!crossing && !line && !bay) draw_row(w, road, o, seed);
+    else if (!kn_world_inside(w, p.x, p.y)) return;
+    else if (crossing) draw_crossing(w, road, o);
+    else if (line) draw_stop_line(w, road, o);
+    else draw_bay(w, road, o);
 }
 
 void kn_world_objects(kn_world_builder *w) {
     for (size_t i = 0; i < w->network->road_count && !w->draw.failed; i++) {
         const kn_road *road = &w->network->roads[i];
-        if (!isfinite(w->road_distance[i])) continue;
         for (size_t k = 0; k < road->object_count; k++) {
             const kn_road_object *o = &road->objects[k];
-            if (!isfinite(o->s) || !isfinite(o->t) || o->s < 0 || o->s > road->length + 1) continue;
-            kn_vec3 p = kn_road_at(road, o->s, o->t).position;
-            if (!o->repeat_length && kn_world_path_distance(w, p.x, p.y) > w->reach) continue;
+            if (o->reference || !isfinite(o->s) || !isfinite(o->t) || o->s < 0 || o->s > road->length + 1) continue;
             uint64_t seed = kn_hash64(w->seed ^ kn_hash64(i * 1000003 + k));
             if (o->is_signal) draw_signal(w, road, o, seed);
             else draw_object(w, road, o, seed);

@@ -4,7 +4,8 @@
 #include "scene/road/signals.h"
 #include "scene/world/world_build.h"
 
-enum { TRIANGLE_BUDGET = 400000 };
+enum { TILE_INSTANCES = 64 };
+enum { TILE_TRIANGLES = 160000 }; /* that the things of a tile may need, by rough estimates */
 
 kn_pose kn_world_place(const kn_world_builder *w, int index, double s, int side, double offset, kn_vec2 *at) {
     const kn_road *road = &w->network->roads[index];
@@ -41,16 +42,45 @@ double kn_world_detail(const kn_world_builder *w, double x, double y) {
     return d < 32 ? 1 : d < 75 ? .6 : d < 140 ? .3 : .1;
 }
 
-bool kn_world_budget(const kn_world_builder *w, size_t count) {
-    return !w->draw.failed && w->world->mesh.triangle_count + w->unseen + count < TRIANGLE_BUDGET;
+/* Every tile has numbers of its own, in the order in which the ego comes by: the same in every window. When a way is so
+ * long that numbers run out, they are given again to tiles kilometres away. */
+uint16_t kn_world_new_instance(kn_world_builder *w, double x, double y) {
+    int i = (int)floor(x / KN_TILE), j = (int)floor(y / KN_TILE);
+    const kn_tile *tile = kn_world_site_tile(w->site, i, j);
+    bool on = i >= w->ti0 && j >= w->tj0 && i < w->ti0 + w->tnx && j < w->tj0 + w->tny;
+    if (!tile || !on) return UINT16_MAX; /* not drawn */
+    uint16_t *used = &w->tile_used[(size_t)(j - w->tj0) * (size_t)w->tnx + (size_t)(i - w->ti0)];
+    uint32_t slots = (uint32_t)(UINT16_MAX - w->first_static) / TILE_INSTANCES;
+    uint32_t number = *used < TILE_INSTANCES - 1 ? (*used)++ : TILE_INSTANCES - 1; /* the last one is shared */
+    return (uint16_t)(w->first_static + tile->ordinal % slots * TILE_INSTANCES + number);
+}
+
+bool kn_world_budget(kn_world_builder *w, size_t count) {
+    if (w->draw.failed) return false;
+    w->tile_spent += count;
+    if (w->tile_spent <= TILE_TRIANGLES) return true;
+    uint8_t *tile = &w->tiles[(size_t)(w->tj - w->tj0) * (size_t)w->tnx + (size_t)(w->ti - w->ti0)];
+    w->tiles_full += w->drawing && !(*tile & KN_TILE_FULL);
+    *tile |= KN_TILE_FULL;
+    return false;
 }
 
 void kn_world_light(kn_world_builder *w, const kn_light *light) {
     kn_world *world = w->world;
-    if (w->draw.failed || world->light_count >= 256) return;
+    if (w->draw.failed) return;
     if (!kn_grow(&world->lights, &world->light_capacity, world->light_count + 1, sizeof *world->lights, w->draw.error))
         w->draw.failed = true;
     else world->lights[world->light_count++] = *light;
+}
+
+/* The lenses of a traffic light in its own frame. */
+static bool build_lenses(kn_world_builder *w, kn_signal_place *place) {
+    kn_build build;
+    kn_build_init(&build, w->world, &place->lenses, w->draw.error);
+    build.instance = place->instance;
+    kn_traffic_lenses_draw(&build, place->height, place->arm);
+    if (build.failed) kn_mesh_finish(&place->lenses);
+    return !build.failed;
 }
 
 void kn_world_signal(kn_world_builder *w, int road, int direction, int object, double height, double arm) {
@@ -60,12 +90,14 @@ void kn_world_signal(kn_world_builder *w, int road, int direction, int object, d
     for (size_t i = 0; signals && i < signals->count; i++) {
         const kn_signal *s = &signals->list[i];
         if (s->road != road || s->direction != direction || s->object != object) continue;
-        if (w->draw.failed || !kn_grow(&world->signals, &world->signal_capacity, world->signal_count + 1,
-                                       sizeof *world->signals, w->draw.error))
-            w->draw.failed = true;
-        else
-            world->signals[world->signal_count++] =
-                (kn_signal_place){w->draw.pose, (int)i, w->draw.instance, height, arm};
+        kn_signal_place place = {
+            .pose = w->draw.pose, .signal = (int)i, .instance = w->draw.instance, .height = height, .arm = arm};
+        bool ok = !w->draw.failed && build_lenses(w, &place) &&
+                  kn_grow(&world->signals, &world->signal_capacity, world->signal_count + 1, sizeof *world->signals,
+                          w->draw.error);
+        if (ok) world->signals[world->signal_count++] = place;
+        else kn_mesh_finish(&place.lenses);
+        w->draw.failed |= !ok;
         return;
     }
 }
@@ -75,11 +107,12 @@ bool kn_world_tree(kn_world_builder *w, double x, double y, int species, double 
     double detail = kn_world_detail(w, x, y);
     if (!kn_world_budget(w, detail > .9 ? 1500 : 700) || !kn_world_clear(w, x, y, 1)) return false;
     if (kn_space_distance(&w->space, x, y) < clearance) return false;
+    kn_space_occupy(&w->space, x, y, 0, .8, .8);
+    if (!w->drawing) return true;
     w->draw.pose = kn_pose_identity();
     w->draw.pose.translation = kn_v3(x, y, kn_world_land(w, x, y));
     kn_tree_draw(&w->draw, (kn_species)species, height, detail, seed);
     w->draw.pose = kn_pose_identity();
-    kn_space_occupy(&w->space, x, y, 0, .8, .8);
     return true;
 }
 
@@ -102,6 +135,36 @@ static void parked_actor(kn_actor *a, uint64_t seed) {
     for (int k = 0; k < 3; k++) a->color[k] = c[k];
 }
 
+/* Its triangles and its box. */
+static bool draw_parked(kn_world_builder *w, const kn_actor *actor, const kn_pose *at) {
+    kn_actor_model model;
+    kn_world *world = w->world;
+    double d = kn_world_path_distance(w, at->translation.x, at->translation.y);
+    if (!kn_actor_model_build_detail(&model, world, actor, d < 25 ? .8 : .55, w->draw.error)) return false;
+    uint16_t instance = kn_world_new_instance(w, at->translation.x, at->translation.y);
+    kn_pose local = *at;
+    local.translation = kn_vec3_sub(at->translation, w->draw.origin);
+    bool ok = !w->site->parked || kn_mesh_append(&world->mesh, &model.body, &local, 0, instance, w->draw.error);
+    for (int i = 0; i < model.wheel_count && ok && w->site->parked; i++) {
+        kn_pose wheel = kn_pose_identity();
+        wheel.translation = model.wheels[i].position;
+        wheel = kn_pose_multiply(&local, &wheel);
+        ok = kn_mesh_append(&world->mesh, &model.wheels[i].mesh, &wheel, 0, instance, w->draw.error);
+    }
+    kn_actor_model_finish(&model);
+    if (!ok || !w->site->parked) return ok;
+    if (!kn_grow(&world->instances, &world->instance_capacity, world->instance_count + 1, sizeof *world->instances,
+                 w->draw.error))
+        return false;
+    world->instances[world->instance_count++] =
+        (kn_static_instance){.instance = instance,
+                             .kind = actor->kind,
+                             .pose = *at,
+                             .size = {actor->length, actor->width, actor->height},
+                             .center = {actor->center[0], actor->center[1], actor->center[2]}};
+    return true;
+}
+
 /* `pose` is that of the middle of the box's ground. */
 void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     kn_actor actor;
@@ -111,105 +174,9 @@ void kn_world_park(kn_world_builder *w, const kn_pose *pose, uint64_t seed) {
     if (!kn_world_budget(w, 4500) ||
         kn_space_has(&w->space, x, y, heading, actor.length / 2, actor.width / 2, KN_SPACE_WAY | KN_SPACE_BUILT))
         return;
-    kn_actor_model model;
-    double d = kn_world_path_distance(w, x, y);
-    kn_world *world = w->world;
-    if (!kn_actor_model_build_detail(&model, world, &actor, d < 25 ? .8 : .55, w->draw.error)) {
-        w->draw.failed = true;
-        return;
-    }
     kn_pose shift = kn_pose_identity();
     shift.translation.x = -actor.center[0];
     kn_pose at = kn_pose_multiply(pose, &shift);
-    uint16_t instance = kn_world_new_instance(w);
-    bool ok = true;
-    if (!w->parked) {
-        w->unseen += model.body.triangle_count;
-        for (int i = 0; i < model.wheel_count; i++) w->unseen += model.wheels[i].mesh.triangle_count;
-    } else {
-        ok = kn_mesh_append(&world->mesh, &model.body, &at, 0, instance, w->draw.error);
-    }
-    for (int i = 0; i < model.wheel_count && ok && w->parked; i++) {
-        kn_pose wheel = kn_pose_identity();
-        wheel.translation = model.wheels[i].position;
-        wheel = kn_pose_multiply(&at, &wheel);
-        ok = kn_mesh_append(&world->mesh, &model.wheels[i].mesh, &wheel, 0, instance, w->draw.error);
-    }
-    kn_actor_model_finish(&model);
-    if (!w->parked) {
-        kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
-        return;
-    }
-    ok = ok && kn_grow(&world->instances, &world->instance_capacity, world->instance_count + 1,
-                       sizeof *world->instances, w->draw.error);
-    if (ok) {
-        world->instances[world->instance_count++] =
-            (kn_static_instance){.instance = instance,
-                                 .kind = actor.kind,
-                                 .pose = at,
-                                 .size = {actor.length, actor.width, actor.height},
-                                 .center = {actor.center[0], actor.center[1], actor.center[2]}};
-        kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
-    } else {
-        w->draw.failed = true;
-    }
-}
-
-/* Does a lane of another road pass within the footprint of a car? */
-static bool in_the_way(const kn_world_builder *w, const kn_pose *pose, int road) {
-    for (int k = 0; k < 15; k++) {
-        kn_vec3 p = kn_pose_point(pose, kn_v3((k % 5 - 2) * 1.5, (k / 5 - 1) * 1.1, 0));
-        if (kn_space_driven(&w->space, p.x, p.y, road)) return true;
-    }
-    return false;
-}
-
-/* Cars along one lane, nose to tail with gaps; angled across when the lane is deep. */
-static void park_lane(kn_world_builder *w, int index, const kn_lane_section *section, const kn_lane *lane,
-                      double share) {
-    const kn_road *road = &w->network->roads[index];
-    double end = fmin(section->end, road->length);
-    kn_rng rng;
-    kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)index * 4096 + (uint64_t)(section - road->sections) * 64 +
-                                                    (uint64_t)(lane->id + 32))));
-    for (double s = section->s + 4; s < end - 4;) {
-        kn_lane_span span = kn_lane_span_at(road, s, lane->id);
-        double width = fabs(span.outer - span.inner);
-        bool across = width > 4.2;
-        uint64_t seed = kn_rng_next(&rng);
-        bool take = kn_rng_uniform(&rng, 0, 1) < share;
-        double jitter = kn_rng_uniform(&rng, -.12, .12), turn = kn_rng_uniform(&rng, -.03, .03);
-        kn_road_frame f = kn_road_at(road, s, span.center + jitter);
-        bool forward = (lane->id < 0) != road->left_hand_traffic;
-        kn_pose pose = kn_pose_from_euler(f.position,
-                                          f.heading + (forward ? 0 : M_PI) + turn +
-                                              (across ? M_PI / 2 * (kn_rng_int(&rng, 0, 1) ? 1 : -1) : 0),
-                                          f.pitch * (forward ? 1 : -1), 0);
-        bool beside = in_the_way(w, &pose, index);
-        if (take && width > 1.7 && !beside &&
-            kn_world_path_distance(w, f.position.x, f.position.y) < fmin(w->reach, 120))
-            kn_world_park(w, &pose, seed);
-        s += across ? 2.7 : kn_rng_uniform(&rng, 5.6, 6.6);
-    }
-}
-
-void kn_world_parking(kn_world_builder *w) {
-    for (size_t r = 0; r < w->network->road_count; r++) {
-        const kn_road *road = &w->network->roads[r];
-        if (!isfinite(w->road_distance[r]) || road->junction >= 0) continue;
-        for (size_t k = 0; k < road->section_count; k++) {
-            const kn_lane_section *section = &road->sections[k];
-            for (size_t i = 0; i < section->lane_count; i++) {
-                const kn_lane *lane = &section->lanes[i];
-                if (lane->type == KN_LANE_PARKING) park_lane(w, (int)r, section, lane, .72);
-                else if (lane->type == KN_LANE_SHOULDER && w->kind[r] == KN_SURROUND_TOWN)
-                    park_lane(w, (int)r, section, lane, .35);
-            }
-        }
-    }
-}
-
-uint16_t kn_world_new_instance(kn_world_builder *w) {
-    if (w->world->next_instance == UINT16_MAX) return w->world->next_instance; /* the last number is shared */
-    return w->world->next_instance++;
+    if (w->drawing && !draw_parked(w, &actor, &at)) w->draw.failed = true;
+    kn_space_occupy(&w->space, x, y, heading, actor.length / 2 + .2, actor.width / 2 + .2);
 }

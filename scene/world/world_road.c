@@ -1,7 +1,7 @@
 /* Road surfaces: lanes of the same kind beside each other become one strip. */
 #include "scene/world/world_build.h"
 
-enum { MAX_STATIONS = 4096 };
+enum { MAX_STATIONS = 512 }; /* of a piece: see refine() */
 
 kn_material kn_asphalt(int shade) {
     static const double tone[] = {.085, .070, .100, .060};
@@ -120,21 +120,27 @@ static kn_material surface_matter(surface kind, uint64_t road_hash, kn_surroundi
 }
 
 /* Draws the strip between two t functions given as arrays over the stations. lift: height above the surface of its two
- * edges. */
+ * edges. Roads whose cross-section is bent get more columns. */
 static void draw_strip(kn_world_builder *w, const kn_road *road, const double *s, const double *t0, const double *t1,
                        size_t count, double lift0, double lift1) {
-    kn_vec3 *points = kn_alloc(count * 2, sizeof *points, w->draw.error);
+    const double COLUMN = .7;
+    double widest = 0;
+    for (size_t i = 0; i < count; i++) widest = fmax(widest, t0[i] - t1[i]);
+    size_t columns = kn_road_is_profiled(road) ? (size_t)fmin(ceil(widest / COLUMN), 200) + 1 : 2;
+    kn_vec3 *points = kn_alloc(count * columns, sizeof *points, w->draw.error);
     if (!points) {
         w->draw.failed = true;
         return;
     }
-    for (size_t i = 0; i < count; i++) { /* left, right: d/du x d/dv points up */
-        points[i * 2] = kn_road_at(road, s[i], t0[i]).position;
-        points[i * 2 + 1] = kn_road_at(road, s[i], t1[i]).position;
-        points[i * 2].z += lift0;
-        points[i * 2 + 1].z += lift1;
+    for (size_t i = 0; i < count; i++) { /* from left to right: d/du x d/dv points up */
+        for (size_t k = 0; k < columns; k++) {
+            double f = (double)k / (double)(columns - 1);
+            kn_vec3 *p = &points[i * columns + k];
+            *p = kn_road_at(road, s[i], kn_mix(t0[i], t1[i], f)).position;
+            p->z += kn_mix(lift0, lift1, f);
+        }
     }
-    kn_build_grid(&w->draw, points, 2, count, false, NULL);
+    kn_build_grid(&w->draw, points, columns, count, false, NULL);
     kn_free(points);
 }
 
@@ -183,8 +189,8 @@ static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *se
     double in = lane->height_inner, out = lane->height_outer, high = lane->id > 0 ? out : in,
            low = lane->id > 0 ? in : out;
     kn_build_use(&w->draw, surface_matter(kind, kn_hash64(w->seed ^ 0x9e37u), w->kind[index]));
-    w->draw.plan =
-        road->junction >= 0 && kind == SURFACE_ASPHALT ? w->path : NULL; /* connecting roads lie on each other */
+    w->draw.plan = road->junction >= 0 && kind == SURFACE_ASPHALT ? &w->site->path[0]
+                                                                  : NULL; /* connecting roads lie on each other */
     draw_strip(w, road, s, t0, t1, count, lift + high, lift + low);
     w->draw.plan = NULL;
     bool left_low = i > 0 && section->lanes[i - 1].height_outer < .03 && section->lanes[i - 1].type != KN_LANE_CURB;
@@ -237,27 +243,21 @@ static void draw_section(kn_world_builder *w, int index, const kn_lane_section *
     }
 }
 
-/* Stretches of a section inside reach, in steps of 10 m. */
+/* In pieces, those that the window holds. */
 static void draw_road(kn_world_builder *w, int index) {
     const kn_road *road = &w->network->roads[index];
     for (size_t k = 0; k < road->section_count; k++) {
         const kn_lane_section *section = &road->sections[k];
-        double end = fmin(section->end, road->length), from = -1;
-        for (double s = section->s; s < end; s += 10) {
-            double to = fmin(s + 10, end);
-            kn_vec3 p = kn_road_at(road, (s + to) / 2, 0).position;
-            bool near = kn_world_path_distance(w, p.x, p.y) < w->reach;
-            if (near && from < 0) from = s;
-            if (from >= 0 && (!near || to >= end)) {
-                draw_section(w, index, section, from, near ? to : s);
-                from = -1;
-            }
+        double end = fmin(section->end, road->length);
+        for (double b = floor(section->s / KN_PIECE); b * KN_PIECE < end; b++) {
+            double from = fmax(section->s, b * KN_PIECE), to = fmin(end, (b + 1) * KN_PIECE);
+            kn_vec3 p = kn_road_at(road, (from + to) / 2, 0).position;
+            if (to > from && kn_world_inside(w, p.x, p.y)) draw_section(w, index, section, from, to);
         }
     }
 }
 
 void kn_world_roads(kn_world_builder *w) {
-    for (size_t i = 0; i < w->network->road_count && !w->draw.failed; i++) {
-        if (isfinite(w->road_distance[i])) draw_road(w, (int)i);
-    }
+    for (size_t i = 0; i < w->network->road_count && !w->draw.failed; i++)
+        if (w->road_near[i]) draw_road(w, (int)i);
 }

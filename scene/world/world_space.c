@@ -3,10 +3,12 @@
 
 #include <string.h>
 
-enum { MAX_CELLS = 6000000 };
+enum { MAX_CELLS = 24000000 };
+static const double SEEN = 64; /* metres within which the nearest road counts */
 
-bool kn_space_init(kn_space *space, double x0, double y0, double x1, double y1, kn_error *error) {
+bool kn_space_init(kn_space *space, double x0, double y0, double x1, double y1, const kn_far *far, kn_error *error) {
     memset(space, 0, sizeof *space);
+    space->far = far;
     double cell = .5, width = fmax(x1 - x0, 8), height = fmax(y1 - y0, 8);
     if (!isfinite(width * height)) return kn_fail(error, KN_ERROR_INPUT, "the ego's way is not finite");
     while (width / cell * (height / cell) > MAX_CELLS) cell *= 1.25;
@@ -45,82 +47,35 @@ long kn_space_cell(const kn_space *space, double x, double y) {
     return (long)j * space->nx + (long)i;
 }
 
-/* Lower envelope of parabolas along one line of n samples: f in, squared distance and source out. */
-static void envelope(const float *f, int n, float *d, int32_t *arg, int32_t *v, float *z) {
-    int k = -1;
-    for (int q = 0; q < n; q++) {
-        if (f[q] >= 1e20f) continue;
-        float s = -1e30f;
-        while (k >= 0) {
-            float p = (float)v[k];
-            s = ((f[q] + (float)q * (float)q) - (f[v[k]] + p * p)) / (2 * ((float)q - p));
-            if (s > z[k]) break;
-            k--;
-        }
-        if (k < 0) s = -1e30f;
-        k++;
-        v[k] = q;
-        z[k] = s;
-    }
-    if (k < 0) {
-        for (int q = 0; q < n; q++) d[q] = 1e20f, arg[q] = -1;
-        return;
-    }
-    for (int q = 0, j = 0; q < n; q++) {
-        while (j < k && z[j + 1] < (float)q) j++;
-        float delta = (float)(q - v[j]);
-        d[q] = delta * delta + f[v[j]];
-        arg[q] = v[j];
-    }
-}
-
-bool kn_space_transform(const uint8_t *set, int nx, int ny, float *distance, int32_t *nearest, kn_error *error) {
-    size_t n = (size_t)(nx > ny ? nx : ny) + 1;
-    float *f = kn_alloc(n, sizeof *f, error), *d = f ? kn_alloc(n, sizeof *d, error) : NULL,
-          *z = d ? kn_alloc(n, sizeof *z, error) : NULL;
-    int32_t *v = z ? kn_alloc(n, sizeof *v, error) : NULL, *arg = v ? kn_alloc(n, sizeof *arg, error) : NULL;
-    int32_t *row = arg ? kn_alloc((size_t)nx * (size_t)ny, sizeof *row, error) : NULL;
-    if (row) {
-        for (int i = 0; i < nx; i++) { /* columns first: nearest set row of every cell */
-            for (int j = 0; j < ny; j++) f[j] = set[(size_t)j * (size_t)nx + (size_t)i] ? 0 : 1e20f;
-            envelope(f, ny, d, arg, v, z);
-            for (int j = 0; j < ny; j++) {
-                distance[(size_t)j * (size_t)nx + (size_t)i] = d[j];
-                row[(size_t)j * (size_t)nx + (size_t)i] = arg[j];
-            }
-        }
-        for (int j = 0; j < ny; j++) {
-            size_t base = (size_t)j * (size_t)nx;
-            memcpy(f, distance + base, (size_t)nx * sizeof *f);
-            envelope(f, nx, d, arg, v, z);
-            for (int i = 0; i < nx; i++) {
-                distance[base + (size_t)i] = sqrtf(d[i]);
-                if (nearest) nearest[base + (size_t)i] = arg[i] < 0 ? -1 : row[base + (size_t)arg[i]] * nx + arg[i];
-            }
-        }
-    }
-    bool ok = row != NULL;
-    kn_free(f);
-    kn_free(d);
-    kn_free(z);
-    kn_free(v);
-    kn_free(arg);
-    kn_free(row);
-    return ok;
-}
-
-/* Relaxes the coarse heights between the fixed ones of the roads (a few sweeps of Gauss-Seidel). */
-static void relax(kn_space *space, const uint8_t *fixed) {
+/* Evens the coarse heights out between the fixed ones of the roads; a few sweeps, so that what lies beyond the raster
+ * does not matter inside. */
+static void relax(kn_space *space, const uint8_t *fixed, float *next) {
+    enum { SWEEPS = 8 };
     int gx = space->gx, gy = space->gy;
-    for (int sweep = 0; sweep < 30; sweep++) {
+    for (int sweep = 0; sweep < SWEEPS; sweep++) {
         for (int j = 0; j < gy; j++) {
             for (int i = 0; i < gx; i++) {
-                if (fixed[j * gx + i]) continue;
-                const float *g = space->ground + j * gx + i;
+                const float *g = space->ground + (size_t)j * (size_t)gx + (size_t)i;
                 float left = i > 0 ? g[-1] : g[0], right = i + 1 < gx ? g[1] : g[0], down = j > 0 ? g[-gx] : g[0],
                       up = j + 1 < gy ? g[gx] : g[0];
-                space->ground[j * gx + i] = (left + right + down + up) / 4;
+                size_t c = (size_t)j * (size_t)gx + (size_t)i;
+                next[c] = fixed[c] ? g[0] : (left + right + down + up) / 4;
             }
+        }
+        memcpy(space->ground, next, (size_t)gx * (size_t)gy * sizeof *next);
+    }
+}
+
+/* First heights of the coarse cells: the nearest road's, the wide land's where none is near. */
+static void first_heights(kn_space *space, const int32_t *nearest, uint8_t *fixed) {
+    for (int j = 0; j < space->gy; j++) {
+        for (int i = 0; i < space->gx; i++) {
+            int x = i * 8 < space->nx ? i * 8 : space->nx - 1, y = j * 8 < space->ny ? j * 8 : space->ny - 1;
+            size_t c = (size_t)y * (size_t)space->nx + (size_t)x, g = (size_t)j * (size_t)space->gx + (size_t)i;
+            bool near = nearest[c] >= 0 && space->distance[c] < SEEN;
+            double px = space->x0 + (i * 8 + .5) * space->cell, py = space->y0 + (j * 8 + .5) * space->cell;
+            space->ground[g] = near ? space->height[nearest[c]] : (float)kn_far_height(space->far, px, py);
+            fixed[g] = space->distance[c] < 8;
         }
     }
 }
@@ -129,41 +84,42 @@ bool kn_space_settle(kn_space *space, kn_error *error) {
     size_t count = (size_t)space->nx * (size_t)space->ny, coarse = (size_t)space->gx * (size_t)space->gy;
     uint8_t *set = kn_alloc(count, 1, error), *fixed = set ? kn_alloc(coarse, 1, error) : NULL;
     int32_t *nearest = fixed ? kn_alloc(count, sizeof *nearest, error) : NULL;
-    bool ok = nearest != NULL;
+    float *next = nearest ? kn_alloc(coarse, sizeof *next, error) : NULL;
+    bool ok = next != NULL;
     if (ok) {
         for (size_t i = 0; i < count; i++) set[i] = (space->flags[i] & (KN_SPACE_SURFACE | KN_SPACE_FILL)) != 0;
         ok = kn_space_transform(set, space->nx, space->ny, space->distance, nearest, error);
     }
     if (ok) {
-        for (size_t i = 0; i < count; i++) space->distance[i] = fminf(space->distance[i] * (float)space->cell, 1e6f);
-        for (int j = 0; j < space->gy; j++) {
-            for (int i = 0; i < space->gx; i++) {
-                int x = i * 8 < space->nx ? i * 8 : space->nx - 1, y = j * 8 < space->ny ? j * 8 : space->ny - 1;
-                size_t c = (size_t)y * (size_t)space->nx + (size_t)x;
-                space->ground[j * space->gx + i] = nearest[c] < 0 ? 0 : space->height[nearest[c]];
-                fixed[j * space->gx + i] = space->distance[c] < 8;
-            }
-        }
-        relax(space, fixed);
+        for (size_t i = 0; i < count; i++)
+            space->distance[i] = fminf(space->distance[i] * (float)space->cell, (float)SEEN);
+        first_heights(space, nearest, fixed);
+        relax(space, fixed, next);
     }
     kn_free(set);
     kn_free(fixed);
     kn_free(nearest);
+    kn_free(next);
     return ok;
 }
 
 double kn_space_distance(const kn_space *space, double x, double y) {
-    double cx = kn_clamp(x, space->x0 + .01, space->x0 + space->nx * space->cell - .01);
-    double cy = kn_clamp(y, space->y0 + .01, space->y0 + space->ny * space->cell - .01);
-    return space->distance[kn_space_cell(space, cx, cy)] + hypot(x - cx, y - cy);
+    long c = kn_space_cell(space, x, y);
+    double fine = c < 0 ? SEEN : space->distance[c];
+    if (fine < 40) return fine;
+    return kn_mix(fine, fmax(kn_far_distance(space->far, x, y), 40), kn_smooth(40, 60, fine));
 }
 
 double kn_space_ground(const kn_space *space, double x, double y) {
+    long c = kn_space_cell(space, x, y);
+    double wide = kn_smooth(20, 44, c < 0 ? SEEN : space->distance[c]);
+    if (wide >= 1) return kn_far_height(space->far, x, y);
     double u = kn_clamp((x - space->x0) / space->coarse - .0625, 0, space->gx - 1.001),
            v = kn_clamp((y - space->y0) / space->coarse - .0625, 0, space->gy - 1.001);
     int i = (int)u, j = (int)v;
     const float *g = space->ground + (size_t)j * (size_t)space->gx + (size_t)i;
-    return kn_mix(kn_mix(g[0], g[1], u - i), kn_mix(g[space->gx], g[space->gx + 1], u - i), v - j);
+    double near = kn_mix(kn_mix(g[0], g[1], u - i), kn_mix(g[space->gx], g[space->gx + 1], u - i), v - j);
+    return wide > 0 ? kn_mix(near, kn_far_height(space->far, x, y), wide) : near;
 }
 
 bool kn_space_driven(const kn_space *space, double x, double y, int road) {

@@ -126,8 +126,12 @@ static void draw_walks(kn_world_builder *w, const kn_road *road, double s0, doub
     }
 }
 
-static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, double s1, double next, double lighting,
-                        double *lamp) {
+/* The first of points that lie `pitch` apart from `start` on at or behind s. */
+static double next_point(double start, double pitch, double s) {
+    return start + pitch * ceil(fmax(s - start, 0) / pitch);
+}
+
+static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, double s1, const kn_road_span *span) {
     double here[CORNERS][2], there[CORNERS][2];
     for (int shell = 0; shell < 2; shell++) { /* inside, then outside */
         outline(road, s0, shell ? 1.3 : 0, here);
@@ -141,9 +145,12 @@ static void draw_tunnel(kn_world_builder *w, const kn_road *road, double s0, dou
         }
     }
     draw_walks(w, road, s0, s1);
-    for (; *lamp < fmin(s1, next); *lamp += LAMP_PITCH) lamps(w, road, *lamp, lighting);
-    occupy(w, road, (s0 + s1) / 2, s1 - s0);
+    double last = fmin(s1, span->s + span->length - 2);
+    for (double lamp = next_point(span->s + 3, LAMP_PITCH, s0); lamp < last; lamp += LAMP_PITCH)
+        lamps(w, road, lamp, span->lighting);
 }
+
+static bool is_steel(const kn_road_span *span) { return !strcmp(span->type, "steel"); }
 
 /* A wall on the deck's edge with its outer side down to the deck's underside. */
 static void draw_parapet(kn_world_builder *w, const kn_road *road, double s0, double s1, int side, bool steel) {
@@ -181,51 +188,55 @@ static void cap_parapets(kn_world_builder *w, const kn_road *road, double s, boo
     }
 }
 
-static void draw_bridge(kn_world_builder *w, const kn_road *road, double s0, double s1, bool steel, double *pier) {
+static void draw_bridge(kn_world_builder *w, const kn_road *road, double s0, double s1, const kn_road_span *span) {
     double e0[2], e1[2];
     edges(road, s0, e0);
     edges(road, s1, e1);
-    for (int side = 1; side >= -1; side -= 2) draw_parapet(w, road, s0, s1, side, steel);
+    for (int side = 1; side >= -1; side -= 2) draw_parapet(w, road, s0, s1, side, is_steel(span));
     kn_build_use(&w->draw, concrete(.30));
     const double left[2][2] = {{e0[0] + .2, -.9}, {e1[0] + .2, -.9}},
                  right[2][2] = {{e0[1] - .2, -.9}, {e1[1] - .2, -.9}};
     strip(w, road, s0, s1, left, right); /* the underside */
-    for (; *pier < s1; *pier += 24)
+    for (double pier = next_point(span->s + 3, 24, s0); pier < s1; pier += 24)
         for (int side = 0; side < 2; side++) {
-            kn_vec3 head = at(road, *pier, kn_mix(e0[0], e0[1], side ? .78 : .22), -.9);
+            kn_vec3 head = at(road, pier, kn_mix(e0[0], e0[1], side ? .78 : .22), -.9);
             double ground = kn_world_land(w, head.x, head.y);
             if (head.z - ground < 1.5 || kn_space_driven(&w->space, head.x, head.y, (int)(road - w->network->roads)))
                 continue;
             kn_build_cylinder(&w->draw, kn_v3(head.x, head.y, ground - .5), head, .55, .55, 14, 0);
         }
-    occupy(w, road, (s0 + s1) / 2, s1 - s0);
+}
+
+static bool inside(const kn_world_builder *w, const kn_road *road, double s) {
+    kn_vec3 p = kn_road_at(road, s, 0).position;
+    return kn_world_inside(w, p.x, p.y);
+}
+
+/* Both ends of the structure. */
+static void draw_ends(kn_world_builder *w, const kn_road *road, const kn_road_span *span, double end) {
+    for (int k = 0; k < 2; k++) {
+        double s = k ? end : span->s;
+        if (!inside(w, road, s)) continue;
+        if (span->tunnel) portal(w, road, s, k == 0);
+        else cap_parapets(w, road, s, is_steel(span));
+    }
 }
 
 void kn_world_spans(kn_world_builder *w) {
+    w->draw.instance = 0;
     for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++) {
         const kn_road *road = &w->network->roads[r];
-        for (size_t i = 0; i < road->span_count && isfinite(w->road_distance[r]); i++) {
+        for (size_t i = 0; i < road->span_count && w->road_near[r]; i++) {
             const kn_road_span *span = &road->spans[i];
-            double end = fmin(span->s + span->length, road->length - .01), mark = span->s + 3;
+            double end = fmin(span->s + span->length, road->length - .01);
             for (double s = span->s; s < end - .1; s += STEP) {
-                double to = fmin(s + STEP, end);
-                kn_vec3 p = kn_road_at(road, (s + to) / 2, 0).position;
-                if (kn_world_path_distance(w, p.x, p.y) > w->reach || !kn_world_budget(w, 400)) {
-                    mark = fmax(mark, to);
-                    continue;
-                }
-                w->draw.instance = 0;
-                if (span->tunnel) draw_tunnel(w, road, s, to, end - 2, span->lighting, &mark);
-                else draw_bridge(w, road, s, to, !strcmp(span->type, "steel"), &mark);
+                double to = fmin(s + STEP, end), mid = (s + to) / 2;
+                if (kn_world_near(w, road, mid)) occupy(w, road, mid, to - s);
+                if (!inside(w, road, mid)) continue;
+                if (span->tunnel) draw_tunnel(w, road, s, to, span);
+                else draw_bridge(w, road, s, to, span);
             }
-            if (!span->tunnel && end > span->s + .1) {
-                cap_parapets(w, road, span->s, !strcmp(span->type, "steel"));
-                cap_parapets(w, road, end, !strcmp(span->type, "steel"));
-            }
-            if (span->tunnel && end > span->s + .1) {
-                portal(w, road, span->s, true);
-                portal(w, road, end, false);
-            }
+            if (end > span->s + .1) draw_ends(w, road, span, end);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* The survey: what lies within reach of the ego's way, of which kind it is, and the raster of all lanes. */
+/* The survey of a window: its tiles and the raster of all lanes. */
 #include "scene/world/world_build.h"
 
 bool kn_lane_is_driven(kn_lane_type type) {
@@ -19,7 +19,7 @@ bool kn_lane_is_driven(kn_lane_type type) {
 }
 
 double kn_world_path_distance(const kn_world_builder *w, double x, double y) {
-    double best = INFINITY;
+    double best = 160 * 160;
     for (size_t i = 0; i < w->path_count; i++) {
         double dx = x - w->path[i].x, dy = y - w->path[i].y, d = dx * dx + dy * dy;
         if (d < best) best = d;
@@ -27,66 +27,98 @@ double kn_world_path_distance(const kn_world_builder *w, double x, double y) {
     return sqrt(best);
 }
 
-bool kn_world_near(const kn_world_builder *w, const kn_road *road, double s) {
-    kn_vec3 p = kn_road_at(road, s, 0).position;
-    return kn_world_path_distance(w, p.x, p.y) < w->reach + 60;
+/* What the tile at (x, y) is to this window. */
+static uint8_t tile_flags(const kn_world_builder *w, double x, double y) {
+    double i = floor(x / KN_TILE) - w->ti0, j = floor(y / KN_TILE) - w->tj0;
+    bool on = i >= 0 && j >= 0 && i < w->tnx && j < w->tny;
+    return on ? w->tiles[(size_t)j * (size_t)w->tnx + (size_t)i] : 0;
 }
 
-/* The ego's way, thinned to about 4 m. */
-static bool survey_path(kn_world_builder *w) {
-    const kn_timeline *t = w->timeline;
-    w->path = kn_alloc(t->frame_count + 1, sizeof *w->path, w->draw.error);
-    if (!w->path) return false;
-    for (size_t f = 0; f < t->frame_count && t->actor_count > 0; f++) {
-        const kn_pose *pose = &t->states[f * t->actor_count].pose;
-        kn_vec2 p = {pose->translation.x, pose->translation.y};
-        if (!isfinite(p.x) || !isfinite(p.y))
-            return kn_fail(w->draw.error, KN_ERROR_INPUT, "the ego's way is not finite at frame %zu", f);
-        if (f == 0) w->heading = atan2(pose->rotation[1][0], pose->rotation[0][0]);
-        const kn_vec2 *last = w->path_count ? &w->path[w->path_count - 1] : NULL;
-        if (!last || hypot(p.x - last->x, p.y - last->y) >= 4) w->path[w->path_count++] = p;
+bool kn_world_inside(const kn_world_builder *w, double x, double y) { return tile_flags(w, x, y) & KN_TILE_DRAWN; }
+
+bool kn_world_in_tile(const kn_world_builder *w, double x, double y) {
+    return floor(x / KN_TILE) == w->ti && floor(y / KN_TILE) == w->tj;
+}
+
+bool kn_world_near(const kn_world_builder *w, const kn_road *road, double s) {
+    kn_vec3 p = kn_road_at(road, s, 0).position;
+    return kn_space_cell(&w->space, p.x, p.y) >= 0;
+}
+
+bool kn_world_near_between(const kn_world_builder *w, const kn_road *road, double s0, double s1) {
+    for (double s = s0; s < s1 + 20; s += 20)
+        if (kn_world_near(w, road, fmin(s, s1))) return true;
+    return false;
+}
+
+/* --- tiles ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Tiles of one colour do not touch. What stands in a tile gives way to what stands in neighbours of lower colours, so
+ * that each tile depends on a few others only, wherever one begins. */
+static int colour(int i, int j) { return (i & 1) + 2 * (j & 1); }
+
+static uint8_t *tile_at(kn_world_builder *w, int i, int j) {
+    bool on = i >= w->ti0 && j >= w->tj0 && i < w->ti0 + w->tnx && j < w->tj0 + w->tny;
+    return on ? &w->tiles[(size_t)(j - w->tj0) * (size_t)w->tnx + (size_t)(i - w->ti0)] : NULL;
+}
+
+/* The tile and all that it depends on. */
+static void know(kn_world_builder *w, int i, int j) {
+    uint8_t *tile = tile_at(w, i, j);
+    if (!tile || *tile & KN_TILE_COUNTED) return;
+    *tile |= KN_TILE_KNOWN | KN_TILE_COUNTED;
+    for (int di = -1; di <= 1; di++)
+        for (int dj = -1; dj <= 1; dj++)
+            if (colour(i + di, j + dj) < colour(i, j)) know(w, i + di, j + dj);
+}
+
+/* The tiles within reach of the window's part of the way. */
+static bool survey_tiles(kn_world_builder *w, size_t window) {
+    enum { AROUND = 4 }; /* tiles that are not drawn but may be known or looked at */
+    const kn_world_site *site = w->site;
+    size_t first, end;
+    kn_world_site_stretch(site, window, &first, &end);
+    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, r = site->reach + KN_TILE * .75;
+    for (size_t p = first; p < end; p++) {
+        low[0] = fmin(low[0], site->path[p].x - r), high[0] = fmax(high[0], site->path[p].x + r);
+        low[1] = fmin(low[1], site->path[p].y - r), high[1] = fmax(high[1], site->path[p].y + r);
     }
-    if (w->path_count == 0) w->path[w->path_count++] = (kn_vec2){0, 0};
+    w->ti0 = (int)floor(low[0] / KN_TILE) - AROUND, w->tj0 = (int)floor(low[1] / KN_TILE) - AROUND;
+    w->tnx = (int)floor(high[0] / KN_TILE) + AROUND + 1 - w->ti0;
+    w->tny = (int)floor(high[1] / KN_TILE) + AROUND + 1 - w->tj0;
+    size_t count = (size_t)w->tnx * (size_t)w->tny;
+    w->tiles = kn_alloc(count, 1, w->draw.error);
+    w->tile_used = w->tiles ? kn_alloc(count, sizeof *w->tile_used, w->draw.error) : NULL;
+    if (!w->tile_used) return false;
+    for (int j = w->tj0; j < w->tj0 + w->tny; j++)
+        for (int i = w->ti0; i < w->ti0 + w->tnx; i++) {
+            double x = (i + .5) * KN_TILE, y = (j + .5) * KN_TILE;
+            bool near = false;
+            for (size_t p = first; p < end && !near; p++) near = hypot(site->path[p].x - x, site->path[p].y - y) <= r;
+            if (near) *tile_at(w, i, j) |= KN_TILE_DRAWN;
+        }
+    for (int j = w->tj0; j < w->tj0 + w->tny; j++)
+        for (int i = w->ti0; i < w->ti0 + w->tnx; i++)
+            if (*tile_at(w, i, j) & KN_TILE_DRAWN) know(w, i, j);
     return true;
 }
 
-/* Town: pavements, or slow. Motorway: fast and with hard shoulder, several lanes one way, or a median. */
-static kn_surroundings road_kind(const kn_road *road) {
-    bool sidewalk = false, stop = false;
-    double limit = road->speed_limit;
-    int driving = 0;
-    for (size_t k = 0; k < road->section_count; k++) {
-        int here = 0;
-        for (size_t i = 0; i < road->sections[k].lane_count; i++) {
-            const kn_lane *lane = &road->sections[k].lanes[i];
-            sidewalk |= lane->type == KN_LANE_SIDEWALK;
-            stop |= lane->type == KN_LANE_STOP || lane->type == KN_LANE_MEDIAN;
-            here += lane->type == KN_LANE_DRIVING;
-            limit = fmax(limit, lane->speed_limit);
+/* The bounds of all known tiles and one around them. */
+static bool survey_space(kn_world_builder *w) {
+    int low[2] = {INT32_MAX, INT32_MAX}, high[2] = {INT32_MIN, INT32_MIN};
+    for (int j = w->tj0; j < w->tj0 + w->tny; j++)
+        for (int i = w->ti0; i < w->ti0 + w->tnx; i++) {
+            if (!(*tile_at(w, i, j) & KN_TILE_KNOWN)) continue;
+            low[0] = i < low[0] ? i : low[0], high[0] = i > high[0] ? i : high[0];
+            low[1] = j < low[1] ? j : low[1], high[1] = j > high[1] ? j : high[1];
         }
-        driving = here > driving ? here : driving;
-    }
-    if (sidewalk || road->town) return KN_SURROUND_TOWN;
-    if (limit > 0 && limit <= 60 / 3.6 + .1) return KN_SURROUND_TOWN;
-    if (limit > 25 || stop || driving >= 4) return KN_SURROUND_MOTORWAY;
-    return KN_SURROUND_RURAL;
+    return kn_space_init(&w->space, (low[0] - 1) * KN_TILE, (low[1] - 1) * KN_TILE, (high[0] + 2) * KN_TILE,
+                         (high[1] + 2) * KN_TILE, &w->site->far, w->draw.error);
 }
 
-/* Connecting roads are of the kind of the roads they join; a network that is mostly town is all town. */
-static void survey_kinds(kn_world_builder *w) {
-    const kn_road_network *n = w->network;
-    for (size_t i = 0; i < n->road_count; i++) w->kind[i] = road_kind(&n->roads[i]);
-    for (size_t i = 0; i < n->road_count; i++) {
-        const kn_road *road = &n->roads[i];
-        if (road->junction < 0) continue;
-        const kn_road_link *links[2] = {&road->predecessor, &road->successor};
-        for (int k = 0; k < 2; k++) {
-            if (links[k]->kind == KN_LINK_ROAD && links[k]->index >= 0) w->kind[i] = w->kind[links[k]->index];
-        }
-    }
-    kn_road_position at = kn_road_locate(n, w->path[0].x, w->path[0].y, 30);
-    w->main_kind = at.road >= 0 ? w->kind[at.road] : n->road_count ? w->kind[0] : KN_SURROUND_RURAL;
-}
+/* --- lanes ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Marks the cells of one cross-section. */
 static void rasterise_section(kn_world_builder *w, int index, double s) {
@@ -104,7 +136,8 @@ static void rasterise_section(kn_world_builder *w, int index, double s) {
         int steps = (int)ceil(width / (w->space.cell * .7));
         bool driven = kn_lane_is_driven(lane->type);
         for (int k = 0; k <= steps; k++) {
-            double t = kn_mix(span.inner, span.outer, k / (double)steps), z = frame.position.z + t * rise;
+            double t = kn_mix(span.inner, span.outer, k / (double)steps),
+                   z = kn_road_is_profiled(road) ? kn_road_at(road, s, t).position.z : frame.position.z + t * rise;
             long c = kn_space_cell(&w->space, frame.position.x + left[0] * t, frame.position.y + left[1] * t);
             if (c < 0) continue;
             if (!(w->space.flags[c] & KN_SPACE_SURFACE) || z < w->space.height[c]) w->space.height[c] = (float)z;
@@ -121,17 +154,11 @@ static void rasterise(kn_world_builder *w) {
     double step = w->space.cell * .7;
     for (size_t i = 0; i < w->network->road_count && i < 65000; i++) {
         const kn_road *road = &w->network->roads[i];
-        double nearest = INFINITY;
-        for (double s = 0; s < road->length + 8; s += 8) {
-            kn_road_frame f = kn_road_at(road, fmin(s, road->length), 0);
-            nearest = fmin(nearest, kn_world_path_distance(w, f.position.x, f.position.y));
-        }
-        w->road_distance[i] = nearest <= w->reach + 20 ? nearest : INFINITY;
         bool inside = false;
-        for (double s = 0; isfinite(w->road_distance[i]) && s < road->length + step; s += inside ? step : 4) {
-            double at = fmin(s, road->length);
-            kn_road_frame f = kn_road_at(road, at, 0);
-            inside = kn_space_cell(&w->space, f.position.x, f.position.y) >= 0;
+        for (long k = 0; (double)k * step < road->length + step; k += inside ? 1 : 10) { /* the same s in any window */
+            double at = fmin((double)k * step, road->length);
+            inside = kn_world_near(w, road, at);
+            w->road_near[i] |= inside;
             if (inside) rasterise_section(w, (int)i, at);
         }
     }
@@ -139,32 +166,32 @@ static void rasterise(kn_world_builder *w) {
 
 /* Where the scenario's people and vehicles pass. */
 static void mark_ways(kn_world_builder *w) {
-    const kn_timeline *t = w->timeline;
-    for (size_t i = 0; i < t->frame_count * t->actor_count; i++) {
-        const kn_actor *actor = &t->actors[i % t->actor_count];
-        const kn_pose *pose = &t->states[i].pose;
-        if (!t->states[i].present || !(actor->length < 40 && actor->width < 10)) continue;
-        kn_vec3 c = kn_pose_point(pose, kn_v3(actor->center[0], actor->center[1], 0));
-        kn_space_mark(&w->space, c.x, c.y, atan2(pose->rotation[1][0], pose->rotation[0][0]), actor->length / 2 + .5,
-                      actor->width / 2 + .4, KN_SPACE_WAY);
+    for (size_t i = 0; i < w->site->mark_count; i++) {
+        const kn_way_mark *m = &w->site->marks[i];
+        kn_space_mark(&w->space, m->x, m->y, m->heading, m->a, m->b, KN_SPACE_WAY);
     }
 }
 
-bool kn_world_survey(kn_world_builder *w) {
-    size_t roads = w->network->road_count;
-    if (!survey_path(w)) return false;
-    w->road_distance = kn_alloc(roads, sizeof *w->road_distance, w->draw.error);
-    w->kind = w->road_distance ? kn_alloc(roads, sizeof *w->kind, w->draw.error) : NULL;
-    if (!w->kind) return false;
-    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-    for (size_t i = 0; i < w->path_count; i++) {
-        low[0] = fmin(low[0], w->path[i].x), high[0] = fmax(high[0], w->path[i].x);
-        low[1] = fmin(low[1], w->path[i].y), high[1] = fmax(high[1], w->path[i].y);
+/* What of the way tells how much detail is seen. */
+static bool survey_path(kn_world_builder *w) {
+    const kn_world_site *site = w->site;
+    const kn_space *space = &w->space;
+    const double FAR = 160;
+    w->path = kn_alloc(site->path_count, sizeof *w->path, w->draw.error);
+    if (!w->path) return false;
+    for (size_t i = 0; i < site->path_count; i++) {
+        kn_vec2 p = site->path[i];
+        bool near = p.x > space->x0 - FAR && p.x < space->x0 + space->nx * space->cell + FAR && p.y > space->y0 - FAR &&
+                    p.y < space->y0 + space->ny * space->cell + FAR;
+        if (near) w->path[w->path_count++] = p;
     }
-    double margin = w->reach + 20;
-    if (!kn_space_init(&w->space, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin, w->draw.error))
-        return false;
-    survey_kinds(w);
+    return true;
+}
+
+bool kn_world_survey(kn_world_builder *w, size_t window) {
+    if (!survey_tiles(w, window) || !survey_space(w) || !survey_path(w)) return false;
+    w->road_near = kn_alloc(w->network->road_count + 1, sizeof *w->road_near, w->draw.error);
+    if (!w->road_near) return false;
     rasterise(w);
     mark_ways(w);
     return true;

@@ -31,6 +31,7 @@ double kn_world_land(const kn_world_builder *w, double x, double y) {
 typedef struct land {
     kn_world_builder *w;
     double cx, cy, c, s;
+    double eye_x, eye_y;
 } land;
 
 static void to_world(const land *l, double u, double v, double *x, double *y) {
@@ -50,8 +51,7 @@ static bool split(const land *l, double u, double v, double size) {
 
 /* Size of the leaf that contains a point. */
 static double leaf_size(const land *l, double u, double v) {
-    double size = smallest * SIDE, u0 = -size / 2, v0 = -size / 2;
-    if (u < u0 || v < v0 || u >= -u0 || v >= -v0) return size;
+    double size = smallest * SIDE, u0 = floor(u / size) * size, v0 = floor(v / size) * size;
     while (split(l, u0, v0, size)) {
         size /= 2;
         if (u >= u0 + size) u0 += size;
@@ -152,17 +152,29 @@ static bool covered(const land *l, double u, double v, double size) {
 static void descend(land *l, double u, double v, double size) {
     if (l->w->draw.failed) return;
     if (!split(l, u, v, size)) {
-        if (!covered(l, u, v, size)) draw_leaf(l, u, v, size);
+        double x, y;
+        to_world(l, u + size / 2, v + size / 2, &x, &y);
+        bool in_sight = hypot(x - l->eye_x, y - l->eye_y) < smallest * SIDE / 2;
+        if (in_sight && !covered(l, u, v, size)) draw_leaf(l, u, v, size);
         return;
     }
     for (int k = 0; k < 4; k++) descend(l, u + (k & 1) * size / 2, v + (k >> 1) * size / 2, size / 2);
 }
 
+/* Middle of the part of the way that the window is about. */
+static void find_eye(land *l) {
+    const kn_space *space = &l->w->space;
+    l->eye_x = space->x0 + space->nx * space->cell / 2;
+    l->eye_y = space->y0 + space->ny * space->cell / 2;
+}
+
 void kn_world_terrain(kn_world_builder *w) {
-    const kn_space *space = &w->space;
-    land l = {.w = w, .c = cos(w->heading), .s = sin(w->heading)};
-    l.cx = space->x0 + space->nx * space->cell / 2;
-    l.cy = space->y0 + space->ny * space->cell / 2;
-    double size = smallest * SIDE;
-    descend(&l, -size / 2, -size / 2, size);
+    const kn_vec2 *start = &w->site->path[0]; /* fields lie alike in all windows */
+    land l = {.w = w, .c = cos(w->heading), .s = sin(w->heading), .cx = start->x, .cy = start->y};
+    find_eye(&l);
+    double size = smallest * SIDE, dx = l.eye_x - l.cx, dy = l.eye_y - l.cy, u = l.c * dx + l.s * dy,
+           v = -l.s * dx + l.c * dy;
+    for (double i = floor((u - size / 2) / size); i * size < u + size / 2; i++)
+        for (double j = floor((v - size / 2) / size); j * size < v + size / 2; j++)
+            descend(&l, i * size, j * size, size);
 }

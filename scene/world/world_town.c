@@ -2,6 +2,8 @@
 #include "scene/world/props.h"
 #include "scene/world/world_build.h"
 
+#include <stdlib.h>
+
 /* Where the kerb is, measured from the margin: 0 beside grown pavements, inwards of a sidewalk that the file has. */
 static double kerb_offset(const kn_world_builder *w, int index, double s, int side) {
     const kn_road *road = &w->network->roads[index];
@@ -63,7 +65,7 @@ static void put_house(kn_world_builder *w, const kn_pose *pose, const kn_buildin
     }
     at.translation.z = fmax(pose->translation.z - .1, lowest);
     w->draw.pose = at;
-    w->draw.instance = kn_world_new_instance(w);
+    w->draw.instance = kn_world_new_instance(w, at.translation.x, at.translation.y);
     kn_building_draw(&w->draw, house);
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
@@ -74,7 +76,7 @@ static void drive_and_path(kn_world_builder *w, const kn_pose *front, double set
                            uint64_t seed) {
     kn_build_use(&w->draw, kn_pavement_matter((int)(seed >> 7 & 3)));
     const double span[2][3] = {{-.65, .65, 0}, {x - 1.5, x + 1.5, 5.5}};
-    for (int k = 0; k < (car ? 2 : 1); k++) {
+    for (int k = 0; w->drawing && k < (car ? 2 : 1); k++) {
         kn_vec3 p[4];
         const double ys[4] = {-setback - .1, -setback - .1, span[k][2], span[k][2]};
         for (int c = 0; c < 4; c++) {
@@ -95,72 +97,99 @@ static void drive_and_path(kn_world_builder *w, const kn_pose *front, double set
 /* Front garden of a detached house: hedge along the street with a gap, bushes, a tree. */
 static void garden(kn_world_builder *w, int road, double s, int side, double paved, double setback, double width,
                    kn_rng *rng) {
-    double detail = kn_world_detail(w, w->path[0].x, w->path[0].y);
     kn_vec2 at;
     kn_pose pose = kn_world_place(w, road, s, side, paved + .55, &at);
-    detail = kn_world_detail(w, at.x, at.y);
+    double detail = kn_world_detail(w, at.x, at.y);
     double half = width / 2 - .3, gap = .9;
     if (kn_rng_uniform(rng, 0, 1) < .7 && kn_world_budget(w, 2500)) {
         for (int k = 0; k < 2; k++) {
             kn_pose start = pose, move = kn_pose_from_euler(kn_v3(k ? gap : -half, 0, 0), 0, 0, 0);
             kn_vec3 mid = kn_pose_point(&pose, kn_v3(k ? (gap + half) / 2 : -(gap + half) / 2, 0, 0));
-            if (!kn_world_clear(w, mid.x, mid.y, .7)) continue;
+            double height = kn_rng_uniform(rng, .8, 1.3);
+            uint64_t seed = kn_rng_next(rng);
+            if (!w->drawing || !kn_world_clear(w, mid.x, mid.y, .7)) continue;
             w->draw.pose = kn_pose_multiply(&start, &move);
-            kn_hedge_draw(&w->draw, half - gap, .6, kn_rng_uniform(rng, .8, 1.3), detail, kn_rng_next(rng));
+            kn_hedge_draw(&w->draw, half - gap, .6, height, detail, seed);
         }
     }
     for (int i = 0; i < 2; i++) {
         kn_vec3 p = kn_pose_point(
             &pose, kn_v3(kn_rng_uniform(rng, -half, half), kn_rng_uniform(rng, 1, fmax(1.1, setback - 1.2)), 0));
-        if (!kn_world_budget(w, 500) || !kn_world_clear(w, p.x, p.y, .8)) continue;
+        double radius = kn_rng_uniform(rng, .5, .9), height = kn_rng_uniform(rng, .8, 1.6);
+        uint64_t seed = kn_rng_next(rng);
+        if (!kn_world_budget(w, 500) || !w->drawing || !kn_world_clear(w, p.x, p.y, .8)) continue;
         w->draw.pose = kn_pose_identity();
         w->draw.pose.translation = kn_v3(p.x, p.y, kn_world_land(w, p.x, p.y));
-        kn_bush_draw(&w->draw, kn_rng_uniform(rng, .5, .9), kn_rng_uniform(rng, .8, 1.6), detail, kn_rng_next(rng));
+        kn_bush_draw(&w->draw, radius, height, detail, seed);
     }
     w->draw.pose = kn_pose_identity();
 }
 
-static void visit_houses(kn_world_builder *w, int index, double s0, double s1, int side, void *user) {
+/* A house's place along a street. */
+typedef struct plot {
+    double s0, s1;    /* metres along the road */
+    bool first, last; /* nothing adjoins at its lower or upper end */
+} plot;
+
+/* Builds on a plot where there is room: the whole of it, or narrower at one of its ends. */
+static void build_plot(kn_world_builder *w, int index, int side, const plot *p, kn_building house, bool dense,
+                       double gap, kn_rng *rng) {
     const kn_road *road = &w->network->roads[index];
-    kn_rng rng;
-    kn_rng_init(&rng, spot_seed(w, index, s0, side, 1));
-    (void)user;
-    bool alone = true; /* nothing adjoins at the lower end */
-    for (double s = s0 + .5; s < s1;) {
+    double paved = kn_world_pavement_width(w, index, side, (p->s0 + p->s1) / 2), full = p->s1 - p->s0,
+           setback = dense ? .06 : kn_rng_uniform(rng, 3.5, 6);
+    for (int attempt = 0; attempt < 5; attempt++) {
+        static const double share[5] = {1, .75, .75, .56, .56}, shift[5] = {0, 0, 1, 0, 1};
+        house.width = full * share[attempt];
+        if (house.width < 5.5) return;
+        double mid = p->s0 + house.width / 2 + shift[attempt] * (full - house.width);
+        double bend = kn_road_at(road, mid, 0).curvature * side; /* toward the house: the chord stands further off */
+        double sag = house.width * house.width / 8 * fabs(bend) * (bend > 0 ? 1 : 0) + .02;
         kn_vec2 at;
-        double paved = kn_world_pavement_width(w, index, side, s);
-        kn_world_place(w, index, s, side, paved, &at);
-        bool dense = density(w, at.x, at.y) > .45;
-        kn_building house = random_house(w, at, dense, &rng);
-        double setback = dense ? .06 : kn_rng_uniform(&rng, 3.5, 6),
-               gap = dense ? (kn_rng_uniform(&rng, 0, 1) < .12 ? kn_rng_uniform(&rng, 3, 7) : .0)
-                           : kn_rng_uniform(&rng, 3, 7);
-        bool placed = false;
-        for (int attempt = 0; attempt < 3 && !placed && kn_world_budget(w, 6000); attempt++, house.width *= .75) {
-            double mid = s + house.width / 2;
-            if (mid + house.width / 2 > s1 + 2 || house.width < 5.5) continue;
-            double bend = kn_road_at(road, fmin(mid, road->length), 0).curvature *
-                          side; /* toward the house: the chord stands further off */
-            double sag = house.width * house.width / 8 * fabs(bend) * (bend > 0 ? 1 : 0) + .02;
-            kn_pose pose = kn_world_place(w, index, fmin(mid, road->length), side, paved + setback + sag, &at);
-            kn_vec3 c = kn_pose_point(&pose, kn_v3(0, house.depth / 2 + .15, 0));
-            double heading = atan2(pose.rotation[1][0], pose.rotation[0][0]);
-            if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3,
-                               paved + setback * .6 + .05))
-                continue;
-            if (alone) house.open |= side > 0 ? KN_WEST : KN_EAST;
-            if (gap > 0 || mid + house.width / 2 > s1 - 7) house.open |= side > 0 ? KN_EAST : KN_WEST;
-            put_house(w, &pose, &house);
-            kn_space_occupy(&w->space, c.x, c.y, heading, house.width / 2, house.depth / 2 + .2);
-            if (!dense) drive_and_path(w, &pose, setback, (house.width + gap) / 2 * side, gap > 3.6, house.seed);
+        kn_pose pose = kn_world_place(w, index, mid, side, paved + setback + sag, &at);
+        kn_vec3 c = kn_pose_point(&pose, kn_v3(0, house.depth / 2 + .15, 0));
+        double heading = atan2(pose.rotation[1][0], pose.rotation[0][0]);
+        if (!kn_space_free(&w->space, c.x, c.y, heading, house.width / 2 - .05, house.depth / 2 - .3,
+                           paved + setback * .6 + .05))
+            continue;
+        if (p->first || (attempt && shift[attempt] > 0)) house.open |= side > 0 ? KN_WEST : KN_EAST;
+        if (p->last || (attempt && shift[attempt] == 0)) house.open |= side > 0 ? KN_EAST : KN_WEST;
+        kn_space_occupy(&w->space, c.x, c.y, heading, house.width / 2, house.depth / 2 + .2);
+        if (w->drawing) put_house(w, &pose, &house);
+        if (dense) return;
+        drive_and_path(w, &pose, setback, (house.width + gap) / 2 * side, gap > 3.6, house.seed);
+        garden(w, index, mid, side, paved, setback, gap > 3.6 ? house.width - .2 : house.width + gap * .8, rng);
+        return;
+    }
+}
+
+/* Plots follow each other along blocks of a street; which ones is a matter of the block alone. Those of this tile are
+ * built on. */
+static void grow_houses(kn_world_builder *w, int index, int side) {
+    const double BLOCK = 160;
+    const kn_road *road = &w->network->roads[index];
+    for (double b = 0; b * BLOCK < road->length; b++) {
+        double end = fmin((b + 1) * BLOCK, road->length), s = b * BLOCK + (b > 0 ? 0 : .5);
+        if (!kn_world_near_between(w, road, s, end)) continue;
+        kn_rng rng;
+        kn_rng_init(&rng, spot_seed(w, index, b * BLOCK, side, 1));
+        bool alone = b == 0;
+        while (s < end - 5.5 && !w->draw.failed) {
+            kn_vec2 at;
+            kn_world_place(w, index, s, side, kn_world_pavement_width(w, index, side, s), &at);
+            bool dense = density(w, at.x, at.y) > .45;
+            kn_rng own;
+            kn_rng_init(&own, kn_rng_next(&rng));
+            kn_building house = random_house(w, at, dense, &own);
+            double gap = dense ? (kn_rng_uniform(&own, 0, 1) < .12 ? kn_rng_uniform(&own, 3, 7) : .0)
+                               : kn_rng_uniform(&own, 3, 7);
+            plot p = {s, fmin(s + house.width, end), alone, gap > 0 || s + house.width > end - 7};
+            kn_vec2 middle;
+            kn_world_place(w, index, (p.s0 + p.s1) / 2, side, 0, &middle);
+            bool room = kn_world_in_tile(w, middle.x, middle.y) && kn_world_budget(w, 6000);
+            if (room) build_plot(w, index, side, &p, house, dense, gap, &own);
             alone = gap > 0;
-            if (!dense)
-                garden(w, index, fmin(mid, road->length), side, paved, setback,
-                       gap > 3.6 ? house.width - .2 : house.width + gap * .8, &rng);
-            s += house.width + gap + .02;
-            placed = true;
+            s = p.s1 + gap + .02;
         }
-        if (!placed) s += 2, alone = true;
     }
 }
 
@@ -172,10 +201,12 @@ static bool put_thing(kn_world_builder *w, int road, double s, int side, double 
     kn_vec2 at;
     kn_pose pose = kn_world_place(w, road, s, side, offset, &at);
     if (!kn_world_clear(w, at.x, at.y, room) || !kn_world_budget(w, 2000)) return false;
+    kn_space_occupy(&w->space, at.x, at.y, 0, fmax(room * .7, .3), fmax(room * .7, .3));
+    if (!w->drawing) return true;
     double detail = kn_world_detail(w, at.x, at.y);
     kn_build *b = &w->draw;
     b->pose = pose;
-    if (what > 1) b->instance = kn_world_new_instance(w);
+    if (what > 0) b->instance = kn_world_new_instance(w, at.x, at.y);
     switch (what) {
     case 0: { /* street tree in its grating */
         kn_build_use(b, kn_matter(.06, .045, .03, .95, KN_TEXTURE_SOIL, KN_SEMANTIC_TERRAIN, .6));
@@ -184,9 +215,8 @@ static bool put_thing(kn_world_builder *w, int road, double s, int side, double 
         break;
     }
     case 1: {
-        b->instance = kn_world_new_instance(w);
         kn_light light = kn_lamp_post_draw(b, 7.2, 1.5, (int)(kn_hash64(w->seed ^ 9) & 1));
-        if (kn_world_path_distance(w, at.x, at.y) < 70) kn_world_light(w, &light);
+        if (kn_world_path_distance(w, at.x, at.y) < 90) kn_world_light(w, &light);
         break;
     }
     case 2: kn_bin_draw(b, w->seed >> 3); break;
@@ -199,35 +229,36 @@ static bool put_thing(kn_world_builder *w, int road, double s, int side, double 
     }
     b->pose = kn_pose_identity();
     b->instance = 0;
-    kn_space_occupy(&w->space, at.x, at.y, 0, fmax(room * .7, .3), fmax(room * .7, .3));
     return true;
 }
 
-static void visit_furniture(kn_world_builder *w, int index, double s0, double s1, int side, void *user) {
+/* What stands at one place of the kerb: lamps and trees take turns, other things between them. */
+static void furnish(kn_world_builder *w, int index, long n, double s, int side, bool avenue) {
+    uint64_t seed = spot_seed(w, index, s, side, 3);
+    double kerb = kerb_offset(w, index, s, side), width = kerb < 0 ? -kerb : kn_world_pavement_width(w, index, side, s),
+           near = kerb + .85, far = kerb + width - .42;
+    kn_vec2 at;
+    kn_world_place(w, index, s, side, kerb, &at);
+    if (width < 1.3 || !kn_world_in_tile(w, at.x, at.y) || !kn_world_beside(w, index, s, side, 2)) return;
+    if (n % 6 == (side > 0 ? 3 : 0)) put_thing(w, index, s, side, near - .1, .2, 1, seed);
+    else if (n % 2 == 1 && avenue && width > 2.2) put_thing(w, index, s, side, near + .1, .35, 0, seed);
+    else if (n % 31 == 4 && width > 2.4 && seed & 1) put_thing(w, index, s, side, far - .65, 1.4, 7, 1);
+    else if (seed % 9 == 0) put_thing(w, index, s, side, near - .1, .25, 2, seed);
+    else if (seed % 9 == 1 && width > 2.4) put_thing(w, index, s, side, far - .3, .6, 3, seed);
+    else if (seed % 19 == 2 && width > 2.2) put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
+    else if (seed % 23 == 3) put_thing(w, index, s, side, far - .1, .3, 5, seed);
+    else if (seed % 17 == 4) put_thing(w, index, s, side, far - .1, .6, 6, seed);
+}
+
+static void grow_furniture(kn_world_builder *w, int index, int side) {
     const kn_road *road = &w->network->roads[index];
-    (void)user;
-    if (road->junction >= 0 || s1 - s0 < 6) return;
-    kn_rng rng;
-    kn_rng_init(&rng, spot_seed(w, index, s0, side, 2));
-    double kerb = kerb_offset(w, index, (s0 + s1) / 2, side),
-           width = kerb < 0 ? -kerb : kn_world_pavement_width(w, index, side, (s0 + s1) / 2);
-    if (width < 1.3) return;
-    bool avenue = kn_hash64(w->seed ^ kn_hash64((uint64_t)index + 77)) % 10 < 7 && width > 2.2;
-    double pitch = kn_rng_uniform(&rng, 9, 12), near = kerb + .85, far = kerb + width - .42;
-    int lamp = side > 0 ? 0 : 1;
-    for (double s = s0 + 4.5; s < s1 - 4; s += pitch / 2) { /* lamps and trees take turns */
-        int k = (int)floor((s - s0) / (pitch / 2));
-        uint64_t seed = spot_seed(w, index, s, side, 3);
-        if (k % 6 == (lamp ? 0 : 3)) put_thing(w, index, s, side, near - .1, .2, 1, seed);
-        else if (k % 2 == 1 && avenue) put_thing(w, index, s, side, near + .1, .35, 0, seed);
-        else if (seed % 9 == 0) put_thing(w, index, s, side, near - .1, .25, 2, seed);
-        else if (seed % 9 == 1 && width > 2.4) put_thing(w, index, s, side, far - .3, .6, 3, seed);
-        else if (seed % 19 == 2 && width > 2.2) put_thing(w, index, s, side, far - .4, 1.0, 4, seed);
-        else if (seed % 23 == 3) put_thing(w, index, s, side, far - .1, .3, 5, seed);
-        else if (seed % 17 == 4) put_thing(w, index, s, side, far - .1, .6, 6, seed);
+    if (road->junction >= 0 || road->length < 9) return;
+    bool avenue = kn_hash64(w->seed ^ kn_hash64((uint64_t)index + 77)) % 10 < 7;
+    double pitch = 4.5 + 1.5 * (double)(kn_hash64(w->seed ^ kn_hash64((uint64_t)index * 2 + (side > 0))) % 64) / 64;
+    for (long n = 1; (double)n * pitch < road->length - 4; n++) {
+        if (!kn_world_near(w, road, (double)n * pitch)) n += 3;
+        else furnish(w, index, n, (double)n * pitch, side, avenue);
     }
-    if (s1 - s0 > 60 && width > 2.4 && kn_rng_uniform(&rng, 0, 1) < .5)
-        put_thing(w, index, kn_mix(s0, s1, .4), side, far - .65, 1.4, 7, 1);
 }
 
 /* --- where streets meet junctions ------------------------------------------------------------- */
@@ -276,9 +307,9 @@ static void street_end(kn_world_builder *w, int index, bool at_end, int arms) {
     double away = at_end ? -1 : 1, s = at_end ? road->length - 2.6 : 2.6;
     if (road->length < 14) return;
     kn_road_frame f = kn_road_at(road, s, 0);
-    if (kn_world_path_distance(w, f.position.x, f.position.y) > fmin(w->reach, 130)) return;
+    if (!kn_world_in_tile(w, f.position.x, f.position.y)) return;
     bool lights = arms >= 4;
-    if (!file_has(road, false)) paint_crossing(w, road, s, away, true);
+    if (w->drawing && !file_has(road, false)) paint_crossing(w, road, s, away, true);
     if (file_has(road, true)) return;
     /* the right-hand side of those who arrive (left in left-hand traffic) */
     int side = (at_end ? -1 : 1) * (road->left_hand_traffic ? -1 : 1);
@@ -286,14 +317,15 @@ static void street_end(kn_world_builder *w, int index, bool at_end, int arms) {
     kn_vec2 at;
     kn_pose place = kn_world_place(w, index, s + away * 2.2, side, kerb + .45, &at);
     if (!kn_world_clear(w, at.x, at.y, .25)) return;
+    kn_space_occupy(&w->space, at.x, at.y, 0, .4, .4);
+    if (!w->drawing) return;
     w->draw.pose = kn_pose_from_euler(place.translation, travel, 0, 0);
-    w->draw.instance = kn_world_new_instance(w);
+    w->draw.instance = kn_world_new_instance(w, at.x, at.y);
     bool along = fabs(cos(travel - w->heading)) > .7;
     if (lights) kn_world_signal(w, index, at_end ? 1 : -1, -1, 3.0, 0);
     else kn_sign_draw(&w->draw, along ? KN_SIGN_PRIORITY : KN_SIGN_YIELD, 0, 2.5);
     w->draw.pose = kn_pose_identity();
     w->draw.instance = 0;
-    kn_space_occupy(&w->space, at.x, at.y, 0, .4, .4);
 }
 
 static int junction_arms(const kn_world_builder *w, int junction) {
@@ -307,58 +339,136 @@ static int junction_arms(const kn_world_builder *w, int junction) {
     return arms;
 }
 
-/* Houses and trees in the second row and beyond, coarse. */
+/* A house in the second row or beyond, coarse. */
+static void back_house(kn_world_builder *w, double x, double y, double heading, kn_rng *rng) {
+    kn_building house = random_house(w, (kn_vec2){x, y}, kn_rng_int(rng, 0, 1), rng);
+    house.detail = .4, house.shop = false, house.balconies = false, house.open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST;
+    house.width = fmin(house.width, 14);
+    kn_pose pose = kn_pose_from_euler(kn_v3(x, y, kn_world_land(w, x, y) + .1), heading, 0, 0),
+            shift = kn_pose_from_euler(kn_v3(0, -house.depth / 2, 0), 0, 0, 0);
+    pose = kn_pose_multiply(&pose, &shift);
+    if (!kn_world_budget(w, 3000)) return;
+    kn_space_occupy(&w->space, x, y, heading, house.width / 2, house.depth / 2);
+    if (w->drawing) put_house(w, &pose, &house);
+}
+
+/* Houses and trees behind the streets of this tile, on a jittered lattice. */
 static void backdrop(kn_world_builder *w) {
-    const kn_space *space = &w->space;
-    double pitch = 15;
-    for (double x = space->x0 + pitch; x < space->x0 + space->nx * space->cell - pitch; x += pitch) {
-        for (double y = space->y0 + pitch; y < space->y0 + space->ny * space->cell - pitch; y += pitch) {
+    const double PITCH = 15;
+    for (double i = ceil(w->ti * KN_TILE / PITCH); i * PITCH < (w->ti + 1) * KN_TILE; i++) {
+        for (double j = ceil(w->tj * KN_TILE / PITCH); j * PITCH < (w->tj + 1) * KN_TILE; j++) {
             kn_rng rng;
-            kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)(x - space->x0) * 65536 +
-                                                            (uint64_t)(int64_t)(y - space->y0))));
-            double px = x + kn_rng_uniform(&rng, -5, 5), py = y + kn_rng_uniform(&rng, -5, 5),
-                   d = kn_space_distance(space, px, py);
-            if (kn_world_path_distance(w, px, py) > w->reach - 10 || d < 7) continue;
-            double heading = w->heading + M_PI / 2 * kn_rng_int(&rng, 0, 3);
-            if (d > 22 && kn_rng_uniform(&rng, 0, 1) < .35 && kn_space_free(space, px, py, heading, 8, 8, 20)) {
-                kn_building house = random_house(w, (kn_vec2){px, py}, kn_rng_int(&rng, 0, 1), &rng);
-                house.detail = .4, house.shop = false, house.balconies = false,
-                house.open = KN_FRONT | KN_BACK | KN_WEST | KN_EAST;
-                house.width = fmin(house.width, 14);
-                kn_pose pose = kn_pose_from_euler(kn_v3(px, py, kn_world_land(w, px, py) + .1), heading, 0, 0),
-                        shift = kn_pose_from_euler(kn_v3(0, -house.depth / 2, 0), 0, 0, 0);
-                pose = kn_pose_multiply(&pose, &shift);
-                if (kn_world_budget(w, 3000)) put_house(w, &pose, &house);
-                kn_space_occupy((kn_space *)space, px, py, heading, house.width / 2, house.depth / 2);
-            } else if (kn_rng_uniform(&rng, 0, 1) < .5) {
-                kn_world_tree(w, px, py, kn_rng_int(&rng, 0, 4), kn_rng_uniform(&rng, 6, 12), 5.5, kn_rng_next(&rng));
+            kn_rng_init(&rng, kn_hash64(w->seed ^ kn_hash64((uint64_t)(int64_t)i * 65536 + (uint64_t)(int64_t)j)));
+            double x = i * PITCH + kn_rng_uniform(&rng, -5, 5), y = j * PITCH + kn_rng_uniform(&rng, -5, 5),
+                   d = kn_space_distance(&w->space, x, y), heading = w->heading + M_PI / 2 * kn_rng_int(&rng, 0, 3);
+            bool house = kn_rng_uniform(&rng, 0, 1) < .35, tree = kn_rng_uniform(&rng, 0, 1) < .5;
+            if (d < 7 || d > 130) continue;
+            if (house && d > 22 && kn_space_free(&w->space, x, y, heading, 8, 8, 20)) {
+                back_house(w, x, y, heading, &rng);
+            } else if (tree) {
+                int species = kn_rng_int(&rng, 0, 4);
+                double height = kn_rng_uniform(&rng, 6, 12);
+                kn_world_tree(w, x, y, species, height, 5.5, kn_rng_next(&rng));
             }
         }
     }
 }
 
+/* --- parked cars
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* Does a lane of another road pass within the footprint of a car? */
+static bool in_the_way(const kn_world_builder *w, const kn_pose *pose, int road) {
+    for (int k = 0; k < 15; k++) {
+        kn_vec3 p = kn_pose_point(pose, kn_v3((k % 5 - 2) * 1.5, (k / 5 - 1) * 1.1, 0));
+        if (kn_space_driven(&w->space, p.x, p.y, road)) return true;
+    }
+    return false;
+}
+
+/* A place on a lane on which somebody may have parked: along it, or across when the lane is deep. */
+static void park_here(kn_world_builder *w, int index, const kn_lane *lane, double s, double share, bool across,
+                      uint64_t seed) {
+    const kn_road *road = &w->network->roads[index];
+    kn_lane_span span = kn_lane_span_at(road, s, lane->id);
+    kn_rng rng;
+    kn_rng_init(&rng, seed);
+    bool take = kn_rng_uniform(&rng, 0, 1) < share;
+    double jitter = kn_rng_uniform(&rng, -.12, .12), turn = kn_rng_uniform(&rng, -.03, .03);
+    int nose = kn_rng_int(&rng, 0, 1) ? 1 : -1;
+    kn_road_frame f = kn_road_at(road, s, span.center + jitter);
+    if (!take || fabs(span.outer - span.inner) < 1.7 || !kn_world_in_tile(w, f.position.x, f.position.y)) return;
+    bool forward = (lane->id < 0) != road->left_hand_traffic;
+    double heading = f.heading + (forward ? 0 : M_PI) + turn + (across ? M_PI / 2 * nose : 0);
+    kn_pose pose = kn_pose_from_euler(f.position, heading, f.pitch * (forward ? 1 : -1), 0);
+    if (!in_the_way(w, &pose, index) && kn_world_path_distance(w, f.position.x, f.position.y) < 120)
+        kn_world_park(w, &pose, kn_rng_next(&rng));
+}
+
+/* Cars along one lane, nose to tail with gaps. */
+static void park_lane(kn_world_builder *w, int index, const kn_lane_section *section, const kn_lane *lane,
+                      double share) {
+    const kn_road *road = &w->network->roads[index];
+    uint64_t key = (uint64_t)index * 4096 + (uint64_t)(section - road->sections) * 64 + (uint64_t)(lane->id + 32);
+    double end = fmin(section->end, road->length) - 4;
+    kn_lane_span span = kn_lane_span_at(road, (section->s + end) / 2, lane->id);
+    bool across = fabs(span.outer - span.inner) > 4.2;
+    double pitch = across ? 2.7 : 6.1;
+    for (long n = 0; section->s + 4 + (double)n * pitch < end; n++) {
+        uint64_t seed = kn_hash64(w->seed ^ kn_hash64(key * 65536 + (uint64_t)n));
+        double s = section->s + 4 + ((double)n + (across ? 0 : .08 * (double)(seed % 16) / 16)) * pitch;
+        if (!kn_world_near(w, road, s)) n += 3;
+        else park_here(w, index, lane, s, share, across, seed);
+    }
+}
+
+/* Nothing of the road lies beyond lane i of a section but pavement. */
+static bool outermost(const kn_lane_section *section, size_t i) {
+    int side = section->lanes[i].id > 0 ? 1 : -1;
+    for (size_t k = 0; k < section->lane_count; k++) {
+        const kn_lane *other = &section->lanes[k];
+        if (other->id * side > section->lanes[i].id * side && kn_lane_is_driven(other->type)) return false;
+    }
+    return abs(section->lanes[i].id) > 1;
+}
+
+/* On parking lanes, and on the outer shoulders of slow streets. */
+static void grow_parking(kn_world_builder *w, int index) {
+    const kn_road *road = &w->network->roads[index];
+    bool slow = !(road->speed_limit > 60 / 3.6 + .1);
+    for (size_t k = 0; k < road->section_count && road->junction < 0; k++) {
+        const kn_lane_section *section = &road->sections[k];
+        for (size_t i = 0; i < section->lane_count; i++) {
+            const kn_lane *lane = &section->lanes[i];
+            if (lane->type == KN_LANE_PARKING) park_lane(w, index, section, lane, .72);
+            else if (lane->type == KN_LANE_SHOULDER && w->kind[index] == KN_SURROUND_TOWN && slow &&
+                     outermost(section, i))
+                park_lane(w, index, section, lane, .35);
+        }
+    }
+}
+
+/* --- all
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void grow_ends(kn_world_builder *w, int index) {
+    const kn_road *road = &w->network->roads[index];
+    if (road->junction >= 0) return;
+    if (road->predecessor.kind == KN_LINK_JUNCTION)
+        street_end(w, index, false, junction_arms(w, road->predecessor.index));
+    if (road->successor.kind == KN_LINK_JUNCTION) street_end(w, index, true, junction_arms(w, road->successor.index));
+}
+
 void kn_world_grow_town(kn_world_builder *w) {
-    bool any = false;
-    kn_world_parking(w);
+    for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++)
+        if (w->road_near[r]) grow_parking(w, (int)r);
     for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++) {
-        const kn_road *road = &w->network->roads[r];
-        if (w->kind[r] != KN_SURROUND_TOWN || !isfinite(w->road_distance[r])) continue;
-        any = true;
-        if (road->junction < 0) {
-            if (road->predecessor.kind == KN_LINK_JUNCTION)
-                street_end(w, (int)r, false, junction_arms(w, road->predecessor.index));
-            if (road->successor.kind == KN_LINK_JUNCTION)
-                street_end(w, (int)r, true, junction_arms(w, road->successor.index));
-        }
-        kn_world_stretches(w, (int)r, 2, visit_furniture, NULL);
+        if (w->kind[r] != KN_SURROUND_TOWN || !w->road_near[r]) continue;
+        grow_ends(w, (int)r);
+        for (int side = 1; side >= -1; side -= 2) grow_furniture(w, (int)r, side);
     }
-    /* houses along the nearest streets first, should the budget run out */
-    for (double near = 0; near < w->reach + 40 && any; near += 20) {
-        for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++) {
-            double d = w->road_distance[r];
-            if (w->kind[r] == KN_SURROUND_TOWN && d >= near && d < near + 20)
-                kn_world_stretches(w, (int)r, 4, visit_houses, NULL);
-        }
-    }
-    if (any && w->main_kind == KN_SURROUND_TOWN) backdrop(w);
+    for (size_t r = 0; r < w->network->road_count && !w->draw.failed; r++)
+        for (int side = 1; side >= -1 && w->kind[r] == KN_SURROUND_TOWN && w->road_near[r]; side -= 2)
+            if (w->network->roads[r].junction < 0) grow_houses(w, (int)r, side);
+    if (w->main_kind == KN_SURROUND_TOWN) backdrop(w);
 }

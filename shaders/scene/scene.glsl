@@ -24,7 +24,7 @@ layout(set = 0, binding = 4) uniform samplerBuffer frame_data; /* header, lights
 #define FRAME_RAY_U 1
 /*                                                                            w: height, pixels */
 #define FRAME_RAY_V 2
-/*                                                                            w: seconds since frame 0 */
+/*                                                                            w: seconds of the scenario */
 #define FRAME_RAY_0 3
 #define FRAME_VIEW 4        /* 3 texels: world-to-camera rotation rows; w: the camera's velocity, m/s in the world */
 #define FRAME_PREVIOUS 7    /* 3 texels: rows of the previous frame's 3x4 projection K [R|t] (pixels) */

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         kn_timeline timeline;
         params.frame_count = 6;
         if (scene.sim.actor_count < 24 && kn_sim_record(&scene.sim, NULL, NULL, &params, &timeline, &error)) {
-            kn_check_motion(&scene.sim, &timeline, &report, &error);
+            kn_check_motion(&scene.sim, &timeline, &report);
             kn_timeline_finish(&timeline);
         }
         kn_json_scene_finish(&scene);

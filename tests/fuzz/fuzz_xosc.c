@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         scenario.sim.network = &scenario.network;
         if (scenario.sim.actor_count < 8 && plan(&scenario, &report, &error) &&
             kn_sim_record(&scenario.sim, kn_storyboard_step, &scenario, &params, &timeline, &error)) {
-            kn_check_motion(&scenario.sim, &timeline, &report, &error);
+            kn_check_motion(&scenario.sim, &timeline, &report);
             kn_timeline_finish(&timeline);
         }
         kn_scenario_finish(&scenario);

@@ -132,3 +132,24 @@ Test(sampler_memory, host_allocations_fail) {
     }
     clip_close(&c);
 }
+
+/* Rigs of one, two and three cameras: some views have no neighbour on one side or on both. */
+Test(sampler_memory, views_without_neighbours) {
+    clip c;
+    static const int patterns[][VIEWS][2] = {{{-1, -1}, {-1, -1}}, {{-1, 1}, {0, -1}}, {{1, -1}, {-1, -1}}};
+    clip_open(&c);
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+        kn_sampler *sampler = NULL;
+        kn_sampler_params params = params_of(FRAMES, WIDTH, HEIGHT);
+        uint64_t bytes = 0;
+        memcpy(params.neighbours, patterns[i], sizeof patterns[i]);
+        kn_sample_input input = {.prompts = &prompt, .prompt_count = 1, .controls = {c.control}, .noise = c.noise};
+        REQUIRE(&c.g, kn_sampler_bytes(c.model, &params, &bytes, &c.g.error));
+        cr_assert_gt(bytes, 0);
+        REQUIRE(&c.g, kn_sampler_create(&sampler, c.model, &params, &c.g.error));
+        REQUIRE(&c.g, kn_sample(sampler, &input, c.rgb, &c.g.error));
+        for (int k = 0; k < FLOATS; k++) cr_assert(c.rgb[k] >= 0 && c.rgb[k] <= 1);
+        kn_sampler_destroy(&sampler);
+    }
+    clip_close(&c);
+}

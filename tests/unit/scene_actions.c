@@ -101,8 +101,7 @@ Test(scene_actions, trailers_follow_their_hitches) {
     }
     /* In a steady bend of radius R the angle at the hitch is about coupler / R + hitch / R. */
     cr_assert_float_eq(widest, (3.25 + 1.2) / 60, 0.02, "%g", widest);
-    kn_error error = {0};
-    cr_assert(kn_check_motion(&p.scenario.sim, &p.timeline, &p.report, &error));
+    kn_check_motion(&p.scenario.sim, &p.timeline, &p.report);
     for (size_t i = 0; i < p.report.count; i++)
         cr_assert_not(p.report.findings[i].is_error, "%s", p.report.findings[i].message);
     end(&p);
@@ -308,4 +307,60 @@ Test(scene_actions, tunnels_and_bridges) {
     kn_world_finish(&world);
     kn_report_finish(&report);
     kn_road_network_finish(&network);
+}
+
+/* A car on a pavement is an error of the check; one on the road beside it is none. */
+Test(scene_actions, check_sees_pavements) {
+    kn_road_network network;
+    kn_profile profile = {.left_count = 1, .right_count = 2};
+    profile.left[0] = profile.right[0] = (kn_lane_plan){KN_LANE_DRIVING, 3.5, 0, KN_MARK_SOLID, 0};
+    profile.right[1] = (kn_lane_plan){KN_LANE_SIDEWALK, 3, 0.12, KN_MARK_NONE, 0};
+    kn_cursor cursor = {0};
+    kn_segment piece = {400, 0, 0};
+    cr_assert(kn_plan_init(&network, 1, 0, NULL));
+    cr_assert_eq(kn_plan_road(&network, &cursor, &piece, 1, &profile, NULL), 0);
+    kn_road_network_complete(&network);
+    const char *text = SCENARIO("", CAR("Ego", "") CAR("B", ""),
+                                PUT("Ego", LANE("-1", "100"), "12") PUT("B", LANE("-2", "150"), "12"), "");
+    play p = {0};
+    kn_error error = {0};
+    cr_assert(kn_scenario_parse(&p.scenario, "test.xosc", text, strlen(text), &network, 1, &p.report, &error), "%s",
+              error.message);
+    kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
+    params.frame_count = 24;
+    for (size_t i = 0; i < 2; i++) p.scenario.sim.actors[i].fixed_speed = -1;
+    cr_assert(kn_sim_record(&p.scenario.sim, kn_storyboard_step, &p.scenario, &params, &p.timeline, &error));
+    kn_check_motion(&p.scenario.sim, &p.timeline, &p.report);
+    size_t found = 0;
+    for (size_t i = 0; i < p.report.count; i++)
+        found += p.report.findings[i].is_error && strstr(p.report.findings[i].message, "'B' drives on a pavement");
+    cr_assert_eq(found, 1);
+    cr_assert_eq(p.report.count, 1, "%s", p.report.count > 1 ? p.report.findings[1].message : "");
+    end(&p);
+}
+
+/* <RoadPosition>: headings count from the direction of s, whatever is driven there. */
+Test(scene_actions, road_positions_face_along_s) {
+    const char *text = SCENARIO(
+        "", CAR("Ego", "") CAR("B", "") CAR("C", ""),
+        PUT("Ego", LANE("-1", "100"), "0")
+            PUT("B", "<RoadPosition roadId='1' s='150' t='1.75'><Orientation type='relative' h='0'/></RoadPosition>",
+                "0") PUT("C", LANE("1", "200"), "0"),
+        "");
+    play p;
+    run(&p, text, true, 2);
+    cr_assert_gt(at(&p, 0, 1)->pose.rotation[0][0], .99);
+    cr_assert_lt(at(&p, 0, 2)->pose.rotation[0][0], -.99); /* on a lane: as it is driven */
+    end(&p);
+}
+
+/* Beyond the end of a road is at its end, and said. */
+Test(scene_actions, places_beyond_the_end_are_clamped) {
+    const char *text = SCENARIO("", CAR("Ego", ""), PUT("Ego", LANE("-1", "812.5"), "0"), "");
+    play p;
+    run(&p, text, true, 2);
+    cr_assert_eq(p.report.count, 1);
+    cr_assert(strstr(p.report.findings[0].message, "beyond the end"), "%s", p.report.findings[0].message);
+    cr_assert_float_eq(p.scenario.sim.actors[0].walker.s, 800, 1e-6);
+    end(&p);
 }

@@ -77,3 +77,44 @@ Test(scene_camera, files) {
         cr_assert(strstr(error.message, bad[i].message), "case %zu: %s", i, error.message);
     }
 }
+
+/* A camera at the front axle, turned to the left by `yaw` degrees, with a horizontal field of `field` degrees. */
+static kn_camera camera_at(double yaw, double field, double y) {
+    double a = yaw * M_PI / 180, f = 200 / tan(field * M_PI / 360);
+    return (kn_camera){.width = 400,
+                       .height = 224,
+                       .k = {{f, 0, 200}, {0, f, 112}, {0, 0, 1}},
+                       .rotation = {{sin(a), 0, cos(a)}, {-cos(a), 0, sin(a)}, {0, -1, 0}},
+                       .translation = {1.5, y, 1.5}};
+}
+
+static void expect_neighbours(const kn_rig *rig, const int expected[][2]) {
+    int neighbours[KN_RIG_MAX_CAMERAS][2];
+    kn_rig_neighbours(rig, neighbours);
+    for (int i = 0; i < rig->camera_count; i++)
+        for (int side = 0; side < 2; side++)
+            cr_expect_eq(neighbours[i][side], expected[i][side], "%d cameras: camera %d side %d: %d", rig->camera_count,
+                         i, side, neighbours[i][side]);
+}
+
+/* Who overlaps whom decides, not how many there are. */
+Test(scene_camera, neighbours_of_any_rig) {
+    kn_rig one = {1, {camera_at(0, 90, 0)}};
+    expect_neighbours(&one, (const int[][2]){{-1, -1}});
+    kn_rig front_back = {2, {camera_at(0, 90, 0), camera_at(180, 90, 0)}};
+    expect_neighbours(&front_back, (const int[][2]){{-1, -1}, {-1, -1}});
+    kn_rig stereo = {2, {camera_at(0, 60, .3), camera_at(0, 60, -.3)}};
+    expect_neighbours(&stereo, (const int[][2]){{-1, 1}, {0, -1}});
+    kn_rig trio = {3, {camera_at(50, 70, 0), camera_at(0, 70, 0), camera_at(-50, 70, 0)}};
+    expect_neighbours(&trio, (const int[][2]){{-1, 1}, {0, 2}, {1, -1}});
+    kn_rig four = {4, {camera_at(90, 110, 0), camera_at(0, 110, 0), camera_at(-90, 110, 0), camera_at(180, 110, 0)}};
+    expect_neighbours(&four, (const int[][2]){{3, 1}, {0, 2}, {1, 3}, {2, 0}});
+    kn_rig ring = {.camera_count = 12};
+    int around[12][2];
+    for (int i = 0; i < 12; i++) {
+        ring.cameras[i] = camera_at(-30 * i, 50, 0);
+        around[i][0] = (i + 11) % 12;
+        around[i][1] = (i + 1) % 12;
+    }
+    expect_neighbours(&ring, (const int(*)[2])around);
+}

@@ -12,7 +12,7 @@ static bool run(const char *path, kn_error *error) {
     params.frame_count = 3;
     bool ok = kn_load(&loaded, path, &params, &report, error);
     if (ok) {
-        ok = kn_loaded_record(&loaded, &timeline, error);
+        ok = kn_loaded_record(&loaded, &timeline, NULL, error);
         if (ok) kn_timeline_finish(&timeline);
         kn_loaded_finish(&loaded);
     }

@@ -351,3 +351,27 @@ Test(scene_play, parameters_and_entities) {
     cr_assert_eq(at(&p, 4, 0)->lamps & (KN_LAMP_LEFT | KN_LAMP_RIGHT), KN_LAMP_LEFT | KN_LAMP_RIGHT);
     finish(&p);
 }
+
+/* The scenario says that an indicator is on; it blinks half of the time, at whatever rate frames are taken. */
+Test(scene_play, indicators_blink_evenly) {
+    static const double rates[] = {10, 12, 24, 25, 30};
+    for (size_t r = 0; r < KN_COUNT(rates); r++) {
+        int lit = 0, total = (int)(20 * rates[r]);
+        for (int f = 0; f < total; f++) lit += kn_lamps_lit(KN_LAMP_LEFT, f / rates[r]) != 0;
+        cr_expect_float_eq((double)lit / total, .5, .05, "%g frames/s: %d of %d", rates[r], lit, total);
+        for (int f = 0; f + (int)(2 * rates[r]) < total; f++) {
+            lit = 0;
+            for (int k = 0; k < (int)(2 * rates[r]); k++) lit += kn_lamps_lit(KN_LAMP_LEFT, (f + k) / rates[r]) != 0;
+            cr_assert(lit > .35 * 2 * rates[r] && lit < .65 * 2 * rates[r], "%d of %g", lit, 2 * rates[r]);
+        }
+    }
+    cr_assert_eq(kn_lamps_lit(KN_LAMP_BRAKE | KN_LAMP_LEFT, .5), KN_LAMP_BRAKE);
+    played p;
+    play(&p, EVENT("light",
+                   DOES("<AppearanceAction><LightStateAction><LightType><VehicleLight "
+                        "vehicleLightType='indicatorLeft'/></LightType><LightState "
+                        "mode='on'/></LightStateAction></AppearanceAction>"),
+                   AT("1")));
+    for (double t = 1.1; t < 4; t += .1) cr_expect(at(&p, t, 0)->lamps & KN_LAMP_LEFT, "at %g s", t);
+    finish(&p);
+}

@@ -149,7 +149,8 @@ Test(scene_road, junction) {
     }
     int route[16];
     kn_walker from = {arm, 1, -1, 20, 0};
-    size_t count = kn_road_route(&network, &from, kn_road_find(&network, "2"), route, 16);
+    size_t count = 0;
+    cr_assert(kn_road_route(&network, &from, kn_road_find(&network, "2"), route, 16, &count, NULL));
     cr_assert_eq(count, 3);
     kn_report_finish(&report);
     kn_road_network_finish(&network);
@@ -195,4 +196,131 @@ Test(scene_road, bad_files) {
         cr_assert(strstr(error.message, cases[i].message), "case %zu: %s", i, error.message);
         cr_assert_eq(error.kind, KN_ERROR_INPUT);
     }
+}
+
+/* --- networks as they are found ------------------------------------------------------------------ */
+
+#define WIDE(id, more) "<lane id='" id "' type='driving'>" more "<width sOffset='0' a='3.5' b='0' c='0' d='0'/></lane>"
+#define STRAIGHT(attributes, lateral, sections)                                                                        \
+    "<OpenDRIVE><header revMajor='1' revMinor='7'/><road id='1' length='300' junction='-1'><planView><geometry s='0' " \
+    "x='0' y='0' hdg='0' length='300'><line/></geometry></planView>" lateral "<lanes>" sections "</lanes>" attributes  \
+    "</road></OpenDRIVE>"
+#define CENTER "<center><lane id='0' type='none'/></center>"
+#define BOTH(s, more)                                                      \
+    "<laneSection s='" s "'" more "><left>" WIDE("1", "") "</left>" CENTER \
+                                                          "<right>" WIDE("-1", "") "</right></laneSection>"
+
+Test(scene_road, lane_borders) {
+    kn_report report = {0};
+    kn_road_network network = parse(
+        STRAIGHT(
+            "", "",
+            "<laneSection s='0'><left><lane id='2' type='driving'><border sOffset='0' a='7' b='.01' c='0' "
+            "d='0'/></lane><lane id='1' type='driving'><border sOffset='0' a='3.5' b='0' c='0' d='0'/></lane></left>"
+            "<center><lane id='0' type='none'/></center><right><lane id='-1' type='driving'><border sOffset='0' "
+            "a='-3.5' b='0' c='0' d='0'/></lane></right></laneSection>"),
+        &report);
+    cr_assert_eq(report.count, 0);
+    kn_lane_span outer = kn_lane_span_at(&network.roads[0], 100, 2),
+                 right = kn_lane_span_at(&network.roads[0], 100, -1);
+    cr_assert_float_eq(outer.inner, 3.5, 1e-9);
+    cr_assert_float_eq(outer.outer, 8, 1e-9);
+    cr_assert_float_eq(right.outer, -3.5, 1e-9);
+    kn_road_network_finish(&network);
+}
+
+Test(scene_road, a_single_side_leaves_the_other_as_it_was) {
+    kn_road_network network = parse(
+        STRAIGHT(
+            "", "",
+            "<laneSection s='0'><left><lane id='1' type='driving'><width sOffset='0' a='3' b='.01' c='0' d='0'/>"
+            "</lane></left>" CENTER "<right>" WIDE(
+                "-1", "<link><successor id='-1'/></link>") "</right></laneSection>"
+                                                           "<laneSection s='60' singleSide='true'>" CENTER
+                                                           "<right>" WIDE("-1", "<link><predecessor id='-1'/></link>")
+                                                               WIDE("-2", "") "</right></laneSection>"),
+        NULL);
+    const kn_road *road = &network.roads[0];
+    cr_assert_eq(road->sections[1].lane_count, 4);
+    cr_assert_float_eq(kn_lane_span_at(road, 30, 1).outer, 3.3, 1e-9);
+    cr_assert_float_eq(kn_lane_span_at(road, 100, 1).outer, 4, 1e-9); /* goes on to widen */
+    cr_assert_float_eq(kn_lane_span_at(road, 100, -2).outer, -7, 1e-9);
+    kn_walker w = {0, 1, -1, 200, 0};
+    cr_assert(kn_road_walk(&network, &w, 150, NULL, NULL)); /* against s, over the border */
+    cr_assert_float_eq(w.s, 50, 1e-9);
+    cr_assert_eq(w.lane, 1);
+    kn_road_network_finish(&network);
+}
+
+Test(scene_road, cross_sections) {
+    kn_road_network network = parse(
+        STRAIGHT(
+            "",
+            "<lateralProfile><shape s='0' t='-3.5' a='0' b='0' c='0' d='0'/><shape s='0' t='0' a='0' b='.15' c='0' "
+            "d='0'/><shape s='300' t='-3.5' a='0' b='0' c='0' d='0'/><shape s='300' t='0' a='0' b='.3' c='0' "
+            "d='0'/></lateralProfile>",
+            BOTH("0", "")),
+        NULL);
+    cr_assert_float_eq(kn_road_at(&network.roads[0], 0, 2).position.z, .3, 1e-9);
+    cr_assert_float_eq(kn_road_at(&network.roads[0], 150, 2).position.z, .45, 1e-9); /* half-way between both */
+    cr_assert_float_eq(kn_road_at(&network.roads[0], 0, -2).position.z, 0, 1e-9);
+    cr_assert_float_eq(kn_road_at(&network.roads[0], 0, 2).roll, atan(.15), 1e-9);
+    kn_road_network_finish(&network);
+    network =
+        parse(STRAIGHT("",
+                       "<lateralProfile><superelevation s='0' a='0' b='0' c='0' d='0'/><crossfall side='both' s='0' "
+                       "a='.1' b='0' c='0' d='0'/></lateralProfile>",
+                       BOTH("0", "")),
+              NULL);
+    for (int side = -1; side <= 1; side += 2)
+        cr_assert_float_eq(kn_road_at(&network.roads[0], 50, side * 3.5).position.z, -3.5 * tan(.1), 1e-9);
+    kn_road_network_finish(&network);
+}
+
+Test(scene_road, a_lane_without_width_is_named) {
+    kn_report report = {0};
+    kn_road_network network =
+        parse(STRAIGHT("", "",
+                       "<laneSection s='0'>" CENTER
+                       "<right><lane id='-1' type='driving'/>" WIDE("-2", "") "</right></laneSection>"),
+              &report);
+    cr_assert_eq(report.count, 1);
+    cr_assert(strstr(report.findings[0].message, "lane -1 has neither <width> nor <border>"), "%s",
+              report.findings[0].message);
+    kn_report_finish(&report);
+    kn_road_network_finish(&network);
+}
+
+/* Kilometres count, not how many roads they are divided into: 1 -> 2 -> 3 -> 9 is shorter than 1 -> 8 -> 9. */
+Test(scene_road, routes_are_short_in_metres) {
+#define PIECE(id, length, x, from, to)                                                                            \
+    "<road id='" id "' length='" length "' junction='-1'><link>" from to "</link><planView><geometry s='0' x='" x \
+    "' y='0' hdg='0' length='" length "'><line/></geometry></planView><lanes><laneSection s='0'>" CENTER          \
+    "<right>" WIDE("-1", "") "</right></laneSection></lanes></road>"
+#define OVER(id, junction, length, x, from, to)                                                        \
+    "<road id='" id "' length='" length "' junction='" junction                                        \
+    "'><link><predecessor elementType='road' elementId='" from                                         \
+    "' contactPoint='end'/><successor elementType='road' elementId='" to                               \
+    "' contactPoint='start'/></link><planView><geometry s='0' x='" x "' y='0' hdg='0' length='" length \
+    "'><line/></geometry></planView><lanes><laneSection s='0'>" CENTER "<right>" WIDE(                 \
+        "-1", "<link><predecessor id='-1'/><successor id='-1'/></link>") "</right></laneSection></lanes></road>"
+#define NEXT(kind, id) "<successor elementType='" kind "' elementId='" id "' contactPoint='start'/>"
+#define WAY(id, over)                                                \
+    "<connection id='" id "' incomingRoad='1' connectingRoad='" over \
+    "' contactPoint='start'><laneLink from='-1' to='-1'/></connection>"
+    kn_road_network network =
+        parse("<OpenDRIVE><header revMajor='1' revMinor='6'/>" PIECE("1", "100", "0", "", NEXT("junction", "j"))
+                  OVER("a", "j", "10", "100", "1", "2") OVER("b", "j", "400", "100", "1", "9")
+                      PIECE("2", "50", "110", "", NEXT("road", "3")) PIECE("3", "50", "160", "", NEXT("road", "9"))
+                          PIECE("9", "50", "210", "", "") "<junction id='j'>" WAY("0", "b")
+                              WAY("1", "a") "</junction></OpenDRIVE>",
+              NULL);
+    kn_walker from = {0, -1, 1, 20, 0};
+    int route[8];
+    size_t count = 0;
+    cr_assert(kn_road_route(&network, &from, kn_road_find(&network, "9"), route, 8, &count, NULL));
+    static const char *const expected[] = {"1", "a", "2", "3", "9"};
+    cr_assert_eq(count, 5);
+    for (size_t i = 0; i < 5; i++) cr_assert_str_eq(network.roads[route[i]].id, expected[i]);
+    kn_road_network_finish(&network);
 }

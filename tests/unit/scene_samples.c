@@ -10,7 +10,7 @@ static kn_timeline record(const char *path, kn_scene_params params) {
     kn_timeline timeline;
     kn_error error = {0};
     cr_assert(kn_load(&loaded, path, &params, NULL, &error), "%s", error.message);
-    cr_assert(kn_loaded_record(&loaded, &timeline, &error), "%s", error.message);
+    cr_assert(kn_loaded_record(&loaded, &timeline, NULL, &error), "%s", error.message);
     kn_loaded_finish(&loaded);
     return timeline;
 }
@@ -174,7 +174,7 @@ Test(scene_samples, wrong_motion_is_found) {
     kn_scene_params params = frames(60);
     cr_assert(kn_json_scene_parse(&scene, "wrong.json", text, strlen(text), 1, &report, &error), "%s", error.message);
     cr_assert(kn_sim_record(&scene.sim, NULL, NULL, &params, &t, &error));
-    cr_assert(kn_check_motion(&scene.sim, &t, &report, &error));
+    kn_check_motion(&scene.sim, &t, &report);
     bool overlap = false, stray = false;
     for (size_t i = 0; i < report.count; i++) {
         overlap |= strstr(report.findings[i].message, "'ego' and 'wall' overlap") != NULL;
@@ -185,4 +185,99 @@ Test(scene_samples, wrong_motion_is_found) {
     kn_report_finish(&report);
     kn_timeline_finish(&t);
     kn_json_scene_finish(&scene);
+}
+
+/* Half a clip is half of the clip: weather, indicators, traffic, whatever comes before or after. */
+Test(scene_samples, start_and_length_change_nothing) {
+    static const char *const paths[] = {"samples/drive/cut-in.xosc", "samples/drive/town.xosc"};
+    for (size_t s = 0; s < KN_COUNT(paths); s++) {
+        kn_scene_params whole = frames(48), half = frames(12);
+        whole.traffic = half.traffic = s ? 6 : -1;
+        half.start = 2;
+        kn_timeline a = record(paths[s], whole), b = record(paths[s], half);
+        cr_assert_eq(a.actor_count, b.actor_count);
+        cr_assert_eq(memcmp(a.actors, b.actors, a.actor_count * sizeof *a.actors), 0);
+        for (size_t f = 0; f < 12; f++) {
+            cr_assert_eq(memcmp(kn_timeline_weather(&a, 24 + f), kn_timeline_weather(&b, f), sizeof(kn_weather)), 0);
+            for (size_t k = 0; k < a.actor_count; k++) {
+                cr_assert_lt(apart(&a, &b, 24 + f, f, k), 1e-9);
+                cr_assert_eq(state(&a, 24 + f, k)->lamps, state(&b, f, k)->lamps, "%s: %s at frame %zu", paths[s],
+                             a.actors[k].name, f);
+            }
+        }
+        kn_timeline_finish(&a);
+        kn_timeline_finish(&b);
+    }
+}
+
+/* Metres and seconds between somebody and who drives behind him on the same lane at the start. */
+Test(scene_samples, nobody_spawns_on_a_bumper) {
+    for (uint64_t seed = 0; seed < (uint64_t)brief(3, 12); seed++) {
+        kn_scene_params params = frames(6);
+        params.traffic = 12;
+        params.seed = seed;
+        kn_timeline t = record("samples/drive/town.xosc", params);
+        for (size_t a = 0; a < t.actor_count; a++)
+            for (size_t b = 0; b < t.actor_count; b++) {
+                kn_pose to_b = kn_pose_inverse(&state(&t, 0, b)->pose);
+                kn_vec3 at = kn_pose_point(&to_b, state(&t, 0, a)->pose.translation);
+                bool behind = at.x < 0 && fabs(at.y) < 1.8 &&
+                              state(&t, 0, a)->pose.rotation[0][0] * state(&t, 0, b)->pose.rotation[0][0] +
+                                      state(&t, 0, a)->pose.rotation[1][0] * state(&t, 0, b)->pose.rotation[1][0] >
+                                  .7;
+                if (a == b || !behind || at.x < -80) continue;
+                double gap =
+                    kn_box_distance(&t.actors[a], &state(&t, 0, a)->pose, &t.actors[b], &state(&t, 0, b)->pose);
+                cr_expect_geq(gap, 1.0 * state(&t, 0, a)->speed, "seed %d: %s is %.2f m behind %s at %.1f m/s",
+                              (int)seed, t.actors[a].name, gap, t.actors[b].name, state(&t, 0, a)->speed);
+            }
+        kn_timeline_finish(&t);
+    }
+}
+
+/* A traffic that finds no room says so. */
+Test(scene_samples, fewer_vehicles_are_named) {
+    kn_scene_params params = frames(6);
+    params.traffic = 200;
+    kn_loaded loaded;
+    kn_timeline timeline;
+    kn_error error = {0};
+    kn_report report = {0};
+    cr_assert(kn_load(&loaded, "samples/drive/cut-in.xosc", &params, NULL, &error), "%s", error.message);
+    cr_assert(kn_loaded_record(&loaded, &timeline, &report, &error), "%s", error.message);
+    cr_assert_lt(timeline.actor_count, 201);
+    char expected[60];
+    snprintf(expected, sizeof expected, "only %zu of 200 traffic vehicles", timeline.actor_count - 1);
+    cr_assert_eq(report.count, 1);
+    cr_assert(strstr(report.findings[0].message, expected), "%s", report.findings[0].message);
+    kn_report_finish(&report);
+    kn_timeline_finish(&timeline);
+    kn_loaded_finish(&loaded);
+}
+
+static size_t findings_with(const char *path, const kn_scene_params *params, const char *word) {
+    kn_finding *findings;
+    size_t count, found = 0;
+    kn_error error = {0};
+    cr_assert(kn_scene_check(path, params, &findings, &count, &error), "%s", error.message);
+    for (size_t i = 0; i < count; i++) found += findings[i].is_error && strstr(findings[i].message, word);
+    kn_findings_free(findings);
+    return found;
+}
+
+/* What check calls an error, a scene knows as well. */
+Test(scene_samples, a_scene_knows_what_check_finds) {
+    kn_scene_params params = frames(12);
+    params.start = 2;
+    params.ego_speed = 80 / 3.6;
+    params.grow_surroundings = false;
+    cr_assert_eq(findings_with("samples/drive/town.xosc", &params, "overlap"), 1);
+    kn_scene *scene;
+    kn_error error = {0};
+    cr_assert(kn_scene_create(&scene, "samples/drive/town.xosc", &params, NULL, &error), "%s", error.message);
+    const kn_finding *findings;
+    size_t count = kn_scene_findings(scene, &findings), overlaps = 0;
+    for (size_t i = 0; i < count; i++) overlaps += findings[i].is_error && strstr(findings[i].message, "overlap");
+    cr_assert_eq(overlaps, 1);
+    kn_scene_destroy(&scene);
 }

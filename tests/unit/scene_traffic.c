@@ -25,7 +25,7 @@ static void play(played *p, const char *kind, int seed, int traffic) {
     params.traffic = traffic;
     kn_error error = {0};
     cr_assert(kn_load(&p->loaded, path, &params, NULL, &error), "%s", error.message);
-    cr_assert(kn_loaded_record(&p->loaded, &p->timeline, &error), "%s", error.message);
+    cr_assert(kn_loaded_record(&p->loaded, &p->timeline, NULL, &error), "%s", error.message);
     unlink(path);
 }
 
@@ -192,4 +192,103 @@ Test(scene_traffic, variants_keep_the_layout) {
         kn_scene_destroy(&scene);
     }
     kn_scene_destroy(&plain);
+}
+
+/* --- one world per scene and seed --------------------------------------------------------------- */
+
+static kn_scene *part(const char *path, uint64_t seed, double start, size_t frames) {
+    kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
+    kn_scene *scene;
+    kn_error error = {0};
+    params.frame_count = frames;
+    params.start = start;
+    params.seed = seed;
+    cr_assert(kn_scene_create(&scene, path, &params, NULL, &error), "%s", error.message);
+    return scene;
+}
+
+Test(scene_traffic, start_and_length_keep_the_world) {
+    static const char path[] = "samples/drive/town.xosc";
+    kn_scene *whole = part(path, 3, 0, 24), *half = part(path, 3, 1, 12), *glimpse = part(path, 3, 0, 1),
+             *other = part(path, 4, 0, 1);
+    cr_assert_eq(whole->first_window, half->first_window);
+    uint64_t hash = layout_hash(whole);
+    cr_assert_eq(layout_hash(half), hash);
+    cr_assert_eq(layout_hash(glimpse), hash);
+    cr_assert_neq(layout_hash(other), hash);
+    cr_assert_eq(whole->world.instance_count, half->world.instance_count);
+    cr_assert_arr_eq(whole->world.instances, half->world.instances,
+                     whole->world.instance_count * sizeof *whole->world.instances);
+    kn_scene_destroy(&whole);
+    kn_scene_destroy(&half);
+    kn_scene_destroy(&glimpse);
+    kn_scene_destroy(&other);
+}
+
+/* Sum over the things that stand in a square: independent of the order in which they were built. */
+static uint64_t square_hash(const kn_world *world, double x0, double y0, double size, size_t *count) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < world->mesh.triangle_count; i++) {
+        if (!world->mesh.instance[i]) continue;
+        float c[3] = {0, 0, 0};
+        for (int k = 0; k < 9; k++) c[k % 3] += world->mesh.position[world->mesh.triangle[i][k / 3]][k % 3] / 3;
+        if (c[0] < x0 || c[1] < y0 || c[0] >= x0 + size || c[1] >= y0 + size) continue;
+        uint64_t h = world->mesh.instance[i];
+        for (int k = 0; k < 9; k++) {
+            uint32_t bits;
+            memcpy(&bits, &world->mesh.position[world->mesh.triangle[i][k / 3]][k % 3], 4);
+            h = (h ^ bits) * 0x100000001b3;
+        }
+        sum += h * 0x9e3779b97f4a7c15;
+        ++*count;
+    }
+    return sum;
+}
+
+/* A long drive: what stands at a place is the same, from whichever part of the way it is built. */
+Test(scene_traffic, windows_agree) {
+    char path[] = "/tmp/kinora-drive-XXXXXX.json";
+    static const char text[] =
+        "{\"network\": {\"roads\": [{\"id\": \"1\", \"segments\": [{\"length\": 700}, {\"length\": 300, "
+        "\"curvature\": 0.004}, {\"length\": 500}], \"town\": true, \"left\": [{\"type\": \"driving\"}, {\"type\": "
+        "\"parking\"}], \"right\": [{\"type\": \"driving\"}, {\"type\": \"parking\"}]}]}, \"ego\": {\"road\": \"1\", "
+        "\"lane\": -1, \"s\": 20, \"speed\": 14}}";
+    int file = mkstemps(path, 5);
+    cr_assert(file >= 0 && write(file, text, sizeof text - 1) == (ssize_t)(sizeof text - 1));
+    close(file);
+    kn_scene *scene = part(path, 2, 0, 12);
+    unlink(path);
+    kn_world a, b;
+    kn_error error = {0};
+    cr_assert(kn_world_build_window(&a, &scene->site, &scene->timeline, 2, &error), "%s", error.message);
+    cr_assert(kn_world_build_window(&b, &scene->site, &scene->timeline, 4, &error), "%s", error.message);
+    size_t things = 0;
+    for (double x = 448; x < 704; x += KN_TILE) /* within reach of both */
+        for (double y = -64; y < 64; y += KN_TILE) {
+            size_t in_a = 0, in_b = 0;
+            uint64_t hash_a = square_hash(&a, x, y, KN_TILE, &in_a), hash_b = square_hash(&b, x, y, KN_TILE, &in_b);
+            cr_assert_eq(in_a, in_b, "%zu and %zu triangles at %g, %g", in_a, in_b, x, y);
+            cr_assert_eq(hash_a, hash_b, "at %g, %g", x, y);
+            things += in_a;
+        }
+    cr_assert_gt(things, 5000);
+    kn_world_finish(&a);
+    kn_world_finish(&b);
+    kn_scene_destroy(&scene);
+}
+
+/* Scenarios at one seed do not share their surroundings. */
+Test(scene_traffic, every_scenario_has_its_own_surroundings) {
+    static const char *const paths[] = {"samples/drive/town.xosc", "samples/drive/junction.xosc",
+                                        "samples/drive/cut-in.xosc", "samples/drive/empty.xosc"};
+    uint64_t seeds[KN_COUNT(paths)];
+    for (size_t i = 0; i < KN_COUNT(paths); i++) {
+        kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
+        kn_loaded loaded;
+        kn_error error = {0};
+        cr_assert(kn_load(&loaded, paths[i], &params, NULL, &error), "%s", error.message);
+        seeds[i] = loaded.scenario.content;
+        for (size_t k = 0; k < i; k++) cr_assert_neq(seeds[i], seeds[k]);
+        kn_loaded_finish(&loaded);
+    }
 }
