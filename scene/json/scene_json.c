@@ -235,12 +235,8 @@ static bool read_place(reader *r, json_t *json, const char *place, kn_sim_actor 
     if (r->failed) return false;
     if (index < 0) return fail(r, "%s: there is no road '%.40s'", place, id);
     const kn_road *road = &r->scene->network.roads[index];
-    if (s > road->length) {
-        kn_report_add(r->report, false, r->scene->path, 0,
-                      "%s: s = %g m lies beyond the end of road '%s', which is %g m long: the end is taken", place, s,
-                      road->id, road->length);
-        s = road->length;
-    }
+    if (s > road->length)
+        return fail(r, "%s: s = %g lies beyond road '%s', which is %g m long", place, s, road->id, road->length);
     if (!lane || !kn_section_lane(kn_road_section(road, s), lane))
         return fail(r, "%s: road '%s' has no lane %d at s = %g", place, road->id, lane, s);
     int direction = kn_lane_direction(road, lane);
