@@ -174,11 +174,11 @@ static void draw_lanes(kn_world_builder *w, int index, const kn_lane_section *se
     static _Thread_local double s[MAX_STATIONS], t0[MAX_STATIONS], t1[MAX_STATIONS];
     size_t count = kn_road_stations(road, s0, s1, s, MAX_STATIONS);
     if (count < 2) return;
-    s[count - 1] -= 1e-6 * (s[count - 1] - s[count - 2]);
     double widest = 0;
     for (size_t k = 0; k < count; k++) {
-        kn_lane_span a = kn_lane_span_at(road, s[k], section->lanes[i].id),
-                     b = kn_lane_span_at(road, s[k], section->lanes[end - 1].id);
+        double in = fmin(s[k], section->end - 1e-6); /* behind its end the next section's widths hold */
+        kn_lane_span a = kn_lane_span_at(road, in, section->lanes[i].id),
+                     b = kn_lane_span_at(road, in, section->lanes[end - 1].id);
         t0[k] = fmax(a.inner, a.outer);
         t1[k] = fmin(b.inner, b.outer);
         widest = fmax(widest, t0[k] - t1[k]);

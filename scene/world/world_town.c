@@ -394,10 +394,11 @@ static void park_here(kn_world_builder *w, int index, const kn_lane *lane, doubl
     kn_rng rng;
     kn_rng_init(&rng, seed);
     bool take = kn_rng_uniform(&rng, 0, 1) < share;
-    double jitter = kn_rng_uniform(&rng, -.12, .12), turn = kn_rng_uniform(&rng, -.03, .03);
+    double width = fabs(span.outer - span.inner), room = kn_clamp(width / 2 - 1.08, 0, .12); /* beside the widest van */
+    double jitter = kn_rng_uniform(&rng, -room, room), turn = kn_rng_uniform(&rng, -.03, .03);
     int nose = kn_rng_int(&rng, 0, 1) ? 1 : -1;
     kn_road_frame f = kn_road_at(road, s, span.center + jitter);
-    if (!take || fabs(span.outer - span.inner) < 1.7 || !kn_world_in_tile(w, f.position.x, f.position.y)) return;
+    if (!take || width < 1.7 || !kn_world_in_tile(w, f.position.x, f.position.y)) return;
     bool forward = (lane->id < 0) != road->left_hand_traffic;
     double heading = f.heading + (forward ? 0 : M_PI) + turn + (across ? M_PI / 2 * nose : 0);
     kn_pose pose = kn_pose_from_euler(f.position, heading, f.pitch * (forward ? 1 : -1), 0);

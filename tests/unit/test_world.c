@@ -175,7 +175,8 @@ Test(world, surfaces_lie_where_the_lanes_are) {
             int kind = semantic[v * W + u];
             cr_assert_neq(kind, KN_SEMANTIC_SKY, "hole at pixel %d, %d", u, v);
             if (a < 5.6)
-                cr_assert(kind == KN_SEMANTIC_ROAD || kind == KN_SEMANTIC_LANE_MARK, "class %d at y = %g", kind, y);
+                cr_assert(kind == KN_SEMANTIC_ROAD || kind == KN_SEMANTIC_LANE_MARK, "class %d at x = %g, y = %g", kind,
+                          -40 + (u + .5 - W / 2.) / 5, y);
             if (a < 5.6) cr_assert_float_eq(depth[v * W + u], 50, .02);
             if (a > 6.0 && a < 8.5) cr_assert_eq(kind, KN_SEMANTIC_SIDEWALK, "class %d at y = %g", kind, y);
             if (a > 9) cr_assert_eq(kind, KN_SEMANTIC_TERRAIN, "class %d at y = %g", kind, y);
