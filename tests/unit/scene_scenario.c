@@ -103,7 +103,7 @@ Test(scene_scenario, bad_files) {
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-2' s='10'/>"), ""), "has no lane -2");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='0x' s='10'/>"), ""), "expected a number");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='9' laneId='-1' s='10'/>"), ""), "road '9'");
-    expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='510'/>"), ""), "lies outside road");
+    expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='-5'/>"), ""), "lies outside road");
     expect_error(SCENARIO(EGO, PUT("<GeoPosition latitude='1' longitude='2'/>"), ""),
                  "<GeoPosition> needs a road network whose geoReference");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='$S'/>"), ""), "unknown parameter '$S'");
