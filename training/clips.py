@@ -17,17 +17,21 @@ from nano import CONDITION_GROUPS, SCALE
 
 
 class Clips:
+    """`folders`: those of clips; FOLDER:LOOK for renders that stand for another look than "render"."""
+
     def __init__(self, folders):
         self.files = []
         for folder in folders:
+            folder, _, look = folder.partition(":")
             for path in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
                 latents = path[:-len(".safetensors")] + ".latents"
                 if os.path.exists(latents):
                     arrays, metadata = safetensors_io.read(path)
-                    self.files.append((arrays["conditions"], safetensors_io.read(latents)[0]["latents"], metadata))
+                    self.files.append((arrays["conditions"], safetensors_io.read(latents)[0]["latents"],
+                                       dict({"look": look or "render"}, **metadata)))
         self.looks = {}
         for f, (conditions, _, metadata) in enumerate(self.files):
-            self.looks.setdefault(metadata.get("look", "render"), []).extend((f, i) for i in range(conditions.shape[0]))
+            self.looks.setdefault(metadata["look"], []).extend((f, i) for i in range(conditions.shape[0]))
         self.sequences = []
         for f, (conditions, _, metadata) in enumerate(self.files):
             frames = [int(frame) for frame in metadata.get("frames", "0").split(",")]
@@ -49,7 +53,7 @@ class Clips:
                 y, x = random.randint(0, height - h), random.randint(0, width - w)
             conditions.append(torch.from_numpy(np.array(maps[i, :, SCALE * y:SCALE * (y + h), SCALE * x:SCALE * (x + w)])))
             latents.append(torch.from_numpy(np.array(codes[i, :, y:y + h, x:x + w])))
-            captions.append(nano.caption(metadata.get("look", "render"), metadata["caption"]))
+            captions.append(nano.caption(metadata["look"], metadata["caption"]))
         conditions = torch.stack(conditions).float() / 255
         conditions[:, 4:7] = conditions[:, 4:7] * 2 - 1
         conditions[:, 4:7] *= (conditions[:, 4:7].abs().amax(1, keepdim=True) > .01)

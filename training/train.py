@@ -88,7 +88,7 @@ def save(path, model, ema, optimizer, state, tokenizer):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, nargs="+", help="folders of clips")
+    parser.add_argument("--data", required=True, nargs="+", help="folders of clips, FOLDER or FOLDER:LOOK")
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=8)
