@@ -330,6 +330,8 @@ Test(autoencoder, kl) { check_autoencoder("kl", "encoded", "decoded", 4, FULL); 
 Test(autoencoder, kl_half) { check_autoencoder("kl", "encoded", "decoded", 4, HALF); }
 Test(autoencoder, tiny) { check_autoencoder("tiny", "encoded", "decoded", 4, FULL); }
 Test(autoencoder, tiny_half) { check_autoencoder("tiny", "encoded", "decoded", 4, HALF); }
+Test(autoencoder, tiny_of_packed_pictures) { check_autoencoder("latent/vae", "encoded", "decoded", 4, FULL); }
+Test(autoencoder, tiny_of_packed_pictures_half) { check_autoencoder("latent/vae", "encoded", "decoded", 4, HALF); }
 Test(autoencoder, pixel_packing) { check_autoencoder("packing", "z", "x", 4, FULL); }
 Test(autoencoder, kl_of_stable_diffusion) { check_autoencoder("kl_sd", "encoded", "decoded", 8, FULL); }
 Test(autoencoder, kl_of_stable_diffusion_half) { check_autoencoder("kl_sd", "encoded", "decoded", 8, HALF); }

@@ -86,7 +86,7 @@ Test(bad_input, scenarios) {
         {"straight.xodr", "absent.xodr", "absent.xodr"}, /* no road network */
         {"laneId=\"-1\"", "laneId=\"-7\"", "-7"},        /* no such lane */
         {"roadId=\"1\"", "roadId=\"99\"", "99"},         /* no such road */
-        {"s=\"60\"", "s=\"60000\"", "60000"},            /* beyond the road */
+        {"s=\"60\"", "s=\"-60\"", "-60"},                /* before the road's start */
         {"width=\"1.9\"", "width=\"nan\"", "nan"},
         {"entityRef=\"Ego\"", "entityRef=\"Nobody\"", "Nobody"},
         {"x=\"1.4\"", "x=\"$absent\"", "absent"}, /* undeclared parameter */

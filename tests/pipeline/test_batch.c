@@ -18,6 +18,8 @@
 
 TestSuite(batch, .init = make_folder, .fini = remove_folder, .timeout = 300);
 
+static const char scene_text[] = "{\"generate\": {\"kind\": \"town\", \"seed\": 1}}";
+
 static char *worker[] = {KINORA_BATCH_WORKER, NULL, NULL};
 
 /* Writes the scenes and a manifest: `good` items, then one for each further name. */
@@ -26,9 +28,9 @@ static void make_plan(kn_batch_plan *plan, int good, const char *const *others, 
     FILE *file = fopen(at("jobs.jsonl"), "w");
     for (int i = 0; i < good + other_count; i++) {
         char name[40];
-        snprintf(name, sizeof name, "scene%03d.xosc", i);
-        if (i >= good) snprintf(name, sizeof name, "%s.xosc", others[i - good]);
-        cr_assert(kn_file_write(at(name), "<x/>", 4, &error));
+        snprintf(name, sizeof name, "scene%03d.json", i);
+        if (i >= good) snprintf(name, sizeof name, "%s.json", others[i - good]);
+        cr_assert(kn_file_write(at(name), scene_text, sizeof scene_text - 1, &error));
         fprintf(file, "{\"scene\": \"%s\", \"name\": \"item%03d\", \"seed\": %d, \"weather\": \"rain\"%s}\n", name, i,
                 i, extra);
     }
@@ -105,7 +107,8 @@ Test(batch, runs_and_resumes) {
     r = run(&params);
     cr_assert(r.done == 12 && r.found == 12);
     /* Another content, and only the items that read it are made again. */
-    cr_assert(kn_file_write(at("scene003.xosc"), "<y/>", 4, NULL));
+    const char *other = "{\"generate\": {\"kind\": \"town\", \"seed\": 2}}";
+    cr_assert(kn_file_write(at("scene003.json"), other, strlen(other), NULL));
     r = run(&params);
     cr_assert(r.done == 12 && r.found == 11);
     /* A result that was damaged is made again, too. */
@@ -194,7 +197,7 @@ Test(batch, two_processes_and_three_shards_give_the_same) {
         char name[60];
         uint8_t *data;
         size_t size;
-        snprintf(name, sizeof name, "scene%03d.xosc.runs", i);
+        snprintf(name, sizeof name, "scene%03d.json.runs", i);
         cr_assert(kn_file_read(at(name), 100, &data, &size, NULL));
         cr_assert_eq(size, 1u, "item %d ran %zu times", i, size);
         kn_free(data);

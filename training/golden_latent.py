@@ -1,0 +1,62 @@
+"""Golden tensors of a model that makes clips in latents: diffusers' UNet, which also takes the means of a control's pictures,
+ControlNet, AutoencoderTiny behind 2x2 packing, and flow matching with x-prediction by diffusers' scheduler.
+
+    python3 training/golden_latent.py tests/golden
+"""
+import json
+import sys
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch.nn import functional as F
+
+import field
+from field import randn, save, save_model, write_json
+
+CONDITIONS, LATENT, STEPS = 5, 4, 3
+BASE = {"block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 12, "attention_head_dim": 2,
+        "use_linear_projection": True, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "mid_block_type": "UNetMidBlock2DCrossAttn"}
+UNET = dict(BASE, in_channels=LATENT + CONDITIONS, out_channels=LATENT, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"])
+CONTROLNET = dict(BASE, in_channels=LATENT, conditioning_channels=CONDITIONS, conditioning_embedding_out_channels=[4, 8, 12])
+VAE = {"in_channels": 12, "out_channels": 12, "latent_channels": LATENT, "encoder_block_out_channels": [8] * 2, "decoder_block_out_channels": [8] * 2,
+       "num_encoder_blocks": [1, 2], "num_decoder_blocks": [2, 1], "scaling_factor": 1.25}
+SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "prediction_type": "sample", "shift": 1.0,
+             "timestep_spacing": "trailing", "num_inference_steps": STEPS}
+
+
+def with_keys(path, **keys):
+    value = json.load(open(path))
+    value.update(keys)
+    write_json(path, value)
+
+
+def main(out):
+    folder = f"{out}/latent"
+    unet, branch = field.make("UNet2DConditionModel", UNET, 201), field.make("ControlNetModel", CONTROLNET, 202)
+    vae = field.make("AutoencoderTiny", VAE, 203)
+    for name, model in (("unet", unet), ("controlnet-drive", branch), ("vae", vae)):
+        save_model(f"{folder}/{name}", model)
+    with_keys(f"{folder}/unet/config.json", condition_means="drive")
+    with_keys(f"{folder}/vae/config.json", in_channels=3, out_channels=3, patch_size=2)
+    write_json(f"{folder}/scheduler/scheduler_config.json", SCHEDULER)
+
+    picture, condition, noise = randn(204, 2, 3, 16, 24).clamp(-1, 1), randn(205, 2, CONDITIONS, 16, 24), randn(206, 2, LATENT, 4, 6)
+    context = torch.zeros(2, 1, 12, dtype=torch.float64)
+    means = F.avg_pool2d(condition, 4)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    sigmas = torch.linspace(1, 0, STEPS + 1)[:-1].tolist()
+    scheduler.set_timesteps(STEPS, sigmas=sigmas)
+    x = noise
+    with torch.no_grad():
+        for sigma, t in zip(sigmas, scheduler.timesteps):
+            time = torch.full((2,), float(t))
+            down, mid = field.run_control(branch, x, time, context, condition)
+            x0 = field.run_unet(unet, torch.cat([x, means], 1), time, context, down, mid)
+            x = scheduler.step((x - x0) / sigma, t, x, return_dict=False)[0].double()
+        made = F.pixel_shuffle(vae.decode(x / VAE["scaling_factor"]).sample, 2)
+        encoded = vae.encode(F.pixel_unshuffle(picture, 2)).latents * VAE["scaling_factor"]
+    save(f"{folder}/vae/tensors.safetensors", x=picture, z=x, encoded=encoded, decoded=made)
+    save(f"{folder}/tensors.safetensors", condition=condition, noise=noise, made=(made / 2 + .5).clamp(0, 1))
+
+
+main(sys.argv[1])
