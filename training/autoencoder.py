@@ -1,6 +1,7 @@
 """Trains Kinora's own autoencoder at 1/8, AutoencoderTiny in diffusers' layout with `patch_size` 2 (pictures are packed 2x2
 into 12 channels first), distilled from TAEF2: the encoder learns its latents, the decoder draws the pictures that they
-stand for (L1 and LPIPS).
+stand for (L1 and LPIPS). Both start from the teacher's own blocks (MIT) up to 1/2 of a picture's size; the ends at packed pixels
+are new. The decoder sees latents with noise, too: those that a sampler gives are never exact.
 
     python3 training/autoencoder.py decoder --pictures DIR --teachers WEIGHTS --out RUN --minutes 30
     python3 training/autoencoder.py encoder ...
@@ -22,7 +23,9 @@ from torch.nn import functional as F
 import teachers
 
 LATENT_CHANNELS, WIDTH, PATCH = 32, 64, 2
-ENCODER_BLOCKS, DECODER_BLOCKS = (1, 3, 3), (3, 3, 3)
+ENCODER_BLOCKS, DECODER_BLOCKS = (3, 3, 3), (3, 3, 3)
+ENDS_ALONE = 60  # steps in which only the new ends learn
+NOISE = .3  # the most noise on the latents that the decoder learns from; half of them have none
 # Latents of photographs have a standard deviation of about .86: the samplers see 1.
 SCALING_FACTOR = 1.16
 HELD_OUT = ("left_camera/", "back_camera", "comma10k", "parkour", "car-roundabout", "labels", "masks", "Annotations")
@@ -42,7 +45,7 @@ class Encoder(nn.Module):
         for stage, blocks in enumerate(ENCODER_BLOCKS):
             if stage > 0:
                 layers.append(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, stride=2, bias=False))
-            layers += [teachers.Block(WIDTH) for _ in range(blocks)]
+            layers += [teachers.Block(WIDTH, pooled=stage == 2) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(WIDTH, LATENT_CHANNELS, 3, padding=1))
 
     def forward(self, x):
@@ -58,11 +61,21 @@ class Decoder(nn.Module):
         for stage, blocks in enumerate(DECODER_BLOCKS):
             if stage > 0:
                 layers += [nn.Upsample(scale_factor=2), nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False)]
-            layers += [teachers.Block(WIDTH) for _ in range(blocks)]
+            layers += [teachers.Block(WIDTH, pooled=stage == 0) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(WIDTH, 3 * PATCH * PATCH, 3, padding=1))
 
     def forward(self, z):
         return F.pixel_shuffle(self.layers(torch.tanh(z / 3) * 3), PATCH) * 2 - 1
+
+
+def start_from_teacher(network, folder):
+    """Copies the teacher's layers that ours has, too: all but those at the size of the picture."""
+    if isinstance(network, Decoder):
+        teacher, ours, theirs = teachers.taef2_decoder(folder), range(15), range(1, 16)
+    else:
+        teacher, ours, theirs = teachers.taef2_encoder(folder), range(1, 13), range(3, 15)
+    for mine, its in zip(ours, theirs):
+        network.layers[mine].load_state_dict(teacher[its].state_dict())
 
 
 class Pictures:
@@ -102,7 +115,8 @@ def loss_of(args, network, networks, x):
     if args.part == "encoder":
         error = F.mse_loss(network(x), z)
         return error, {"mse": error}
-    made = network(z)
+    strength = NOISE * (torch.rand(len(z), 1, 1, 1) * 2 - 1).clamp(min=0)
+    made = network(z + strength * torch.randn_like(z))
     error, distance = (made - x).abs().mean(), lpips(made, x).mean()
     return error + .4 * distance, {"l1": error, "lpips": distance}
 
@@ -123,7 +137,7 @@ def main():
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--lr", type=float, default=6e-4)
-    parser.add_argument("--init", help="a checkpoint to start from")
+    parser.add_argument("--init", help="a checkpoint to start from, or \"teacher\"")
     args = parser.parse_args()
     torch.set_num_threads(1)
     random.seed(1)
@@ -140,6 +154,8 @@ def main():
         network.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
         state = kept["state"]
+    elif args.init == "teacher":
+        start_from_teacher(network, args.teachers)
     elif args.init:
         network.load_state_dict(torch.load(args.init, weights_only=True)["model"])
     pictures = Pictures(args.pictures)
@@ -154,6 +170,10 @@ def main():
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        if args.init == "teacher" and state["step"] < ENDS_ALONE:
+            for i, layer in enumerate(network.layers):
+                if i != (0 if args.part == "encoder" else len(network.layers) - 1):
+                    layer.zero_grad(set_to_none=True)
         optimizer.step()
         state["step"] += 1
         state["seconds"] = time.time() - begun
