@@ -2,6 +2,8 @@
 ControlNet, AutoencoderTiny behind 2x2 packing, and flow matching with x-prediction by diffusers' scheduler.
 
     python3 training/golden_latent.py tests/golden
+
+The last state of transformers' text encoder goes into the UNet's timestep_cond, too.
 """
 import json
 import sys
@@ -11,12 +13,14 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from torch.nn import functional as F
 
 import field
+import golden_tokenizer
 from field import randn, save, save_model, write_json
 
 CONDITIONS, LATENT, STEPS = 5, 4, 3
+PROMPTS, GUIDANCE = ["a red car at night", "fog"], 2
 BASE = {"block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 12, "attention_head_dim": 2,
         "use_linear_projection": True, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "mid_block_type": "UNetMidBlock2DCrossAttn"}
-UNET = dict(BASE, in_channels=LATENT + CONDITIONS, out_channels=LATENT, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"])
+UNET = dict(BASE, in_channels=LATENT + CONDITIONS, out_channels=LATENT, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"], time_cond_proj_dim=12)
 CONTROLNET = dict(BASE, in_channels=LATENT, conditioning_channels=CONDITIONS, conditioning_embedding_out_channels=[4, 8, 12])
 VAE = {"in_channels": 12, "out_channels": 12, "latent_channels": LATENT, "encoder_block_out_channels": [8] * 2, "decoder_block_out_channels": [8] * 2,
        "num_encoder_blocks": [1, 2], "num_decoder_blocks": [2, 1], "scaling_factor": 1.25}
@@ -30,33 +34,59 @@ def with_keys(path, **keys):
     write_json(path, value)
 
 
+def make_text(folder):
+    """-> text [N] -> context [N, 77, 12]"""
+    tokenizer = golden_tokenizer.make(f"{folder}/tokenizer", 60)
+    count = len(tokenizer.vocab)
+    text = field.make_text({"vocab_size": count, "hidden_size": 12, "intermediate_size": 24, "num_attention_heads": 3, "num_hidden_layers": 2,
+                            "max_position_embeddings": 77, "hidden_act": "quick_gelu", "bos_token_id": count - 2, "eos_token_id": count - 1}, 207)
+    save_model(f"{folder}/text_encoder", text)
+
+    def encode(prompts):
+        ids = torch.tensor([tokenizer.encode(p) for p in prompts])
+        with torch.no_grad():
+            return text(ids).last_hidden_state.double()
+    return encode
+
+
+def sample(unet, branch, condition, noise, contexts, guidance):
+    """contexts: of the prompts and of no text"""
+    means = F.avg_pool2d(condition, 4)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    sigmas = torch.linspace(1, 0, STEPS + 1)[:-1].tolist()
+    scheduler.set_timesteps(STEPS, sigmas=sigmas)
+    x = noise
+    for sigma, t in zip(sigmas, scheduler.timesteps):
+        time, found = torch.full((2,), float(t)), []
+        for context in contexts:
+            down, mid = field.run_control(branch, x, time, context, condition)
+            found.append(field.run_unet(unet, torch.cat([x, means], 1), time, context, down, mid, timestep_cond=context[:, -1]))
+        x0 = found[1] + guidance * (found[0] - found[1])
+        x = scheduler.step((x - x0) / sigma, t, x, return_dict=False)[0].double()
+    return x
+
+
 def main(out):
     folder = f"{out}/latent"
     unet, branch = field.make("UNet2DConditionModel", UNET, 201), field.make("ControlNetModel", CONTROLNET, 202)
     vae = field.make("AutoencoderTiny", VAE, 203)
     for name, model in (("unet", unet), ("controlnet-drive", branch), ("vae", vae)):
         save_model(f"{folder}/{name}", model)
-    with_keys(f"{folder}/unet/config.json", condition_means="drive")
+    with_keys(f"{folder}/unet/config.json", condition_means="drive", timestep_cond="text")
     with_keys(f"{folder}/vae/config.json", in_channels=3, out_channels=3, patch_size=2)
     write_json(f"{folder}/scheduler/scheduler_config.json", SCHEDULER)
 
     picture, condition, noise = randn(204, 2, 3, 16, 24).clamp(-1, 1), randn(205, 2, CONDITIONS, 16, 24), randn(206, 2, LATENT, 4, 6)
-    context = torch.zeros(2, 1, 12, dtype=torch.float64)
-    means = F.avg_pool2d(condition, 4)
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
-    sigmas = torch.linspace(1, 0, STEPS + 1)[:-1].tolist()
-    scheduler.set_timesteps(STEPS, sigmas=sigmas)
-    x = noise
+    encode = make_text(folder)
+    contexts = encode(PROMPTS), encode(["", ""])
     with torch.no_grad():
-        for sigma, t in zip(sigmas, scheduler.timesteps):
-            time = torch.full((2,), float(t))
-            down, mid = field.run_control(branch, x, time, context, condition)
-            x0 = field.run_unet(unet, torch.cat([x, means], 1), time, context, down, mid)
-            x = scheduler.step((x - x0) / sigma, t, x, return_dict=False)[0].double()
-        made = F.pixel_shuffle(vae.decode(x / VAE["scaling_factor"]).sample, 2)
+        latents = [sample(unet, branch, condition, noise, contexts, guidance) for guidance in (1, GUIDANCE)]
+        made, guided = (F.pixel_shuffle(vae.decode(x / VAE["scaling_factor"]).sample, 2) for x in latents)
+        x = latents[0]
         encoded = vae.encode(F.pixel_unshuffle(picture, 2)).latents * VAE["scaling_factor"]
     save(f"{folder}/vae/tensors.safetensors", x=picture, z=x, encoded=encoded, decoded=made)
-    save(f"{folder}/tensors.safetensors", condition=condition, noise=noise, made=(made / 2 + .5).clamp(0, 1))
+    save(f"{folder}/tensors.safetensors", condition=condition, noise=noise, made=(made / 2 + .5).clamp(0, 1),
+         guided=(guided / 2 + .5).clamp(0, 1))
 
 
 main(sys.argv[1])

@@ -22,12 +22,18 @@ def timestep_embedding(t, dim):
 
 
 class TimestepEmbedding(nn.Module):
-    def __init__(self, channels, dim):
+    """`cond`: channels of a further vector that is added to the sinusoids (`time_cond_proj_dim`)."""
+
+    def __init__(self, channels, dim, cond=None):
         super().__init__()
         self.linear_1 = nn.Linear(channels, dim)
         self.linear_2 = nn.Linear(dim, dim)
+        if cond:
+            self.cond_proj = nn.Linear(cond, channels, bias=False)
 
-    def forward(self, x):
+    def forward(self, x, cond=None):
+        if cond is not None:
+            x = x + self.cond_proj(cond)
         return self.linear_2(F.silu(self.linear_1(x)))
 
 
@@ -318,7 +324,7 @@ class UNet2DConditionModel(nn.Module):
         self.config = config
         channels, groups = config["block_out_channels"], config["norm_num_groups"]
         self.conv_in = nn.Conv2d(config["in_channels"], channels[0], 3, padding=1)
-        self.time_embedding = TimestepEmbedding(channels[0], channels[0] * 4)
+        self.time_embedding = TimestepEmbedding(channels[0], channels[0] * 4, config.get("time_cond_proj_dim"))
         self.down_blocks, self.mid_block, skips = make_down(config)
         self.up_blocks = nn.ModuleList()
         current, levels = channels[-1], len(channels)
@@ -333,10 +339,10 @@ class UNet2DConditionModel(nn.Module):
         self.conv_norm_out = GroupNorm(groups, channels[0], 1e-5)
         self.conv_out = nn.Conv2d(channels[0], config["out_channels"], 3, padding=1)
 
-    def forward(self, x, t, context, down_residuals=None, mid_residual=None, frames=1, neighbours=None):
-        """x [N, Cin, H, W]; t [N]; context [N, T, cross_attention_dim]; residuals from ControlNets."""
+    def forward(self, x, t, context, down_residuals=None, mid_residual=None, frames=1, neighbours=None, timestep_cond=None):
+        """x [N, Cin, H, W]; t [N]; context [N, T, cross_attention_dim]; residuals from ControlNets; timestep_cond [N, time_cond_proj_dim]."""
         state = {"context": context, "frames": frames, "neighbours": neighbours}
-        temb = self.time_embedding(timestep_embedding(t, self.config["block_out_channels"][0]))
+        temb = self.time_embedding(timestep_embedding(t, self.config["block_out_channels"][0]), timestep_cond)
         x = self.conv_in(x)
         skips = [x]
         for block in self.down_blocks:

@@ -3,7 +3,7 @@
     python3 training/train.py --data CLIPS ... --out RUN --minutes 60
 
 Flow matching (arXiv 2210.02747) with x-prediction in the autoencoder's latents: x_t = (1 - t) x0 + t noise, loss
-|x0 - prediction|^2 / max(t, .3)^2. AdamW, EMA. A step takes crops of single pictures, one camera over frames, or all
+(|x0 - prediction|^2 + 4 |its means over 7 x 8 cells|^2) / max(t, .3)^2. AdamW, EMA. A step takes crops of single pictures, one camera over frames, or all
 cameras of a frame. Checkpoints in RUN/last.pt, from which a run continues; RUN/log.csv has the loss curve.
 """
 import argparse
@@ -22,6 +22,7 @@ from nets_text import CLIPTextModel
 from tokenizer import Tokenizer
 
 SECONDS_BETWEEN_CHECKPOINTS = 150
+REGION, COARSE_WEIGHT = (7, 8), 4  # latent cells
 WORDS = ("photo render golden evening morning low sun dry leaves on the road snow autumn winter spring summer storm sunset sunrise "
          "overcast cloudy misty neon lights wet asphalt blue hour night dusk dawn haze trees city village industrial").split()
 
@@ -39,7 +40,7 @@ class Nano(torch.nn.Module):
         context = self.text(ids)
         down, mid = self.controlnet(x, t * 1000, context, conditions)
         means = F.avg_pool2d(conditions, nano.SCALE)
-        return self.unet(torch.cat([x, means], 1), t * 1000, context, down, mid, frames, neighbours)
+        return self.unet(torch.cat([x, means], 1), t * 1000, context, down, mid, frames, neighbours, context[:, -1])
 
 
 def sample_times(n):
@@ -77,7 +78,9 @@ def loss_of(model, tokenizer, conditions, x0, captions, extra):
     xt = ((1 - s) * x0 + s * noise).to(memory_format=torch.channels_last)
     predicted = model(xt, t, tokens, drop_conditions(conditions).to(memory_format=torch.channels_last), **extra)
     error = (predicted - x0).pow(2).mean((1, 2, 3))
-    return (error / t.clamp(min=.3).pow(2)).mean(), error.detach()[t > .95]
+    # Light and weather are means over large regions: errors of these count more, or only the finest level learns.
+    coarse = F.avg_pool2d(predicted - x0, REGION, REGION, ceil_mode=True, count_include_pad=False).pow(2).mean((1, 2, 3))
+    return ((error + COARSE_WEIGHT * coarse) / t.clamp(min=.3).pow(2)).mean(), error.detach()[t > .95]
 
 
 def save(path, model, ema, optimizer, state, tokenizer):
@@ -115,7 +118,7 @@ def main():
     known = torch.load(path if resumed else args.init, weights_only=True) if resumed or args.init else None
     tokenizer = Tokenizer(known["merges"]) if known else Tokenizer.train(clips.captions() + [" ".join(WORDS)] * 3, args.merges)
     model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(.9, .98), weight_decay=.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(.9, .99), weight_decay=.01)
     if known:
         model.load_state_dict(known["model" if resumed else "ema"])
     state, ema = {"step": 0, "seconds": 0}, {k: v.clone() for k, v in model.state_dict().items()}

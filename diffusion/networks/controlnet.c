@@ -156,7 +156,7 @@ bool kn_controlnet_forward(kn_graph *graph, const kn_control_use *use, const kn_
     pass.neighbours[0] = pass.neighbours[1] = NULL;
     pass.temporal = false;
     kn_conv_params params = {.stride = 1, .pad = 1, .pad_end = 1, .residual = use->condition};
-    if (!kn_trunk_time(graph, &time, &controlnet->trunk, sinusoids, error) ||
+    if (!kn_trunk_time(graph, &time, &controlnet->trunk, use->sinusoids ? use->sinusoids : sinusoids, error) ||
         !kn_op_conv(graph, &x, use->in ? use->in : in, controlnet->trunk.conv_in, &params, error) ||
         !kn_trunk_forward(graph, &x, own, &controlnet->trunk, &pass, error))
         return false;

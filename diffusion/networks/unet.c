@@ -2,6 +2,7 @@
 #include "diffusion/networks/unet.h"
 
 #include <math.h>
+#include <string.h>
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
@@ -34,19 +35,30 @@ static void note_block(kn_unet *unet, const kn_block *block) {
     }
 }
 
-static bool load_guidance(kn_unet *unet, const kn_config *config, kn_error *error) {
+/* `timestep_cond` (Kinora's own key) says what the vector of `time_cond_proj_dim` is: "text", or the guidance scale. */
+static bool load_time_condition(kn_unet *unet, const kn_config *config, kn_error *error) {
     int64_t shape[2] = {unet->trunk.config.channels[0], 0};
-    if (!kn_config_int(config, "time_cond_proj_dim", 4, 4096, &unet->guidance_size, error)) return false;
-    shape[1] = unet->guidance_size;
-    return !unet->guidance_size ||
-           (unet->guidance = kn_load_host(&unet->layers, "time_embedding.cond_proj.weight", 2, shape, error));
+    const char *source = "guidance";
+    if (!kn_config_int(config, "time_cond_proj_dim", 4, 4096, &unet->time_condition_size, error) ||
+        !kn_config_string(config, "timestep_cond", &source, error))
+        return false;
+    unet->time_takes_text = strcmp(source, "text") == 0;
+    if (!unet->time_takes_text && strcmp(source, "guidance") != 0)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: 'timestep_cond' is '%.64s', expected 'text' or 'guidance'",
+                       config->path, source);
+    if (unet->time_takes_text && unet->time_condition_size != unet->trunk.config.context_channels)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: 'time_cond_proj_dim' is %d, expected cross_attention_dim %d",
+                       config->path, unet->time_condition_size, unet->trunk.config.context_channels);
+    shape[1] = unet->time_condition_size;
+    return !unet->time_condition_size ||
+           (unet->time_condition = kn_load_host(&unet->layers, "time_embedding.cond_proj.weight", 2, shape, error));
 }
 
 static bool load(kn_unet *unet, const kn_config *config, kn_error *error) {
     kn_trunk *trunk = &unet->trunk;
     static const char *const classes[] = {"UNet2DConditionModel", "UNetMotionModel", NULL};
     if (!kn_config_class(config, classes, error) || !kn_unet_config_read(&trunk->config, config, true, error) ||
-        !load_guidance(unet, config, error) || !kn_trunk_load(&unet->layers, trunk, true, error))
+        !load_time_condition(unet, config, error) || !kn_trunk_load(&unet->layers, trunk, true, error))
         return false;
     int current = trunk->config.channels[trunk->config.levels - 1], skip = trunk->skip_count,
         first = trunk->config.channels[0];
@@ -73,13 +85,23 @@ bool kn_unet_load(kn_unet *unet, kn_gpu *gpu, const kn_config *config, kn_weight
 void kn_unet_finish(kn_unet *unet) { kn_layers_finish(&unet->layers); }
 
 void kn_unet_add_guidance(const kn_unet *unet, double guidance, float *values) {
-    int half = unet->guidance_size / 2, size = unet->guidance_size;
-    for (int c = 0; unet->guidance && c < unet->trunk.config.channels[0]; c++) {
-        const float *row = unet->guidance + (size_t)c * (size_t)size;
+    int half = unet->time_condition_size / 2, size = unet->time_condition_size;
+    if (!unet->time_condition || unet->time_takes_text) return;
+    for (int c = 0; c < unet->trunk.config.channels[0]; c++) {
+        const float *row = unet->time_condition + (size_t)c * (size_t)size;
         for (int i = 0; i < half; i++) {
             double angle = 1000 * (guidance - 1) * exp(-log(10000.0) * i / (half > 1 ? half - 1 : 1));
             values[c] += row[i] * (float)sin(angle) + row[half + i] * (float)cos(angle);
         }
+    }
+}
+
+void kn_unet_add_text(const kn_unet *unet, const float *state, float *values) {
+    int size = unet->time_condition_size;
+    if (!unet->time_takes_text) return;
+    for (int c = 0; c < unet->trunk.config.channels[0]; c++) {
+        const float *row = unet->time_condition + (size_t)c * (size_t)size;
+        for (int i = 0; i < size; i++) values[c] += row[i] * state[i];
     }
 }
 

@@ -67,9 +67,10 @@ typedef struct kn_unet {
     kn_weight *conv_out;
     bool has_multi_view;
     int max_frames;        /* 0: no temporal attention */
-    const float *guidance; /* [channels[0]][guidance_size], on the host: networks distilled to take the guidance scale;
-                              or NULL */
-    int guidance_size;
+    const float *time_condition; /* [channels[0]][time_condition_size], on the host: what a network adds to the
+                                    sinusoids, from the guidance scale or the text; or NULL */
+    int time_condition_size;
+    bool time_takes_text;
 } kn_unet;
 
 /* One ControlNet branch in a forward pass. */
@@ -79,6 +80,7 @@ typedef struct kn_control_use {
     const kn_tensor *condition; /* [N][h][w][channels[0]]: kn_controlnet_embed's output */
     /* What the branch sees in place of the UNet's input: inpainting UNets have more channels; NULL: the same. */
     const kn_tensor *in;
+    const kn_tensor *sinusoids; /* without what the UNet adds to them; NULL: the UNet's */
     float scale;
 } kn_control_use;
 
@@ -90,6 +92,8 @@ void kn_unet_finish(kn_unet *unet);
 /* Adds what a network distilled to take the guidance scale (arXiv 2310.04378) is told about it to the sinusoids of
  * kn_timestep_embedding; nothing for other networks. */
 void kn_unet_add_guidance(const kn_unet *unet, double guidance, float *values);
+/* Adds what a network is told about its text, state[context_channels] of the last token; nothing for other networks. */
+void kn_unet_add_text(const kn_unet *unet, const float *state, float *values);
 /* in [N][h][w][in_channels], sinusoids [N][1][1][channels[0]] -> out [N][h][w][out_channels]. `pass->time` is set
  * inside. */
 bool kn_unet_forward(kn_graph *graph, kn_tensor *out, const kn_unet *unet, const kn_tensor *in,

@@ -49,7 +49,7 @@ static bool check(const kn_model *model, const kn_paint_params *params, kn_error
         return kn_fail(error, KN_ERROR_INPUT, "%d x %d pixels: expected multiples of %d up to 8192", w, h, factor);
     if (params->mask && !params->init)
         return kn_fail(error, KN_ERROR_INPUT, "a mask needs the picture that it belongs to");
-    if (model->schedule.residual_control[0] || model->condition_means[0])
+    if (model->schedule.residual_control[0] || model->condition_means[0] || model->unet.time_takes_text)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: this model makes clips, not pictures", model->info.folder);
     return check_numbers(params, error);
 }
@@ -214,7 +214,7 @@ static bool set_up(painter *p, kn_error *error) {
     const kn_model *model = p->model;
     int factor = model->info.latent_factor;
     p->steps = params->steps ? params->steps : model->info.default_steps;
-    p->halves = params->guidance > 1 && !model->unet.guidance ? 2 : 1;
+    p->halves = params->guidance > 1 && !model->unet.time_condition ? 2 : 1;
     p->pixels = (size_t)(params->width / factor) * (size_t)(params->height / factor);
     p->floats = p->pixels * (size_t)model->info.latent_channels;
     kn_solver_params solver = {.method = params->method,

@@ -37,6 +37,7 @@ typedef struct kn_paint_network {
     const kn_controlnet *controlnets[KN_MAX_CONTROLS];
     kn_graph *state; /* owns the tensors below */
     kn_tensor input, sinusoids, context, conditions[KN_MAX_CONTROLS];
+    kn_tensor plain_sinusoids; /* for ControlNets, when the UNet adds to its own */
     kn_tensor sample;   /* the input without mask and masked picture, for ControlNets beside an inpainting UNet */
     int *context_index; /* [batch] */
     kn_graph *step;     /* recorded for the controls in `recorded` */

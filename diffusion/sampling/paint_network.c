@@ -92,6 +92,9 @@ bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_
         !kn_graph_tensor(network->state, &network->sample, batch, network->height, network->width,
                          model->info.latent_channels, error))
         return false;
+    if (model->unet.time_condition &&
+        !kn_graph_tensor(network->state, &network->plain_sinusoids, batch, 1, 1, unet->channels[0], error))
+        return false;
     return kn_graph_tensor(network->state, &network->input, batch, network->height, network->width, unet->in_channels,
                            error) &&
            kn_graph_tensor(network->state, &network->sinusoids, batch, 1, 1, unet->channels[0], error);
@@ -129,6 +132,7 @@ static bool record(kn_paint_network *network, unsigned controls, kn_error *error
             uses[count++] = (kn_control_use){.controlnet = network->controlnets[i],
                                              .condition = &network->conditions[i],
                                              .in = network->sample.n ? &network->sample : NULL,
+                                             .sinusoids = network->plain_sinusoids.n ? &network->plain_sinusoids : NULL,
                                              .scale = params->controls[i].strength};
     kn_pass pass = {.context = &network->context,
                     .context_index = network->context_index,
@@ -174,10 +178,11 @@ bool kn_paint_network_run(kn_paint_network *network, const float *input, double 
                           float *output, kn_error *error) {
     const kn_unet *unet = &network->model->unet;
     size_t channels = (size_t)unet->trunk.config.channels[0];
-    kn_timestep_embedding(&unet->trunk.config, timestep, network->time);
-    kn_unet_add_guidance(unet, (double)network->params->guidance, network->time);
-    for (int i = 1; i < network->batch; i++)
-        memcpy(network->time + (size_t)i * channels, network->time, channels * sizeof *network->time);
+    for (int i = 0; i < network->batch; i++)
+        kn_timestep_embedding(&unet->trunk.config, timestep, network->time + (size_t)i * channels);
+    if (network->plain_sinusoids.n && !kn_tensor_upload(&network->plain_sinusoids, network->time, error)) return false;
+    for (int i = 0; i < network->batch; i++)
+        kn_unet_add_guidance(unet, (double)network->params->guidance, network->time + (size_t)i * channels);
     if (!kn_tensor_upload(&network->sinusoids, network->time, error) ||
         !kn_tensor_upload(&network->input, input, error) || !upload_sample(network, input, error))
         return false;

@@ -90,6 +90,8 @@ static bool build_state(kn_sampler *sampler, kn_error *error) {
     if (!kn_sampler_make_graph(sampler, &sampler->state, sampler->arenas.state, error) ||
         !kn_graph_tensor(sampler->state, &tensors->x, n, h, w, c, error) ||
         !kn_graph_tensor(sampler->state, &sampler->sinusoids, sampler->batch, 1, 1, unet->channels[0], error) ||
+        (sampler->model->unet.time_condition &&
+         !kn_graph_tensor(sampler->state, &sampler->plain_sinusoids, sampler->batch, 1, 1, unet->channels[0], error)) ||
         !kn_gpu_buffer_create(&tensors->coefficients, sampler->model->gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_HOST, error))
         return false;
     if (needs_previous(sampler) && !kn_graph_tensor(sampler->state, &tensors->previous, n, h, w, c, error))
@@ -358,13 +360,20 @@ static bool embed_controls(kn_sampler *sampler, const kn_sample_input *input, kn
 /* --- run -------------------------------------------------------------------------------------- */
 
 static bool set_timestep(const kn_sampler *sampler, int index, kn_error *error) {
-    const kn_unet_config *config = &sampler->model->unet.trunk.config;
+    const kn_unet *unet = &sampler->model->unet;
+    const kn_unet_config *config = &unet->trunk.config;
     size_t channels = (size_t)config->channels[0];
     float *values = kn_alloc((size_t)sampler->batch * channels, sizeof *values, error);
     if (!values) return false;
     kn_timestep_embedding(config, sampler->steps[index].timestep, values);
     for (int i = 1; i < sampler->batch; i++) memcpy(values + (size_t)i * channels, values, channels * sizeof *values);
-    bool ok = kn_tensor_upload(&sampler->sinusoids, values, error);
+    bool ok = !sampler->plain_sinusoids.n || kn_tensor_upload(&sampler->plain_sinusoids, values, error);
+    for (int i = 0; i < sampler->batch; i++) {
+        size_t text = (size_t)sampler->context_index[i] * (size_t)config->context_channels;
+        kn_unet_add_guidance(unet, (double)sampler->params.guidance, values + (size_t)i * channels);
+        kn_unet_add_text(unet, sampler->last_states + text, values + (size_t)i * channels);
+    }
+    ok = ok && kn_tensor_upload(&sampler->sinusoids, values, error);
     kn_free(values);
     return ok;
 }

@@ -30,6 +30,7 @@ struct kn_sampler {
     kn_graph *state;            /* owns the tensors that outlive a run */
     kn_sampler_tensors tensors; /* output belongs to `step` */
     kn_tensor sinusoids, context, conditions[KN_MAX_CONTROLS];
+    kn_tensor plain_sinusoids; /* for ControlNets, when the UNet adds to its own */
     kn_tensor means; /* [batch][h][w][channels]: means of a control's pictures, for UNets that take them */
     kn_stage embed[KN_MAX_CONTROLS], decode;
 
@@ -37,6 +38,7 @@ struct kn_sampler {
     kn_graph *prompts;                 /* owns `context` */
     int context_count, *context_index; /* distinct prompts that `step` was recorded for; [batch] */
     char **texts;                      /* [text_count] what `context` holds, in order */
+    float *last_states;                /* [text_count][context channels] of the last token */
     int text_count;
     unsigned text_revision; /* the model's, when they were encoded */
     int *neighbours[2];     /* [batch] */

@@ -54,6 +54,9 @@ static bool encode_text(kn_sampler *sampler, const char *text, int index, kn_err
               kn_text_encoder_input(graph, &in, encoder, ids, 1, sampler->tokens, error) &&
               kn_text_encoder_forward(graph, &out, encoder, &in, error) && kn_graph_run(graph, error) &&
               kn_tensor_download(&out, values, error) && kn_tensor_upload(&member, values, error);
+    size_t channels = (size_t)encoder->channels, last = (size_t)sampler->tokens - 1; /* values: [channels][tokens] */
+    for (size_t c = 0; ok && c < channels; c++)
+        sampler->last_states[(size_t)index * channels + c] = values[c * (size_t)sampler->tokens + last];
     kn_graph_destroy(&graph);
     kn_free(values);
     kn_free(ids);
@@ -78,7 +81,9 @@ static bool rebuild(kn_sampler *sampler, const prompt_list *list, kn_error *erro
 void kn_sampler_forget_texts(kn_sampler *sampler) {
     for (int i = 0; i < sampler->text_count; i++) kn_free(sampler->texts[i]);
     kn_free(sampler->texts);
+    kn_free(sampler->last_states);
     sampler->texts = NULL;
+    sampler->last_states = NULL;
     sampler->text_count = 0;
 }
 
@@ -103,7 +108,10 @@ static bool set_prompts(kn_sampler *sampler, const kn_sample_input *input, promp
                 memcmp(sampler->context_index, list->index, (size_t)sampler->batch * sizeof *list->index) == 0;
     if (same && holds_texts(sampler, list)) return true;
     kn_sampler_forget_texts(sampler);
+    size_t channels = (size_t)sampler->model->unet.trunk.config.context_channels;
     if (!same && !rebuild(sampler, list, error)) return false;
+    if (!(sampler->last_states = kn_alloc((size_t)list->count * channels, sizeof *sampler->last_states, error)))
+        return false;
     for (int i = 0; sampler->model->info.text && i < list->count; i++) {
         if (!encode_text(sampler, list->texts[i], i, error)) return false;
     }

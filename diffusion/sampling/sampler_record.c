@@ -19,6 +19,7 @@ static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tenso
     const kn_sampler_params *params = &sampler->params;
     int batch = halves * frames * params->views;
     kn_tensor conditions[KN_MAX_CONTROLS], sinusoids = first_members(&sampler->sinusoids, batch);
+    kn_tensor plain = first_members(&sampler->plain_sinusoids, batch);
     kn_tensor input = first_members(sampler->tensors.input.n ? &sampler->tensors.input : &sampler->tensors.x, batch);
     kn_tensor joined = {0}, means = first_members(&sampler->means, batch);
     kn_control_use uses[KN_MAX_CONTROLS];
@@ -28,6 +29,7 @@ static bool record_networks(const kn_sampler *sampler, kn_graph *graph, kn_tenso
         uses[i] = (kn_control_use){.controlnet = sampler->controlnets[i],
                                    .condition = &conditions[i],
                                    .in = &input,
+                                   .sinusoids = sampler->plain_sinusoids.n ? &plain : NULL,
                                    .scale = params->controls[i].scale};
     }
     kn_pass pass = {.context = &sampler->context,
