@@ -3,7 +3,7 @@ ControlNet, AutoencoderTiny behind 2x2 packing, and flow matching with x-predict
 
     python3 training/golden_latent.py tests/golden
 
-The last state of transformers' text encoder goes into the UNet's timestep_cond, too.
+The state of transformers' text encoder at the end token goes into the UNet's timestep_cond, too.
 """
 import json
 import sys
@@ -35,7 +35,7 @@ def with_keys(path, **keys):
 
 
 def make_text(folder):
-    """-> text [N] -> context [N, 77, 12]"""
+    """-> texts [N] -> context [N, 77, 12], states at the end token [N, 12]"""
     tokenizer = golden_tokenizer.make(f"{folder}/tokenizer", 60)
     count = len(tokenizer.vocab)
     text = field.make_text({"vocab_size": count, "hidden_size": 12, "intermediate_size": 24, "num_attention_heads": 3, "num_hidden_layers": 2,
@@ -45,7 +45,8 @@ def make_text(folder):
     def encode(prompts):
         ids = torch.tensor([tokenizer.encode(p) for p in prompts])
         with torch.no_grad():
-            return text(ids).last_hidden_state.double()
+            states = text(ids)
+            return states.last_hidden_state.double(), states.pooler_output.double()
     return encode
 
 
@@ -58,9 +59,9 @@ def sample(unet, branch, condition, noise, contexts, guidance):
     x = noise
     for sigma, t in zip(sigmas, scheduler.timesteps):
         time, found = torch.full((2,), float(t)), []
-        for context in contexts:
+        for context, end in contexts:
             down, mid = field.run_control(branch, x, time, context, condition)
-            found.append(field.run_unet(unet, torch.cat([x, means], 1), time, context, down, mid, timestep_cond=context[:, -1]))
+            found.append(field.run_unet(unet, torch.cat([x, means], 1), time, context, down, mid, timestep_cond=end))
         x0 = found[1] + guidance * (found[0] - found[1])
         x = scheduler.step((x - x0) / sigma, t, x, return_dict=False)[0].double()
     return x

@@ -26,7 +26,7 @@ BASE = {
     "mid_block_type": "UNetMidBlock2DCrossAttn",
 }
 # The UNet reads the noisy latents and, as further channels (as inpainting networks do), the conditions' means over each cell; the
-# text's last state joins the sinusoids of the time, so that every layer knows it.
+# text's state at its end joins the sinusoids of the time, so that every layer knows it.
 UNET = dict(BASE, _class_name="UNet2DConditionModel", in_channels=LATENT + CONDITION_CHANNELS, condition_means="drive", out_channels=LATENT,
             sample_size=[28, 50], multi_view=True, time_cond_proj_dim=128, timestep_cond="text",
             up_block_types=["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"], motion_levels=[2], motion_max_seq_length=32)

@@ -339,8 +339,9 @@ class UNet2DConditionModel(nn.Module):
         self.conv_norm_out = GroupNorm(groups, channels[0], 1e-5)
         self.conv_out = nn.Conv2d(channels[0], config["out_channels"], 3, padding=1)
 
-    def forward(self, x, t, context, down_residuals=None, mid_residual=None, frames=1, neighbours=None, timestep_cond=None):
-        """x [N, Cin, H, W]; t [N]; context [N, T, cross_attention_dim]; residuals from ControlNets; timestep_cond [N, time_cond_proj_dim]."""
+    def forward(self, x, t, context, down_residuals=None, mid_residual=None, frames=1, neighbours=None, timestep_cond=None, dropped_levels=0):
+        """x [N, Cin, H, W]; t [N]; context [N, T, cross_attention_dim]; residuals from ControlNets; timestep_cond [N, time_cond_proj_dim].
+        dropped_levels (training): the skips of so many of the finest levels are zeroed, so that the coarser ones learn."""
         state = {"context": context, "frames": frames, "neighbours": neighbours}
         temb = self.time_embedding(timestep_embedding(t, self.config["block_out_channels"][0]), timestep_cond)
         x = self.conv_in(x)
@@ -351,6 +352,8 @@ class UNet2DConditionModel(nn.Module):
         if down_residuals is not None:
             skips = [a + b for a, b in zip(skips, down_residuals)]
             x = x + mid_residual
+        for i in range(dropped_levels * (self.config["layers_per_block"] + 1)):
+            skips[i] = skips[i] * 0
         for block in self.up_blocks:
             x = block.up(x, temb, state, skips)
         return self.conv_out(self.conv_norm_out(x, silu=True))

@@ -36,11 +36,16 @@ class Nano(torch.nn.Module):
         for conv in list(self.controlnet.controlnet_down_blocks) + [self.controlnet.controlnet_mid_block]:
             torch.nn.init.normal_(conv.weight, std=.02)
 
-    def forward(self, x, t, ids, conditions, frames=1, neighbours=None):
+    def forward(self, x, t, ids, conditions, frames=1, neighbours=None, dropped_levels=0):
         context = self.text(ids)
         down, mid = self.controlnet(x, t * 1000, context, conditions)
         means = F.avg_pool2d(conditions, nano.SCALE)
-        return self.unet(torch.cat([x, means], 1), t * 1000, context, down, mid, frames, neighbours, context[:, -1])
+        return self.unet(torch.cat([x, means], 1), t * 1000, context, down, mid, frames, neighbours, ends_of(ids, context), dropped_levels)
+
+
+def ends_of(ids, context):
+    """The states at the first end token, which has the highest number: [N, C]."""
+    return context[torch.arange(len(ids)), ids.argmax(1)]
 
 
 def sample_times(n):
@@ -70,17 +75,21 @@ def loss_of(model, tokenizer, conditions, x0, captions, extra):
     n = x0.shape[0]
     t = sample_times(n) if not extra else sample_times(1).expand(n)
     noise = torch.randn_like(x0)
+    kind = random.random()
+    dropped_levels = 1 if kind < .16 else 2 if kind < .24 else 0
+    if dropped_levels:
+        t = .5 + t / 2
     if "frames" in extra and random.random() < .5:
         noise = noise[:1].expand_as(noise)
     captions = [c if random.random() > .1 else "" for c in captions]
     tokens = torch.tensor([tokenizer.encode(c, nano.TEXT_LENGTH) for c in captions])
     s = t[:, None, None, None]
     xt = ((1 - s) * x0 + s * noise).to(memory_format=torch.channels_last)
-    predicted = model(xt, t, tokens, drop_conditions(conditions).to(memory_format=torch.channels_last), **extra)
+    predicted = model(xt, t, tokens, drop_conditions(conditions).to(memory_format=torch.channels_last), dropped_levels=dropped_levels, **extra)
     error = (predicted - x0).pow(2).mean((1, 2, 3))
     # Light and weather are means over large regions: errors of these count more, or only the finest level learns.
     coarse = F.avg_pool2d(predicted - x0, REGION, REGION, ceil_mode=True, count_include_pad=False).pow(2).mean((1, 2, 3))
-    return ((error + COARSE_WEIGHT * coarse) / t.clamp(min=.3).pow(2)).mean(), error.detach()[t > .95]
+    return ((error + COARSE_WEIGHT * coarse) / t.clamp(min=.3).pow(2)).mean(), error.detach()[t > .95] if not dropped_levels else error[:0]
 
 
 def save(path, model, ema, optimizer, state, tokenizer):

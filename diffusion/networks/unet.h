@@ -92,7 +92,7 @@ void kn_unet_finish(kn_unet *unet);
 /* Adds what a network distilled to take the guidance scale (arXiv 2310.04378) is told about it to the sinusoids of
  * kn_timestep_embedding; nothing for other networks. */
 void kn_unet_add_guidance(const kn_unet *unet, double guidance, float *values);
-/* Adds what a network is told about its text, state[context_channels] of the last token; nothing for other networks. */
+/* Adds what a network is told about its text, state[context_channels] of the end token; nothing for other networks. */
 void kn_unet_add_text(const kn_unet *unet, const float *state, float *values);
 /* in [N][h][w][in_channels], sinusoids [N][1][1][channels[0]] -> out [N][h][w][out_channels]. `pass->time` is set
  * inside. */

@@ -371,7 +371,7 @@ static bool set_timestep(const kn_sampler *sampler, int index, kn_error *error) 
     for (int i = 0; i < sampler->batch; i++) {
         size_t text = (size_t)sampler->context_index[i] * (size_t)config->context_channels;
         kn_unet_add_guidance(unet, (double)sampler->params.guidance, values + (size_t)i * channels);
-        kn_unet_add_text(unet, sampler->last_states + text, values + (size_t)i * channels);
+        kn_unet_add_text(unet, sampler->end_states + text, values + (size_t)i * channels);
     }
     ok = ok && kn_tensor_upload(&sampler->sinusoids, values, error);
     kn_free(values);

@@ -38,7 +38,7 @@ struct kn_sampler {
     kn_graph *prompts;                 /* owns `context` */
     int context_count, *context_index; /* distinct prompts that `step` was recorded for; [batch] */
     char **texts;                      /* [text_count] what `context` holds, in order */
-    float *last_states;                /* [text_count][context channels] of the last token */
+    float *end_states;                /* [text_count][context channels] of the end token */
     int text_count;
     unsigned text_revision; /* the model's, when they were encoded */
     int *neighbours[2];     /* [batch] */

@@ -38,6 +38,14 @@ static void collect(const kn_sampler *sampler, const kn_sample_input *input, pro
     }
 }
 
+/* The end token has the highest number; more of them may follow as padding. */
+static int first_end(const int *ids, int count) {
+    int end = 0;
+    for (int i = 1; i < count; i++)
+        if (ids[i] > ids[end]) end = i;
+    return end;
+}
+
 /* Encodes one text into member `index` of the context; a model without text gets zeros, which the tensor holds
  * already. */
 static bool encode_text(kn_sampler *sampler, const char *text, int index, kn_error *error) {
@@ -54,9 +62,9 @@ static bool encode_text(kn_sampler *sampler, const char *text, int index, kn_err
               kn_text_encoder_input(graph, &in, encoder, ids, 1, sampler->tokens, error) &&
               kn_text_encoder_forward(graph, &out, encoder, &in, error) && kn_graph_run(graph, error) &&
               kn_tensor_download(&out, values, error) && kn_tensor_upload(&member, values, error);
-    size_t channels = (size_t)encoder->channels, last = (size_t)sampler->tokens - 1; /* values: [channels][tokens] */
+    size_t channels = (size_t)encoder->channels, end = ok ? (size_t)first_end(ids, sampler->tokens) : 0;
     for (size_t c = 0; ok && c < channels; c++)
-        sampler->last_states[(size_t)index * channels + c] = values[c * (size_t)sampler->tokens + last];
+        sampler->end_states[(size_t)index * channels + c] = values[c * (size_t)sampler->tokens + end];
     kn_graph_destroy(&graph);
     kn_free(values);
     kn_free(ids);
@@ -81,9 +89,9 @@ static bool rebuild(kn_sampler *sampler, const prompt_list *list, kn_error *erro
 void kn_sampler_forget_texts(kn_sampler *sampler) {
     for (int i = 0; i < sampler->text_count; i++) kn_free(sampler->texts[i]);
     kn_free(sampler->texts);
-    kn_free(sampler->last_states);
+    kn_free(sampler->end_states);
     sampler->texts = NULL;
-    sampler->last_states = NULL;
+    sampler->end_states = NULL;
     sampler->text_count = 0;
 }
 
@@ -110,7 +118,7 @@ static bool set_prompts(kn_sampler *sampler, const kn_sample_input *input, promp
     kn_sampler_forget_texts(sampler);
     size_t channels = (size_t)sampler->model->unet.trunk.config.context_channels;
     if (!same && !rebuild(sampler, list, error)) return false;
-    if (!(sampler->last_states = kn_alloc((size_t)list->count * channels, sizeof *sampler->last_states, error)))
+    if (!(sampler->end_states = kn_alloc((size_t)list->count * channels, sizeof *sampler->end_states, error)))
         return false;
     for (int i = 0; sampler->model->info.text && i < list->count; i++) {
         if (!encode_text(sampler, list->texts[i], i, error)) return false;
