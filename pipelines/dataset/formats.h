@@ -39,6 +39,7 @@ char *kn_coco_runs(const uint16_t *mask, int width, int height, uint16_t id, kn_
 /* --- kitti.c: the first front camera at key frames --- */
 /* <root>/kitti/training/{image_2,label_2,calib}/NNNNNN.{png,txt,txt}; ImageSets/{train,val}.txt say which belong to
  * which split, as usual with KITTI. *next counts the pictures. */
+bool kn_kitti_create(const char *root, kn_error *error);
 bool kn_kitti_add(const char *root, const kn_clip *clip, kn_split split, size_t *next, kn_error *error);
 
 /* --- cityscapes.c: key frames of all cameras --- */

@@ -79,17 +79,19 @@ static char *path_of(const char *root, const char *part, const char *kind, size_
     return kn_format(error, "%s/kitti/%s/%s/%06zu.%s", root, part, kind, index, extension);
 }
 
-static bool make_folders(const char *root, const char *part, kn_error *error) {
-    static const char *const kinds[] = {"image_2", "label_2", "calib"};
+bool kn_kitti_create(const char *root, kn_error *error) {
+    static const char *const folders[] = {"training/image_2", "training/label_2", "training/calib", "ImageSets"};
     bool ok = true;
-    for (size_t i = 0; ok && i < KN_COUNT(kinds); i++) {
-        char *path = kn_format(error, "%s/kitti/%s/%s", root, part, kinds[i]);
+    for (size_t i = 0; ok && i < KN_COUNT(folders); i++) {
+        char *path = kn_format(error, "%s/kitti/%s", root, folders[i]);
         ok = path && kn_make_directories(path, error);
         kn_free(path);
     }
-    char *sets = kn_format(error, "%s/kitti/ImageSets", root);
-    ok = ok && sets && kn_make_directories(sets, error);
-    kn_free(sets);
+    for (int s = 0; ok && s < KN_SPLIT_COUNT; s++) { /* a split without a clip has its list, too */
+        char *path = kn_format(error, "%s/kitti/ImageSets/%s.txt", root, kn_split_names[s]);
+        ok = path && kn_file_write(path, "", 0, error);
+        kn_free(path);
+    }
     return ok;
 }
 
@@ -128,7 +130,7 @@ bool kn_kitti_add(const char *root, const kn_clip *clip, kn_split split, size_t 
     int camera = 0;
     for (int i = clip->rig.camera_count - 1; i >= 0; i--)
         if (strcmp(clip->rig.cameras[i].name, "CAM_FRONT") == 0) camera = i;
-    bool ok = make_folders(root, "training", error);
+    bool ok = true;
     for (size_t frame = 0; ok && frame < clip->frame_count; frame++) {
         if (!clip->is_key[frame]) continue;
         kn_image picture = {0};

@@ -143,7 +143,8 @@ static bool add_clip(merge *m, const source *s, kn_error *error) {
 
 static bool write_all(merge *m, kn_error *error) {
     bool ok = (!(m->formats & KN_MERGE_NUSCENES) || kn_tables_create(&m->tables, m->root, error)) &&
-              (!(m->formats & KN_MERGE_COCO) || kn_coco_create(&m->coco, m->root, error));
+              (!(m->formats & KN_MERGE_COCO) || kn_coco_create(&m->coco, m->root, error)) &&
+              (!(m->formats & KN_MERGE_KITTI) || kn_kitti_create(m->root, error));
     for (size_t i = 0; ok && i < m->count; i++) {
         ok = add_clip(m, &m->sources[i], error);
         if (ok && m->params->progress && !m->params->progress(m->params->progress_user, "merge", i + 1, m->count))

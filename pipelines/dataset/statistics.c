@@ -52,7 +52,7 @@ void kn_statistics_add(kn_statistics *s, const kn_clip *clip, kn_split split) {
         s->lidar_points += a->lidar_points > 0 ? (size_t)a->lidar_points : 0;
         if (a->category >= 0)
             s->by_category[a->category]++, s->by_distance[a->category][bin(a->distance, 10, KN_DISTANCE_BINS)]++;
-        if (!isnan(a->speed)) s->by_speed[bin(a->speed, 2, KN_SPEED_BINS)]++;
+        if (!isnan(a->speed)) s->by_speed[bin(a->speed, 3, KN_SPEED_BINS)]++;
     }
     for (size_t i = 0; i < clip->box_count; i++)
         if (clip->boxes[i].visible_pixels > 0)
@@ -62,7 +62,7 @@ void kn_statistics_add(kn_statistics *s, const kn_clip *clip, kn_split split) {
         if (f > 0 && clip->is_key[f])
             s->by_ego_speed[bin(kn_vec3_length(kn_vec3_sub(clip->ego[f].translation, clip->ego[f - 1].translation)) *
                                     clip->rate,
-                                2, KN_SPEED_BINS)]++;
+                                3, KN_SPEED_BINS)]++;
     }
 }
 
@@ -143,8 +143,8 @@ static bool write_plots(const kn_statistics *s, const char *root, kn_error *erro
     ok = ok && write_plot(root, "classes", "ANNOTATIONS BY CLASS", names, values, used, error) &&
          plot_bins(root, "distance", "ANNOTATIONS BY DISTANCE, M", distance, KN_DISTANCE_BINS, 10, error) &&
          plot_bins(root, "occlusion", "BOXES BY SHARE COVERED", s->by_occlusion, KN_OCCLUSION_BINS, .1, error) &&
-         plot_bins(root, "speed", "ANNOTATIONS BY SPEED, M/S", s->by_speed, KN_SPEED_BINS, 2, error) &&
-         plot_bins(root, "ego_speed", "KEY FRAMES BY EGO SPEED, M/S", s->by_ego_speed, KN_SPEED_BINS, 2, error) &&
+         plot_bins(root, "speed", "ANNOTATIONS BY SPEED, M/S", s->by_speed, KN_SPEED_BINS, 3, error) &&
+         plot_bins(root, "ego_speed", "KEY FRAMES BY EGO SPEED, M/S", s->by_ego_speed, KN_SPEED_BINS, 3, error) &&
          plot_counts(root, "weather", "CLIPS BY WEATHER", &s->weather, error) &&
          plot_counts(root, "time", "CLIPS BY TIME OF DAY", &s->time, error);
     for (int c = 0; ok && c < KN_CLIP_CATEGORIES; c++) {
@@ -185,8 +185,8 @@ static bool write_json(const kn_statistics *s, const char *root, kn_error *error
         (json_int_t)s->clips[1], "seconds", s->seconds, "pictures", (json_int_t)s->pictures, "key_frames",
         (json_int_t)s->key_frames, "annotations", (json_int_t)s->annotations, "boxes_2d", (json_int_t)s->boxes,
         "lidar_points_in_boxes", (json_int_t)s->lidar_points, "classes", classes, "occlusion_by_tenth",
-        bins_record(s->by_occlusion, KN_OCCLUSION_BINS), "speed_by_2_m_s", bins_record(s->by_speed, KN_SPEED_BINS),
-        "ego_speed_by_2_m_s", bins_record(s->by_ego_speed, KN_SPEED_BINS), "weather", counts_record(&s->weather),
+        bins_record(s->by_occlusion, KN_OCCLUSION_BINS), "speed_by_3_m_s", bins_record(s->by_speed, KN_SPEED_BINS),
+        "ego_speed_by_3_m_s", bins_record(s->by_ego_speed, KN_SPEED_BINS), "weather", counts_record(&s->weather),
         "time", counts_record(&s->time), "source", counts_record(&s->source), "scenes", counts_record(&s->scenes));
     char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL,
          *path = kn_path_join(root, "statistics.json", error);
@@ -232,8 +232,8 @@ static void write_datasheet(const kn_statistics *s, FILE *stream, const char *fo
     fputs("\nPlots: [statistics.html](statistics.html), `plots/`. Numbers: `statistics.json`.\n\n## Licences\n\nThe "
           "pictures are the output of the weights named above: "
           "their licence and that of your scenario files decide what may be done with them. Kinora itself (Apache-2.0) "
-          "lays no claim to its output; the shipped "
-          "kinora-nano was trained on pictures that Kinora's renderer drew.\n\n## What it is not\n\nA substitute for "
+          "lays no claim to its output. What weights were trained on stands in the model card beside them.\n\n## What "
+          "it is not\n\nA substitute for "
           "tests on real data: say how much of it was "
           "mixed in, and compare at equal training steps.\n",
           stream);

@@ -17,7 +17,7 @@ enum {
     KN_DISTANCE_BINS = 12,
     KN_OCCLUSION_BINS = 10,
     KN_SPEED_BINS = 15
-}; /* 10 m; a tenth; 2 m/s; the last bin takes the rest */
+}; /* 10 m; a tenth; 3 m/s; the last bin takes the rest */
 
 typedef struct kn_statistics {
     size_t clips[KN_SPLIT_COUNT], pictures, key_frames, annotations, boxes, lidar_points;
