@@ -47,6 +47,8 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--source", KN_OPTION_CHOICE, &v->source, 0, 0, "sampler|beauty|control", "S", "of the pictures", 0},
         {"--no-anchored-noise", KN_OPTION_FLAG, &p->no_anchored_noise, 0, 0, NULL, NULL,
          "independent noise for every picture", 0},
+        {"--no-locked-sampling", KN_OPTION_FLAG, &p->no_locked_sampling, 0, 0, NULL, NULL,
+         "let every picture decide for itself what a surface looks like", 0},
         {"--no-multi-view", KN_OPTION_FLAG, &p->no_multi_view, 0, 0, NULL, NULL, "without attention between cameras",
          0},
         {"--no-temporal", KN_OPTION_FLAG, &p->no_temporal, 0, 0, NULL, NULL, "without attention between frames", 0},

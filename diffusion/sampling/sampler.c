@@ -19,6 +19,9 @@ static bool check_params(const kn_model *model, const kn_sampler_params *params,
                        params->height, factor);
     if (!(params->guidance >= 0 && params->guidance <= 1000))
         return kn_fail(error, KN_ERROR_INPUT, "guidance %g: expected 0 to 1000", (double)params->guidance);
+    if (!(params->lock.first >= 0 && params->lock.first <= 1 && params->lock.last >= 0 && params->lock.last <= 1))
+        return kn_fail(error, KN_ERROR_INPUT, "locked sampling with strengths %g to %g: expected 0 to 1",
+                       (double)params->lock.first, (double)params->lock.last);
     if (params->control_count < 0 || params->control_count > KN_MAX_CONTROLS)
         return kn_fail(error, KN_ERROR_INPUT, "%d controls: expected 0 to %d", params->control_count, KN_MAX_CONTROLS);
     for (int v = 0; v < params->views; v++) {
@@ -94,6 +97,7 @@ static bool build_state(kn_sampler *sampler, kn_error *error) {
          !kn_graph_tensor(sampler->state, &sampler->plain_sinusoids, sampler->batch, 1, 1, unet->channels[0], error)) ||
         !kn_gpu_buffer_create(&tensors->coefficients, sampler->model->gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_HOST, error))
         return false;
+    if (!kn_sampler_lock_build(sampler, error)) return false;
     if (needs_previous(sampler) && !kn_graph_tensor(sampler->state, &tensors->previous, n, h, w, c, error))
         return false;
     if (needs_input(sampler) && !kn_graph_tensor(sampler->state, &tensors->input, sampler->batch, h, w, c, error))
@@ -211,6 +215,7 @@ void kn_sampler_destroy(kn_sampler **out) {
     for (int i = 0; i < KN_MAX_CONTROLS; i++) kn_graph_destroy(&sampler->embed[i].graph);
     kn_graph_destroy(&sampler->decode.graph);
     kn_graph_destroy(&sampler->state);
+    kn_sampler_lock_finish(sampler);
     kn_gpu_buffer_destroy(&sampler->tensors.coefficients);
     kn_free(sampler->neighbours[0]);
     kn_free(sampler->neighbours[1]);
@@ -240,6 +245,7 @@ bool kn_sampler_measure(kn_model *model, const kn_sampler_params *params, kn_sam
     if (ok) {
         arenas->state = dry_bytes(dry->state, arenas);
         arenas->prompts = dry_bytes(dry->prompts, arenas);
+        arenas->lock = kn_sampler_lock_bytes(dry);
         arenas->decode = dry_bytes(dry->decode.graph, arenas);
         arenas->step = dry_bytes(dry->step, arenas);
         for (int i = 0; i < KN_MAX_CONTROLS; i++) arenas->embed[i] = dry_bytes(dry->embed[i].graph, arenas);
@@ -254,6 +260,7 @@ bool kn_sampler_bytes(kn_model *model, const kn_sampler_params *params, uint64_t
     if (!kn_sampler_measure(model, params, &arenas, error)) return false;
     *bytes = arenas.state + arenas.prompts + arenas.decode + arenas.step + arenas.weights;
     for (int i = 0; i < KN_MAX_CONTROLS; i++) *bytes += arenas.embed[i];
+    *bytes += arenas.lock;
     return true;
 }
 
@@ -382,11 +389,14 @@ static bool denoise(kn_sampler *sampler, const kn_sample_input *input, kn_error 
     int count = sampler->params.steps;
     for (int i = 0; i < count; i++) {
         double next_scale = i + 1 < count ? sampler->steps[i + 1].input_scale : 1;
-        if (!set_timestep(sampler, i, error) ||
-            !kn_sampler_step_set(&sampler->tensors, &sampler->steps[i], next_scale, (double)sampler->params.guidance,
-                                 error) ||
-            !kn_graph_run(sampler->step, error))
+        if (!set_timestep(sampler, i, error)) return false;
+        if (kn_sampler_locks(sampler)) {
+            if (!kn_sampler_lock_step(sampler, i, next_scale, error)) return false;
+        } else if (!kn_sampler_step_set(&sampler->tensors, &sampler->steps[i], next_scale,
+                                        (double)sampler->params.guidance, error) ||
+                   !kn_graph_run(sampler->step, error)) {
             return false;
+        }
         if (input->progress && !input->progress(input->progress_user, "denoise", (uint64_t)i + 1, (uint64_t)count))
             return kn_fail(error, KN_ERROR_CANCELLED, "cancelled after %d of %d denoising steps", i + 1, count);
     }
@@ -427,7 +437,9 @@ static bool sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb
         return kn_fail(error, KN_ERROR_INPUT, "no pictures were given for control '%s', which this model starts from",
                        sampler->model->schedule.residual_control);
     if (!kn_sampler_set_prompts(sampler, input, error) || !embed_controls(sampler, input, error) ||
-        !upload_noise(sampler, input->noise, error) || !denoise(sampler, input, error))
+        !upload_noise(sampler, input->noise, error) || !kn_sampler_lock_start(sampler, input->lock, error) ||
+        !denoise(sampler, input, error) ||
+        !kn_sampler_lock_end(sampler, input->lock ? input->lock_values : NULL, error))
         return false;
     size_t floats = 3 * (size_t)sampler->params.width * (size_t)sampler->params.height;
     float *latent = kn_alloc((size_t)sampler->latent_width * (size_t)sampler->latent_height *

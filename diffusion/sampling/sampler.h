@@ -2,6 +2,7 @@
 #ifndef KN_DIFFUSION_SAMPLER_H
 #define KN_DIFFUSION_SAMPLER_H
 
+#include "diffusion/sampling/lock.h"
 #include "diffusion/sampling/model.h"
 #include "diffusion/sampling/sampler_step.h"
 
@@ -13,7 +14,7 @@ typedef struct kn_stage {
 
 /* Bytes of each graph's arena; `weights`: those that are not on the device yet. */
 typedef struct kn_sampler_arenas {
-    uint64_t state, prompts, embed[KN_MAX_CONTROLS], decode, step, weights;
+    uint64_t state, prompts, embed[KN_MAX_CONTROLS], decode, step, weights, lock;
 } kn_sampler_arenas;
 
 struct kn_sampler {
@@ -31,17 +32,23 @@ struct kn_sampler {
     kn_sampler_tensors tensors; /* output belongs to `step` */
     kn_tensor sinusoids, context, conditions[KN_MAX_CONTROLS];
     kn_tensor plain_sinusoids; /* for ControlNets, when the UNet adds to its own */
-    kn_tensor means; /* [batch][h][w][channels]: means of a control's pictures, for UNets that take them */
+    kn_tensor means;           /* [batch][h][w][channels]: means of a control's pictures, for UNets that take them */
     kn_stage embed[KN_MAX_CONTROLS], decode;
 
     kn_graph *step;                    /* UNet, ControlNets and update: one recording, run once per step */
     kn_graph *prompts;                 /* owns `context` */
     int context_count, *context_index; /* distinct prompts that `step` was recorded for; [batch] */
     char **texts;                      /* [text_count] what `context` holds, in order */
-    float *end_states;                /* [text_count][context channels] of the end token */
+    float *end_states;                 /* [text_count][context channels] of the end token */
     int text_count;
     unsigned text_revision; /* the model's, when they were encoded */
     int *neighbours[2];     /* [batch] */
+
+    /* Locked sampling; unused when params.lock is off. `step` then ends with the clean estimate. */
+    kn_tensor clean;                   /* shaped like x */
+    kn_gpu_buffer *clean_coefficients; /* of the half step that makes `clean` */
+    kn_graph *lock;                    /* fuses `clean` and updates x with it; recorded for each clip */
+    kn_lock_work lock_work;
 };
 
 /* Fills `context`, unless it holds these texts already, and records `step` again when the number or place of distinct
@@ -54,5 +61,19 @@ bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error);
 bool kn_sampler_make_graph(const kn_sampler *sampler, kn_graph **graph, uint64_t arena, kn_error *error);
 /* What a sampler of these params will take, by recording it without memory. */
 bool kn_sampler_measure(kn_model *model, const kn_sampler_params *params, kn_sampler_arenas *arenas, kn_error *error);
+
+/* --- sampler_lock.c --- */
+bool kn_sampler_locks(const kn_sampler *sampler);
+/* What it adds to the graph of the state, and to `step` in place of the update. */
+bool kn_sampler_lock_build(kn_sampler *sampler, kn_error *error);
+bool kn_sampler_lock_record_clean(kn_sampler *sampler, kn_error *error);
+/* Around and after the networks of each step. `lock` NULL: nothing is fused in this clip. */
+bool kn_sampler_lock_start(kn_sampler *sampler, const kn_lock *lock, kn_error *error);
+bool kn_sampler_lock_step(kn_sampler *sampler, int index, double next_input_scale, kn_error *error);
+/* Gives the cells' values (may be NULL) and drops the links. */
+bool kn_sampler_lock_end(kn_sampler *sampler, float *values, kn_error *error);
+void kn_sampler_lock_finish(kn_sampler *sampler);
+/* Device memory of a clip's links, bytes; 0 without a lock. */
+uint64_t kn_sampler_lock_bytes(const kn_sampler *sampler);
 
 #endif

@@ -47,5 +47,6 @@ bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error) {
     return kn_sampler_make_graph(sampler, &sampler->step, sampler->arenas.step, error) &&
            record_networks(sampler, sampler->step, &sampler->tensors.output, sampler->halves, sampler->params.frames,
                            error) &&
-           kn_sampler_step_record(sampler->step, &sampler->tensors, error);
+           (kn_sampler_locks(sampler) ? kn_sampler_lock_record_clean(sampler, error)
+                                      : kn_sampler_step_record(sampler->step, &sampler->tensors, error));
 }

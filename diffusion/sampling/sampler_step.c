@@ -20,6 +20,7 @@ static kn_gpu_slice second_part(const kn_tensor *tensor, size_t bytes, size_t of
 static bool record_part(kn_graph *graph, const kn_sampler_tensors *tensors, size_t bytes, size_t offset, size_t size,
                         kn_error *error) {
     bool guided = tensors->output.n == 2 * tensors->x.n, keeps = tensors->previous.n > 0, writes = tensors->input.n > 0;
+    bool both = tensors->input.n == 2 * tensors->x.n;
     kn_launch launch = {
         .kernel = KN_KERNEL_NN_SAMPLER_STEP, .label = "sampler step", .local_size = kn_graph_local_size(graph)};
     kn_gpu_slice nothing = kn_graph_nothing(graph, KN_GPU_FORMAT_NONE);
@@ -32,6 +33,7 @@ static bool record_part(kn_graph *graph, const kn_sampler_tensors *tensors, size
     launch.constants[4] = guided;
     launch.constants[5] = keeps;
     launch.constants[6] = writes;
+    launch.constants[7] = both;
     launch.push = &push;
     launch.push_size = sizeof push;
     kn_launch_input(graph, &launch, 0, part(&tensors->output, offset, size));
@@ -42,7 +44,7 @@ static bool record_part(kn_graph *graph, const kn_sampler_tensors *tensors, size
     kn_launch_output(&launch, 3, part(&tensors->x, offset, size));
     kn_launch_output(&launch, 4, keeps ? part(&tensors->previous, offset, size) : nothing);
     kn_launch_output(&launch, 5, writes ? part(&tensors->input, offset, size) : nothing);
-    kn_launch_output(&launch, 6, writes && guided ? second_part(&tensors->input, bytes, offset, size) : nothing);
+    kn_launch_output(&launch, 6, both ? second_part(&tensors->input, bytes, offset, size) : nothing);
     return kn_launch_record(graph, &launch, error);
 }
 

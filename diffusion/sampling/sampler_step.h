@@ -14,7 +14,7 @@ typedef struct kn_sampler_tensors {
     kn_gpu_buffer *coefficients; /* KN_GPU_ALIGN bytes; kn_sampler_step_set fills it */
 } kn_sampler_tensors;
 
-/* Records the step: updates x, previous and input. */
+/* Records the step: updates x, previous and input. The output of locked sampling's second half is x0 itself. */
 bool kn_sampler_step_record(kn_graph *graph, const kn_sampler_tensors *tensors, kn_error *error);
 /* Sets the coefficients for the next run. `next_input_scale`: input_scale of the step after. */
 bool kn_sampler_step_set(const kn_sampler_tensors *tensors, const kn_step *step, double next_input_scale,

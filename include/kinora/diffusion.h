@@ -126,6 +126,30 @@ typedef struct kn_control_params {
 
 #define KN_MAX_VIEWS 16
 
+/* Locked sampling: at every step the clean estimates of all places that show one surface are fused, with any model. */
+typedef struct kn_lock_params {
+    float first, last; /* strength 0..1 at the first and the last step, between them in a straight line; both 0: off */
+    int samples;       /* of kn_lock, for planning memory */
+} kn_lock_params;
+
+#define KN_LOCK_FREE 0xffffffffu
+
+/* Which places show which surface. A place is a pixel of pixel_noise models, else a latent cell; N pictures of
+ * height x width places with S points each (include/kinora/surfaces.h makes all this from scenes). */
+typedef struct kn_lock {
+    int samples;           /* S, 1..64 */
+    const uint32_t *cells; /* [N][height][width][S]: cell of each point, KN_LOCK_FREE: none */
+    const float *weights;  /* [N][height][width]: how much a place tells about its cells; above 0 */
+    const float *hold;     /* [N][height][width]: how far it lets itself be changed, 0..1 */
+    size_t cell_count;
+    const float *prior;       /* [cell_count][channels]: what a cell is known to show; NULL: nothing is known */
+    const float *prior_share; /* [cell_count]: share of that in the cell's value, 0..1 */
+    const uint32_t *parents;  /* [cell_count]: the larger cell around it whose mean is known; KN_LOCK_FREE: none */
+    size_t parent_count;
+    const float *parent_prior; /* [parent_count][channels] */
+    const float *parent_share; /* [parent_count] */
+} kn_lock;
+
 typedef struct kn_sampler_params {
     int frames, views; /* F, V: F * V pictures are made together */
     int width, height; /* pixels, multiples of latent_factor */
@@ -134,8 +158,9 @@ typedef struct kn_sampler_params {
     kn_method method;
     int control_count;
     kn_control_params controls[KN_MAX_CONTROLS];
-    bool multi_view;                 /* use multi-view attention when the model has it */
-    bool temporal;                   /* use temporal attention when the model has it */
+    bool multi_view; /* use multi-view attention when the model has it */
+    bool temporal;   /* use temporal attention when the model has it */
+    kn_lock_params lock;
     int neighbours[KN_MAX_VIEWS][2]; /* per view the two views it attends to, -1: none (kn_rig_neighbours fills this) */
 } kn_sampler_params;
 #define KN_SAMPLER_PARAMS_DEFAULT \
@@ -159,6 +184,9 @@ typedef struct kn_sample_input {
     const float *controls[KN_MAX_CONTROLS]; /* per control of the params: [N][its channels][height][width] */
     const float *noise;                     /* unit Gaussian: [N][3][height][width] for pixel_noise models, else
                                                [N][latent_channels][height / factor][width / factor] */
+    const kn_lock *lock;                    /* when the params ask for it; NULL: this clip goes without */
+    float *lock_values;                     /* [cell_count][channels]: what the cells show in the end; may be NULL.
+                                               channels: 3 of pixel_noise models, else latent_channels */
     kn_progress_callback progress;          /* called with stage "denoise" after each step; may be NULL */
     void *progress_user;
 } kn_sample_input;

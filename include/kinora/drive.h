@@ -42,7 +42,7 @@ typedef struct kn_drive_params {
     kn_codec codec;
     unsigned labels; /* KN_LABEL_* */
     kn_drive_source source;
-    bool no_anchored_noise, no_multi_view, no_temporal; /* switch off one of the means of consistency */
+    bool no_anchored_noise, no_locked_sampling, no_multi_view, no_temporal; /* switch off one means of consistency */
     bool overwrite;                                     /* replace another job's results in `output` */
     const char *command;                                /* how the job was started, for job.json; NULL: unknown */
     kn_gpu_params gpu; /* memory_limit: of sampling, and of rendering as much again; what does not fit is refused before

@@ -24,7 +24,8 @@ static bool init_chunk(const kn_drive_job *job, kn_drive_chunk *c, kn_error *err
     if (!sampled) return true;
     if (!(c->control = kn_alloc(pictures * (size_t)job->control_channels * job->pixels, sizeof *c->control, error)))
         return false;
-    return (c->noise = kn_alloc(pictures * noise_per_picture(job), sizeof *c->noise, error)) != NULL;
+    return (c->noise = kn_alloc(pictures * noise_per_picture(job), sizeof *c->noise, error)) &&
+           kn_drive_lock_init_chunk(job, c, error);
 }
 
 static bool init_buffers(kn_drive_job *job, size_t first, kn_error *error) {
@@ -44,7 +45,8 @@ static bool init_buffers(kn_drive_job *job, size_t first, kn_error *error) {
     if (job->params.source == KN_DRIVE_BEAUTY)
         return (s->picture = kn_alloc(3 * job->pixels, sizeof *s->picture, error)) != NULL;
     if (!(s->conditions = kn_alloc(KN_CONDITION_CHANNELS * job->pixels, sizeof *s->conditions, error))) return false;
-    return job->params.source != KN_DRIVE_SAMPLER || (s->planar = kn_alloc(pictures * 3, job->pixels, error));
+    return job->params.source != KN_DRIVE_SAMPLER ||
+           ((s->planar = kn_alloc(pictures * 3, job->pixels, error)) && kn_drive_lock_init(job, first, error));
 }
 
 static void finish_chunk(kn_drive_chunk *c) {
@@ -59,6 +61,7 @@ void kn_drive_chunks_finish(kn_drive_job *job) {
     kn_drive_scratch *s = &job->scratch;
     kn_task_wait(&job->render_task, NULL);
     kn_task_wait(&job->store_task, NULL);
+    kn_drive_lock_finish(job);
     for (int i = 0; i < 2; i++) finish_chunk(&job->chunks[i]);
     finish_chunk(&job->stored);
     kn_free(s->picture);
@@ -113,6 +116,7 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
                                .instance = s->instance};
     if (!kn_render(job->renderer, view, frame, &target, error)) return false;
     if (anchored && !pixel_noise && !latent_noise(job, view, frame, noise, error)) return false;
+    if (sampled && !kn_drive_lock_add(job, c, frame, picture, camera, conditions, error)) return false;
     if (sampled && reduced) kn_control_from_conditions(conditions, pixels, control);
     const float *drawn = s->picture ? s->picture : conditions + KN_CONDITION_SHADED * pixels;
     if (!sampled && !kn_pixels_interleave(drawn, pixels, c->rgb + picture * 3 * job->pixels))
@@ -164,6 +168,7 @@ static kn_sampler_params sampler_params(const kn_drive_job *job, int frames) {
     params.controls[0] = (kn_control_params){.name = "drive", .scale = 1};
     params.multi_view = !job->params.no_multi_view;
     params.temporal = !job->params.no_temporal;
+    params.lock = kn_drive_lock_params(job);
     for (int i = 0; i < KN_MAX_VIEWS; i++)
         for (int side = 0; side < 2; side++)
             params.neighbours[i][side] = i < job->rig.camera_count ? job->neighbours[i][side] : -1;
@@ -213,6 +218,17 @@ static bool sample_progress(void *user, const char *stage, uint64_t done, uint64
     return kn_drive_progress(work->job, KN_STAGE_SAMPLE, before + share * (double)work->chunk->frames, NULL);
 }
 
+/* Samples a chunk with what earlier ones decided, and remembers what it decides. */
+static bool sample_locked(kn_drive_job *job, kn_drive_chunk *c, kn_sample_input *input, kn_error *error) {
+    kn_lock lock;
+    bool ok = kn_drive_lock_recall(job, c, &lock, &input->lock_values, error);
+    if (kn_drive_locks(job)) input->lock = &lock;
+    ok = ok && kn_sample_u8(job->sampler, input, job->scratch.planar, error) &&
+         kn_drive_lock_keep(job, c, input->lock_values, error);
+    kn_free(input->lock_values);
+    return ok;
+}
+
 static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     double started = kn_now();
@@ -230,7 +246,7 @@ static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) 
                              .noise = c->noise,
                              .progress = sample_progress,
                              .progress_user = &work};
-    if (!kn_sample_u8(job->sampler, &input, planar, error)) return false;
+    if (!sample_locked(job, c, &input, error)) return false;
     for (size_t n = 0; n < pictures; n++)
         for (size_t channel = 0; channel < 3; channel++)
             for (size_t i = 0; i < job->pixels; i++)

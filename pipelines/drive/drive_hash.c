@@ -122,6 +122,7 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
                    {"labels", p->labels},
                    {"source", p->source},
                    {"no_noise", p->no_anchored_noise},
+                   {"no_lock", p->no_locked_sampling},
                    {"no_views", p->no_multi_view},
                    {"no_temporal", p->no_temporal}};
     digest d = {0};

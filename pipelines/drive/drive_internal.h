@@ -5,6 +5,7 @@
 #include "kinora/diffusion.h"
 #include "kinora/drive.h"
 #include "kinora/render.h"
+#include "kinora/surfaces.h"
 #include "pipelines/drive/facts.h"
 #include "pipelines/common/journal.h"
 #include "pipelines/common/task.h"
@@ -16,9 +17,10 @@ enum { KN_DRIVE_DEVICE_TEXT = 800, KN_DRIVE_MAX_OUTPUTS = KN_RIG_MAX_CAMERAS + 5
 /* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
 typedef struct kn_drive_chunk {
     size_t index, frames;
-    float *control; /* [N][control_channels][height][width] */
-    float *noise;   /* [N][noise channels][...] */
-    uint8_t *rgb;   /* [N][height][width][3] */
+    float *control;              /* [N][control_channels][height][width] */
+    float *noise;                /* [N][noise channels][...] */
+    uint8_t *rgb;                /* [N][height][width][3] */
+    kn_surface_window *surfaces; /* what its pictures show; NULL without locked sampling */
     kn_box_2d *boxes;
     size_t box_count, box_capacity;
 } kn_drive_chunk;
@@ -30,6 +32,7 @@ typedef struct kn_drive_scratch {
     float *depth;      /* [height][width], like the next two */
     uint8_t *semantic;
     uint16_t *instance, *label;
+    float *matte;    /* [height][width]: kn_surface_picture */
     uint8_t *planar; /* [N][3][height][width] from the sampler */
 } kn_drive_scratch;
 
@@ -60,7 +63,8 @@ typedef struct kn_drive_job {
     kn_renderer *renderer;
     kn_model *model;
     kn_sampler *sampler;
-    int sampler_frames; /* what the sampler was made for; 0: none yet */
+    kn_surface_store *surfaces; /* what earlier chunks decided; NULL without locked sampling */
+    int sampler_frames;         /* what the sampler was made for; 0: none yet */
     char prompt[1000];
     size_t frame_count, chunk_frames, chunk_count;
     size_t pixels;            /* of the largest camera */
@@ -114,6 +118,21 @@ size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index);
 /* Names inside the work folder. */
 void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size);
 void kn_drive_boxes_name(size_t chunk, char *name, size_t size);
+
+/* --- drive_lock.c ----------------------------------------------------------------------------- */
+/* Locked sampling (diffusion.h), unless it is switched off: a chunk's window, the store before chunk `first`. */
+bool kn_drive_locks(const kn_drive_job *job);
+kn_lock_params kn_drive_lock_params(const kn_drive_job *job);
+bool kn_drive_lock_init(kn_drive_job *job, size_t first, kn_error *error);
+bool kn_drive_lock_init_chunk(const kn_drive_job *job, kn_drive_chunk *chunk, kn_error *error);
+void kn_drive_lock_finish(kn_drive_job *job);
+/* Adds the picture that the scratch holds, conditions beside it, to the chunk's window. */
+bool kn_drive_lock_add(kn_drive_job *job, kn_drive_chunk *chunk, size_t frame, size_t picture, int camera,
+                       const float *conditions, kn_error *error);
+/* Before and after a chunk is sampled: its links with what is known, and what was decided. The caller frees `values`.
+ */
+bool kn_drive_lock_recall(kn_drive_job *job, kn_drive_chunk *chunk, kn_lock *lock, float **values, kn_error *error);
+bool kn_drive_lock_keep(kn_drive_job *job, const kn_drive_chunk *chunk, const float *values, kn_error *error);
 
 /* --- drive_labels.c --------------------------------------------------------------------------- */
 /* Writes the label images of one camera and frame into the work folder. */

@@ -78,6 +78,7 @@ static json_t *sampler_record(const kn_drive_job *job) {
     json_object_set_new(record, "guidance", p->guidance >= 0 ? json_real(p->guidance) : json_null());
     json_object_set_new(record, "chunk_frames", json_integer((json_int_t)job->chunk_frames));
     json_object_set_new(record, "anchored_noise", json_boolean(!p->no_anchored_noise));
+    json_object_set_new(record, "locked_sampling", json_boolean(!p->no_locked_sampling));
     json_object_set_new(record, "multi_view", json_boolean(!p->no_multi_view));
     json_object_set_new(record, "temporal", json_boolean(!p->no_temporal));
     return record;

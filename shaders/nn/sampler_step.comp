@@ -9,6 +9,7 @@
 layout(constant_id = 4) const bool guided = false;
 layout(constant_id = 5) const bool keeps_previous = false;
 layout(constant_id = 6) const bool writes_input = false;
+layout(constant_id = 7) const bool both_inputs = false;
 
 layout(push_constant) uniform Push {
     int count, count_per_group, second; // vec4s; second: where the conditional half starts in its bindings
@@ -40,7 +41,7 @@ void main() {
         x[i] = after;
         if (writes_input) {
             input_a[i] = input_scale * after;
-            if (guided) input_b[p.second + i] = input_scale * after;
+            if (both_inputs) input_b[p.second + i] = input_scale * after;
         }
     }
 }

@@ -1,6 +1,6 @@
 # Network operations against their oracles; once more at the other vector width of software devices.
 set(nn_common ${CMAKE_CURRENT_SOURCE_DIR}/nn_fixture.c ${CMAKE_SOURCE_DIR}/tests/nn_oracle.c)
-foreach(area matrix norm attention layout graph)
+foreach(area matrix norm attention layout graph lock)
   kinora_test(gpu_nn_${area} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/nn_${area}.c ${nn_common}
     LIBRARIES kinora_diffusion kinora_gpu kinora_base m)
 endforeach()
