@@ -10,6 +10,57 @@ static void print_help(const kn_option *table, size_t count) {
     kn_options_print(table, count, stdout);
 }
 
+static void say_done(const kn_drive_options *values, const kn_drive_report *report) {
+    const kn_drive_params *params = &values->params;
+    if (values->quiet) return;
+    if (report->already_complete)
+        fprintf(stderr, "kinora: %s: this job is complete already; --overwrite makes it again\n", params->output);
+    else
+        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s%s\n", report->frames, report->cameras,
+                params->output, report->total, report->device,
+                values->shortened && report->frames == params->frames ? "; --frames all for the whole scenario" : "");
+}
+
+/* One clip into params.output. */
+static bool run_clip(kn_drive_options *values, kn_error *error) {
+    kn_drive_params *params = &values->params;
+    kn_progress progress;
+    kn_drive_report report = {0};
+    char *preview = kn_path_join(params->output, "preview.jpg", error);
+    if (!preview) return false;
+    kn_progress_init(&progress, (kn_progress_style)values->progress, 1000);
+    progress.preview = preview;
+    params->log = (kn_log){kn_progress_log, &progress,
+                           values->quiet     ? KN_LOG_ERROR
+                           : values->verbose ? KN_LOG_DEBUG
+                                             : KN_LOG_WARNING};
+    params->gpu.log = params->log;
+    params->progress = kn_progress_report;
+    params->progress_user = &progress;
+    bool ok = kn_drive(params, &report, error);
+    kn_progress_finish(&progress);
+    kn_free(preview);
+    if (ok) say_done(values, &report);
+    return ok;
+}
+
+/* One clip after the other, each in a folder of its own. */
+static bool run_seeds(kn_drive_options *values, kn_error *error) {
+    const char *output = values->params.output;
+    bool ok = true;
+    for (uint64_t seed = values->seed_range[0]; ok && seed <= values->seed_range[1]; seed++) {
+        char name[40];
+        snprintf(name, sizeof name, "seed-%llu", (unsigned long long)seed);
+        char *folder = kn_path_join(output, name, error);
+        values->params.output = folder;
+        values->params.appearance = seed;
+        ok = folder && run_clip(values, error);
+        kn_free(folder);
+    }
+    values->params.output = output;
+    return ok;
+}
+
 int kn_cmd_drive(int argc, char **argv) {
     kn_drive_return_memory();
     kn_error error = {0};
@@ -29,30 +80,9 @@ int kn_cmd_drive(int argc, char **argv) {
     if (error.kind || !kn_drive_options_apply(&values, &error)) return kn_cmd_fail(&error);
     char *command = kn_command_line("kinora drive", argc, argv, &error);
     if (!command) return kn_cmd_fail(&error);
-    kn_progress progress;
-    char *preview = kn_path_join(params->output, "preview.jpg", &error);
-    kn_progress_init(&progress, (kn_progress_style)values.progress, 1000);
-    progress.preview = preview;
     params->scene = scene;
     params->command = command;
-    params->log = (kn_log){kn_progress_log, &progress,
-                           values.quiet     ? KN_LOG_ERROR
-                           : values.verbose ? KN_LOG_DEBUG
-                                            : KN_LOG_WARNING};
-    params->gpu.log = params->log;
-    params->progress = kn_progress_report;
-    params->progress_user = &progress;
-    kn_drive_report report = {0};
-    bool ok = kn_drive(params, &report, &error);
-    kn_progress_finish(&progress);
+    bool ok = values.seeds ? run_seeds(&values, &error) : run_clip(&values, &error);
     kn_free(command);
-    kn_free(preview);
-    if (!ok) return kn_cmd_fail(&error);
-    if (report.already_complete && !values.quiet)
-        fprintf(stderr, "kinora: %s: this job is complete already; --overwrite makes it again\n", params->output);
-    else if (!values.quiet)
-        fprintf(stderr, "kinora: %zu frames of %zu cameras in %s, %.1f s on %s%s\n", report.frames, report.cameras,
-                params->output, report.total, report.device,
-                values.shortened && report.frames == params->frames ? "; --frames all for the whole scenario" : "");
-    return 0;
+    return ok ? 0 : kn_cmd_fail(&error);
 }

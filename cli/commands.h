@@ -38,10 +38,12 @@ void kn_find_model(const char *name, char *path, size_t size);
 /* What `drive`, `check` and `bench drive` have in common. */
 typedef struct kn_drive_options {
     kn_drive_params params;
-    int size[2], weather, time, codec, source, progress, max_memory;
+    int size[2], weather, time, codec, source, look, progress, max_memory;
     unsigned labels;
     double ego_speed_kmh, duration;
-    const char *frames;    /* as given */
+    const char *frames; /* as given */
+    const char *seeds;  /* as given; NULL: one clip */
+    uint64_t seed_range[2];
     size_t default_frames; /* where neither --frames nor --duration is given: 24; 0: the whole scenario */
     bool shortened;        /* so it is */
     bool quiet, verbose, help, no_surroundings;

@@ -22,14 +22,15 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--start", KN_OPTION_NUMBER, &p->overrides.start, 0, 86400, NULL, "SECONDS",
          "scenario time of the first frame (0)", 0},
         {"--seed", KN_OPTION_SEED, &p->seed, 0, 0, NULL, "N", "of surroundings, colours, traffic and noise (0)", 0},
+        {"--seeds", KN_OPTION_TEXT, &v->seeds, 0, 0, NULL, "A..B",
+         "appearances of one scene, each in a folder seed-N, with the same labels", 0},
         {"--weather", KN_OPTION_CHOICE, &v->weather, 0, 0, "clear|overcast|rain|fog", "W", "instead of the scenario's",
          0},
         {"--time", KN_OPTION_CHOICE, &v->time, 0, 0, "day|dusk|night", "T", "instead of the scenario's", 0},
         {"--traffic", KN_OPTION_INT, &p->overrides.traffic, 0, 200, NULL, "N", "0: the ego alone; N: N lawful vehicles",
          0},
         {"--ego-speed", KN_OPTION_NUMBER, &v->ego_speed_kmh, 1, 300, NULL, "KMH", "instead of the scenario's, km/h", 0},
-        {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL,
-         "grow no buildings, trees and parked cars", 0},
+        {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL, "no buildings and parked cars", 0},
         {"--rig", KN_OPTION_TEXT, &p->rig, 0, 0, NULL, "FILE", "cameras (nuScenes' six)", 0},
         {"--model", KN_OPTION_TEXT, &p->model, 0, 0, NULL, "DIR", "weights (the shipped kinora-nano)", 0},
         {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D",
@@ -41,6 +42,8 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--max-memory", KN_OPTION_INT, &v->max_memory, 1, 1 << 24, NULL, "MIB",
          "device memory of sampling, and of rendering as much again", 0},
         {"--prompt", KN_OPTION_TEXT, &p->prompt, 0, 0, NULL, "TEXT", "instead of the scene's own caption", 0},
+        {"--negative", KN_OPTION_TEXT, &p->negative, 0, 0, NULL, "TEXT", "what --guidance leads away from", 0},
+        {"--look", KN_OPTION_CHOICE, &v->look, 0, 0, "photo|render", "L", "of the pictures (photo)", 0},
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "h264|hevc|prores|ffv1|png", "C", "of the videos", 0},
         {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance|depth_exr", "LIST",
          "images per frame, separated by commas", 0},
@@ -52,8 +55,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--no-multi-view", KN_OPTION_FLAG, &p->no_multi_view, 0, 0, NULL, NULL, "without attention between cameras",
          0},
         {"--no-temporal", KN_OPTION_FLAG, &p->no_temporal, 0, 0, NULL, NULL, "without attention between frames", 0},
-        {"--overwrite", KN_OPTION_FLAG, &p->overwrite, 0, 0, NULL, NULL, "replace another job's results in the folder",
-         0},
+        {"--overwrite", KN_OPTION_FLAG, &p->overwrite, 0, 0, NULL, NULL, "replace another job's results", 0},
         {"--progress", KN_OPTION_CHOICE, &v->progress, 0, 0, "auto|json|off", "P",
          "bar on stderr, or JSON lines on stdout", 0},
         {"--quiet", KN_OPTION_FLAG, &v->quiet, 0, 0, NULL, NULL, "errors only", 'q'},
@@ -85,16 +87,34 @@ static bool apply_length(kn_drive_options *v, kn_error *error) {
     return true;
 }
 
+/* --seeds A..B, or one number. */
+static bool apply_seeds(kn_drive_options *v, kn_error *error) {
+    unsigned long long first = 0, last = 0;
+    char more = 0;
+    if (!v->seeds) return true;
+    int found = sscanf(v->seeds, "%9llu..%9llu%c", &first, &last, &more);
+    bool digits = strspn(v->seeds, "0123456789.") == strlen(v->seeds);
+    if (!digits || found != 2 || first < 1 || last < first || last - first >= 1000)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "--seeds %s: expected two numbers from 1 on as in 1..4, at most a thousand of them", v->seeds);
+    if (v->params.source != KN_DRIVE_SAMPLER)
+        return kn_fail(error, KN_ERROR_INPUT, "--seeds: only the sampler makes several appearances");
+    v->seed_range[0] = first;
+    v->seed_range[1] = last;
+    return true;
+}
+
 bool kn_drive_options_apply(kn_drive_options *v, kn_error *error) {
     kn_drive_params *p = &v->params;
-    if (!apply_length(v, error)) return false;
+    p->source = (kn_drive_source)v->source;
+    if (!apply_length(v, error) || !apply_seeds(v, error)) return false;
     p->width = v->size[0];
     p->height = v->size[1];
     p->codec = (kn_codec)v->codec;
+    p->look = (kn_drive_look)v->look;
     p->gpu.memory_limit = (uint64_t)v->max_memory << 20;
     p->gpu.tuning_folder = kn_tuning_folder();
     p->labels = v->labels;
-    p->source = (kn_drive_source)v->source;
     p->overrides.weather = (kn_weather_override)(v->weather + 1);
     p->overrides.time = (kn_time_override)(v->time + 1);
     p->overrides.ego_speed = v->ego_speed_kmh > 0 ? v->ego_speed_kmh / 3.6 : 0;

@@ -25,16 +25,25 @@ typedef enum kn_drive_source {
     KN_DRIVE_CONTROL  /* the shaded colours among the conditions */
 } kn_drive_source;
 
+/* The look that models trained by `training/` paint in: the first word of their caption. */
+typedef enum kn_drive_look {
+    KN_LOOK_PHOTO, /* photographs */
+    KN_LOOK_RENDER /* the renderer's beauty pictures */
+} kn_drive_look;
+
 typedef struct kn_drive_params {
-    const char *scene;  /* .xosc or Kinora's .json */
-    const char *output; /* folder; made when absent */
-    const char *model;  /* folder of the weights; needed by KN_DRIVE_SAMPLER only */
-    const char *rig;    /* rig file; NULL: nuScenes' six cameras */
-    const char *prompt; /* NULL: the scene's own caption */
-    kn_rational rate;   /* frames/s */
-    size_t frames;      /* 0: until the scenario stops */
-    int width, height;  /* pixels; 0: the rig file's, or 400 x 224 */
-    uint64_t seed;
+    const char *scene;    /* .xosc or Kinora's .json */
+    const char *output;   /* folder; made when absent */
+    const char *model;    /* folder of the weights; needed by KN_DRIVE_SAMPLER only */
+    const char *rig;      /* rig file; NULL: nuScenes' six cameras */
+    const char *prompt;   /* NULL: the scene's own caption; the look goes before it where the model knows looks */
+    const char *negative; /* what guidance leads away from; NULL: no text */
+    kn_drive_look look;
+    kn_rational rate;          /* frames/s */
+    size_t frames;             /* 0: until the scenario stops */
+    int width, height;         /* pixels; 0: the rig file's, or 400 x 224 */
+    uint64_t seed;             /* of surroundings, colours, traffic and noise */
+    uint64_t appearance;       /* other noise for the same scene: another appearance; 0: the seed's own */
     int steps;                 /* of the sampler; 0: the model's default */
     double guidance;           /* classifier-free guidance; < 0: the model's default */
     int chunk_frames;          /* frames sampled together; 8 */
@@ -43,8 +52,8 @@ typedef struct kn_drive_params {
     unsigned labels; /* KN_LABEL_* */
     kn_drive_source source;
     bool no_anchored_noise, no_locked_sampling, no_multi_view, no_temporal; /* switch off one means of consistency */
-    bool overwrite;                                     /* replace another job's results in `output` */
-    const char *command;                                /* how the job was started, for job.json; NULL: unknown */
+    bool overwrite;      /* replace another job's results in `output` */
+    const char *command; /* how the job was started, for job.json; NULL: unknown */
     kn_gpu_params gpu; /* memory_limit: of sampling, and of rendering as much again; what does not fit is refused before
                           the first chunk, with the chunk that would */
     kn_log log;

@@ -24,10 +24,10 @@ static bool open_scene(kn_drive_job *job, kn_error *error) {
     if (p->frames > 0 && job->frame_count > p->frames) job->frame_count = p->frames;
     if (job->frame_count == 0)
         return kn_fail(error, KN_ERROR_INPUT, "%s: the scenario ends before its first frame", p->scene);
-    job->chunk_frames = kn_min_size(job->chunk_frames, job->frame_count);
-    job->chunk_count = (job->frame_count + job->chunk_frames - 1) / job->chunk_frames;
     if (p->prompt) snprintf(job->prompt, sizeof job->prompt, "%s", p->prompt);
     else kn_scene_caption(job->scene, job->prompt, sizeof job->prompt);
+    job->chunk_frames = kn_min_size(job->chunk_frames, job->frame_count);
+    job->chunk_count = (job->frame_count + job->chunk_frames - 1) / job->chunk_frames;
     return true;
 }
 
@@ -55,6 +55,15 @@ static bool check_model(kn_drive_job *job, kn_error *error) {
     return true;
 }
 
+/* Models that take conditions were trained with the look as the first word. */
+static void add_look(kn_drive_job *job) {
+    char caption[sizeof job->prompt];
+    if (job->control_channels != KN_CONDITION_CHANNELS) return;
+    memcpy(caption, job->prompt, sizeof caption);
+    const char *look = job->params.look == KN_LOOK_PHOTO ? "photo" : "render";
+    snprintf(job->prompt, sizeof job->prompt, "%s, %.*s", look, (int)sizeof job->prompt - 16, caption);
+}
+
 static bool open_model(kn_drive_job *job, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     kn_model_params params = KN_MODEL_PARAMS_DEFAULT;
@@ -62,6 +71,7 @@ static bool open_model(kn_drive_job *job, kn_error *error) {
     if (!kn_gpu_create(&job->sampler_gpu, &job->params.gpu, error) ||
         !kn_model_load(&job->model, job->sampler_gpu, job->params.model, &params, error) || !check_model(job, error))
         return false;
+    add_look(job);
     const kn_model_info *info = kn_model_get_info(job->model);
     if (!job->params.no_temporal && info->temporal && info->max_frames > 0 &&
         job->chunk_frames > (size_t)info->max_frames)

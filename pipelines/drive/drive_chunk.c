@@ -86,11 +86,16 @@ static kn_camera latent_camera(const kn_camera *camera, int factor) {
     return small;
 }
 
+static uint64_t noise_seed(const kn_drive_job *job) {
+    uint64_t own = job->params.seed, other = job->params.appearance;
+    return other ? kn_hash64(own * 0x9e3779b97f4a7c15u ^ kn_hash64(other)) : own;
+}
+
 /* Anchored noise of a latent. */
 static bool latent_noise(kn_drive_job *job, const kn_camera *camera, size_t frame, float *noise, kn_error *error) {
     const kn_model_info *info = kn_model_get_info(job->model);
     kn_camera small = latent_camera(camera, info->latent_factor);
-    kn_render_target target = {.noise = noise, .noise_channels = info->latent_channels, .noise_seed = job->params.seed};
+    kn_render_target target = {.noise = noise, .noise_channels = info->latent_channels, .noise_seed = noise_seed(job)};
     return kn_render(job->renderer, &small, frame, &target, error);
 }
 
@@ -109,7 +114,7 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     kn_render_target target = {.conditions = conditions,
                                .shaded = !sampled || reduced,
                                .noise = pixel_noise ? noise : NULL,
-                               .noise_seed = job->params.seed,
+                               .noise_seed = noise_seed(job),
                                .beauty = s->picture,
                                .depth = s->depth,
                                .semantic = s->semantic,
@@ -237,11 +242,12 @@ static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) 
     if (!make_sampler(job, (int)c->frames, error)) return false;
     if (job->params.no_anchored_noise)
         kn_noise_fill(c->noise, pictures * noise_per_picture(job),
-                      kn_hash64(job->params.seed * 0x9e3779b97f4a7c15u + c->index), false);
+                      kn_hash64(noise_seed(job) * 0x9e3779b97f4a7c15u + c->index), false);
     const char *prompt = job->prompt;
     chunk_work work = {job, c};
     kn_sample_input input = {.prompts = &prompt,
                              .prompt_count = 1,
+                             .negative_prompt = job->params.negative,
                              .controls = {c->control},
                              .noise = c->noise,
                              .progress = sample_progress,

@@ -109,6 +109,9 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
                    {"frames", (double)p->frames},
                    {"seed_low", (double)(uint32_t)p->seed},
                    {"seed_high", (double)(p->seed >> 32)},
+                   {"appearance_low", (double)(uint32_t)p->appearance},
+                   {"appearance_high", (double)(p->appearance >> 32)},
+                   {"look", p->look},
                    {"steps", p->steps},
                    {"guidance", p->guidance},
                    {"chunk", p->chunk_frames},
@@ -129,6 +132,7 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
     bool ok = digest_add(&d, error, "kinora", KINORA_VERSION) && digest_add(&d, error, "scene", job->scene_hash) &&
               digest_add(&d, error, "model", job->model_hash) &&
               digest_add(&d, error, "prompt", p->prompt ? p->prompt : "") &&
+              digest_add(&d, error, "negative", p->negative ? p->negative : "") &&
               digest_add(&d, error, "name", job->scene_name) && digest_rig(&d, &job->rig, error);
     for (size_t i = 0; ok && i < KN_COUNT(numbers); i++)
         ok = digest_number(&d, error, numbers[i].key, numbers[i].value);
