@@ -8,6 +8,7 @@
 
 int kn_cmd_drive(int argc, char **argv);
 int kn_cmd_image(int argc, char **argv);
+int kn_cmd_style(int argc, char **argv);
 int kn_cmd_mesh(int argc, char **argv);
 int kn_cmd_check(int argc, char **argv);
 int kn_cmd_eval(int argc, char **argv);

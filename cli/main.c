@@ -10,6 +10,7 @@ static const struct {
 } verbs[] = {
     {"drive", kn_cmd_drive, "a driving scenario -> camera videos with labels"},
     {"image", kn_cmd_image, "a prompt -> pictures, with Stable Diffusion models"},
+    {"style", kn_cmd_style, "a film shot -> the same shot in another look"},
     {"mesh", kn_cmd_mesh, "pictures around an object -> closed, textured mesh"},
     {"batch", kn_cmd_batch, "a manifest or a sweep of jobs -> one dataset, on one machine or a cluster"},
     {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},

@@ -18,7 +18,7 @@ UNET = {
     "_class_name": "UNet2DConditionModel", "structure": "lines-colour", "sample_size": [90, 160],
     "in_channels": LATENT + STRUCTURE, "out_channels": LATENT, "block_out_channels": [64, 96, 144], "layers_per_block": 1,
     "norm_num_groups": 16, "cross_attention_dim": 64, "attention_head_dim": 4, "use_linear_projection": True, "act_fn": "silu",
-    "flip_sin_to_cos": True, "freq_shift": 0, "norm_eps": 1e-5, "time_cond_proj_dim": 64,
+    "flip_sin_to_cos": True, "freq_shift": 0, "norm_eps": 1e-5, "time_cond_proj_dim": 64, "timestep_cond": "text",
     "down_block_types": ["DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"], "mid_block_type": "UNetMidBlock2DCrossAttn",
     "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"],
 }

@@ -129,7 +129,7 @@ def main():
     words = [c for all in style.CAPTIONS.values() for c in all]
     tokenizer = Tokenizer(known["merges"]) if known else Tokenizer.train(words * 4, 160)
     model = Style(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(.9, .98), weight_decay=.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(.9, .98), weight_decay=.01, fused=True)
     state, ema = {"step": 0, "seconds": 0}, {k: v.clone() for k, v in model.state_dict().items()}
     if known:
         model.load_state_dict(known["model"])

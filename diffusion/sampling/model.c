@@ -1,5 +1,6 @@
 /* Loading a diffusers folder or a single file. */
 #include "diffusion/sampling/model.h"
+#include "diffusion/sampling/structure.h"
 
 #include "base/folder.h"
 
@@ -67,13 +68,24 @@ static bool read_condition_means(kn_model *model, const kn_config *config, kn_er
     return true;
 }
 
+/* unet/config.json: `structure`, Kinora's own. */
+static bool read_structure(kn_model *model, const kn_config *config, kn_error *error) {
+    const char *kind = "";
+    if (!kn_config_has(config, "structure")) return true;
+    if (!kn_config_string(config, "structure", &kind, error)) return false;
+    model->info.structure = true;
+    return strcmp(kind, "lines-colour") == 0 ||
+           kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: 'structure' is '%.80s', expected 'lines-colour'", config->path,
+                   kind);
+}
+
 static bool load_unet(kn_model *model, kn_error *error) {
     kn_component part;
     if (!open_own(&part, model, "unet", KN_PART_UNET, error)) return false;
     kn_weights_set_lazy(part.weights, model->lazy);
     kn_weights_set_loras(part.weights, model->loras, KN_LORA_UNET);
     bool ok = add_capability(model, &part, "multi_view", error) && add_capability(model, &part, "motion", error) &&
-              read_condition_means(model, &part.config, error) &&
+              read_condition_means(model, &part.config, error) && read_structure(model, &part.config, error) &&
               kn_unet_load(&model->unet, model->gpu, &part.config, part.weights, model->params.precision, error) &&
               kn_weights_check_used(part.weights, error);
     close_part(model, &part);
@@ -108,8 +120,13 @@ static bool load_autoencoder(kn_model *model, kn_error *error) {
     const kn_unet_config *unet = &model->unet.trunk.config;
     const kn_autoencoder *autoencoder = &model->autoencoder;
     model->info.inpaints = unet->in_channels == 2 * autoencoder->latent_channels + 1;
-    if (model->condition_means[0]) model->info.inpaints = false;
-    bool more = model->info.inpaints || model->condition_means[0]; /* channels behind the latent's */
+    if (model->condition_means[0] || model->info.structure) model->info.inpaints = false;
+    int lines = model->info.structure ? kn_structure_channels(autoencoder->factor) : 0;
+    bool more = model->info.inpaints || model->condition_means[0] || lines; /* channels behind the latent's */
+    if (ok && lines && unet->in_channels != autoencoder->latent_channels + lines)
+        ok = kn_fail(error, KN_ERROR_INPUT,
+                     "%s: the UNet takes %d channels, expected %d of the latent and %d of structure", part.config.path,
+                     unet->in_channels, autoencoder->latent_channels, lines);
     if (ok && ((autoencoder->latent_channels != unet->in_channels && !more) ||
                autoencoder->latent_channels != unet->out_channels))
         ok = kn_fail(error, KN_ERROR_INPUT,

@@ -49,6 +49,9 @@ static bool check(const kn_model *model, const kn_paint_params *params, kn_error
         return kn_fail(error, KN_ERROR_INPUT, "%d x %d pixels: expected multiples of %d up to 8192", w, h, factor);
     if (params->mask && !params->init)
         return kn_fail(error, KN_ERROR_INPUT, "a mask needs the picture that it belongs to");
+    if (model->info.structure)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED,
+                       "%s: this model restyles film (kinora style), it paints no pictures", model->info.folder);
     if (model->schedule.residual_control[0] || model->condition_means[0] || model->unet.time_takes_text)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: this model makes clips, not pictures", model->info.folder);
     return check_numbers(params, error);

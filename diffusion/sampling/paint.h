@@ -1,4 +1,4 @@
-/* What the files of kn_paint share. Internal to diffusion/sampling/paint*.c. */
+/* What the files of kn_paint share, and those of kn_clip with them. Internal to diffusion/. */
 #ifndef KN_DIFFUSION_PAINT_H
 #define KN_DIFFUSION_PAINT_H
 
@@ -42,6 +42,7 @@ typedef struct kn_paint_network {
     int *context_index; /* [batch] */
     kn_graph *step;     /* recorded for the controls in `recorded` */
     kn_tensor output;
+    const float *look;    /* [context_channels]: the text, for UNets whose time takes it; NULL; the caller's */
     unsigned recorded;    /* bits of controls */
     kn_streamer streamer; /* with plan->streams: the step is recorded anew each time, and runs in pieces */
     float *time;          /* [batch][channels]: scratch */
@@ -55,6 +56,8 @@ bool kn_paint_find_control(const kn_controlnet **found, const kn_model *model, c
 bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_paint_params *params,
                            const kn_paint_plan *plan, int halves, kn_error *error);
 void kn_paint_network_finish(kn_paint_network *network);
+/* The picture of params->controls[index] has changed. */
+bool kn_paint_network_set_control(kn_paint_network *network, int index, kn_error *error);
 /* input [batch][unet in_channels][height][width] -> output [batch][latent_channels][height][width], with the
  * ControlNets whose bits are set in `controls`. */
 bool kn_paint_network_run(kn_paint_network *network, const float *input, double timestep, unsigned controls,

@@ -31,7 +31,7 @@ bool kn_paint_find_control(const kn_controlnet **found, const kn_model *model, c
 }
 
 /* Embeds the control's picture once and gives it to every member of the batch. */
-static bool embed_control(kn_paint_network *network, int index, kn_error *error) {
+bool kn_paint_network_set_control(kn_paint_network *network, int index, kn_error *error) {
     const kn_paint_params *params = network->params;
     const kn_controlnet *controlnet = network->controlnets[index];
     kn_tensor *condition = &network->conditions[index], in = {0}, out = {0};
@@ -43,7 +43,7 @@ static bool embed_control(kn_paint_network *network, int index, kn_error *error)
               kn_tensor_upload(&in, params->controls[index].picture, error) && kn_graph_run(graph, error) &&
               (values = kn_alloc((size_t)out.c * (size_t)out.h * (size_t)out.w, sizeof *values, error)) &&
               kn_tensor_download(&out, values, error) &&
-              kn_graph_tensor(network->state, condition, network->batch, out.h, out.w, out.c, error);
+              (condition->n || kn_graph_tensor(network->state, condition, network->batch, out.h, out.w, out.c, error));
     for (int i = 0; ok && i < network->batch; i++) {
         kn_tensor one = member(condition, i);
         ok = kn_tensor_upload(&one, values, error);
@@ -86,9 +86,9 @@ bool kn_paint_network_init(kn_paint_network *network, kn_model *model, const kn_
         return false;
     for (int i = 0; i < params->control_count; i++)
         if (!kn_paint_find_control(&network->controlnets[i], model, &params->controls[i], error) ||
-            !embed_control(network, i, error))
+            !kn_paint_network_set_control(network, i, error))
             return false;
-    if (model->info.inpaints && params->control_count &&
+    if ((model->info.inpaints || model->info.structure) && params->control_count &&
         !kn_graph_tensor(network->state, &network->sample, batch, network->height, network->width,
                          model->info.latent_channels, error))
         return false;
@@ -183,6 +183,8 @@ bool kn_paint_network_run(kn_paint_network *network, const float *input, double 
     if (network->plain_sinusoids.n && !kn_tensor_upload(&network->plain_sinusoids, network->time, error)) return false;
     for (int i = 0; i < network->batch; i++)
         kn_unet_add_guidance(unet, (double)network->params->guidance, network->time + (size_t)i * channels);
+    for (int i = 0; network->look && i < network->batch; i++)
+        kn_unet_add_text(unet, network->look, network->time + (size_t)i * channels);
     if (!kn_tensor_upload(&network->sinusoids, network->time, error) ||
         !kn_tensor_upload(&network->input, input, error) || !upload_sample(network, input, error))
         return false;

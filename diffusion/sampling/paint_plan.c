@@ -55,7 +55,7 @@ static bool dry_step(kn_graph *state, kn_graph *step, const kn_model *model, con
     kn_pass pass = {.context = &context, .context_index = index, .halves = halves, .frames = 1, .views = params->batch};
     bool ok =
         index && kn_graph_tensor(state, &context, halves, 1, tokens, unet->context_channels, error) &&
-        (!model->info.inpaints || !params->control_count ||
+        ((!model->info.inpaints && !model->info.structure) || !params->control_count ||
          kn_graph_tensor(state, &sample, batch, params->height / factor, params->width / factor,
                          model->info.latent_channels, error)) &&
         add_controls(state, conditions, &sample, uses, &count, model, params, batch, error) &&

@@ -173,6 +173,9 @@ static bool build(kn_sampler *sampler, kn_error *error) {
     if (sampler->model->info.inpaints)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: an inpainting model paints pictures, not clips",
                        sampler->model->info.folder);
+    if (sampler->model->info.structure)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: this model restyles film, it makes no clips of scenes",
+                       sampler->model->info.folder);
     if (!sampler->dry && params->method == KN_METHOD_CONFIG && schedule->is_substitute)
         kn_log_line(&sampler->model->params.log, KN_LOG_WARNING, "%s: sampling with DPM-Solver++ 2M in place of %s",
                     sampler->model->info.folder, schedule->class_name);

@@ -230,6 +230,31 @@ bool kn_solver_advance(kn_solver *solver, const float *m, kn_noise_source source
     return true;
 }
 
+/* clean = a x + b m for the sample as it stands. */
+static void clean_of(const kn_solver *solver, double *a, double *b) {
+    double signal, noise, scale = 1;
+    level_of_step(solver, solver->step + solver->second, &signal, &noise);
+    if (explodes(solver)) {
+        kn_noise_level level = kn_schedule_level(solver->schedule, solver->times.sigmas[solver->step + solver->second]);
+        signal = level.alpha, noise = level.sigma, scale = input_scale(solver);
+    }
+    kn_schedule_predict(solver->schedule, signal, noise, a, b);
+    *a *= scale;
+}
+
+void kn_solver_clean(const kn_solver *solver, const float *m, float *clean) {
+    double a, b;
+    clean_of(solver, &a, &b);
+    for (size_t i = 0; i < solver->count; i++) clean[i] = (float)(a * (double)solver->x[i] + b * (double)m[i]);
+}
+
+void kn_solver_output(const kn_solver *solver, const float *clean, float *m) {
+    double a, b;
+    clean_of(solver, &a, &b);
+    for (size_t i = 0; i < solver->count && b != 0; i++)
+        m[i] = (float)(((double)clean[i] - a * (double)solver->x[i]) / b);
+}
+
 /* --- what it is ------------------------------------------------------------------------------- */
 
 float *kn_solver_sample(kn_solver *solver) { return solver->x; }

@@ -41,6 +41,10 @@ void kn_solver_start(kn_solver *solver, const float *clean, const float *noise);
 bool kn_solver_done(const kn_solver *solver);
 double kn_solver_timestep(const kn_solver *solver);
 void kn_solver_input(const kn_solver *solver, float *input);
+/* The clean sample [count] that the network's output m [count] for the last input stands for, and back: the output that
+ * would have stood for it. */
+void kn_solver_clean(const kn_solver *solver, const float *m, float *clean);
+void kn_solver_output(const kn_solver *solver, const float *clean, float *m);
 /* Takes the network's output m [count] for the last input. Fails only when the noise source does. */
 bool kn_solver_advance(kn_solver *solver, const float *m, kn_noise_source source, void *user, kn_error *error);
 

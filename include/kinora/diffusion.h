@@ -93,6 +93,7 @@ typedef struct kn_model_info {
     bool pixel_noise;          /* the latent is packed pixels: noise is given per pixel with 3 channels */
     bool text;                 /* takes prompts */
     bool inpaints;             /* the UNet also takes a mask and the masked picture's latent: for kn_paint only */
+    bool structure;            /* the UNet also takes lines and colours of a frame: for kn_clip only */
     bool multi_view, temporal; /* has these attention blocks */
     int default_steps;         /* denoising steps that the model was made for */
     int max_frames;            /* the longest clip temporal attention has positions for; 0 without it */

@@ -25,10 +25,6 @@ bool kn_flow_next(kn_flow *flow, const float *planes, float *motion, float *conf
 /* The next frame begins a new shot. */
 void kn_flow_cut(kn_flow *flow);
 
-/* out[channels][height][width] = in where `motion` points, by cubic (Catmull-Rom) interpolation; beyond the border the
- * border's pixels. `in` and `out` are different memory. */
-void kn_flow_warp(const float *in, int channels, int width, int height, const float *motion, float *out);
-
 #ifdef __cplusplus
 }
 #endif

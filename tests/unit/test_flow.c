@@ -1,5 +1,6 @@
 /* Optical flow against motion that is known, and warping along it. */
 #include "base/base.h"
+#include "base/warp.h"
 #include "kinora/flow.h"
 
 #include <criterion/criterion.h>
@@ -166,7 +167,7 @@ Test(flow, warps_by_cubic_interpolation) {
         in[i] = .01f * (float)(x * x) - .02f * (float)(x * y) + (float)y; /* Catmull-Rom is exact for squares */
         motion[i] = 1.25f, motion[W * H + i] = -2.5f;
     }
-    kn_flow_warp(in, 1, W, H, motion, out);
+    kn_warp(in, 1, W, H, motion, out);
     for (int y = 5; y < H - 2; y++)
         for (int x = 2; x < W - 4; x++) {
             double px = x + 1.25, py = y - 2.5;
