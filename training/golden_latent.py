@@ -17,7 +17,7 @@ import golden_tokenizer
 from field import randn, save, save_model, write_json
 
 CONDITIONS, LATENT, STEPS = 5, 4, 3
-PROMPTS, GUIDANCE = ["a red car at night", "fog"], 2
+PROMPTS, GUIDANCE, STRENGTH = ["a red car at night", "fog"], 2, .4
 BASE = {"block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 12, "attention_head_dim": 2,
         "use_linear_projection": True, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "mid_block_type": "UNetMidBlock2DCrossAttn"}
 UNET = dict(BASE, in_channels=LATENT + CONDITIONS, out_channels=LATENT, up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"], time_cond_proj_dim=12)
@@ -50,11 +50,11 @@ def make_text(folder):
     return encode
 
 
-def sample(unet, branch, condition, noise, contexts, guidance):
-    """contexts: of the prompts and of no text"""
+def sample(unet, branch, condition, noise, contexts, guidance, strength=1):
+    """contexts: of the prompts and of no text; noise: what to start from at noise share `strength`"""
     means = F.avg_pool2d(condition, 4)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
-    sigmas = torch.linspace(1, 0, STEPS + 1)[:-1].tolist()
+    sigmas = torch.linspace(strength, 0, STEPS + 1)[:-1].tolist()
     scheduler.set_timesteps(STEPS, sigmas=sigmas)
     x = noise
     for sigma, t in zip(sigmas, scheduler.timesteps):
@@ -85,9 +85,12 @@ def main(out):
         made, guided = (F.pixel_shuffle(vae.decode(x / VAE["scaling_factor"]).sample, 2) for x in latents)
         x = latents[0]
         encoded = vae.encode(F.pixel_unshuffle(picture, 2)).latents * VAE["scaling_factor"]
+    with torch.no_grad():
+        repainted = sample(unet, branch, condition, (1 - STRENGTH) * encoded + STRENGTH * noise, contexts, 1, STRENGTH)
+        repainted = F.pixel_shuffle(vae.decode(repainted / VAE["scaling_factor"]).sample, 2)
     save(f"{folder}/vae/tensors.safetensors", x=picture, z=x, encoded=encoded, decoded=made)
     save(f"{folder}/tensors.safetensors", condition=condition, noise=noise, made=(made / 2 + .5).clamp(0, 1),
-         guided=(guided / 2 + .5).clamp(0, 1))
+         guided=(guided / 2 + .5).clamp(0, 1), init=picture / 2 + .5, repainted=(repainted / 2 + .5).clamp(0, 1))
 
 
 main(sys.argv[1])

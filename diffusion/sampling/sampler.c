@@ -22,6 +22,8 @@ static bool check_params(const kn_model *model, const kn_sampler_params *params,
     if (!(params->lock.first >= 0 && params->lock.first <= 1 && params->lock.last >= 0 && params->lock.last <= 1))
         return kn_fail(error, KN_ERROR_INPUT, "locked sampling with strengths %g to %g: expected 0 to 1",
                        (double)params->lock.first, (double)params->lock.last);
+    if (!(params->strength > 0 && params->strength <= 1))
+        return kn_fail(error, KN_ERROR_INPUT, "strength %g: expected above 0 and at most 1", (double)params->strength);
     if (params->control_count < 0 || params->control_count > KN_MAX_CONTROLS)
         return kn_fail(error, KN_ERROR_INPUT, "%d controls: expected 0 to %d", params->control_count, KN_MAX_CONTROLS);
     for (int v = 0; v < params->views; v++) {
@@ -125,7 +127,8 @@ static bool build_stages(kn_sampler *sampler, kn_error *error) {
             return false;
     }
     kn_stage *decode = &sampler->decode;
-    return kn_sampler_make_graph(sampler, &decode->graph, sampler->arenas.decode, error) &&
+    return kn_sampler_init_build(sampler, error) &&
+           kn_sampler_make_graph(sampler, &decode->graph, sampler->arenas.decode, error) &&
            kn_graph_tensor(decode->graph, &decode->in, 1, sampler->latent_height, sampler->latent_width,
                            sampler->model->info.latent_channels, error) &&
            kn_autoencoder_decode(decode->graph, &decode->out, &sampler->model->autoencoder, &decode->in, error);
@@ -182,7 +185,8 @@ static bool build(kn_sampler *sampler, kn_error *error) {
     if (!check_params(sampler->model, params, error) || !find_controls(sampler, error) ||
         !check_residual(sampler, error) || !check_means(sampler, error) ||
         !kn_schedule_steps(&sampler->model->schedule, params->method, params->steps, sampler->steps,
-                           &sampler->noise_scale, error))
+                           &sampler->noise_scale, error) ||
+        !kn_sampler_init_steps(sampler, error))
         return false;
     sampler->pictures = params->frames * params->views;
     sampler->halves = params->guidance == 1 ? 1 : 2;
@@ -217,6 +221,7 @@ void kn_sampler_destroy(kn_sampler **out) {
     kn_graph_destroy(&sampler->prompts);
     for (int i = 0; i < KN_MAX_CONTROLS; i++) kn_graph_destroy(&sampler->embed[i].graph);
     kn_graph_destroy(&sampler->decode.graph);
+    kn_graph_destroy(&sampler->encode.graph);
     kn_graph_destroy(&sampler->state);
     kn_sampler_lock_finish(sampler);
     kn_gpu_buffer_destroy(&sampler->tensors.coefficients);
@@ -250,6 +255,7 @@ bool kn_sampler_measure(kn_model *model, const kn_sampler_params *params, kn_sam
         arenas->prompts = dry_bytes(dry->prompts, arenas);
         arenas->lock = kn_sampler_lock_bytes(dry);
         arenas->decode = dry_bytes(dry->decode.graph, arenas);
+        arenas->encode = dry_bytes(dry->encode.graph, arenas);
         arenas->step = dry_bytes(dry->step, arenas);
         for (int i = 0; i < KN_MAX_CONTROLS; i++) arenas->embed[i] = dry_bytes(dry->embed[i].graph, arenas);
     }
@@ -261,7 +267,7 @@ bool kn_sampler_bytes(kn_model *model, const kn_sampler_params *params, uint64_t
     kn_sampler_arenas arenas;
     *bytes = 0;
     if (!kn_sampler_measure(model, params, &arenas, error)) return false;
-    *bytes = arenas.state + arenas.prompts + arenas.decode + arenas.step + arenas.weights;
+    *bytes = arenas.state + arenas.prompts + arenas.decode + arenas.encode + arenas.step + arenas.weights;
     for (int i = 0; i < KN_MAX_CONTROLS; i++) *bytes += arenas.embed[i];
     *bytes += arenas.lock;
     return true;
@@ -291,7 +297,8 @@ static void pack_pixels(const float *pixels, int width, int height, int block, f
     }
 }
 
-static bool upload_noise(kn_sampler *sampler, const float *noise, kn_error *error) {
+static bool upload_noise(kn_sampler *sampler, const kn_sample_input *given, kn_error *error) {
+    const float *noise = given->noise;
     const kn_sampler_params *params = &sampler->params;
     const kn_schedule *schedule = &sampler->model->schedule;
     float scale = (float)(sampler->noise_scale * (schedule->residual_control[0] ? schedule->residual_noise : 1));
@@ -306,7 +313,7 @@ static bool upload_noise(kn_sampler *sampler, const float *noise, kn_error *erro
         for (size_t j = 0; !sampler->model->info.pixel_noise && j < floats; j++)
             values[j] = noise[(size_t)i * floats + j] * scale;
         kn_tensor x = member(&sampler->tensors.x, i);
-        ok = kn_tensor_upload(&x, values, error);
+        ok = kn_sampler_init_add(sampler, given, i, values, error) && kn_tensor_upload(&x, values, error);
         for (size_t j = 0; j < floats; j++) values[j] *= (float)sampler->steps[0].input_scale;
         for (int half = 0; ok && sampler->tensors.input.n && half < sampler->halves; half++) {
             kn_tensor input = member(&sampler->tensors.input, half * sampler->pictures + i);
@@ -440,7 +447,7 @@ static bool sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb
         return kn_fail(error, KN_ERROR_INPUT, "no pictures were given for control '%s', which this model starts from",
                        sampler->model->schedule.residual_control);
     if (!kn_sampler_set_prompts(sampler, input, error) || !embed_controls(sampler, input, error) ||
-        !upload_noise(sampler, input->noise, error) || !kn_sampler_lock_start(sampler, input->lock, error) ||
+        !upload_noise(sampler, input, error) || !kn_sampler_lock_start(sampler, input->lock, error) ||
         !denoise(sampler, input, error) ||
         !kn_sampler_lock_end(sampler, input->lock ? input->lock_values : NULL, error))
         return false;

@@ -14,7 +14,7 @@ typedef struct kn_stage {
 
 /* Bytes of each graph's arena; `weights`: those that are not on the device yet. */
 typedef struct kn_sampler_arenas {
-    uint64_t state, prompts, embed[KN_MAX_CONTROLS], decode, step, weights, lock;
+    uint64_t state, prompts, embed[KN_MAX_CONTROLS], decode, encode, step, weights, lock;
 } kn_sampler_arenas;
 
 struct kn_sampler {
@@ -33,7 +33,7 @@ struct kn_sampler {
     kn_tensor sinusoids, context, conditions[KN_MAX_CONTROLS];
     kn_tensor plain_sinusoids; /* for ControlNets, when the UNet adds to its own */
     kn_tensor means;           /* [batch][h][w][channels]: means of a control's pictures, for UNets that take them */
-    kn_stage embed[KN_MAX_CONTROLS], decode;
+    kn_stage embed[KN_MAX_CONTROLS], decode, encode; /* encode: only with strength below 1 */
 
     kn_graph *step;                    /* UNet, ControlNets and update: one recording, run once per step */
     kn_graph *prompts;                 /* owns `context` */
@@ -56,6 +56,11 @@ struct kn_sampler {
 bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error);
 /* The next kn_sampler_set_prompts encodes all texts. */
 void kn_sampler_forget_texts(kn_sampler *sampler);
+/* Starting from pictures, when params.strength is below 1 (sampler_init.c): the steps; the encoder; its part of x. */
+bool kn_sampler_starts_from_pictures(const kn_sampler *sampler);
+bool kn_sampler_init_steps(kn_sampler *sampler, kn_error *error);
+bool kn_sampler_init_build(kn_sampler *sampler, kn_error *error);
+bool kn_sampler_init_add(kn_sampler *sampler, const kn_sample_input *input, int picture, float *x, kn_error *error);
 bool kn_sampler_record_step(kn_sampler *sampler, kn_error *error);
 /* A graph with this arena, or a dry one. */
 bool kn_sampler_make_graph(const kn_sampler *sampler, kn_graph **graph, uint64_t arena, kn_error *error);

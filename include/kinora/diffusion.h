@@ -161,11 +161,14 @@ typedef struct kn_sampler_params {
     kn_control_params controls[KN_MAX_CONTROLS];
     bool multi_view; /* use multi-view attention when the model has it */
     bool temporal;   /* use temporal attention when the model has it */
+    float strength;  /* 1: pictures from noise alone; below: from kn_sample_input.init with this share of noise, by flow
+                        matching only; above 0 */
     kn_lock_params lock;
     int neighbours[KN_MAX_VIEWS][2]; /* per view the two views it attends to, -1: none (kn_rig_neighbours fills this) */
 } kn_sampler_params;
 #define KN_SAMPLER_PARAMS_DEFAULT \
-    ((kn_sampler_params){.frames = 1, .views = 1, .steps = 8, .guidance = 1, .multi_view = true, .temporal = true})
+    ((kn_sampler_params){         \
+        .frames = 1, .views = 1, .steps = 8, .guidance = 1, .strength = 1, .multi_view = true, .temporal = true})
 
 /* Device memory and recorded work for clips of one shape. The model outlives it. Not thread-safe. */
 typedef struct kn_sampler kn_sampler;
@@ -185,10 +188,13 @@ typedef struct kn_sample_input {
     const float *controls[KN_MAX_CONTROLS]; /* per control of the params: [N][its channels][height][width] */
     const float *noise;                     /* unit Gaussian: [N][3][height][width] for pixel_noise models, else
                                                [N][latent_channels][height / factor][width / factor] */
-    const kn_lock *lock;                    /* when the params ask for it; NULL: this clip goes without */
-    float *lock_values;                     /* [cell_count][channels]: what the cells show in the end; may be NULL.
-                                               channels: 3 of pixel_noise models, else latent_channels */
-    kn_progress_callback progress;          /* called with stage "denoise" after each step; may be NULL */
+    const float *init;   /* pictures to start from when strength is below 1: picture n is [3][height][width] in 0..1 at
+                            init + n * init_stride */
+    size_t init_stride;  /* floats */
+    const kn_lock *lock; /* when the params ask for it; NULL: this clip goes without */
+    float *lock_values;  /* [cell_count][channels]: what the cells show in the end; may be NULL.
+                            channels: 3 of pixel_noise models, else latent_channels */
+    kn_progress_callback progress; /* called with stage "denoise" after each step; may be NULL */
     void *progress_user;
 } kn_sample_input;
 

@@ -39,10 +39,11 @@ typedef struct kn_drive_params {
     const char *prompt;   /* NULL: the scene's own caption; the look goes before it where the model knows looks */
     const char *negative; /* what guidance leads away from; NULL: no text */
     kn_drive_look look;
-    kn_rational rate;          /* frames/s */
-    size_t frames;             /* 0: until the scenario stops */
-    int width, height;         /* pixels; 0: the rig file's, or 400 x 224 */
-    uint64_t seed;             /* of surroundings, colours, traffic and noise */
+    double strength;   /* 1: pictures from noise; below: the renderer's own, with so much noise (flow matching only) */
+    kn_rational rate;  /* frames/s */
+    size_t frames;     /* 0: until the scenario stops */
+    int width, height; /* pixels; 0: the rig file's, or 400 x 224 */
+    uint64_t seed;     /* of surroundings, colours, traffic and noise */
     uint64_t appearance;       /* other noise for the same scene: another appearance; 0: the seed's own */
     int steps;                 /* of the sampler; 0: the model's default */
     double guidance;           /* classifier-free guidance; < 0: the model's default */
@@ -51,7 +52,8 @@ typedef struct kn_drive_params {
     kn_codec codec;
     unsigned labels; /* KN_LABEL_* */
     kn_drive_source source;
-    bool no_anchored_noise, no_locked_sampling, no_multi_view, no_temporal; /* switch off one means of consistency */
+    /* Switch off one of the means of consistency. */
+    bool no_anchored_noise, no_locked_sampling, no_multi_view, no_temporal;
     bool overwrite;      /* replace another job's results in `output` */
     const char *command; /* how the job was started, for job.json; NULL: unknown */
     kn_gpu_params gpu; /* memory_limit: of sampling, and of rendering as much again; what does not fit is refused before
@@ -62,7 +64,8 @@ typedef struct kn_drive_params {
     void *progress_user;
 } kn_drive_params;
 #define KN_DRIVE_PARAMS_DEFAULT \
-    ((kn_drive_params){.rate = {12, 1}, .guidance = -1, .chunk_frames = 8, .overrides = KN_SCENE_PARAMS_DEFAULT})
+    ((kn_drive_params){         \
+        .rate = {12, 1}, .guidance = -1, .strength = 1, .chunk_frames = 8, .overrides = KN_SCENE_PARAMS_DEFAULT})
 
 /* What a job did and how long it took, seconds of wall time. Chunks are rendered, sampled, and stored and encoded
  * (finish) in three threads at a time, so that the stages add up to more than the total. */

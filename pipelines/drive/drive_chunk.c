@@ -112,7 +112,7 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     float *conditions = sampled && !reduced ? control : s->conditions;
     float *noise = anchored ? c->noise + picture * noise_per_picture(job) : NULL;
     kn_render_target target = {.conditions = conditions,
-                               .shaded = !sampled || reduced,
+                               .shaded = !sampled || reduced || job->params.strength < 1,
                                .noise = pixel_noise ? noise : NULL,
                                .noise_seed = noise_seed(job),
                                .beauty = s->picture,
@@ -174,6 +174,7 @@ static kn_sampler_params sampler_params(const kn_drive_job *job, int frames) {
     params.multi_view = !job->params.no_multi_view;
     params.temporal = !job->params.no_temporal;
     params.lock = kn_drive_lock_params(job);
+    params.strength = (float)job->params.strength;
     for (int i = 0; i < KN_MAX_VIEWS; i++)
         for (int side = 0; side < 2; side++)
             params.neighbours[i][side] = i < job->rig.camera_count ? job->neighbours[i][side] : -1;
@@ -252,6 +253,10 @@ static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) 
                              .noise = c->noise,
                              .progress = sample_progress,
                              .progress_user = &work};
+    if (job->params.strength < 1) {
+        input.init = c->control + KN_CONDITION_SHADED * job->pixels;
+        input.init_stride = KN_CONDITION_CHANNELS * job->pixels;
+    }
     if (!sample_locked(job, c, &input, error)) return false;
     for (size_t n = 0; n < pictures; n++)
         for (size_t channel = 0; channel < 3; channel++)

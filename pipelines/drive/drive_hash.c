@@ -112,6 +112,7 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
                    {"appearance_low", (double)(uint32_t)p->appearance},
                    {"appearance_high", (double)(p->appearance >> 32)},
                    {"look", p->look},
+                   {"strength", p->strength},
                    {"steps", p->steps},
                    {"guidance", p->guidance},
                    {"chunk", p->chunk_frames},

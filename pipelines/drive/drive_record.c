@@ -76,6 +76,7 @@ static json_t *sampler_record(const kn_drive_job *job) {
     json_object_set_new(record, "prompt", text_or_null(job->prompt));
     json_object_set_new(record, "negative", text_or_null(p->negative));
     json_object_set_new(record, "look", json_string(p->look == KN_LOOK_PHOTO ? "photo" : "render"));
+    json_object_set_new(record, "strength", json_real(p->strength));
     json_object_set_new(record, "appearance", seed_record(p->appearance));
     json_object_set_new(record, "steps", p->steps > 0 ? json_integer(p->steps) : json_null());
     json_object_set_new(record, "guidance", p->guidance >= 0 ? json_real(p->guidance) : json_null());

@@ -18,7 +18,7 @@ static kn_sampler_params params_of(float guidance) {
     return params;
 }
 
-static void check_clip(float guidance, const char *name) {
+static void check_clip(float guidance, float strength, const char *name) {
     golden g;
     kn_model *model;
     kn_sampler *sampler;
@@ -26,16 +26,23 @@ static void check_clip(float guidance, const char *name) {
     golden_init(&g, "latent");
     REQUIRE(&g, kn_model_load(&model, g.gpu, FOLDER "latent", NULL, &g.error));
     kn_sampler_params params = params_of(guidance);
+    params.strength = strength;
     REQUIRE(&g, kn_sampler_create(&sampler, model, &params, &g.error));
     float *noise = golden_floats(&g, "noise"), *condition = golden_floats(&g, "condition");
-    float *expected = golden_floats(&g, name);
+    float *expected = golden_floats(&g, name), *init = golden_floats(&g, "init");
     const char *prompts[] = {"a red car at night", "fog"};
-    kn_sample_input input = {.prompts = prompts, .prompt_count = VIEWS, .controls = {condition}, .noise = noise};
+    kn_sample_input input = {.prompts = prompts,
+                             .prompt_count = VIEWS,
+                             .controls = {condition},
+                             .noise = noise,
+                             .init = init,
+                             .init_stride = 3 * WIDTH * HEIGHT};
     REQUIRE(&g, kn_sample(sampler, &input, made, &g.error));
     golden_compare(made, expected, FLOATS, name, 1e-4);
     kn_free(noise);
     kn_free(condition);
     kn_free(expected);
+    kn_free(init);
     kn_sampler_destroy(&sampler);
     params.control_count = 0;
     cr_assert_not(kn_sampler_create(&sampler, model, &params, &g.error), "the control is missing");
@@ -44,8 +51,9 @@ static void check_clip(float guidance, const char *name) {
     golden_finish(&g);
 }
 
-Test(latent, samples_a_clip) { check_clip(1, "made"); }
-Test(latent, samples_with_guidance) { check_clip(2, "guided"); }
+Test(latent, samples_a_clip) { check_clip(1, 1, "made"); }
+Test(latent, samples_with_guidance) { check_clip(2, 1, "guided"); }
+Test(latent, repaints_pictures) { check_clip(1, .4f, "repainted"); }
 
 /* A UNet that takes the means of a control that is not there is refused by name. */
 Test(latent, refuses_a_missing_control) {

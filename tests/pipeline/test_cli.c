@@ -65,6 +65,7 @@ Test(cli, bad_input_is_one_line_and_2) {
                                            {"drive " SMALL " --rig absent.json", "absent.json"},
                                            {"drive " SMALL " --device nonsense", "nonsense"},
                                            {"drive " SMALL " --steps", "--steps needs a value"},
+                                           {"drive " SMALL " --strength 0", "--strength 0"},
                                            {"drive " SMALL " --look oil", "photo|render"},
                                            {"drive " SMALL " --seeds 1..2", "only the sampler"},
                                            {"drive " SCENE " -o %s/o --seeds 4..1", "--seeds 4..1"},
