@@ -8,30 +8,32 @@
 #include <string.h>
 
 static void print_row(const char *name, const kn_drive_score *s) {
-    printf("%-10s %10.5f %7.1f %% %9.4f %11.4f %10.2f %7.1f %% %8zu %8.2f %7.3f %8.4f\n", name, s->warp_error,
+    printf("%-10s %10.5f %7.1f %% %9.4f %11.4f %10.2f %7.1f %% %8zu %8.2f %7.2f %7.3f %8.4f\n", name, s->warp_error,
            100 * s->warp_share, s->overlap_correlation, s->overlap_error, s->sampson, 100 * s->sampson_share,
-           s->matches, s->colour_drift, s->mean_iou, s->detail);
+           s->matches, s->colour_drift, s->last_drift, s->mean_iou, s->detail);
 }
 
 static void print_table(const kn_drive_eval_report *r) {
     printf("%zu frames of %zu cameras, %zu tracks of instances, %zu points in overlaps\n", r->frames, r->cameras,
            r->clip.drift_tracks, r->clip.overlap_points);
-    printf("%-10s %10s %9s %9s %11s %10s %9s %8s %8s %7s %8s\n", "", "warp error", "covered", "overlap r",
-           "overlap RMS", "Sampson px", "below 3", "matches", "dE drift", "mIoU", "detail");
+    printf("%-10s %10s %9s %9s %11s %10s %9s %8s %8s %7s %7s %8s\n", "", "warp error", "covered", "overlap r",
+           "overlap RMS", "Sampson px", "below 3", "matches", "dE drift", "dE last", "mIoU", "detail");
     print_row("clip", &r->clip);
     print_row("shuffled", &r->shuffled);
     if (r->has_beauty) print_row("renderer", &r->beauty);
+    if (isfinite(r->clip.variety)) printf("variety: RMS %.4f from the other appearance\n", r->clip.variety);
 }
 
 static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 static json_t *score_record(const kn_drive_score *s) {
-    return json_pack("{so so so so so so so so sI so sI sI}", "warp_error", number(s->warp_error), "warp_share",
+    return json_pack("{so so so so so so so so so so sI so sI sI}", "warp_error", number(s->warp_error), "warp_share",
                      number(s->warp_share), "overlap_correlation", number(s->overlap_correlation), "overlap_error",
-                     number(s->overlap_error), "colour_drift", number(s->colour_drift), "detail", number(s->detail),
-                     "sampson", number(s->sampson), "sampson_share", number(s->sampson_share), "matches",
-                     (json_int_t)s->matches, "mean_iou", number(s->mean_iou), "drift_tracks",
-                     (json_int_t)s->drift_tracks, "overlap_points", (json_int_t)s->overlap_points);
+                     number(s->overlap_error), "colour_drift", number(s->colour_drift), "last_drift",
+                     number(s->last_drift), "variety", number(s->variety), "detail", number(s->detail), "sampson",
+                     number(s->sampson), "sampson_share", number(s->sampson_share), "matches", (json_int_t)s->matches,
+                     "mean_iou", number(s->mean_iou), "drift_tracks", (json_int_t)s->drift_tracks, "overlap_points",
+                     (json_int_t)s->overlap_points);
 }
 
 static bool write_json(const kn_drive_eval_report *r, const char *path, kn_error *error) {
@@ -58,6 +60,8 @@ int kn_cmd_eval(int argc, char **argv) {
          0},
         {"--segmenter", KN_OPTION_TEXT, &params.segmenter, 0, 0, NULL, "DIR",
          "its weights (the shipped kinora-segmenter)", 0},
+        {"--against", KN_OPTION_TEXT, &params.against, 0, 0, NULL, "DIR",
+         "another appearance of the same scene: how much they differ", 0},
         {"--no-renderer", KN_OPTION_FLAG, &params.no_beauty, 0, 0, NULL, NULL, "leave out the renderer's own pictures",
          0},
         {"--device", KN_OPTION_TEXT, &params.gpu.device, 0, 0, NULL, "D", "number or part of the name", 0},

@@ -24,14 +24,17 @@ typedef struct kn_drive_score {
     double sampson; /* median Sampson error, pixels, of points matched between neighbouring cameras under the rig */
     double sampson_share; /* share of the matches below 3 pixels */
     size_t matches;
-    double mean_iou; /* of what a segmenter that sees only the pictures finds, with the scene's labels; 1 is best */
-    double detail;   /* mean absolute Laplacian of the brightness: what a blur loses */
+    double mean_iou;   /* of what a segmenter that sees only the pictures finds, with the scene's labels; 1 is best */
+    double last_drift; /* root mean square distance (CIELAB) of the same surface points at the first and last frame */
+    double variety;    /* root mean square difference, 0..1, from the other clip over buildings, vegetation and sky */
+    double detail;     /* mean absolute Laplacian of the brightness: what a blur loses */
 } kn_drive_score;
 
 typedef struct kn_drive_eval_params {
     const char *folder;    /* the output of a finished drive job */
     const char *scene;     /* NULL: the path that its job.json names */
     const char *segmenter; /* folder of its weights; NULL: mean_iou is not measured */
+    const char *against;   /* another appearance of the same scene, for variety; NULL: variety is not measured */
     bool no_beauty;        /* leave out the renderer's own pictures */
     kn_gpu_params gpu;
     kn_log log;

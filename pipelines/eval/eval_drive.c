@@ -23,6 +23,12 @@ typedef struct eval_view {
     uint8_t *classes;        /* [BLOCK][height][width]: what the segmenter finds in them; NULL without one */
     uint8_t *beauty_classes; /* [height][width] */
     kn_video_reader *reader;
+    /* the first frame, for drift; the other clip's frame, for variety */
+    float *first_depth;
+    uint16_t *first_instance;
+    kn_pose first_pose;
+    uint8_t *first_rgb[VARIANTS], *other;
+    kn_video_reader *other_reader;
 } eval_view;
 
 typedef struct eval_job {
@@ -133,6 +139,33 @@ static bool read_job(eval_job *job, kn_error *error) {
 
 /* --- pictures --------------------------------------------------------------------------------- */
 
+static bool open_video(const eval_job *job, const char *folder, int index, kn_video_reader **reader, kn_error *error) {
+    const kn_camera *camera = &job->rig.cameras[index];
+    char *path = kn_format(error, "%s/%s%s", folder, camera->name, job->extension);
+    bool ok = path && kn_video_reader_create(reader, path, job->rate, error);
+    if (ok) {
+        const kn_video_info *info = kn_video_reader_info(*reader); /* odd sizes were padded */
+        ok = info->width == camera->width && info->height == camera->height;
+        if (!ok)
+            kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %dx%d, expected the camera's %dx%d", path, info->width,
+                    info->height, camera->width, camera->height);
+    }
+    kn_free(path);
+    return ok;
+}
+
+/* Room for the first frame and the other clip's. */
+static bool open_others(eval_job *job, int index, kn_error *error) {
+    eval_view *v = &job->views[index];
+    if (!(v->first_depth = kn_alloc(v->pixels, sizeof(float), error)) ||
+        !(v->first_instance = kn_alloc(v->pixels, sizeof(uint16_t), error)))
+        return false;
+    for (int k = 0; k < VARIANTS; k++)
+        if (!(v->first_rgb[k] = kn_alloc(v->pixels, 3, error))) return false;
+    return !job->params->against || ((v->other = kn_alloc(v->pixels, 3, error)) &&
+                                     open_video(job, job->params->against, index, &v->other_reader, error));
+}
+
 static bool open_view(eval_job *job, int index, kn_error *error) {
     eval_view *v = &job->views[index];
     const kn_camera *camera = &job->rig.cameras[index];
@@ -152,17 +185,7 @@ static bool open_view(eval_job *job, int index, kn_error *error) {
     if (job->segmenter &&
         (!(v->classes = kn_alloc(BLOCK * v->pixels, 1, error)) || !(v->beauty_classes = kn_alloc(v->pixels, 1, error))))
         return false;
-    char *path = kn_format(error, "%s/%s%s", job->params->folder, camera->name, job->extension);
-    bool ok = path && kn_video_reader_create(&v->reader, path, job->rate, error);
-    if (ok) {
-        const kn_video_info *info = kn_video_reader_info(v->reader); /* odd sizes were padded */
-        ok = info->width == camera->width && info->height == camera->height;
-        if (!ok)
-            kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: %dx%d, expected the camera's %dx%d", path, info->width,
-                    info->height, camera->width, camera->height);
-    }
-    kn_free(path);
-    return ok;
+    return open_others(job, index, error) && open_video(job, job->params->folder, index, &v->reader, error);
 }
 
 static bool find_classes(eval_job *job, int index, const uint8_t *rgb, uint8_t *classes, kn_error *error) {
@@ -222,6 +245,45 @@ static kn_view_facts facts_of(const eval_job *job, int index, int slot) {
                            v->instance[slot],        v->motion,     v->semantic};
 }
 
+static void keep_first(eval_job *job, int now) {
+    for (int c = 0; c < job->rig.camera_count; c++) {
+        eval_view *v = &job->views[c];
+        memcpy(v->first_depth, v->depth[now], v->pixels * sizeof(float));
+        memcpy(v->first_instance, v->instance[now], v->pixels * sizeof(uint16_t));
+        for (int k = 0; k < VARIANTS; k++) memcpy(v->first_rgb[k], v->rgb[k][now], 3 * v->pixels);
+        v->first_pose = v->pose[now];
+    }
+}
+
+/* Every camera's first frame with every camera's last one. */
+static void measure_last(eval_job *job, int now, int variants) {
+    for (int a = 0; a < job->rig.camera_count; a++)
+        for (int b = 0; b < job->rig.camera_count; b++) {
+            const eval_view *v = &job->views[a];
+            kn_view_facts first = {.camera = &job->rig.cameras[a],
+                                   .pose = v->first_pose,
+                                   .depth = v->first_depth,
+                                   .instance = v->first_instance};
+            kn_view_facts last = facts_of(job, b, now);
+            for (int k = 0; k < variants; k++)
+                kn_measure_last(&job->measures[k], &first, &last, v->first_rgb[k], job->views[b].rgb[k][now]);
+        }
+}
+
+static bool measure_variety(eval_job *job, int now, kn_error *error) {
+    for (int c = 0; job->params->against && c < job->rig.camera_count; c++) {
+        eval_view *v = &job->views[c];
+        bool end = false;
+        if (!kn_video_reader_next(v->other_reader, v->other, NULL, &end, error)) return false;
+        if (end)
+            return kn_fail(error, KN_ERROR_INPUT, "%s: its clip is shorter than that of %s", job->params->against,
+                           job->params->folder);
+        kn_view_facts here = facts_of(job, c, now);
+        kn_measure_variety(&job->measures[CLIP], &here, v->rgb[CLIP][now], v->other);
+    }
+    return true;
+}
+
 /* `inside`: where the frame and its shuffled stand-in lie in the block. */
 static bool measure_frame(eval_job *job, size_t frame, const size_t inside[2], kn_error *error) {
     int now = (int)(frame & 1), variants = job->params->no_beauty ? BEAUTY : VARIANTS;
@@ -250,6 +312,7 @@ static bool measure_frame(eval_job *job, size_t frame, const size_t inside[2], k
 
 static bool measure_clip(eval_job *job, kn_error *error) {
     size_t block = 0;
+    int variants = job->params->no_beauty ? BEAUTY : VARIANTS;
     for (size_t frame = 0; frame < job->frames; frame++) {
         size_t inside = frame % BLOCK;
         if (inside == 0) {
@@ -264,7 +327,11 @@ static bool measure_clip(eval_job *job, kn_error *error) {
             memcpy(v->rgb[SHUFFLED][frame & 1], v->block + shuffled_index(inside, block) * 3 * v->pixels,
                    3 * v->pixels);
         }
-        if (!measure_frame(job, frame, (size_t[]){inside, shuffled_index(inside, block)}, error)) return false;
+        if (!measure_frame(job, frame, (size_t[]){inside, shuffled_index(inside, block)}, error) ||
+            !measure_variety(job, (int)(frame & 1), error))
+            return false;
+        if (frame == 0) keep_first(job, 0);
+        else if (frame + 1 == job->frames) measure_last(job, (int)(frame & 1), variants);
         if (job->params->progress &&
             !job->params->progress(job->params->progress_user, "measure", frame + 1, job->frames))
             return kn_fail(error, KN_ERROR_CANCELLED, "stopped");
@@ -287,6 +354,11 @@ static void close_job(eval_job *job) {
         kn_free(v->classes);
         kn_free(v->beauty_classes);
         kn_video_reader_destroy(&v->reader);
+        kn_video_reader_destroy(&v->other_reader);
+        for (int k = 0; k < VARIANTS; k++) kn_free(v->first_rgb[k]);
+        kn_free(v->first_depth);
+        kn_free(v->first_instance);
+        kn_free(v->other);
     }
     for (int k = 0; k < VARIANTS; k++) kn_free(job->measures[k].tracks);
     kn_frame_facts_finish(&job->facts);

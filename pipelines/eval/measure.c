@@ -104,19 +104,25 @@ static void add_pair(pair_sums *s, const double a[3], const double b[3]) {
     s->lab += la * lb;
 }
 
+/* Where b sees the surface point that pixel (x, y) of a shows. relative: a to b. */
+static bool seen_by(const kn_view_facts *a, const kn_view_facts *b, const kn_pose *relative, int x, int y, double *bx,
+                    double *by) {
+    size_t i = (size_t)y * (size_t)a->camera->width + (size_t)x;
+    if (isinf(a->depth[i])) return false;
+    kn_vec3 p = kn_pose_point(relative, unproject(a->camera, x + .5, y + .5, a->depth[i]));
+    if (!project(b->camera, p, bx, by)) return false;
+    size_t j = pixel_at(b->camera, *bx, *by);
+    return fabs(b->depth[j] / p.z - 1) < .03 && a->instance[i] == b->instance[j];
+}
+
 void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a,
                         const uint8_t *rgb_b) {
     kn_pose world_to_b = kn_pose_inverse(&b->pose), relative = kn_pose_multiply(&world_to_b, &a->pose);
     pair_sums s = {0};
     for (int y = 0; y < a->camera->height; y += OVERLAP_STEP)
         for (int x = 0; x < a->camera->width; x += OVERLAP_STEP) {
-            size_t i = (size_t)y * (size_t)a->camera->width + (size_t)x;
             double bx, by, va[3], vb[3];
-            if (isinf(a->depth[i])) continue;
-            kn_vec3 p = kn_pose_point(&relative, unproject(a->camera, x + .5, y + .5, a->depth[i]));
-            if (!project(b->camera, p, &bx, &by)) continue;
-            size_t j = pixel_at(b->camera, bx, by);
-            if (!(fabs(b->depth[j] / p.z - 1) < .03) || a->instance[i] != b->instance[j]) continue;
+            if (!seen_by(a, b, &relative, x, y, &bx, &by)) continue;
             sample(a->camera, rgb_a, x + .5, y + .5, va);
             sample(b->camera, rgb_b, bx, by, vb);
             add_pair(&s, va, vb);
@@ -135,9 +141,52 @@ void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_fac
     m->overlap_points += s.count;
 }
 
-/* --- colour ----------------------------------------------------------------------------------- */
+/* --- time and appearance ------------------------------------------------------------------------ */
 
 static double linear(double v) { return v <= .04045 ? v / 12.92 : pow((v + .055) / 1.055, 2.4); }
+
+static void to_lab(const double rgb[3], double lab[3]);
+
+/* Smoothed a little: what counts is the surface's colour, not where its grain lies. */
+static void patch_lab(const kn_camera *camera, const uint8_t *rgb, double x, double y, double lab[3]) {
+    double sum[3] = {0}, value[3];
+    for (int k = 0; k < 9; k++) {
+        double px = fmin(fmax(x + 2 * (k % 3 - 1), .5), camera->width - .5);
+        double py = fmin(fmax(y + 2 * (k / 3 - 1), .5), camera->height - .5);
+        sample(camera, rgb, px, py, value);
+        for (int c = 0; c < 3; c++) sum[c] += linear(value[c]) / 9;
+    }
+    to_lab(sum, lab);
+}
+
+void kn_measure_last(kn_measure *m, const kn_view_facts *first, const kn_view_facts *last, const uint8_t *rgb_first,
+                     const uint8_t *rgb_last) {
+    kn_pose world_to_last = kn_pose_inverse(&last->pose), relative = kn_pose_multiply(&world_to_last, &first->pose);
+    for (int y = 0; y < first->camera->height; y += OVERLAP_STEP)
+        for (int x = 0; x < first->camera->width; x += OVERLAP_STEP) {
+            double bx, by, a[3], b[3];
+            if (!seen_by(first, last, &relative, x, y, &bx, &by)) continue;
+            patch_lab(first->camera, rgb_first, x + .5, y + .5, a);
+            patch_lab(last->camera, rgb_last, bx, by, b);
+            for (int c = 0; c < 3; c++) m->last_sum += (a[c] - b[c]) * (a[c] - b[c]);
+            m->last_points++;
+        }
+}
+
+void kn_measure_variety(kn_measure *m, const kn_view_facts *view, const uint8_t *rgb, const uint8_t *other) {
+    size_t count = (size_t)view->camera->width * (size_t)view->camera->height;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t what = view->semantic[i];
+        if (what != KN_SEMANTIC_BUILDING && what != KN_SEMANTIC_VEGETATION && what != KN_SEMANTIC_SKY) continue;
+        for (size_t c = 0; c < 3; c++) {
+            double d = (rgb[3 * i + c] - other[3 * i + c]) / 255.0;
+            m->variety_sum += d * d / 3;
+        }
+        m->variety_pixels++;
+    }
+}
+
+/* --- colour ----------------------------------------------------------------------------------- */
 
 static double lab_curve(double t) { return t > 216.0 / 24389 ? cbrt(t) : (24389.0 / 27 * t + 16) / 116; }
 
@@ -278,6 +327,8 @@ kn_drive_score kn_measure_score(const kn_measure *m) {
                             .overlap_error = sqrt(ratio(m->overlap_square_sum, m->overlap_points)),
                             .overlap_points = (size_t)m->overlap_points,
                             .detail = ratio(m->detail_sum, m->detail_pixels)};
+    score.last_drift = sqrt(ratio(m->last_sum, m->last_points));
+    score.variety = sqrt(ratio(m->variety_sum, m->variety_pixels));
     uint64_t close = 0;
     for (int i = 0; i < (int)(3 / KN_SAMPSON_BIN); i++) close += m->sampson[i];
     score.sampson = sampson_median(m);

@@ -30,8 +30,8 @@ typedef struct kn_colour_track {
 
 /* Sums of one clip. Zero it to begin; free tracks with kn_free. */
 typedef struct kn_measure {
-    double warp_sum, detail_sum, overlap_correlation_sum, overlap_square_sum;
-    uint64_t warp_pixels, seen_pixels, detail_pixels, overlap_points, overlap_pairs;
+    double warp_sum, detail_sum, overlap_correlation_sum, overlap_square_sum, last_sum, variety_sum;
+    uint64_t warp_pixels, seen_pixels, detail_pixels, overlap_points, overlap_pairs, last_points, variety_pixels;
     kn_colour_track *tracks;
     size_t track_count, track_capacity;
     uint64_t corners, matches, sampson[KN_SAMPSON_BINS]; /* errors of the matches; the last bin holds all larger ones */
@@ -46,6 +46,12 @@ void kn_measure_warp(kn_measure *m, const kn_view_facts *now, const kn_view_fact
 /* Compares what two cameras see of the same surface at one frame. */
 void kn_measure_overlap(kn_measure *m, const kn_view_facts *a, const kn_view_facts *b, const uint8_t *rgb_a,
                         const uint8_t *rgb_b);
+
+/* Compares the colours of the same surface at the first and the last frame, as two cameras see them. */
+void kn_measure_last(kn_measure *m, const kn_view_facts *first, const kn_view_facts *last, const uint8_t *rgb_first,
+                     const uint8_t *rgb_last);
+/* Compares two appearances of one view, where buildings, vegetation and sky are. */
+void kn_measure_variety(kn_measure *m, const kn_view_facts *view, const uint8_t *rgb, const uint8_t *other);
 
 /* Adds the mean colours of all instances with at least 60 pixels. */
 bool kn_measure_colours(kn_measure *m, const kn_view_facts *view, int camera, const uint8_t *rgb, kn_error *error);

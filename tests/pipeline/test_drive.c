@@ -384,6 +384,12 @@ Test(drive, eval_tells_a_clip_from_a_shuffled_one) {
     cr_assert_lt(r.clip.warp_error, .6 * r.shuffled.warp_error, "%g, shuffled %g", r.clip.warp_error,
                  r.shuffled.warp_error);
     cr_assert_gt(r.clip.warp_share, .5);
+    cr_assert_float_eq(r.clip.last_drift, r.beauty.last_drift, 1e-9);
+    cr_assert(isnan(r.clip.variety));
+    eval.against = params.output;
+    cr_assert(kn_drive_eval(&eval, &r, &error), "%s", error.message);
+    cr_assert_float_eq(r.clip.variety, 0, 1e-12);
+    eval.against = NULL;
     eval.scene = "samples/drive/cut-in.xosc";
     cr_assert_not(kn_drive_eval(&eval, &r, &error));
     cr_assert_eq(error.kind, KN_ERROR_INPUT, "%s", error.message);
