@@ -1,5 +1,6 @@
 #include "cli/batch_dry_run.h"
 #include "cli/batch_shard.h"
+#include "cli/batch_verbs.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "pipelines/batch/run.h"
@@ -123,6 +124,8 @@ static int run(const batch_options *v, const kn_batch_plan *plan, size_t shard, 
 
 int kn_cmd_batch(int argc, char **argv) {
     if (argc == 1 && strcmp(argv[0], "worker") == 0) return kn_batch_worker();
+    if (argc > 0 && strcmp(argv[0], "merge") == 0) return kn_batch_merge_command(argc - 1, argv + 1);
+    if (argc > 0 && strcmp(argv[0], "status") == 0) return kn_batch_status_command(argc - 1, argv + 1);
     kn_error error = {0};
     batch_options v = {.jobs = 1, .retry = 2, .max_failures = SIZE_MAX, .lease = 120};
     kn_option table[TABLE_SIZE];

@@ -112,15 +112,18 @@ def check_samples(tables, index, root):
             expect(abs(b["timestamp"] - a["timestamp"] - 500000) < 90000, f"sample {b['token']}: {b['timestamp'] - a['timestamp']} us after the one before, expected 2 Hz")
     channels = {row["token"]: index["sensor"][row["sensor_token"]]["channel"] for row in tables["calibrated_sensor"]}
     keys = {}
-    for channel in set(channels.values()):
-        rows = [d for d in tables["sample_data"] if channels[d["calibrated_sensor_token"]] == channel]
-        order = chain("sample_data", rows, index, channel)
+    groups = {}  # a chain for each scene and channel
+    for row in tables["sample_data"]:
+        place = index["sample"][row["sample_token"]]["scene_token"], channels[row["calibrated_sensor_token"]]
+        groups.setdefault(place, []).append(row)
+    for (scene, channel), rows in groups.items():
+        order = chain("sample_data", rows, index, f"{channel} in {scene}")
         for a, b in zip(order, order[1:]):
             expect(a["timestamp"] < b["timestamp"], f"sample_data {b['token']}: is not later than the one before")
         for row in rows:
             check_data(row, channel, index, root, keys)
     for sample in tables["sample"]:
-        missing = set(channels.values()) - keys.get(sample["token"], set())
+        missing = {channel for scene, channel in groups if scene == sample["scene_token"]} - keys.get(sample["token"], set())
         expect(not missing, f"sample {sample['token']}: no key frame of {sorted(missing)}")
     used = [d["ego_pose_token"] for d in tables["sample_data"]]
     expect(len(set(used)) == len(used) == len(tables["ego_pose"]), "ego_pose: expected one pose per sample_data")

@@ -90,6 +90,11 @@ bool kn_store_init(kn_store *store, const char *folder, double lease, kn_error *
     return store->probe != NULL;
 }
 
+bool kn_store_view(kn_store *store, const char *folder, double lease, kn_error *error) {
+    *store = (kn_store){.lease = lease};
+    return identify(store, error) && (store->folder = kn_strdup(folder, error));
+}
+
 void kn_store_finish(kn_store *store) {
     if (store->probe) unlink(store->probe);
     kn_free(store->probe);
@@ -319,7 +324,7 @@ bool kn_store_list_claims(kn_store *store, kn_claim_info **infos, size_t *count,
     *infos = NULL;
     *count = 0;
     if (folder && !dir) kn_fail(error, KN_ERROR_INPUT, "%s: cannot open: %s", folder, strerror(errno));
-    if (!ask_time(store, &now, NULL)) now = (double)time(NULL); /* a folder that may only be read */
+    if (!store->probe || !ask_time(store, &now, NULL)) now = (double)time(NULL); /* only looked at */
     for (struct dirent *entry; ok && (entry = readdir(dir));) {
         char name[300];
         unsigned generation;

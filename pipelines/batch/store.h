@@ -27,6 +27,8 @@ typedef struct kn_store {
 
 /* Makes the folders. `lease` in seconds. */
 bool kn_store_init(kn_store *store, const char *folder, double lease, kn_error *error);
+/* Only to look at: nothing is written, and ages are told by this machine's clock. */
+bool kn_store_view(kn_store *store, const char *folder, double lease, kn_error *error);
 void kn_store_finish(kn_store *store);
 
 /* "<folder>/<kind>/<name><suffix>"; free with kn_free. */

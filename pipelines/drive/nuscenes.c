@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#define TIME_ORIGIN 1700000000000000ll /* microseconds: clips have no date of their own */
 
 static double rate_of(kn_rational rate) { return (double)rate.num / rate.den; }
 
@@ -36,7 +35,7 @@ static size_t sample_of(const kn_nuscenes *w, size_t frame) {
 }
 
 static long long timestamp(kn_rational rate, size_t frame) {
-    return TIME_ORIGIN + llround((double)frame * 1e6 * rate.den / rate.num);
+    return KN_NUSCENES_TIME_ORIGIN + llround((double)frame * 1e6 * rate.den / rate.num);
 }
 
 void kn_nuscenes_file_name(const kn_nuscenes_params *params, size_t frame, int camera, char *name, size_t size) {

@@ -10,6 +10,7 @@
 #include "pipelines/drive/facts.h"
 
 #define KN_NUSCENES_VERSION "v1.0-kinora"
+#define KN_NUSCENES_TIME_ORIGIN 1700000000000000ll /* microseconds of frame 0: clips have no date of their own */
 
 typedef struct kn_nuscenes_params {
     const char *folder;     /* existing; version and map folders are made in it */
