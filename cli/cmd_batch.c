@@ -1,3 +1,4 @@
+#include "cli/batch_cluster.h"
 #include "cli/batch_dry_run.h"
 #include "cli/batch_shard.h"
 #include "cli/batch_verbs.h"
@@ -14,14 +15,14 @@
 enum { EXIT_BAD_INPUT = 65, EXIT_TEMPORARY = 75, EXIT_STOPPED = 143 };
 
 typedef struct batch_options {
-    const char *output, *shard, *slurm, *kubernetes, *aws;
-    size_t shards, max_failures;
+    const char *output, *shard, *slurm, *aws, *image, *volume;
+    size_t shards, at_a_time, max_failures;
     int jobs, retry, progress;
     double timeout, stop_after, lease;
-    bool dry_run, again, submit, quiet, verbose, help;
+    bool dry_run, again, kubernetes, submit, quiet, verbose, help;
 } batch_options;
 
-enum { TABLE_SIZE = 24 };
+enum { TABLE_SIZE = 32 };
 
 static size_t batch_table(batch_options *v, kn_option table[TABLE_SIZE]) {
     const kn_option options[] = {
@@ -45,6 +46,15 @@ static size_t batch_table(batch_options *v, kn_option table[TABLE_SIZE]) {
          "save and stop, as SIGTERM does (never)", 0},
         {"--lease", KN_OPTION_NUMBER, &v->lease, 1, 1e6, NULL, "SECONDS",
          "a silent process on another machine counts as dead after this (120)", 0},
+        {"--slurm", KN_OPTION_TEXT, &v->slurm, 1, 1, NULL, "OPTIONS",
+         "write DIR/cluster for Slurm, with these options of sbatch (\"\": none)", 0},
+        {"--submit", KN_OPTION_FLAG, &v->submit, 0, 0, NULL, NULL, "and submit it", 0},
+        {"--kubernetes", KN_OPTION_FLAG, &v->kubernetes, 0, 0, NULL, NULL, "write DIR/cluster for Kubernetes", 0},
+        {"--aws", KN_OPTION_TEXT, &v->aws, 0, 0, NULL, "QUEUE", "write DIR/cluster for AWS Batch", 0},
+        {"--image", KN_OPTION_TEXT, &v->image, 0, 0, NULL, "NAME", "container image (see Containerfile)", 0},
+        {"--volume", KN_OPTION_TEXT, &v->volume, 0, 0, NULL, "NAME:/PATH",
+         "claim or EFS id that manifest and DIR lie on, and its place", 0},
+        {"--array-limit", KN_OPTION_COUNT, &v->at_a_time, 1, 1000000, NULL, "N", "shards that run at a time (all)", 0},
         {"--progress", KN_OPTION_CHOICE, &v->progress, 0, 0, "auto|json|off", "P",
          "bar on stderr, or JSON lines on stdout", 0},
         {"--quiet", KN_OPTION_FLAG, &v->quiet, 0, 0, NULL, NULL, "errors only", 'q'},
@@ -122,6 +132,78 @@ static int run(const batch_options *v, const kn_batch_plan *plan, size_t shard, 
     return error.kind == KN_ERROR_INPUT ? 2 : EXIT_TEMPORARY;
 }
 
+/* "--partition gpu --array-limit 64": our own option may stand among those of sbatch. Cuts it out of `options`. */
+static bool take_array_limit(char *options, size_t *limit, kn_error *error) {
+    static const char name[] = "--array-limit";
+    char *at = strstr(options, name);
+    int used = 0;
+    if (!at) return true;
+    if (sscanf(at + strlen(name), "%*[ =]%zu%n", limit, &used) != 1 || *limit < 1)
+        return kn_fail(error, KN_ERROR_INPUT, "--slurm: --array-limit: expected a number from 1");
+    memmove(at, at + strlen(name) + used, strlen(at + strlen(name) + used) + 1);
+    return true;
+}
+
+/* What the cluster's processes are told beside manifest, folder and shards. */
+static int hand_on(const batch_options *v, char *flags[16], char numbers[8][32]) {
+    int count = 0, n = 0;
+    const struct {
+        const char *name;
+        double value, otherwise;
+    } all[] = {{"--jobs", v->jobs, 1},
+               {"--retry", v->retry, 2},
+               {"--timeout", v->timeout, 0},
+               {"--stop-after", v->stop_after, 0},
+               {"--lease", v->lease, 120},
+               {"--max-failures", v->max_failures == SIZE_MAX ? -1 : (double)v->max_failures, -1}};
+    for (size_t i = 0; i < KN_COUNT(all); i++) {
+        if (all[i].value == all[i].otherwise) continue;
+        flags[count++] = (char *)(uintptr_t)all[i].name;
+        snprintf(numbers[n], 32, "%.10g", all[i].value);
+        flags[count++] = numbers[n++];
+    }
+    return count;
+}
+
+static int write_cluster(const batch_options *v, const char *manifest, const kn_batch_plan *plan) {
+    char *flags[16], numbers[8][32], *path = NULL;
+    kn_error error = {0};
+    char *options = kn_strdup(v->slurm ? v->slurm : "", &error);
+    kn_cluster_job job = {.manifest = manifest,
+                          .folder = v->output,
+                          .shards = v->shards          ? v->shards
+                                    : plan->count < 64 ? plan->count
+                                                       : 64,
+                          .at_a_time = v->at_a_time,
+                          .options = options,
+                          .image = v->image,
+                          .volume = v->volume,
+                          .queue = v->aws,
+                          .flags = flags,
+                          .flag_count = hand_on(v, flags, numbers)};
+    bool ok = options && take_array_limit(options, &job.at_a_time, &error);
+    if (ok && job.shards > plan->count)
+        ok = kn_fail(&error, KN_ERROR_INPUT, "--shards %zu: there are only %zu items", job.shards, plan->count);
+    ok = ok && (v->slurm        ? kn_cluster_write_slurm(&job, v->submit, &path, &error)
+                : v->kubernetes ? kn_cluster_write_kubernetes(&job, &path, &error)
+                                : kn_cluster_write_aws(&job, &path, &error));
+    if (ok && !v->quiet && !v->submit)
+        fprintf(stderr, "kinora: %zu shards of %zu items; %s %s\n", job.shards, plan->count,
+                v->kubernetes ? "kubectl create -f" : "look at it, then run", path);
+    kn_free(path);
+    kn_free(options);
+    return ok ? 0 : kn_cmd_fail(&error);
+}
+
+static bool check_cluster(const batch_options *v, kn_error *error) {
+    int kinds = (v->slurm != NULL) + v->kubernetes + (v->aws != NULL);
+    if (kinds > 1) return kn_fail(error, KN_ERROR_INPUT, "choose one of --slurm, --kubernetes and --aws");
+    if (v->submit && !v->slurm) return kn_fail(error, KN_ERROR_INPUT, "--submit goes with --slurm only");
+    if (kinds && (v->shard || !v->output || v->dry_run))
+        return kn_fail(error, KN_ERROR_INPUT, "a cluster needs -o DIR, and neither --shard nor --dry-run");
+    return true;
+}
+
 int kn_cmd_batch(int argc, char **argv) {
     if (argc == 1 && strcmp(argv[0], "worker") == 0) return kn_batch_worker();
     if (argc > 0 && strcmp(argv[0], "merge") == 0) return kn_batch_merge_command(argc - 1, argv + 1);
@@ -129,7 +211,7 @@ int kn_cmd_batch(int argc, char **argv) {
     kn_error error = {0};
     batch_options v = {.jobs = 1, .retry = 2, .max_failures = SIZE_MAX, .lease = 120};
     kn_option table[TABLE_SIZE];
-    size_t count = batch_table(&v, table), shard, shards;
+    size_t count = batch_table(&v, table), shard = 0, shards = 1;
     const char *manifest = NULL;
     int manifests = 0;
     if (!kn_options_parse(table, count, argc, argv, &manifest, 1, &manifests, &error)) return kn_cmd_fail(&error);
@@ -139,14 +221,16 @@ int kn_cmd_batch(int argc, char **argv) {
     }
     if (!manifest) kn_fail(&error, KN_ERROR_INPUT, "batch needs a manifest or a sweep; see kinora batch --help");
     else if (!v.output && !v.dry_run) kn_fail(&error, KN_ERROR_INPUT, "batch needs an output folder: -o DIR");
-    if (error.kind || !kn_batch_find_shard(v.shard, v.shards, &shard, &shards, &error)) return kn_cmd_fail(&error);
+    bool cluster = v.slurm || v.kubernetes || v.aws;
+    if (error.kind || !check_cluster(&v, &error)) return kn_cmd_fail(&error);
+    if (!cluster && !kn_batch_find_shard(v.shard, v.shards, &shard, &shards, &error)) return kn_cmd_fail(&error);
     kn_batch_plan plan;
     if (!kn_batch_plan_init(&plan, manifest, &error)) return kn_cmd_fail(&error);
     int code;
     if (!kn_batch_check_options(&plan, &error)) code = kn_cmd_fail(&error);
     else if (v.dry_run)
         code = kn_batch_dry_run(&plan, shard, shards, v.output, !v.quiet, &error) ? 0 : kn_cmd_fail(&error);
-    else code = run(&v, &plan, shard, shards);
+    else code = cluster ? write_cluster(&v, manifest, &plan) : run(&v, &plan, shard, shards);
     kn_batch_plan_finish(&plan);
     return code;
 }

@@ -62,4 +62,24 @@ lines = [json.loads(line) for line in open(sys.argv[1])]
 assert [l["status"] for l in lines[:-1]] == ["done"] * 3 and lines[-1]["items"] == 3 and lines[-1]["done"] == 3, lines
 EOF
 refuse "jobs.jsonl" status "$folder/nowhere"
+
+# Files for clusters (tests/pipeline/slurm.sh runs the real thing), and what a dry run foretells.
+"$kinora" batch "$folder/sweep.yaml" -o "$folder/k" --kubernetes --image r/kinora:1 --volume "data:$folder" --shards 3 -q || fail "--kubernetes"
+grep -q "completions: 3" "$folder/k/cluster/job.yaml" && grep -q "batch\", \"merge\", \"$folder/k\"" "$folder/k/cluster/merge.yaml" || fail "job.yaml"
+"$kinora" batch "$folder/sweep.yaml" -o "$folder/k" --aws queue --image r/kinora:1 --volume "fs-1:$folder" --timeout 60 -q || fail "--aws"
+"$python" - "$folder/k/cluster" <<EOF || fail "job-definition.json"
+import json, sys
+job = json.load(open(sys.argv[1] + "/job-definition.json"))
+command = job["containerProperties"]["command"]
+assert command[:2] == ["kinora", "batch"] and command[command.index("--shards") + 1] == "3" and command[command.index("--timeout") + 1] == "60", command
+assert {"onExitCode": "75", "action": "RETRY"} in job["retryStrategy"]["evaluateOnExit"]
+EOF
+refuse "choose one" "$folder/sweep.yaml" -o "$folder/k" --slurm "" --kubernetes
+refuse "does not lie on" "$folder/sweep.yaml" -o "$folder/k" --kubernetes --image a --volume data:/elsewhere
+refuse "needs --volume" "$folder/sweep.yaml" -o "$folder/k" --aws q --image a
+refuse "array-limit" "$folder/sweep.yaml" -o "$folder/k" --slurm "--array-limit none"
+refuse "only 3 items" "$folder/sweep.yaml" -o "$folder/k" --slurm "" --shards 4
+"$kinora" batch "$folder/sweep.yaml" --dry-run >"$folder/list" 2>"$folder/said" || fail "--dry-run"
+[ "$(wc -l <"$folder/list")" = 3 ] && grep -q "3 items, 21 frames, 42 pictures, 0.1613 megapixels" "$folder/said" || fail "--dry-run says $(cat "$folder/said")"
+"$kinora" batch "$folder/sweep.yaml" --dry-run -o "$folder/a" 2>&1 >/dev/null | grep -q "as the 3 clips took" || fail "--dry-run with finished items"
 exit 0

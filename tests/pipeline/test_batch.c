@@ -119,6 +119,18 @@ Test(batch, runs_and_resumes) {
     kn_batch_plan_finish(&plan);
 }
 
+Test(batch, a_thousand_finished_items_are_found) {
+    kn_batch_plan plan;
+    make_plan(&plan, 1000, NULL, 0, "");
+    kn_batch_run_params params = defaults(&plan, "out");
+    char *quick[] = {worker[0], (char[]){"0"}, NULL};
+    params.worker = quick;
+    cr_assert_eq(run(&params).done, 1000u);
+    kn_batch_report r = run(&params);
+    cr_assert(r.done == 1000 && r.found == 1000);
+    kn_batch_plan_finish(&plan);
+}
+
 static pid_t start(const kn_batch_run_params *params) {
     pid_t child = fork();
     if (child == 0) {
