@@ -58,7 +58,7 @@ static bool listen_to_workers(kn_batch_job *job, kn_error *error) {
     if (!ends) return false;
     for (int i = 0; i < job->params->jobs; i++)
         ends[i] = (struct pollfd){.fd = job->slots[i].worker.pid > 0 ? job->slots[i].worker.out : -1, .events = POLLIN};
-    bool ok = poll(ends, (nfds_t)job->params->jobs, 200) >= 0 || errno == EINTR ||
+    bool ok = poll(ends, (nfds_t)job->params->jobs, job->more ? 0 : 200) >= 0 || errno == EINTR ||
               kn_fail(error, KN_ERROR_IO, "poll: %s", strerror(errno));
     for (int i = 0; ok && i < job->params->jobs; i++)
         if (ends[i].fd >= 0 && ends[i].revents) ok = hear(job, &job->slots[i], error);

@@ -46,6 +46,7 @@ typedef struct kn_batch_job {
     char **lines; /* of results.jsonl, per item of the plan */
     bool changed; /* since results.jsonl was written */
     double started, renewed, written, stop_time;
+    bool more; /* kn_batch_give paused before it had looked at every item */
     bool stopping;
     kn_batch_report report;
 } kn_batch_job;

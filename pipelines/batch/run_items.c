@@ -105,14 +105,17 @@ static bool try_entry(kn_batch_job *job, kn_slot *slot, kn_entry *entry, bool *g
 }
 
 bool kn_batch_give(kn_batch_job *job, kn_slot *slot, bool *given, kn_error *error) {
-    *given = false;
+    *given = job->more = false;
     double until = kn_batch_now() + .3; /* then the workers want to be heard again */
     for (size_t n = 0; n < job->count && !*given; n++) {
         kn_entry *entry = &job->entries[job->next];
         job->next = (job->next + 1) % job->count;
         if (entry->state != KN_ENTRY_PENDING || entry->not_before > kn_batch_now()) continue;
         if (!try_entry(job, slot, entry, given, error)) return false;
-        if (kn_batch_now() > until) return true;
+        if (kn_batch_now() > until) {
+            job->more = !*given;
+            return true;
+        }
     }
     return true;
 }
