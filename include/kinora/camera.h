@@ -32,7 +32,8 @@ typedef struct kn_rig {
 void kn_rig_init_nuscenes(kn_rig *rig, int width, int height);
 
 /* Reads {"cameras": [{"name", "width", "height", "K": 3x3, "translation": [3], "rotation": quaternion wxyz or 3x3}]}.
- * width and height > 0 override the file's (intrinsics are scaled). */
+ * width and height > 0 override the file's: pictures are scaled alike in both axes until they cover that size, and cut
+ * off evenly on both sides (docs/formats.md). Distorted lenses and unknown members are refused by name. */
 bool kn_rig_read(kn_rig *rig, const char *path, int width, int height, kn_error *error);
 
 /* neighbours[i][0] and [1]: the cameras to the left and to the right that camera i shares most of its view with (points

@@ -95,6 +95,54 @@ static bool read_pose(json_t *json, kn_camera *camera, const char *path, size_t 
     return true;
 }
 
+/* Cameras are pinholes: a lens that bends lines is refused by the member that describes it, as is what nobody reads. */
+static bool check_members(json_t *json, const char *name, const char *path, kn_error *error) {
+    static const char known[] = " name width height K translation rotation comment D model ";
+    static const char *const straight[] = {"pinhole", "perspective", "plumb_bob", "rational_polynomial"};
+    const char *key;
+    json_t *value;
+    json_object_foreach(json, key, value) {
+        char padded[80];
+        snprintf(padded, sizeof padded, " %.70s ", key);
+        if (!strstr(known, padded) || strchr(key, ' '))
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s: camera '%s': unknown member \"%.60s\"; expected name, width, height, K, translation, "
+                           "rotation, model, D, comment",
+                           path, name, key);
+    }
+    json_t *model = json_object_get(json, "model"), *d = json_object_get(json, "D");
+    const char *lens = model ? json_string_value(model) : "pinhole";
+    bool is_straight = false;
+    for (size_t i = 0; lens && i < KN_COUNT(straight); i++) is_straight = is_straight || !strcmp(lens, straight[i]);
+    if (!is_straight)
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: camera '%s': \"model\" %s%.60s%s is not rendered yet: expected \"pinhole\"; undistort the "
+                       "calibration first",
+                       path, name, lens ? "\"" : "", lens ? lens : "without a name", lens ? "\"" : "");
+    if (d && !json_is_null(d) && !json_is_array(d))
+        return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': \"D\" must be a list of numbers", path, name);
+    for (size_t i = 0; i < json_array_size(d); i++) {
+        json_t *coefficient = json_array_get(d, i);
+        if (!json_is_number(coefficient) || json_number_value(coefficient) != 0)
+            return kn_fail(error, KN_ERROR_INPUT,
+                           "%s: camera '%s': \"D\" (lens distortion) is not rendered yet: its number %zu must be 0; "
+                           "undistort the calibration first",
+                           path, name, i + 1);
+    }
+    return true;
+}
+
+/* K for another size: one scale for both axes, so that pixels stay square and angles true; the picture covers the new
+ * size and what is too much is cut off evenly on both sides. */
+static void resize(kn_camera *camera, int width, int height) {
+    double scale = fmax((double)width / camera->width, (double)height / camera->height);
+    for (int j = 0; j < 3; j++) camera->k[0][j] *= scale, camera->k[1][j] *= scale;
+    camera->k[0][2] -= (camera->width * scale - width) / 2;
+    camera->k[1][2] -= (camera->height * scale - height) / 2;
+    camera->width = width;
+    camera->height = height;
+}
+
 static bool read_camera(json_t *json, kn_camera *camera, const char *path, size_t index, int width, int height,
                         kn_error *error) {
     json_t *name = json_object_get(json, "name");
@@ -104,6 +152,7 @@ static bool read_camera(json_t *json, kn_camera *camera, const char *path, size_
         return kn_fail(error, KN_ERROR_INPUT, "%s: camera %zu: \"name\" must be 1 to 63 letters, digits, _ or -", path,
                        index);
     snprintf(camera->name, sizeof camera->name, "%s", text);
+    if (!check_members(json, text, path, error)) return false;
     json_int_t w = json_integer_value(json_object_get(json, "width")),
                h = json_integer_value(json_object_get(json, "height"));
     if (w < 1 || h < 1 || w > 16384 || h > 16384)
@@ -116,12 +165,9 @@ static bool read_camera(json_t *json, kn_camera *camera, const char *path, size_
                        path, text);
     if (camera->k[2][0] != 0 || camera->k[2][1] != 0 || camera->k[2][2] != 1)
         return kn_fail(error, KN_ERROR_INPUT, "%s: camera '%s': the last row of \"K\" must be 0 0 1", path, text);
-    camera->width = width > 0 ? width : (int)w;
-    camera->height = height > 0 ? height : (int)h;
-    for (int j = 0; j < 3; j++) {
-        camera->k[0][j] *= (double)camera->width / (double)w;
-        camera->k[1][j] *= (double)camera->height / (double)h;
-    }
+    camera->width = (int)w;
+    camera->height = (int)h;
+    if (width > 0 && height > 0) resize(camera, width, height);
     return read_pose(json, camera, path, index, error);
 }
 

@@ -56,7 +56,9 @@ Test(scene_camera, files) {
     kn_error error = {0};
     cr_assert(read_text(&rig, CAMERA(GOOD_K, "[0.5, -0.5, 0.5, -0.5]"), 320, 120, &error), "%s", error.message);
     cr_assert_eq(rig.camera_count, 1);
-    cr_assert_float_eq(rig.cameras[0].k[0][0], 250, 1e-9);
+    cr_assert_float_eq(rig.cameras[0].k[0][0], 250, 1e-9); /* half the size in both axes, 240 rows cut to 120 */
+    cr_assert_float_eq(rig.cameras[0].k[1][1], 250, 1e-9);
+    cr_assert_float_eq(rig.cameras[0].k[0][2], 160, 1e-9);
     cr_assert_float_eq(rig.cameras[0].k[1][2], 60, 1e-9);
     cr_assert_float_eq(rig.cameras[0].rotation[0][2], 1, 1e-9); /* looks ahead */
     cr_assert(read_text(&rig, CAMERA(GOOD_K, "[[0, 0, 1], [-1, 0, 0], [0, -1, 0]]"), 0, 0, &error), "%s",
@@ -75,6 +77,36 @@ Test(scene_camera, files) {
     for (size_t i = 0; i < KN_COUNT(bad); i++) {
         cr_assert_not(read_text(&rig, bad[i].text, 0, 0, &error), "case %zu", i);
         cr_assert(strstr(error.message, bad[i].message), "case %zu: %s", i, error.message);
+    }
+}
+
+#define WITH(members)                                                                  \
+    "{\"cameras\": [{\"name\": \"A\", \"width\": 640, \"height\": 480, \"K\": " GOOD_K \
+    ", \"translation\": [1, 0, 1.5], \"rotation\": [0.5, -0.5, 0.5, -0.5], " members "}]}"
+
+/* What is not rendered is refused by name, never ignored. */
+Test(scene_camera, lenses_and_members) {
+    kn_rig rig;
+    kn_error error = {0};
+    static const char *const good[] = {WITH("\"D\": [0, 0, 0, 0, 0]"), WITH("\"D\": []"),
+                                       WITH("\"model\": \"pinhole\", \"comment\": \"front\""),
+                                       WITH("\"model\": \"plumb_bob\", \"D\": [0.0, 0]")};
+    for (size_t i = 0; i < KN_COUNT(good); i++)
+        cr_assert(read_text(&rig, good[i], 0, 0, &error), "case %zu: %s", i, error.message);
+    static const struct {
+        const char *text, *message;
+    } bad[] = {{WITH("\"D\": [-0.3, 0.1, 0, 0], \"model\": \"fisheye\""), "\"model\" \"fisheye\""},
+               {WITH("\"D\": [0, 0.1]"), "\"D\""},
+               {WITH("\"D\": {\"k1\": 1}"), "\"D\""},
+               {WITH("\"D\": [\"0\"]"), "\"D\""},
+               {WITH("\"model\": 3"), "\"model\""},
+               {WITH("\"model\": \"ftheta\""), "\"ftheta\""},
+               {WITH("\"distortion\": [0.1]"), "\"distortion\""},
+               {WITH("\"k1\": 0.1"), "\"k1\""}};
+    for (size_t i = 0; i < KN_COUNT(bad); i++) {
+        cr_assert_not(read_text(&rig, bad[i].text, 0, 0, &error), "case %zu", i);
+        cr_assert(strstr(error.message, bad[i].message) && strstr(error.message, "camera 'A'"), "case %zu: %s", i,
+                  error.message);
     }
 }
 
