@@ -12,7 +12,7 @@ layout(set = 0, binding = 5) buffer writeonly noise_out { float noise[]; };
 /* four of them are one group, with one hash of seed, surface and group */
 layout(constant_id = 1) const uint CHANNELS = 3u;
 
-const float CELLS = 2.5; /* cells across a footprint: neighbouring pixels share few */
+const float CELLS = 6.0; /* cells across a footprint: neighbouring pixels share few, or networks see blotches */
 
 /* Jarzynski & Olano 2020, "Hash functions for GPU rendering". */
 uvec4 pcg4d(uvec4 v) {

@@ -239,7 +239,7 @@ void oracle_noise(const oracle *o, const kn_camera *camera, double u, double v, 
     domain[1] = (uint32_t)(seed >> 32);
     pcg4d(domain);
     footprint f = make_footprint(at, du, dv, axis);
-    double x = log2(f.across / 2.5), y = log2(f.along / 2.5), turn_x = (x - floor(x)) * M_PI / 2,
+    double x = log2(f.across / 6), y = log2(f.along / 6), turn_x = (x - floor(x)) * M_PI / 2,
            turn_y = (y - floor(y)) * M_PI / 2;
     memset(value, 0, 4 * sizeof *value);
     for (int i = 0; i < 4; i++)
