@@ -51,11 +51,12 @@ static bool write_json(const kn_drive_eval_report *r, const char *path, kn_error
 int kn_cmd_eval(int argc, char **argv) {
     kn_error error = {0};
     kn_drive_eval_params params = {0};
-    const char *json = NULL;
+    const char *json = NULL, *source = NULL;
     int style = KN_PROGRESS_AUTO, folders = 0;
     bool help = false;
     const kn_option table[] = {
         {"--json", KN_OPTION_TEXT, &json, 0, 0, NULL, "FILE", "write the report there, too", 0},
+        {"--source", KN_OPTION_TEXT, &source, 0, 0, NULL, "FILM", "measure a restyled film against this one", 0},
         {"--scene", KN_OPTION_TEXT, &params.scene, 0, 0, NULL, "FILE", "the scene, when it is not where job.json says",
          0},
         {"--segmenter", KN_OPTION_TEXT, &params.segmenter, 0, 0, NULL, "DIR",
@@ -74,16 +75,19 @@ int kn_cmd_eval(int argc, char **argv) {
         return kn_cmd_fail(&error);
     if (help) {
         puts("usage: kinora eval DIR [OPTIONS]\n"
+             "       kinora eval FILM --source FILM\n"
              "Measures a finished drive job beside two controls: its frames shuffled, and the renderer's own "
-             "pictures.\n");
+             "pictures; or a restyled film beside its source and a look per pixel.\n");
         kn_options_print(table, KN_COUNT(table), stdout);
         return 0;
     }
     if (folders == 0) {
-        kn_fail(&error, KN_ERROR_INPUT, "eval needs the output folder of a drive job; see kinora eval --help");
+        kn_fail(&error, KN_ERROR_INPUT,
+                "eval needs the output folder of a drive job, or a film and its --source; see kinora eval --help");
         return kn_cmd_fail(&error);
     }
     if (json && !kn_file_try(json, &error)) return kn_cmd_fail(&error);
+    if (source) return kn_eval_film(params.folder, source, json, style);
     char segmenter[1024];
     if (!params.segmenter) {
         kn_find_model("kinora-segmenter", segmenter, sizeof segmenter);

@@ -12,6 +12,8 @@ int kn_cmd_style(int argc, char **argv);
 int kn_cmd_mesh(int argc, char **argv);
 int kn_cmd_check(int argc, char **argv);
 int kn_cmd_eval(int argc, char **argv);
+/* Measures a restyled film against its source, prints the table, writes `json` unless it is NULL; the exit code. */
+int kn_eval_film(const char *film, const char *source, const char *json, int progress_style);
 int kn_cmd_convert(int argc, char **argv);
 int kn_cmd_info(int argc, char **argv);
 int kn_cmd_tune(int argc, char **argv);

@@ -1,4 +1,4 @@
-"""A sheet of pictures in every look: python3 training/preview_style.py RUN/last.pt sheet.png PICTURE ... [--steps 3] [--height 360]"""
+"""A sheet of pictures in every look: python3 training/preview_style.py RUN/last.pt sheet.png PICTURE ... [--steps 2] [--height 360]"""
 import argparse
 
 import numpy as np
@@ -26,7 +26,7 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("out")
     parser.add_argument("pictures", nargs="+")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--height", type=int, default=360)
     args = parser.parse_args()
     torch.set_num_threads(1)

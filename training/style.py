@@ -26,7 +26,7 @@ TEXT = {"_class_name": "CLIPTextModel", "architectures": ["CLIPTextModel"], "hid
         "num_attention_heads": 2, "num_hidden_layers": 1, "max_position_embeddings": TEXT_LENGTH, "hidden_act": "quick_gelu",
         "layer_norm_eps": 1e-5}
 SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "prediction_type": "sample",
-             "shift": 1.0, "timestep_spacing": "trailing", "num_inference_steps": 3}
+             "shift": 1.0, "timestep_spacing": "trailing", "num_inference_steps": 2}
 VAE = {"_class_name": "PixelPacking", "block_size": BLOCK}
 INDEX = {"_class_name": "KinoraPipeline", "unet": ["diffusers", "UNet2DConditionModel"], "text_encoder": ["transformers", "CLIPTextModel"],
          "tokenizer": ["transformers", "CLIPTokenizer"], "vae": ["kinora", "PixelPacking"],

@@ -54,6 +54,41 @@ typedef struct kn_drive_eval_report {
  * road user) does. */
 bool kn_drive_eval(const kn_drive_eval_params *params, kn_drive_eval_report *report, kn_error *error);
 
+/* --- film in another look --------------------------------------------------------------------- */
+
+/* Of one film against the source that it was made from. Pictures are taken as sRGB values 0..1 at no more than 480
+ * pixels of height; motion is the optical flow of the source, cuts are the source's. */
+typedef struct kn_film_score {
+    double warp_error; /* mean squared difference of a frame and the one before, moved along the motion, where that can
+                          be trusted; lower is steadier */
+    double flicker; /* the same of what is finer than about 3 pixels, over the variance of that in the frames: 0 moves
+                       with the picture, 2 is new in each frame */
+    double edge_recall;  /* share of the source's edges (Canny) with one of the film's within 2 pixels */
+    double colour_drift; /* the furthest that a frame's mean colour moved from its shot's first, beyond the source's own
+                            change; CIELAB dE */
+    double style_distance; /* mean distance of colours to the source's, CIELAB dE: that the look did change */
+    double detail;         /* mean absolute Laplacian of the brightness: what a blur loses */
+} kn_film_score;
+
+typedef struct kn_film_eval_params {
+    const char *film, *source; /* as kn_film_reader_create takes them; equally many frames */
+    kn_log log;
+    kn_progress_callback progress; /* stage "measure", in frames; NULL: none */
+    void *progress_user;
+} kn_film_eval_params;
+
+typedef struct kn_film_eval_report {
+    int64_t frames, shots;
+    double covered;          /* share of pixels whose motion is trusted */
+    kn_film_score film;      /* what is asked about */
+    kn_film_score source;    /* the source itself: no style distance, its own noise and errors of the motion */
+    kn_film_score per_pixel; /* a look without memory or noise: the source's colours in four steps each */
+} kn_film_eval_report;
+
+/* Measures a restyled film, in the order of its frames; memory does not grow with their number. KN_ERROR_INPUT when
+ * sizes or numbers of frames differ. */
+bool kn_film_eval(const kn_film_eval_params *params, kn_film_eval_report *report, kn_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,4 @@
-/* What film says in its own light, and what networks see: sRGB in 0..1. Internal to pipelines/style/. */
+/* What film says in its own light, and what networks see: sRGB in 0..1. Internal to pipelines/. */
 #ifndef KN_PIPELINES_STYLE_LIGHT_H
 #define KN_PIPELINES_STYLE_LIGHT_H
 

@@ -2,6 +2,7 @@
  * sources are made by the ffmpeg command, and ffprobe judges what was written. */
 #include "tests/pipeline/folder.h"
 
+#include "kinora/eval.h"
 #include "kinora/film.h"
 #include "pipelines/style/style_job.h"
 
@@ -198,6 +199,48 @@ Test(style, finds_shots) {
     cr_assert(kn_style_run(&job, &report, &error), "%s", error.message);
     cr_expect_eq(report.shots, 2);
     cr_expect_eq(report.frames, 10);
+}
+
+/* --- measures --------------------------------------------------------------------------------- */
+
+static kn_film_score score_of(const char *film, kn_film_eval_report *report) {
+    kn_error error = {0};
+    char path[200], source[200];
+    snprintf(path, sizeof path, "%s", at(film));
+    snprintf(source, sizeof source, "%s", at("in.mkv"));
+    kn_film_eval_params params = {.film = path, .source = source};
+    cr_assert(kn_film_eval(&params, report, &error), "%s", error.message);
+    return report->film;
+}
+
+Test(style, measures_know_noise_blur_colour_and_the_film_itself) {
+    kn_film_eval_report r;
+    make("-f lavfi -i mandelbrot=size=320x240:rate=25 -vf crop=200:150:'20+n*2':'40+n',format=gbrp -frames:v 10 -c:v "
+         "ffv1 @/in.mkv");
+    make("-i @/in.mkv -vf noise=alls=30:allf=t,format=gbrp -c:v ffv1 @/noisy.mkv");
+    make("-i @/in.mkv -vf gblur=3,format=gbrp -c:v ffv1 @/blurred.mkv");
+    make("-i @/in.mkv -vf format=gbrp,hue=h=40*t,format=gbrp -c:v ffv1 @/drifts.mkv");
+    make("-i @/in.mkv -frames:v 7 -c:v ffv1 @/short.mkv");
+    kn_film_score same = score_of("in.mkv", &r), noisy = score_of("noisy.mkv", &r),
+                  blurred = score_of("blurred.mkv", &r), drifts = score_of("drifts.mkv", &r);
+    cr_expect_eq(r.frames, 10);
+    cr_expect_gt(r.covered, .5);
+    cr_expect_eq(same.style_distance, 0);
+    cr_expect_eq(same.edge_recall, 1);
+    cr_expect_eq(same.colour_drift, 0);
+    cr_expect_gt(noisy.flicker, same.flicker + .4, "%g, %g", noisy.flicker, same.flicker);
+    cr_expect_gt(noisy.warp_error, 1.5 * same.warp_error);
+    cr_expect_lt(blurred.detail, .5 * same.detail);
+    cr_expect_lt(blurred.edge_recall, .8);
+    cr_expect_lt(blurred.warp_error, same.warp_error, "which is why it is not enough");
+    cr_expect_gt(drifts.colour_drift, 1, "%g", drifts.colour_drift);
+    char said[1000];
+    cr_expect_eq(shell(said, sizeof said, "%s eval @/short.mkv --source @/in.mkv 2>&1", KINORA_EXECUTABLE), 2);
+    cr_expect(strstr(said, "fewer frames"), "%s", said);
+    cr_expect_eq(shell(said, sizeof said, "%s eval @/noisy.mkv --source @/in.mkv --json @/x.json --progress off",
+                       KINORA_EXECUTABLE),
+                 0);
+    cr_expect(strstr(said, "per pixel"), "%s", said);
 }
 
 /* --- bad input -------------------------------------------------------------------------------- */
