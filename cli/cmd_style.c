@@ -9,7 +9,7 @@ typedef struct style_options {
     kn_style_job job;
     char shipped[1024];
     int sampler, schedule, noise, codec, progress, precision;
-    double guidance, strength, lock;
+    double guidance, strength, lock, grain;
     bool quiet, verbose, help;
     const char *repeated, *rate; /* `repeated` stands for options that may come several times */
 } style_options;
@@ -49,10 +49,10 @@ static size_t style_table(style_options *v, kn_option table[STYLE_TABLE_SIZE]) {
          "model|flow|ddim|dpm++2m|euler|euler-a|heun|dpm++2m-sde|unipc|lcm", "NAME", "", 0},
         {"--schedule", KN_OPTION_CHOICE, &v->schedule, 0, 0, "model|uniform|leading|trailing|karras|exponential",
          "NAME", "", 0},
-        {"--noise", KN_OPTION_CHOICE, &v->noise, 0, 0, "flow|fresh|fixed", "N",
-         "travels with the picture, is new in each frame, or sticks to the screen", 0},
+        {"--noise", KN_OPTION_CHOICE, &v->noise, 0, 0, "flow|fresh|fixed", "N", "along the motion, new, or still", 0},
         {"--lock", KN_OPTION_NUMBER, &v->lock, 0, 1, NULL, "F",
          "how far each frame agrees with the one before along the motion; 0: off (0.6)", 0},
+        {"--grain", KN_OPTION_NUMBER, &v->grain, 0, 1, NULL, "F", "share of the unit noise to start from", 0},
         {"--no-flow", KN_OPTION_FLAG, &job->no_flow, 0, 0, NULL, NULL, "motion is not looked for", 0},
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "auto|prores|dnxhr|h264|h265|ffv1|exr|dpx|tiff|png", "C",
          "as the output's name says", 0},
@@ -171,6 +171,7 @@ static bool apply(style_options *v, kn_error *error) {
     c->guidance = v->guidance >= 0 ? (float)v->guidance : c->prompt ? 7.5f : 1;
     c->strength = (float)v->strength;
     c->lock = (float)v->lock;
+    c->grain = (float)v->grain;
     c->fresh_noise = v->noise == 1, c->fixed_noise = v->noise == 2;
     job->codec = v->codec - 1;
     job->load.precision = (kn_precision)v->precision;
@@ -206,8 +207,11 @@ static int run(style_options *v) {
 
 int kn_cmd_style(int argc, char **argv) {
     kn_error error = {0};
-    style_options v = {
-        .job = {.clip = KN_CLIP_PARAMS_DEFAULT, .height = 480}, .guidance = -1, .strength = 1, .lock = 0.6};
+    style_options v = {.job = {.clip = KN_CLIP_PARAMS_DEFAULT, .height = 480},
+                       .guidance = -1,
+                       .strength = 1,
+                       .lock = 0.6,
+                       .grain = -1};
     kn_option table[STYLE_TABLE_SIZE];
     size_t count = style_table(&v, table);
     const char *inputs[1] = {NULL};

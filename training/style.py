@@ -31,6 +31,8 @@ VAE = {"_class_name": "PixelPacking", "block_size": BLOCK}
 INDEX = {"_class_name": "KinoraPipeline", "unet": ["diffusers", "UNet2DConditionModel"], "text_encoder": ["transformers", "CLIPTextModel"],
          "tokenizer": ["transformers", "CLIPTokenizer"], "vae": ["kinora", "PixelPacking"],
          "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}
+# How much of the unit noise each look starts from.
+GRAIN = {"anime": .5, "ink": .8, "gouache": .7, "pencil": 1, "clay": .7}
 # What the text encoder reads for each look: the first is what `--look` says, the others are ways of saying it.
 CAPTIONS = {
     "anime": ["anime", "cel animation", "anime, flat shadows and ink lines", "cartoon"],
@@ -80,7 +82,7 @@ def export(folder, model, tokenizer):
     write_json(f"{folder}/text_encoder/config.json", dict(TEXT, vocab_size=len(tokenizer.vocab)))
     write_json(f"{folder}/vae/config.json", VAE)
     write_json(f"{folder}/scheduler/scheduler_config.json", SCHEDULER)
-    write_json(f"{folder}/looks.json", {"looks": [{"name": name, "prompt": CAPTIONS[name][0]} for name in LOOKS]})
+    write_json(f"{folder}/looks.json", {"looks": [{"name": name, "prompt": CAPTIONS[name][0], "grain": GRAIN[name]} for name in LOOKS]})
     tokenizer.save(f"{folder}/tokenizer", TEXT_LENGTH)
     write_weights(f"{folder}/unet/diffusion_pytorch_model.safetensors", model.unet.state_dict())
     write_weights(f"{folder}/text_encoder/model.safetensors", model.text.state_dict())

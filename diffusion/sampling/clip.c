@@ -17,6 +17,8 @@ static bool check(const kn_model *model, const kn_clip_params *p, kn_error *erro
         return kn_fail(error, KN_ERROR_INPUT, "guidance %g: expected 0 to 1000", (double)p->guidance);
     if (!(p->strength > 0 && p->strength <= 1))
         return kn_fail(error, KN_ERROR_INPUT, "strength %g: expected more than 0, up to 1", (double)p->strength);
+    if (!(p->grain >= 0 && p->grain <= 1))
+        return kn_fail(error, KN_ERROR_INPUT, "grain %g: expected 0 to 1", (double)p->grain);
     if (!(p->lock >= 0 && p->lock <= 1))
         return kn_fail(error, KN_ERROR_INPUT, "lock %g: expected 0 to 1", (double)p->lock);
     if (p->steps < 0 || p->steps > KN_MAX_STEPS / 2)
@@ -256,6 +258,7 @@ bool kn_clip_next(kn_clip *clip, const kn_clip_frame *frame, float *rgb, kn_erro
     clip->network.look = clip->look;
     next_noise(clip, frame);
     draw(clip, clip->estimate, error);
+    for (size_t i = 0; i < clip->floats; i++) clip->estimate[i] *= p->grain;
     kn_solver_start(clip->solver, clip->clean, clip->estimate);
     for (int i = 0; !kn_solver_done(clip->solver); i++)
         if (!evaluate(clip, frame, i, error)) return false;

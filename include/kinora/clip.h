@@ -24,6 +24,7 @@ typedef struct kn_clip_params {
     kn_noise_spacing spacing;
     float guidance; /* classifier-free guidance; up to 1: no unconditional half */
     float strength; /* 0..1: 1 starts from noise alone, less from the frame with that much of it */
+    float grain;    /* 0..1: how much of the unit noise it starts from: less gives calmer pictures and less texture */
     float lock; /* 0..1: how far each clean estimate is drawn to that of the frame before along the motion; 0: off */
     bool fresh_noise; /* no travelling: each frame has noise of its own */
     bool fixed_noise; /* no travelling: all frames have the same noise, which sticks to the screen */
@@ -31,7 +32,7 @@ typedef struct kn_clip_params {
     int control_count;
     kn_paint_control controls[KN_MAX_CONTROLS]; /* pictures come with the frames */
 } kn_clip_params;
-#define KN_CLIP_PARAMS_DEFAULT ((kn_clip_params){.guidance = 1, .strength = 1, .lock = 0.5f})
+#define KN_CLIP_PARAMS_DEFAULT ((kn_clip_params){.guidance = 1, .strength = 1, .grain = 1, .lock = 0.5f})
 
 typedef struct kn_clip_frame {
     const float *picture;                   /* [3][height][width], 0..1, sRGB-encoded */

@@ -79,11 +79,12 @@ static bool find_hash(kn_style *style, kn_error *error) {
     for (int i = 0; i < job->load.lora_count && used < sizeof controls; i++)
         used += (size_t)snprintf(controls + used, sizeof controls - used, "%s %g\n", job->load.loras[i].path,
                                  (double)job->load.loras[i].strength);
-    char *text = kn_format(
-        error, "style 1\n%s %s\n%s %s\n%s\n%s\n%s\n%d %d %d %g %g %g %d %d %llu\n%d %d %d %d\n%s", job->input, input,
-        job->model, model, job->look ? job->look : "", c->prompt ? c->prompt : "", c->negative ? c->negative : "",
-        c->steps, c->method, c->spacing, (double)c->guidance, (double)c->strength, (double)c->lock, c->fresh_noise,
-        c->fixed_noise, (unsigned long long)c->seed, job->height, job->no_flow, job->rate.num, job->rate.den, controls);
+    char *text =
+        kn_format(error, "style 1\n%s %s\n%s %s\n%s\n%s\n%s\n%d %d %d %g %g %g %g %d %d %llu\n%d %d %d %d\n%s",
+                  job->input, input, job->model, model, job->look ? job->look : "", c->prompt ? c->prompt : "",
+                  c->negative ? c->negative : "", c->steps, c->method, c->spacing, (double)c->guidance,
+                  (double)c->strength, (double)c->lock, (double)c->grain, c->fresh_noise, c->fixed_noise,
+                  (unsigned long long)c->seed, job->height, job->no_flow, job->rate.num, job->rate.den, controls);
     if (text) kn_sha256_hex(text, strlen(text), style->hash);
     kn_free(text);
     return text && (style->work = kn_format(error, "%s.work", job->output));
@@ -141,7 +142,7 @@ static void finish(kn_style *style) {
 
 bool kn_style_run(const kn_style_job *job, kn_style_report *report, kn_error *error) {
     kn_error own = {0};
-    kn_style style = {.job = job, .journal.lock = -1, .work_existed = SIZE_MAX};
+    kn_style style = {.job = job, .journal.lock = -1, .grain = 1, .work_existed = SIZE_MAX};
     bool ok = run(&style, error ? error : &own);
     if (style.gpu) {
         uint64_t present;

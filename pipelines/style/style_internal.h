@@ -22,6 +22,7 @@ typedef struct kn_style {
     kn_film_info info; /* of the input */
     kn_style_fit fit;
     char *prompt, *work;
+    double grain; /* of the look; 1 */
     char hash[65];
     size_t work_existed;
     kn_journal journal;

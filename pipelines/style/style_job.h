@@ -18,7 +18,7 @@ typedef struct kn_style_job {
     const char *model;          /* folder or file */
     const char *look;           /* of the model's looks.json; NULL: clip.prompt says it */
     kn_model_params load;
-    kn_clip_params clip; /* sizes and controls are filled in by the job */
+    kn_clip_params clip; /* sizes and controls are filled in by the job; grain < 0: the look's */
     kn_style_control controls[KN_MAX_CONTROLS];
     int control_count;
     kn_rational rate; /* of pictures; {0, 0}: what they say */

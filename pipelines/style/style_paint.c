@@ -9,7 +9,7 @@
 
 /* --- look ------------------------------------------------------------------------------------- */
 
-/* The prompt of a look in the model's looks.json. */
+/* The prompt of a look in the model's looks.json, and the noise that it is meant to start from. */
 static bool find_look(kn_style *style, kn_error *error) {
     const kn_style_job *job = style->job;
     if (!job->look) return (style->prompt = kn_strdup(job->clip.prompt ? job->clip.prompt : "", error)) != NULL;
@@ -22,7 +22,11 @@ static bool find_look(kn_style *style, kn_error *error) {
     json_array_foreach(looks, i, entry) {
         const char *name = json_string_value(json_object_get(entry, "name")),
                    *prompt = json_string_value(json_object_get(entry, "prompt"));
-        if (name && prompt && strcmp(name, job->look) == 0) style->prompt = kn_strdup(prompt, error);
+        if (name && prompt && strcmp(name, job->look) == 0) {
+            style->prompt = kn_strdup(prompt, error);
+            json_t *grain = json_object_get(entry, "grain");
+            style->grain = json_is_number(grain) ? json_number_value(grain) : 1;
+        }
         if (name && used < sizeof known)
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
     }
@@ -51,6 +55,7 @@ static bool open_clip(kn_style *style, kn_error *error) {
     clip.prompt = style->prompt;
     clip.width = style->fit.to_width, clip.height = style->fit.to_height;
     clip.control_count = job->control_count;
+    if (clip.grain < 0) clip.grain = (float)style->grain;
     if (job->no_flow) clip.fresh_noise = true, clip.lock = 0;
     for (int i = 0; i < job->control_count; i++) {
         int own = info->control_count - job->control_count + i; /* given ones come last */
