@@ -93,7 +93,7 @@ static bool hash_input(kn_fingerprints *cache, const char *path, bool is_scene, 
     kn_tree tree;
     if (is_scene) {
         if (!kn_file_exists(path)) return kn_fail(error, KN_ERROR_INPUT, "%s: no such file", path);
-        if (!kn_scene_hash(path, entry->hash, error)) return false;
+        if (!kn_scene_hash(path, NULL, entry->hash, error)) return false;
     } else {
         if (!kn_tree_hash(path, &tree, error)) return false;
         memcpy(entry->hash, tree.hash, sizeof entry->hash);

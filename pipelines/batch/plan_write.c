@@ -32,7 +32,7 @@ static bool add_parameters(list *l, const kn_batch_item *item) {
         kn_free(joined);
         joined = longer;
     }
-    bool ok = joined && (!*joined || (add(l, "", "--parameters") && add(l, "", joined)));
+    bool ok = joined && (!*joined || (add(l, "", "--param") && add(l, "", joined)));
     kn_free(joined);
     return ok;
 }

@@ -133,6 +133,7 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
     bool ok = digest_add(&d, error, "kinora", KINORA_VERSION) && digest_add(&d, error, "scene", job->scene_hash) &&
               digest_add(&d, error, "model", job->model_hash) &&
               digest_add(&d, error, "prompt", p->prompt ? p->prompt : "") &&
+              digest_add(&d, error, "parameters", p->overrides.parameters ? p->overrides.parameters : "") &&
               digest_add(&d, error, "negative", p->negative ? p->negative : "") &&
               digest_add(&d, error, "name", job->scene_name) && digest_rig(&d, &job->rig, error);
     for (size_t i = 0; ok && i < KN_COUNT(numbers); i++)
@@ -143,7 +144,8 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
 }
 
 bool kn_drive_hash(kn_drive_job *job, kn_error *error) {
-    return kn_scene_hash(job->params.scene, job->scene_hash, error) && hash_model(job, error) && hash_job(job, error);
+    return kn_scene_hash(job->params.scene, job->params.overrides.parameters, job->scene_hash, error) &&
+           hash_model(job, error) && hash_job(job, error);
 }
 
 /* --- the device --------------------------------------------------------------------------------- */

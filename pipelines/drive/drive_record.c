@@ -63,6 +63,7 @@ static json_t *overrides_record(const kn_scene_params *o) {
     json_object_set_new(record, "ego_speed_kmh", o->ego_speed > 0 ? json_real(o->ego_speed * 3.6) : json_null());
     json_object_set_new(record, "start", json_real(o->start));
     json_object_set_new(record, "surroundings", json_boolean(o->grow_surroundings));
+    json_object_set_new(record, "parameters", text_or_null(o->parameters));
     return record;
 }
 

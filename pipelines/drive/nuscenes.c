@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-
 static double rate_of(kn_rational rate) { return (double)rate.num / rate.den; }
 
 /* The frame of the j-th key frame: the one nearest to j / 2 seconds; every frame below 2 frames/s. */

@@ -33,7 +33,7 @@ typedef struct eval_view {
 
 typedef struct eval_job {
     const kn_drive_eval_params *params;
-    char *scene_path, scene_hash[65], extension[8];
+    char *scene_path, *parameters, scene_hash[65], extension[8];
     kn_scene_params scene_params;
     kn_rig rig;
     kn_rational rate;
@@ -69,6 +69,8 @@ static void read_overrides(eval_job *job, json_t *root) {
     p->ego_speed = json_number_value(json_object_get(o, "ego_speed_kmh")) / 3.6;
     p->start = json_number_value(json_object_get(o, "start"));
     p->grow_surroundings = !json_is_false(json_object_get(o, "surroundings"));
+    const char *parameters = json_string_value(json_object_get(o, "parameters"));
+    p->parameters = job->parameters = parameters ? kn_strdup(parameters, NULL) : NULL;
     json_t *seed = json_object_get(root, "seed");
     p->seed = json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10) : (uint64_t)json_integer_value(seed);
     p->frame_rate = (double)job->rate.num / job->rate.den;
@@ -130,7 +132,7 @@ static bool read_job(eval_job *job, kn_error *error) {
     json_decref(root);
     kn_free(path);
     char hash[65];
-    if (!ok || !kn_scene_hash(job->scene_path, hash, error)) return false;
+    if (!ok || !kn_scene_hash(job->scene_path, job->parameters, hash, error)) return false;
     if (strcmp(hash, job->scene_hash) != 0)
         return kn_fail(error, KN_ERROR_INPUT, "%s: not the scene that this clip was made from: its contents differ",
                        job->scene_path);
@@ -367,6 +369,7 @@ static void close_job(eval_job *job) {
     kn_scene_destroy(&job->scene);
     kn_gpu_destroy(&job->gpu);
     kn_free(job->scene_path);
+    kn_free(job->parameters);
     kn_free(job);
 }
 

@@ -236,8 +236,10 @@ typedef struct kn_scenario {
     size_t controller_count;
 } kn_scenario;
 
-/* Reads an .xosc file, its catalogs and its road network. Unsupported elements go to `report`. */
-bool kn_scenario_read(kn_scenario *scenario, const char *path, uint64_t seed, kn_report *report, kn_error *error);
+/* Reads an .xosc file, its catalogs and its road network. Unsupported elements go to `report`. `parameters` (may be
+ * NULL): see kn_scene_params. */
+bool kn_scenario_read(kn_scenario *scenario, const char *path, const char *parameters, uint64_t seed, kn_report *report,
+                      kn_error *error);
 /* The same from text in memory; when `network` is given it is taken over instead of reading the file's (fuzzing). */
 bool kn_scenario_parse(kn_scenario *scenario, const char *path, const void *data, size_t size, kn_road_network *network,
                        uint64_t seed, kn_report *report, kn_error *error);

@@ -16,9 +16,10 @@ bool kn_osc_open_scope(kn_osc *osc, xmlNode *node, const char *list, const kn_sc
         for (xmlNode *child = kn_xml_child(declarations, kinds[k]); child && !xml->failed;
              child = kn_xml_next(child, kinds[k])) {
             const char *name = kn_xml_need_text(xml, child, "name"), *value = kn_xml_need_text(xml, child, "value");
-            const char *override = assigned ? kn_scope_find(assigned, name) : NULL;
+            if (!name || !value) return false;
             if (*name == '$') /* OpenSCENARIO 0.9 habit, seen in the wild */
                 name++;
+            const char *override = assigned ? kn_scope_find(assigned, name) : NULL;
             scope->parameters[scope->count++] = (kn_parameter){name, override ? override : value};
             /* ConstraintGroup inside: limits for whoever assigns other values; the declared value is the author's. */
         }

@@ -82,7 +82,7 @@ Test(batch_plan, arguments_are_those_of_the_verb) {
     char expected[1000];
     snprintf(expected, sizeof expected,
              "drive %s/a.xosc --frames 4 --size 64x40 --labels depth,instance --no-surroundings --weather clear "
-             "--time day --traffic 0 --seed 1000000 --parameters Speed=20.5 -o out ",
+             "--time day --traffic 0 --seed 1000000 --param Speed=20.5 -o out ",
              folder);
     cr_assert_str_eq(line, expected);
     kn_free(arguments);

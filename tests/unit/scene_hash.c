@@ -32,7 +32,7 @@ static const char *hash(const char *name) {
     kn_error error = {0};
     char path[128], *out = hex[next++ & 1];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    cr_assert(kn_scene_hash(path, out, &error), "%s", error.message);
+    cr_assert(kn_scene_hash(path, NULL, out, &error), "%s", error.message);
     return out;
 }
 
@@ -81,6 +81,6 @@ Test(scene_hash, what_cannot_be_read_is_an_error) {
     char path[128], hex[65];
     shell("rm motorway.xodr");
     snprintf(path, sizeof path, "%s/cut-in.xosc", folder);
-    cr_assert_not(kn_scene_hash(path, hex, &error));
+    cr_assert_not(kn_scene_hash(path, NULL, hex, &error));
     cr_assert_not_null(strstr(error.message, "motorway.xodr"), "%s", error.message);
 }

@@ -115,7 +115,7 @@ Test(scene_scenario, bad_files) {
 Test(scene_scenario, missing_files) {
     kn_scenario scenario;
     kn_error error = {0};
-    cr_assert_not(kn_scenario_read(&scenario, "tests/unit/absent.xosc", 1, NULL, &error));
+    cr_assert_not(kn_scenario_read(&scenario, "tests/unit/absent.xosc", NULL, 1, NULL, &error));
     cr_assert(strstr(error.message, "absent.xosc"), "%s", error.message);
     kn_scenario_finish(&scenario);
     const char *text = "<OpenSCENARIO><FileHeader/><RoadNetwork><LogicFile "
@@ -148,4 +148,29 @@ Test(scene_scenario, unsupported_is_named) {
     cr_assert(animation);
     kn_report_finish(&report);
     kn_scenario_finish(&scenario);
+}
+
+Test(scene_scenario, parameters_from_outside) {
+    static const char path[] = "tests/pipeline/data/param.xosc";
+    static const struct {
+        const char *given, *message;
+    } wrong[] = {{"Gap=3", "declares no parameter Gap, but Speed, Faster"},
+                 {"Speed", "expected NAME=VALUE"},
+                 {"Speed=1,", "expected NAME=VALUE"},
+                 {"=3", "expected NAME=VALUE"},
+                 {"Speed=fast", "param.xosc"}};
+    kn_scenario scenario;
+    kn_error error = {0};
+    kn_report report = {0};
+    cr_assert(kn_scenario_read(&scenario, path, "$Speed=4,Faster=7", 1, &report, &error), "%s", error.message);
+    cr_assert_str_eq(scenario.parameters[0].value, "4");
+    cr_assert_str_eq(scenario.parameters[1].value, "7");
+    kn_scenario_finish(&scenario);
+    for (size_t i = 0; i < KN_COUNT(wrong); i++) {
+        error = (kn_error){0};
+        cr_assert_not(kn_scenario_read(&scenario, path, wrong[i].given, 1, &report, &error), "%s", wrong[i].given);
+        cr_assert(error.kind == KN_ERROR_INPUT && strstr(error.message, wrong[i].message), "%s: %s", wrong[i].given,
+                  error.message);
+    }
+    kn_report_finish(&report);
 }
