@@ -61,28 +61,37 @@ static bool run_seeds(kn_drive_options *values, kn_error *error) {
     return ok;
 }
 
+/* argv without what may come several times: into values. */
+static int run(kn_drive_options *values, int argc, char **argv, const char *command) {
+    kn_error error = {0};
+    kn_option table[KN_DRIVE_OPTION_CAPACITY];
+    size_t count = kn_drive_option_table(values, table);
+    kn_drive_params *params = &values->params;
+    const char *scene = NULL;
+    int scenes = 0;
+    if (!kn_drive_take_repeated(params, &argc, argv, &error) ||
+        !kn_options_parse(table, count, argc, argv, &scene, 1, &scenes, &error))
+        return kn_cmd_fail(&error);
+    if (values->help) {
+        print_help(table, count);
+        return 0;
+    }
+    if (scenes == 0) kn_fail(&error, KN_ERROR_INPUT, "drive needs a scene file; see kinora drive --help");
+    else if (!params->output) kn_fail(&error, KN_ERROR_INPUT, "drive needs an output folder: -o DIR");
+    if (error.kind || !kn_drive_options_apply(values, &error)) return kn_cmd_fail(&error);
+    params->scene = scene;
+    params->command = command;
+    bool ok = values->seeds ? run_seeds(values, &error) : run_clip(values, &error);
+    return ok ? 0 : kn_cmd_fail(&error);
+}
+
 int kn_cmd_drive(int argc, char **argv) {
     kn_drive_return_memory();
     kn_error error = {0};
     kn_drive_options values;
-    kn_option table[KN_DRIVE_OPTION_CAPACITY];
-    size_t count = kn_drive_option_table(&values, table);
-    const char *scene = NULL;
-    int scenes = 0;
-    if (!kn_options_parse(table, count, argc, argv, &scene, 1, &scenes, &error)) return kn_cmd_fail(&error);
-    if (values.help) {
-        print_help(table, count);
-        return 0;
-    }
-    kn_drive_params *params = &values.params;
-    if (scenes == 0) kn_fail(&error, KN_ERROR_INPUT, "drive needs a scene file; see kinora drive --help");
-    else if (!params->output) kn_fail(&error, KN_ERROR_INPUT, "drive needs an output folder: -o DIR");
-    if (error.kind || !kn_drive_options_apply(&values, &error)) return kn_cmd_fail(&error);
     char *command = kn_command_line("kinora drive", argc, argv, &error);
     if (!command) return kn_cmd_fail(&error);
-    params->scene = scene;
-    params->command = command;
-    bool ok = values.seeds ? run_seeds(&values, &error) : run_clip(&values, &error);
+    int code = run(&values, argc, argv, command);
     kn_free(command);
-    return ok ? 0 : kn_cmd_fail(&error);
+    return code;
 }

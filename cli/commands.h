@@ -44,8 +44,9 @@ typedef struct kn_drive_options {
     int size[2], weather, time, codec, source, look, progress, max_memory;
     unsigned labels;
     double ego_speed_kmh, duration;
-    const char *frames; /* as given */
-    const char *seeds;  /* as given; NULL: one clip */
+    const char *frames;   /* as given */
+    const char *seeds;    /* as given; NULL: one clip */
+    const char *repeated; /* stands for the options that kn_drive_take_repeated takes */
     uint64_t seed_range[2];
     size_t default_frames; /* where neither --frames nor --duration is given: 24; 0: the whole scenario */
     bool shortened;        /* so it is */
@@ -53,9 +54,11 @@ typedef struct kn_drive_options {
     char model[1024];
 } kn_drive_options;
 
-#define KN_DRIVE_OPTION_CAPACITY 40
+#define KN_DRIVE_OPTION_CAPACITY 48
 /* Fills the option table; targets point into `values`, which is set to the defaults. Returns the number of options. */
 size_t kn_drive_option_table(kn_drive_options *values, kn_option table[KN_DRIVE_OPTION_CAPACITY]);
+/* Takes --control-model, --control-strength and --lora out of argv, whose values it changes and keeps. */
+bool kn_drive_take_repeated(kn_drive_params *params, int *argc, char **argv, kn_error *error);
 /* Has glibc give large blocks back to the system when they are freed, whichever thread had them: its own threshold
  * rises with use, and what it then keeps grows with the length of the clip. Called before any other thread starts. */
 void kn_drive_return_memory(void);

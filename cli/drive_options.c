@@ -9,6 +9,26 @@
 
 void kn_drive_return_memory(void) { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
 
+/* Which weights paint. Returns how many options there are. */
+static size_t add_model_options(kn_drive_options *v, kn_option *table) {
+    kn_drive_params *p = &v->params;
+    const kn_option options[] = {
+        {"--model", KN_OPTION_TEXT, &p->model, 0, 0, NULL, "PATH",
+         "weights, a folder or file (the shipped kinora-nano)", 0},
+        {"--control-model", KN_OPTION_TEXT, &v->repeated, 0, 0, NULL, "KIND=PATH",
+         "public ControlNet for a model that cannot drive: depth, seg, normalbae, lineart, softedge, canny, scribble, "
+         "tile; several times",
+         0},
+        {"--control-strength", KN_OPTION_TEXT, &v->repeated, 0, 0, NULL, "F", "of the --control-model before it (1)",
+         0},
+        {"--lora", KN_OPTION_TEXT, &v->repeated, 0, 0, NULL, "PATH[:F]", "add a LoRA; several times", 0},
+        {"--vae", KN_OPTION_TEXT, &p->autoencoder, 0, 0, NULL, "PATH", "another autoencoder", 0},
+        {"--tokenizer", KN_OPTION_TEXT, &p->tokenizer, 0, 0, NULL, "DIR", "vocab.json and merges.txt", 0},
+    };
+    memcpy(table, options, sizeof options);
+    return KN_COUNT(options);
+}
+
 size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTION_CAPACITY]) {
     *v = (kn_drive_options){
         .params = KN_DRIVE_PARAMS_DEFAULT, .weather = -1, .time = -1, .ego_speed_kmh = -1, .default_frames = 24};
@@ -32,11 +52,11 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--param", KN_OPTION_TEXT, &p->overrides.parameters, 0, 0, NULL, "NAME=VALUE,...", "of the scenario", 0},
         {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL, "no buildings, parked cars", 0},
         {"--rig", KN_OPTION_TEXT, &p->rig, 0, 0, NULL, "FILE", "cameras (nuScenes' six)", 0},
-        {"--model", KN_OPTION_TEXT, &p->model, 0, 0, NULL, "DIR", "weights (the shipped kinora-nano)", 0},
         {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D", "number or part of the name (the best)", 0},
         {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 2 for kinora-nano)",
          0},
-        {"--guidance", KN_OPTION_NUMBER, &p->guidance, 0, 100, NULL, "G", "classifier-free guidance (1: none)", 0},
+        {"--guidance", KN_OPTION_NUMBER, &p->guidance, 0, 100, NULL, "G",
+         "classifier-free guidance (1: none; 7.5 with --control-model)", 0},
         {"--strength", KN_OPTION_NUMBER, &p->strength, 0.001, 1, NULL, "S",
          "below 1: the renderer's picture, repainted so far (1: from noise)", 0},
         {"--chunk", KN_OPTION_INT, &p->chunk_frames, 1, 64, NULL, "N", "frames sampled together (8)", 0},
@@ -63,9 +83,9 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--validation", KN_OPTION_FLAG, &p->gpu.validation, 0, 0, NULL, NULL, "Vulkan validation layers", 0},
         {"--help", KN_OPTION_FLAG, &v->help, 0, 0, NULL, NULL, "this text", 'h'},
     };
-    _Static_assert(KN_COUNT(options) <= KN_DRIVE_OPTION_CAPACITY, "the table is too small");
+    _Static_assert(KN_COUNT(options) + 6 <= KN_DRIVE_OPTION_CAPACITY, "the table is too small");
     memcpy(table, options, sizeof options);
-    return KN_COUNT(options);
+    return KN_COUNT(options) + add_model_options(v, table + KN_COUNT(options));
 }
 
 /* --frames N or all, --duration S, or the verb's own length. */
@@ -107,6 +127,10 @@ static bool apply_seeds(kn_drive_options *v, kn_error *error) {
 bool kn_drive_options_apply(kn_drive_options *v, kn_error *error) {
     kn_drive_params *p = &v->params;
     p->source = (kn_drive_source)v->source;
+    if (v->repeated)
+        return kn_fail(error, KN_ERROR_INPUT, "--control-model, --control-strength and --lora: only for kinora drive");
+    if (p->control_count > 0 && !p->model)
+        return kn_fail(error, KN_ERROR_INPUT, "--control-model needs the --model that it was trained for");
     if (!apply_length(v, error) || !apply_seeds(v, error)) return false;
     p->width = v->size[0];
     p->height = v->size[1];

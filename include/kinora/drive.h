@@ -2,6 +2,7 @@
 #ifndef KINORA_DRIVE_H
 #define KINORA_DRIVE_H
 
+#include "kinora/diffusion.h"
 #include "kinora/encoders.h"
 #include "kinora/gpu.h"
 #include "kinora/scene.h"
@@ -31,11 +32,23 @@ typedef enum kn_drive_look {
     KN_LOOK_RENDER /* the renderer's beauty pictures */
 } kn_drive_look;
 
+/* A public ControlNet and what it is shown. */
+typedef struct kn_drive_control {
+    const char *kind;  /* depth, seg, normalbae, lineart, softedge, canny, scribble or tile (docs/formats.md) */
+    const char *model; /* folder or file */
+    double strength;   /* multiplies its residuals; 1 */
+} kn_drive_control;
+
 typedef struct kn_drive_params {
-    const char *scene;    /* .xosc or Kinora's .json */
-    const char *output;   /* folder; made when absent */
-    const char *model;    /* folder of the weights; needed by KN_DRIVE_SAMPLER only */
-    const char *rig;      /* rig file; NULL: nuScenes' six cameras */
+    const char *scene;                          /* .xosc or Kinora's .json */
+    const char *output;                         /* folder; made when absent */
+    const char *model;                          /* folder or file of the weights; needed by KN_DRIVE_SAMPLER only */
+    kn_drive_control controls[KN_MAX_CONTROLS]; /* in place of the model's own driving capability */
+    int control_count;
+    kn_lora_use loras[KN_MAX_LORAS];
+    int lora_count;
+    const char *tokenizer, *autoencoder; /* as in kn_model_params; NULL: the model's own */
+    const char *rig;                     /* rig file; NULL: nuScenes' six cameras */
     const char *prompt;   /* NULL: the scene's own caption; the look goes before it where the model knows looks */
     const char *negative; /* what guidance leads away from; NULL: no text */
     kn_drive_look look;
@@ -46,7 +59,7 @@ typedef struct kn_drive_params {
     uint64_t seed;     /* of surroundings, colours, traffic and noise */
     uint64_t appearance;       /* other noise for the same scene: another appearance; 0: the seed's own */
     int steps;                 /* of the sampler; 0: the model's default */
-    double guidance;           /* classifier-free guidance; < 0: the model's default */
+    double guidance;           /* classifier-free guidance; < 0: 1, with `controls` 7.5 */
     int chunk_frames;          /* frames sampled together; 8 */
     kn_scene_params overrides; /* weather, time, traffic and ego speed are read; the rest is set from the above */
     kn_codec codec;

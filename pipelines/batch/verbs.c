@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const kn_batch_verb verbs[] = {
-    {"drive", "scene", " scene rig model ", "", true, "depth,semantic,instance"},
+    {"drive", "scene", " scene rig model vae tokenizer ", "", true, "depth,semantic,instance"},
     {"image", NULL, " model init mask vae taesd tokenizer control-model ", "image.png", true, NULL},
     {"mesh", "input", " input cameras masks mask depth normals ", "mesh.glb", false, NULL},
 };

@@ -35,17 +35,7 @@ static bool open_scene(kn_drive_job *job, kn_error *error) {
 static bool check_model(kn_drive_job *job, kn_error *error) {
     const kn_model_info *info = kn_model_get_info(job->model);
     const kn_camera *view = &job->rig.cameras[0];
-    int drive = -1;
-    for (int i = 0; i < info->control_count; i++)
-        if (strcmp(info->control_names[i], "drive") == 0) drive = i;
-    if (drive < 0)
-        return kn_fail(error, KN_ERROR_INPUT,
-                       "%s: the model has no driving capability: expected a folder controlnet-drive",
-                       job->params.model);
-    job->control_channels = info->control_channels[drive];
-    if (job->control_channels != KN_CONDITION_CHANNELS && job->control_channels != KN_CONTROL_CHANNELS)
-        return kn_fail(error, KN_ERROR_INPUT, "%s/controlnet-drive: takes %d control channels, expected %d or %d",
-                       job->params.model, job->control_channels, KN_CONDITION_CHANNELS, KN_CONTROL_CHANNELS);
+    if (!kn_drive_controls_check_model(job, error)) return false;
     if (view->width % info->latent_factor || view->height % info->latent_factor)
         return kn_fail(error, KN_ERROR_INPUT, "size %dx%d: this model needs multiples of %d", view->width, view->height,
                        info->latent_factor);
@@ -58,7 +48,7 @@ static bool check_model(kn_drive_job *job, kn_error *error) {
 /* Models that take conditions were trained with the look as the first word. */
 static void add_look(kn_drive_job *job) {
     char caption[sizeof job->prompt];
-    if (job->control_channels != KN_CONDITION_CHANNELS) return;
+    if (job->control_channels != KN_CONDITION_CHANNELS || job->params.control_count > 0) return;
     memcpy(caption, job->prompt, sizeof caption);
     const char *look = job->params.look == KN_LOOK_PHOTO ? "photo" : "render";
     snprintf(job->prompt, sizeof job->prompt, "%s, %.*s", look, (int)sizeof job->prompt - 16, caption);
@@ -67,7 +57,7 @@ static void add_look(kn_drive_job *job) {
 static bool open_model(kn_drive_job *job, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     kn_model_params params = KN_MODEL_PARAMS_DEFAULT;
-    params.log = job->params.log;
+    kn_drive_controls_load_params(job, &params);
     if (!kn_gpu_create(&job->sampler_gpu, &job->params.gpu, error) ||
         !kn_model_load(&job->model, job->sampler_gpu, job->params.model, &params, error) || !check_model(job, error))
         return false;

@@ -108,11 +108,13 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     bool pixel_noise = anchored && kn_model_get_info(job->model)->pixel_noise;
     /* Weights of 16 channels get them from the conditions; others take these as they are. */
     bool reduced = job->control_channels == KN_CONTROL_CHANNELS;
+    bool public = job->params.control_count > 0;
     float *control = sampled ? c->control + picture * (size_t)job->control_channels * job->pixels : NULL;
-    float *conditions = sampled && !reduced ? control : s->conditions;
+    float *conditions = sampled && !reduced && !public ? control : s->conditions;
     float *noise = anchored ? c->noise + picture * noise_per_picture(job) : NULL;
     kn_render_target target = {.conditions = conditions,
-                               .shaded = !sampled || reduced || job->params.strength < 1,
+                               .shaded =
+                                   !sampled || reduced || job->params.strength < 1 || kn_drive_controls_shaded(job),
                                .noise = pixel_noise ? noise : NULL,
                                .noise_seed = noise_seed(job),
                                .beauty = s->picture,
@@ -123,6 +125,7 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     if (anchored && !pixel_noise && !latent_noise(job, view, frame, noise, error)) return false;
     if (sampled && !kn_drive_lock_add(job, c, frame, picture, camera, conditions, error)) return false;
     if (sampled && reduced) kn_control_from_conditions(conditions, pixels, control);
+    if (sampled && public && !kn_drive_controls_draw(job, c, picture, view, conditions, error)) return false;
     const float *drawn = s->picture ? s->picture : conditions + KN_CONDITION_SHADED * pixels;
     if (!sampled && !kn_pixels_interleave(drawn, pixels, c->rgb + picture * 3 * job->pixels))
         return kn_fail(error, KN_ERROR_INTERNAL, "frame %zu, camera %s: the renderer drew a value that is no number",
@@ -169,8 +172,7 @@ static kn_sampler_params sampler_params(const kn_drive_job *job, int frames) {
     params.height = job->rig.cameras[0].height;
     params.steps = job->params.steps > 0 ? job->params.steps : kn_model_get_info(job->model)->default_steps;
     if (job->params.guidance >= 0) params.guidance = (float)job->params.guidance;
-    params.control_count = 1;
-    params.controls[0] = (kn_control_params){.name = "drive", .scale = 1};
+    kn_drive_controls_sampler(job, &params);
     params.multi_view = !job->params.no_multi_view;
     params.temporal = !job->params.no_temporal;
     params.lock = kn_drive_lock_params(job);
@@ -249,10 +251,10 @@ static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) 
     kn_sample_input input = {.prompts = &prompt,
                              .prompt_count = 1,
                              .negative_prompt = job->params.negative,
-                             .controls = {c->control},
                              .noise = c->noise,
                              .progress = sample_progress,
                              .progress_user = &work};
+    kn_drive_controls_input(job, c, &input);
     if (job->params.strength < 1) {
         input.init = c->control + KN_CONDITION_SHADED * job->pixels;
         input.init_stride = KN_CONDITION_CHANNELS * job->pixels;

@@ -73,11 +73,28 @@ static bool digest_folder(digest *d, const char *folder, const char *prefix, int
     return ok;
 }
 
+/* A file, or all of a folder. */
+static bool digest_path(digest *d, const char *path, const char *name, kn_error *error) {
+    struct stat info;
+    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return folder ? digest_folder(d, path, name, 0, error) : digest_file(d, path, name, error);
+}
+
 static bool hash_model(kn_drive_job *job, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     digest d = {0};
-    bool ok = digest_folder(&d, job->params.model, "", 0, error);
+    const kn_drive_params *p = &job->params;
+    const char *others[] = {p->tokenizer, p->autoencoder};
+    bool ok = digest_path(&d, p->model, "", error);
     if (ok && d.length == 0) ok = kn_fail(error, KN_ERROR_INPUT, "%s: the model folder is empty", job->params.model);
+    for (size_t i = 0; ok && i < KN_COUNT(others); i++)
+        ok = !others[i] || digest_path(&d, others[i], i ? "vae" : "tokenizer", error);
+    for (int i = 0; ok && i < p->control_count; i++)
+        ok = digest_number(&d, error, p->controls[i].kind, p->controls[i].strength) &&
+             digest_path(&d, p->controls[i].model, "control", error);
+    for (int i = 0; ok && i < p->lora_count; i++)
+        ok = digest_number(&d, error, "lora", (double)p->loras[i].strength) &&
+             digest_path(&d, p->loras[i].path, "lora", error);
     if (ok) kn_sha256_hex(d.text, d.length, job->model_hash);
     job->model_hash_partial = d.partial;
     kn_free(d.text);

@@ -17,9 +17,9 @@ enum { KN_DRIVE_DEVICE_TEXT = 800, KN_DRIVE_MAX_OUTPUTS = KN_RIG_MAX_CAMERAS + 5
 /* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
 typedef struct kn_drive_chunk {
     size_t index, frames;
-    float *control;              /* [N][control_channels][height][width] */
-    float *noise;                /* [N][noise channels][...] */
-    uint8_t *rgb;                /* [N][height][width][3] */
+    float *control; /* [N][control_channels][height][width]; of public ControlNets [their count][N][3]... */
+    float *noise;   /* [N][noise channels][...] */
+    uint8_t *rgb;   /* [N][height][width][3] */
     kn_surface_window *surfaces; /* what its pictures show; NULL without locked sampling */
     kn_box_2d *boxes;
     size_t box_count, box_capacity;
@@ -66,9 +66,11 @@ typedef struct kn_drive_job {
     kn_surface_store *surfaces; /* what earlier chunks decided; NULL without locked sampling */
     int sampler_frames;         /* what the sampler was made for; 0: none yet */
     char prompt[1000];
+    char control_names[KN_MAX_CONTROLS][64]; /* of the public ControlNets in the model */
     size_t frame_count, chunk_frames, chunk_count;
     size_t pixels;            /* of the largest camera */
-    int control_channels;     /* that the driving ControlNet takes: KN_CONDITION_CHANNELS or KN_CONTROL_CHANNELS */
+    int control_channels;     /* that the driving ControlNet takes: KN_CONDITION_CHANNELS or KN_CONTROL_CHANNELS; 3 of
+                                 every public one */
     kn_drive_chunk chunks[2]; /* one is sampled while the other is rendered */
     kn_drive_chunk stored;    /* only rgb and boxes: what is being stored and encoded */
     kn_drive_scratch scratch;
@@ -133,6 +135,19 @@ bool kn_drive_lock_add(kn_drive_job *job, kn_drive_chunk *chunk, size_t frame, s
  */
 bool kn_drive_lock_recall(kn_drive_job *job, kn_drive_chunk *chunk, kn_lock *lock, float **values, kn_error *error);
 bool kn_drive_lock_keep(kn_drive_job *job, const kn_drive_chunk *chunk, const float *values, kn_error *error);
+
+/* --- drive_controls.c ------------------------------------------------------------------------- */
+/* Public ControlNets in place of the model's own: their kinds and strengths; what they make of the model. */
+bool kn_drive_controls_check(const kn_drive_params *params, kn_error *error);
+void kn_drive_controls_load_params(const kn_drive_job *job, kn_model_params *params);
+bool kn_drive_controls_check_model(kn_drive_job *job, kn_error *error);
+/* Which controls the sampler uses, and where their pictures lie in a chunk. */
+void kn_drive_controls_sampler(const kn_drive_job *job, kn_sampler_params *params);
+void kn_drive_controls_input(const kn_drive_job *job, const kn_drive_chunk *chunk, kn_sample_input *input);
+bool kn_drive_controls_shaded(const kn_drive_job *job);
+/* Draws what they are shown of a picture. */
+bool kn_drive_controls_draw(const kn_drive_job *job, kn_drive_chunk *chunk, size_t picture, const kn_camera *view,
+                            const float *conditions, kn_error *error);
 
 /* --- drive_labels.c --------------------------------------------------------------------------- */
 /* Writes the label images of one camera and frame into the work folder. */

@@ -17,6 +17,7 @@ static bool check_numbers(const kn_drive_params *p, kn_error *error) {
     if (p->steps < 0 || p->steps > 1000) return kn_fail(error, KN_ERROR_INPUT, "%d steps, expected 1..1000", p->steps);
     if (p->rate.num < 1 || p->rate.den < 1)
         return kn_fail(error, KN_ERROR_INPUT, "frame rate %d/%d, expected a positive number", p->rate.num, p->rate.den);
+    if (!kn_drive_controls_check(p, error)) return false;
     bool sizes_ok =
         p->width >= 0 && p->height >= 0 && p->width <= 8192 && p->height <= 8192 && (p->width == 0) == (p->height == 0);
     if (!sizes_ok)

@@ -67,6 +67,29 @@ static json_t *overrides_record(const kn_scene_params *o) {
     return record;
 }
 
+static json_t *controls_record(const kn_drive_params *p) {
+    json_t *list = json_array();
+    for (int i = 0; i < p->control_count; i++) {
+        json_t *entry = json_object();
+        json_object_set_new(entry, "kind", text_or_null(p->controls[i].kind));
+        json_object_set_new(entry, "model", text_or_null(p->controls[i].model));
+        json_object_set_new(entry, "strength", json_real(p->controls[i].strength));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+static json_t *loras_record(const kn_drive_params *p) {
+    json_t *list = json_array();
+    for (int i = 0; i < p->lora_count; i++) {
+        json_t *entry = json_object();
+        json_object_set_new(entry, "model", text_or_null(p->loras[i].path));
+        json_object_set_new(entry, "strength", json_real((double)p->loras[i].strength));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
 static json_t *sampler_record(const kn_drive_job *job) {
     const kn_drive_params *p = &job->params;
     if (p->source != KN_DRIVE_SAMPLER) return json_null();
@@ -76,6 +99,8 @@ static json_t *sampler_record(const kn_drive_job *job) {
                         text_or_null(job->model_hash));
     json_object_set_new(record, "prompt", text_or_null(job->prompt));
     json_object_set_new(record, "negative", text_or_null(p->negative));
+    if (p->control_count > 0) json_object_set_new(record, "controls", controls_record(p));
+    if (p->lora_count > 0) json_object_set_new(record, "loras", loras_record(p));
     json_object_set_new(record, "look", json_string(p->look == KN_LOOK_PHOTO ? "photo" : "render"));
     json_object_set_new(record, "strength", json_real(p->strength));
     json_object_set_new(record, "appearance", seed_record(p->appearance));

@@ -43,6 +43,7 @@ static int run(const char *arguments, char *out, size_t out_size, char *err, siz
 }
 
 #define SCENE "tests/pipeline/data/follow.xosc"
+#define SD "tests/golden/paint/sd"
 #define SMALL SCENE " -o %s/out --source control --size 64x48 --frames 4 --chunk 2"
 
 Test(cli, bad_input_is_one_line_and_2) {
@@ -71,6 +72,16 @@ Test(cli, bad_input_is_one_line_and_2) {
                                            {"drive " SCENE " -o %s/o --seeds 4..1", "--seeds 4..1"},
                                            {"drive " SCENE " -o %s/o --seeds 0..1", "--seeds 0..1"},
                                            {"drive " SCENE " -o %s/o --seeds 2", "--seeds 2"},
+                                           {"drive " SMALL " --control-model depth", "expected KIND=PATH"},
+                                           {"drive " SMALL " --control-strength 1", "must come after"},
+                                           {"drive " SMALL " --control-model depth=README.md", "needs the --model"},
+                                           {"drive " SMALL " --model " SD " --control-model pose=README.md",
+                                            "expected depth, seg"},
+                                           {"drive " SMALL " --model " SD " --control-model seg=absent", "absent"},
+                                           {"drive " SCENE " -o %s/o --model " SD, "--control-model KIND=PATH"},
+                                           {"drive " SCENE " -o %s/o --model " SD " --control-model seg=README.md",
+                                            "README.md"},
+                                           {"check " SCENE " --lora x", "only for kinora drive"},
                                            {"drive " SMALL " extra", "unexpected argument extra"},
                                            {"drive " SCENE " -o /proc/out --source control", "/proc/out"},
                                            {"drive " SCENE " -o %s/o --model absent-model", "absent-model"},

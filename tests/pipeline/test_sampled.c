@@ -108,3 +108,50 @@ Test(sampled, the_lock_takes_part) {
     run(&b);
     cr_assert_not(same_file(with, without, "CAM_FRONT.mkv"));
 }
+
+/* --- public ControlNets -------------------------------------------------------------------------- */
+
+#define SD "tests/golden/paint/sd"
+
+/* Stable Diffusion's layout with random weights, shown depth and classes. */
+static kn_drive_params public_job(char output[200], const char *name) {
+    kn_drive_params params = job(output, name);
+    params.model = SD;
+    params.frames = CHUNK;
+    params.controls[0] = (kn_drive_control){.kind = "depth", .model = SD "/controlnet-depth", .strength = 1};
+    params.controls[1] = (kn_drive_control){.kind = "seg", .model = SD "/controlnet-canny", .strength = .7};
+    params.control_count = 2;
+    return params;
+}
+
+Test(sampled, public_controlnets_drive) {
+    static const char *const names[] = {"all", "again", "kind", "strength", "lock"};
+    char folders[5][200];
+    kn_drive_params jobs[5];
+    for (int i = 0; i < 5; i++) jobs[i] = public_job(folders[i], names[i]);
+    jobs[2].controls[1].kind = "tile";
+    jobs[3].controls[0].strength = .2;
+    jobs[4].no_locked_sampling = true;
+    for (int i = 0; i < 5; i++) run(&jobs[i]);
+    cr_expect(same_file(folders[0], folders[1], "CAM_FRONT.mkv"));
+    for (int i = 2; i < 5; i++)
+        cr_expect_not(same_file(folders[0], folders[i], "CAM_FRONT.mkv"), "%s changes nothing", names[i]);
+    size_t size;
+    uint8_t *record = read_output(folders[0], "job.json", &size); /* ends with a 0 */
+    cr_expect(strstr((char *)record, "\"kind\": \"seg\"") && strstr((char *)record, SD "/controlnet-canny"));
+    kn_free(record);
+}
+
+/* A folder that another kind or strength filled is another job's. */
+Test(sampled, controls_are_part_of_the_job) {
+    char output[200];
+    kn_drive_params a = public_job(output, "a");
+    kn_drive_report report;
+    kn_error error = {0};
+    a.frames = 1;
+    run(&a);
+    cr_assert(kn_drive(&a, &report, &error) && report.already_complete);
+    a.controls[0].kind = "canny";
+    cr_assert_not(kn_drive(&a, NULL, &error));
+    cr_assert_eq(error.kind, KN_ERROR_INPUT);
+}
