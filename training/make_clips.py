@@ -16,12 +16,36 @@ WEATHERS = ["clear"] * 4 + ["overcast"] * 2 + ["rain"] * 3 + ["fog"]
 TIMES = ["day"] * 5 + ["dusk"] * 3 + ["night"] * 2
 
 
-def scene(seed):
-    """-> (scene JSON, command-line options)"""
+def street(seed):
+    """A street with many people and two-wheelers near the ego, which generated worlds have few of."""
+    choose = random.Random(seed * 31 + 7)
+    side = choose.choice([[{"type": "parking", "width": 2.2}], [{"type": "biking", "width": 1.6}], []])
+    half = [{"width": 3.2}] * choose.choice([1, 1, 2]) + side + [{"type": "sidewalk", "width": choose.uniform(2.2, 4)}]
+    start, actors = choose.uniform(60, 120), []
+    for _ in range(choose.randint(10, 22)):
+        actors.append({"class": "pedestrian", "lane": choose.choice([-1, 1]) * len(half), "s": start + choose.uniform(-14, 45),
+                       "offset": choose.uniform(-.7, .7), "speed": choose.uniform(0, 1.6), "against": choose.random() < .5})
+    for _ in range(choose.randint(2, 5)):
+        actors.append({"class": choose.choice(["bicycle", "bicycle", "motorbike"]), "lane": choose.choice([-1, -1, 1]),
+                       "s": start + choose.uniform(8, 50) * choose.choice([-1, 1]), "offset": -.8, "speed": 4})
+    for i in range(choose.randint(1, 3)):
+        actors.append({"class": choose.choice(["car", "van", "truck", "bus"]), "lane": 1, "s": start + 30 + 25 * i, "speed": 9})
+    pieces = [{"length": length, "curvature": choose.uniform(-.004, .004)} for length in (120, 200)]
+    road = {"id": "street", "town": True, "center_mark": "broken", "segments": pieces, "left": half, "right": half}
+    return {"network": {"roads": [road]}, "actors": actors,
+            "ego": {"road": "street", "lane": -1, "s": start, "speed": 8, "driver": True}}
+
+
+def scene(seed, people=0):
+    """people: share of scenes that are streets with many of them -> (scene JSON, command-line options)"""
     choose = random.Random(seed * 7919 + 17)
     options = {"--weather": choose.choice(WEATHERS), "--time": choose.choice(TIMES),
                "--traffic": str(choose.choice([0, 3, 6, 9, 12, 16, 20, 24])), "--seed": str(seed)}
-    return {"generate": {"kind": choose.choice(KINDS), "seed": seed}}, options
+    generated = {"generate": {"kind": choose.choice(KINDS), "seed": seed}}
+    if choose.random() >= people:
+        return generated, options
+    del options["--traffic"]
+    return street(seed), options
 
 
 # Photographed skies (.hdr) by weather and time of day, and where above their horizon they are free of trees and houses.
@@ -47,6 +71,7 @@ def main():
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--step", type=int, default=1)
+    parser.add_argument("--people", type=float, default=0, help="share of scenes with many people and two-wheelers")
     parser.add_argument("--frames", default="0,30", help="frames at 12 per second, or a:b")
     parser.add_argument("--more", nargs="*", default=[], help="further options of kinora-render-clip without dashes: shaded, semantic, ...")
     parser.add_argument("--materials", help="a folder of photographed surfaces with materials.json; a camera's look, too")
@@ -60,7 +85,7 @@ def main():
         target = os.path.join(args.out, f"{seed:06d}.safetensors")
         if os.path.exists(target):
             continue
-        description, options = scene(seed)
+        description, options = scene(seed, args.people)
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(description, file)
             file.flush()
@@ -72,7 +97,8 @@ def main():
         if result.returncode != 0:
             print(f"scene {seed}: {result.stderr.strip()}", flush=True)
         else:
-            print(f"scene {seed}: {description['generate']['kind']} {' '.join(options.values())}", flush=True)
+            kind = description["generate"]["kind"] if "generate" in description else "people"
+            print(f"scene {seed}: {kind} {' '.join(options.values())}", flush=True)
 
 
 if __name__ == "__main__":

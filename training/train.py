@@ -92,6 +92,13 @@ def loss_of(model, tokenizer, conditions, x0, captions, extra):
     return ((error + COARSE_WEIGHT * coarse) / t.clamp(min=.3).pow(2)).mean(), error.detach()[t > .95] if not dropped_levels else error[:0]
 
 
+def groups_of(model):
+    """What carries the caption starts far behind what carries the picture, and learns faster."""
+    words = [p for n, p in model.named_parameters() if n.startswith("text.") or "cond_proj" in n]
+    known = {id(p) for p in words}
+    return [{"params": [p for p in model.parameters() if id(p) not in known], "factor": 1}, {"params": words, "factor": 4}]
+
+
 def save(path, model, ema, optimizer, state, tokenizer):
     torch.save({"model": model.state_dict(), "ema": ema, "optimizer": optimizer.state_dict(), "state": state,
                 "merges": tokenizer.merges}, path + ".part")
@@ -107,7 +114,7 @@ def arguments():
     parser.add_argument("--crop", type=int, nargs=2, default=[14, 24], help="height and width in latent cells")
     parser.add_argument("--views", type=float, default=.06, help="share of steps on all cameras of a frame")
     parser.add_argument("--frames", type=float, default=.14, help="share of steps on one camera over frames")
-    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--init", help="a checkpoint whose averaged weights to start from")
@@ -127,7 +134,7 @@ def main():
     known = torch.load(path if resumed else args.init, weights_only=True) if resumed or args.init else None
     tokenizer = Tokenizer(known["merges"]) if known else Tokenizer.train(clips.captions() + [" ".join(WORDS)] * 3, args.merges)
     model = Nano(len(tokenizer.vocab)).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(.9, .99), weight_decay=.01)
+    optimizer = torch.optim.AdamW(groups_of(model), lr=args.lr, betas=(.9, .99), weight_decay=.01)
     if known:
         model.load_state_dict(known["model" if resumed else "ema"])
     state, ema = {"step": 0, "seconds": 0}, {k: v.clone() for k, v in model.state_dict().items()}
@@ -144,7 +151,7 @@ def train(args, clips, tokenizer, model, optimizer, state, ema, path):
     while state["seconds"] < args.minutes * 60:
         progress = min(state["seconds"] / (args.minutes * 60), 1)
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * (.02 + .98 * .5 * (1 + math.cos(math.pi * progress))) * min(1, (state["step"] + 1) / 100)
+            group["lr"] = group["factor"] * args.lr * (.02 + .98 * .5 * (1 + math.cos(math.pi * progress))) * min(1, (state["step"] + 1) / 100)
         loss, error = loss_of(model, tokenizer, *batch(args, clips))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
