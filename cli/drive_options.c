@@ -53,7 +53,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL, "no buildings, parked cars", 0},
         {"--rig", KN_OPTION_TEXT, &p->rig, 0, 0, NULL, "FILE", "cameras (nuScenes' six)", 0},
         {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D", "number or part of the name (the best)", 0},
-        {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 2 for kinora-nano)",
+        {"--steps", KN_OPTION_INT, &p->steps, 1, 1000, NULL, "N", "denoising steps (the model's: 4 for kinora-nano)",
          0},
         {"--guidance", KN_OPTION_NUMBER, &p->guidance, 0, 100, NULL, "G",
          "classifier-free guidance (1: none; 7.5 with --control-model)", 0},
