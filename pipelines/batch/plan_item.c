@@ -25,7 +25,7 @@ static const struct {
     {"sampson", "sampson", false},
     {"sampson_share", "sampson_share", true},
     {"detail", "detail", true},
-    {"instance_found", "instance_found", true},
+    {"last_drift", "last_drift", false},
 };
 
 static bool read_bound(kn_batch_plan *plan, const kn_node *node, kn_batch_bound *bound, kn_error *error) {
@@ -34,7 +34,7 @@ static bool read_bound(kn_batch_plan *plan, const kn_node *node, kn_batch_bound 
     if (m == KN_COUNT(metrics))
         return kn_node_fail(plan->path, node, error,
                             "keep: no measure is called %s; expected miou, warp, overlap, overlap_error, drift, "
-                            "sampson, sampson_share, detail or instance_found",
+                            "sampson, sampson_share, detail or last_drift",
                             node->key);
     *bound = (kn_batch_bound){.name = metrics[m].name, .metric = metrics[m].metric, .at_least = metrics[m].at_least};
     if (!kn_node_number(node, &bound->value))
