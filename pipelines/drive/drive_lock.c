@@ -9,6 +9,9 @@ enum {
     STORE_CELLS = 400000, /* about 60 MB of 32 channels */
     STORE_FILES = 3       /* a chunk is in the journal before the third one after it is sampled */
 };
+/* What earlier chunks decided is kept, but not used: fed back at .85 samples/drive/cut-in broke up from its second
+ * chunk on. */
+static const double STORE_SHARE = 0;
 static const float STRENGTH = 1;   /* at every step */
 static const double CELL_SIZE = 2; /* places: the picture's own drawing of what is smaller stays */
 
@@ -55,6 +58,7 @@ bool kn_drive_lock_init(kn_drive_job *job, size_t first, kn_error *error) {
     kn_surface_store_params params = KN_SURFACE_STORE_PARAMS_DEFAULT;
     params.channels = info->pixel_noise ? 3 : info->latent_channels;
     params.capacity = STORE_CELLS;
+    params.memory = STORE_SHARE;
     if (!(job->scratch.matte = kn_alloc(job->pixels, sizeof(float), error)) ||
         !kn_surface_store_create(&job->surfaces, &params, error))
         return false;
