@@ -54,11 +54,12 @@ static size_t style_table(style_options *v, kn_option table[STYLE_TABLE_SIZE]) {
          "how far each frame agrees with the one before along the motion; 0: off (0.6)", 0},
         {"--grain", KN_OPTION_NUMBER, &v->grain, 0, 1, NULL, "F", "share of the unit noise to start from", 0},
         {"--no-flow", KN_OPTION_FLAG, &job->no_flow, 0, 0, NULL, NULL, "motion is not looked for", 0},
+        {"--protect", KN_OPTION_TEXT, &job->protect, 0, 0, NULL, "FILE",
+         "details that must survive in every frame (docs/style.md); protect.json says how they did", 0},
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "auto|prores|dnxhr|h264|h265|ffv1|exr|dpx|tiff|png", "C",
          "as the output's name says", 0},
         {"--depth", KN_OPTION_INT, &job->depth, 8, 32, NULL, "N", "bits per sample (the source's, where possible)", 0},
-        {"--quality", KN_OPTION_NUMBER, &job->quality, 1, 51, NULL, "F", "constant rate factor of H.264 and H.265 (18)",
-         0},
+        {"--quality", KN_OPTION_NUMBER, &job->quality, 1, 51, NULL, "F", "rate factor of H.264 and H.265 (18)", 0},
         {"--rate", KN_OPTION_TEXT, &v->rate, 0, 0, NULL, "N[/D]", "frames a second of pictures (24)", 0},
         {"--overwrite", KN_OPTION_FLAG, &job->overwrite, 0, 0, NULL, NULL, "replace what is there, begin anew", 0},
         {"--precision", KN_OPTION_CHOICE, &v->precision, 0, 0, "file|half|full", "P", "of the device's weights", 0},
@@ -202,6 +203,12 @@ static int run(style_options *v) {
                 (long long)r.frames, r.frames > 1 ? "s" : "", r.width, r.height, r.painted_width, r.painted_height,
                 (long long)r.shots, r.shots > 1 ? "s" : "", r.load, r.paint, r.write, (double)r.device_peak * 1e-9,
                 r.device);
+    if (!v->quiet && r.details > 0)
+        fprintf(stderr,
+                "kinora: %d detail%s kept: %.2f of the contrast, %.2f in the worst frame (%lld, \"%s\"); %.1f s of "
+                "following\n",
+                r.details, r.details > 1 ? "s" : "", r.mean_kept, r.least_kept, (long long)r.worst_frame,
+                r.worst_detail, r.follow);
     return 0;
 }
 

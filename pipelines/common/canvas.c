@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void blend(kn_image *image, int x, int y, kn_color color, double coverage) {
+static void blend(kn_image *image, int x, int y, kn_canvas_color color, double coverage) {
     if (coverage <= 0) return;
     double a = color.alpha * (coverage < 1 ? coverage : 1);
     uint8_t *p = image->data + 3 * ((size_t)y * (size_t)image->width + (size_t)x);
@@ -20,7 +20,7 @@ static bool clip_range(double low, double high, int size, int *first, int *last)
     return *first <= *last;
 }
 
-void kn_canvas_clear(kn_image *image, kn_color color) {
+void kn_canvas_clear(kn_image *image, kn_canvas_color color) {
     for (size_t i = 0; i < (size_t)image->width * (size_t)image->height; i++) {
         image->data[3 * i] = color.r;
         image->data[3 * i + 1] = color.g;
@@ -28,7 +28,7 @@ void kn_canvas_clear(kn_image *image, kn_color color) {
     }
 }
 
-void kn_canvas_line(kn_image *image, double x0, double y0, double x1, double y1, double width, kn_color color) {
+void kn_canvas_line(kn_image *image, double x0, double y0, double x1, double y1, double width, kn_canvas_color color) {
     double half = width / 2, reach = half + 1;
     int left, right, top, bottom;
     if (!clip_range(fmin(x0, x1) - reach, fmax(x0, x1) + reach, image->width, &left, &right)) return;
@@ -42,11 +42,11 @@ void kn_canvas_line(kn_image *image, double x0, double y0, double x1, double y1,
         }
 }
 
-void kn_canvas_disc(kn_image *image, double x, double y, double radius, kn_color color) {
+void kn_canvas_disc(kn_image *image, double x, double y, double radius, kn_canvas_color color) {
     kn_canvas_line(image, x, y, x, y, 2 * radius, color);
 }
 
-void kn_canvas_polygon(kn_image *image, const double (*points)[2], int count, kn_color color) {
+void kn_canvas_polygon(kn_image *image, const double (*points)[2], int count, kn_canvas_color color) {
     double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, area = 0;
     for (int i = 0; i < count; i++) {
         const double *a = points[i], *b = points[(i + 1) % count];
@@ -73,7 +73,7 @@ void kn_canvas_polygon(kn_image *image, const double (*points)[2], int count, kn
         }
 }
 
-int kn_canvas_text(kn_image *image, int x, int y, int scale, const char *text, kn_color color) {
+int kn_canvas_text(kn_image *image, int x, int y, int scale, const char *text, kn_canvas_color color) {
     int size = abs(scale), pen = 0;
     for (; *text; text++, pen += 6 * size) {
         const uint8_t *glyph = scale > 0 ? kn_font_glyph(*text) : NULL;

@@ -71,9 +71,9 @@ void kn_statistics_add(kn_statistics *s, const kn_clip *clip, kn_split split) {
 
 enum { WIDTH = 640, HEIGHT = 320, LEFT = 60, BOTTOM = 50, TOP = 34 };
 
-static const kn_color ink = {40, 40, 40, 1}, pale = {225, 225, 225, 1}, blue = {52, 101, 164, 1};
+static const kn_canvas_color ink = {40, 40, 40, 1}, pale = {225, 225, 225, 1}, blue = {52, 101, 164, 1};
 
-static void bar(kn_image *image, double x, double width, double share, kn_color color) {
+static void bar(kn_image *image, double x, double width, double share, kn_canvas_color color) {
     double top = HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP);
     const double corners[4][2] = {{x, HEIGHT - BOTTOM}, {x + width, HEIGHT - BOTTOM}, {x + width, top}, {x, top}};
     if (share > 0) kn_canvas_polygon(image, corners, 4, color);
@@ -90,7 +90,7 @@ static bool write_plot(const char *root, const char *name, const char *title, co
         return false;
     }
     for (size_t i = 0; i < bars; i++) most = kn_max_size(most, counts[i]);
-    kn_canvas_clear(&image, (kn_color){255, 255, 255, 1});
+    kn_canvas_clear(&image, (kn_canvas_color){255, 255, 255, 1});
     kn_canvas_text(&image, LEFT, 10, 2, title, ink);
     for (int line = 0; line <= 4; line++) {
         double y = HEIGHT - BOTTOM - line * .25 * (HEIGHT - BOTTOM - TOP);

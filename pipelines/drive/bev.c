@@ -10,9 +10,9 @@
 #define TRAIL 48      /* positions remembered per road user */
 #define LANE_BAND 4.2 /* metres of asphalt drawn along each lane mark */
 
-static const kn_color ground = {34, 40, 38, 1}, asphalt = {62, 65, 70, 1}, mark = {214, 214, 206, .9f},
-                      edge = {150, 152, 156, 1}, pavement = {104, 98, 92, 1}, ego_color = {64, 196, 255, 1},
-                      white = {240, 240, 240, 1}, shade = {12, 14, 16, .72f}, outline = {16, 18, 20, 1};
+static const kn_canvas_color ground = {34, 40, 38, 1}, asphalt = {62, 65, 70, 1}, mark = {214, 214, 206, .9f},
+                             edge = {150, 152, 156, 1}, pavement = {104, 98, 92, 1}, ego_color = {64, 196, 255, 1},
+                             white = {240, 240, 240, 1}, shade = {12, 14, 16, .72f}, outline = {16, 18, 20, 1};
 
 typedef struct trail {
     int instance, count, next;
@@ -56,7 +56,8 @@ void kn_bev_destroy(kn_bev **bev) {
     *bev = NULL;
 }
 
-static void draw_lines(const kn_bev *bev, kn_image *image, const view *v, int kind, double width, kn_color color) {
+static void draw_lines(const kn_bev *bev, kn_image *image, const view *v, int kind, double width,
+                       kn_canvas_color color) {
     for (size_t i = 0; i < bev->line_count; i++) {
         const kn_map_line *line = &bev->lines[i];
         if (line->kind != kind) continue;
@@ -71,7 +72,7 @@ static void draw_lines(const kn_bev *bev, kn_image *image, const view *v, int ki
 
 /* Surfaces hold both edges of a strip: the first half of their points along one, the second along the other. Returns
  * whether there were any of this kind. */
-static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v, int kind, kn_color color) {
+static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v, int kind, kn_canvas_color color) {
     bool any = false;
     for (size_t i = 0; i < bev->line_count; i++) {
         const kn_map_line *line = &bev->lines[i];
@@ -93,24 +94,24 @@ static bool draw_surfaces(const kn_bev *bev, kn_image *image, const view *v, int
     return any;
 }
 
-static kn_color class_color(const kn_box *box) {
-    if (box->is_parked) return (kn_color){128, 132, 140, 1};
+static kn_canvas_color class_color(const kn_box *box) {
+    if (box->is_parked) return (kn_canvas_color){128, 132, 140, 1};
     switch (box->kind) {
     case KN_ACTOR_CAR:
-    case KN_ACTOR_VAN: return (kn_color){255, 170, 60, 1};
+    case KN_ACTOR_VAN: return (kn_canvas_color){255, 170, 60, 1};
     case KN_ACTOR_TRUCK:
     case KN_ACTOR_BUS:
-    case KN_ACTOR_TRAILER: return (kn_color){235, 110, 70, 1};
+    case KN_ACTOR_TRAILER: return (kn_canvas_color){235, 110, 70, 1};
     case KN_ACTOR_MOTORBIKE:
-    case KN_ACTOR_BICYCLE: return (kn_color){120, 220, 130, 1};
-    case KN_ACTOR_PEDESTRIAN: return (kn_color){240, 120, 200, 1};
-    default: return (kn_color){170, 150, 110, 1};
+    case KN_ACTOR_BICYCLE: return (kn_canvas_color){120, 220, 130, 1};
+    case KN_ACTOR_PEDESTRIAN: return (kn_canvas_color){240, 120, 200, 1};
+    default: return (kn_canvas_color){170, 150, 110, 1};
     }
 }
 
 /* A box from its centre, heading and size (metres), with a lighter front edge. */
 static void draw_box(kn_image *image, const view *v, const double center[2], double heading, double length,
-                     double width, kn_color color) {
+                     double width, kn_canvas_color color) {
     double corners[4][2], c = cos(heading), s = sin(heading);
     static const double signs[4][2] = {{1, 1}, {1, -1}, {-1, -1}, {-1, 1}};
     for (int i = 0; i < 4; i++) {
@@ -124,7 +125,7 @@ static void draw_box(kn_image *image, const view *v, const double center[2], dou
     }
 }
 
-static void text_on_shade(kn_image *image, int x, int y, int scale, const char *text, kn_color color) {
+static void text_on_shade(kn_image *image, int x, int y, int scale, const char *text, kn_canvas_color color) {
     int width = kn_canvas_text(image, 0, 0, -scale, text, color), pad = 2 * scale;
     double l = x - pad, t = y - pad, r = x + width + pad, b = y + 7 * scale + pad;
     kn_canvas_polygon(image, (const double[4][2]){{l, t}, {r, t}, {r, b}, {l, b}}, 4, shade);
@@ -154,7 +155,7 @@ static bool remember(kn_bev *bev, int instance, double x, double y, trail **foun
     return true;
 }
 
-static void draw_trail(kn_image *image, const view *v, const trail *t, kn_color color) {
+static void draw_trail(kn_image *image, const view *v, const trail *t, kn_canvas_color color) {
     for (int i = 1; i < t->count; i++) {
         const double *a = t->points[(t->next - i + TRAIL) % TRAIL],
                      *b = t->points[(t->next - i - 1 + 2 * TRAIL) % TRAIL];
@@ -182,7 +183,7 @@ static bool draw_actors(kn_bev *bev, kn_image *image, const view *v, const kn_fr
         for (size_t i = 0; i < facts->box_count; i++) {
             const kn_box *box = &facts->boxes[i];
             if (box->is_ego) continue;
-            kn_color color = class_color(box);
+            kn_canvas_color color = class_color(box);
             double speed = hypot(box->velocity[0], box->velocity[1]);
             if (pass == 0 && !box->is_parked) {
                 trail *t;

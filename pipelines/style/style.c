@@ -1,4 +1,4 @@
-#include "pipelines/style/style_internal.h"
+#include "pipelines/style/protect_job.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -43,13 +43,13 @@ static bool check_controls(const kn_style *style, kn_error *error) {
 }
 
 /* The output must be possible before minutes are spent on it. */
-static bool check_output(const kn_style *style, kn_error *error) {
+static bool check_output(kn_style *style, kn_error *error) {
     const kn_style_job *job = style->job;
     kn_film_writer *writer = NULL;
     if (same_file(job->input, job->output)) return kn_fail(error, KN_ERROR_INPUT, "%s: is the input, too", job->output);
     if (kn_file_exists(job->output) && !job->overwrite)
         return kn_fail(error, KN_ERROR_INPUT, "%s: is there already; --overwrite replaces it", job->output);
-    bool ok = kn_style_writer(&writer, style, error);
+    bool ok = kn_style_writer(&writer, style, error) && (!style->protected || kn_protect_name_outputs(style, error));
     kn_film_writer_destroy(&writer);
     return ok;
 }
@@ -79,15 +79,18 @@ static bool find_hash(kn_style *style, kn_error *error) {
     for (int i = 0; i < job->load.lora_count && used < sizeof controls; i++)
         used += (size_t)snprintf(controls + used, sizeof controls - used, "%s %g\n", job->load.loras[i].path,
                                  (double)job->load.loras[i].strength);
-    char *text =
-        kn_format(error, "style 1\n%s %s\n%s %s\n%s\n%s\n%s\n%d %d %d %g %g %g %g %d %d %llu\n%d %d %d %d\n%s",
-                  job->input, input, job->model, model, job->look ? job->look : "", c->prompt ? c->prompt : "",
-                  c->negative ? c->negative : "", c->steps, c->method, c->spacing, (double)c->guidance,
-                  (double)c->strength, (double)c->lock, (double)c->grain, c->fresh_noise, c->fixed_noise,
-                  (unsigned long long)c->seed, job->height, job->no_flow, job->rate.num, job->rate.den, controls);
+    char *protect = style->protected ? kn_protect_stamp(&style->protected->marks, error) : kn_strdup("", error);
+    char *text = kn_format(
+        error, "style 2\n%s %s\n%s %s\n%s\n%s\n%s\n%d %d %d %g %g %g %g %d %d %llu\n%d %d %d %d\n%s\n%s", job->input,
+        input, job->model, model, job->look ? job->look : "", c->prompt ? c->prompt : "",
+        c->negative ? c->negative : "", c->steps, c->method, c->spacing, (double)c->guidance, (double)c->strength,
+        (double)c->lock, (double)c->grain, c->fresh_noise, c->fixed_noise, (unsigned long long)c->seed, job->height,
+        job->no_flow, job->rate.num, job->rate.den, controls, protect ? protect : "");
+    bool whole = protect != NULL;
+    kn_free(protect);
     if (text) kn_sha256_hex(text, strlen(text), style->hash);
     kn_free(text);
-    return text && (style->work = kn_format(error, "%s.work", job->output));
+    return text && whole && (style->work = kn_format(error, "%s.work", job->output));
 }
 
 static bool open_journal(kn_style *style, kn_error *error) {
@@ -99,13 +102,18 @@ static bool open_journal(kn_style *style, kn_error *error) {
 /* --- whole ------------------------------------------------------------------------------------ */
 
 static bool run(kn_style *style, kn_error *error) {
+    const kn_style_job *job = style->job;
     double began = now();
-    if (!check_controls(style, error) || !read_info(style, error) || !find_hash(style, error) ||
-        !check_output(style, error) || !kn_style_open(style, error) || !open_journal(style, error))
+    if (!check_controls(style, error) || !read_info(style, error) ||
+        (job->protect && !kn_protect_create(style, error)) || !find_hash(style, error) || !check_output(style, error) ||
+        !kn_style_open(style, error) || !open_journal(style, error))
         return false;
     style->report.painted_width = style->fit.to_width, style->report.painted_height = style->fit.to_height;
     snprintf(style->report.device, sizeof style->report.device, "%s", kn_gpu_get_info(style->gpu)->name);
     style->report.load = now() - began;
+    began = now();
+    if (style->protected && !kn_protect_track(style, error)) return false;
+    style->report.follow = now() - began;
     began = now();
     if (!kn_style_paint(style, error)) return false;
     style->report.paint = now() - began;
@@ -131,6 +139,7 @@ static void finish(kn_style *style) {
                         style->confident, style->warped, style->painted, style->memory};
     for (size_t i = 0; i < KN_COUNT(buffers); i++) kn_free(buffers[i]);
     for (size_t i = 0; i < KN_COUNT(style->controls); i++) kn_free(style->controls[i]);
+    kn_protect_destroy(&style->protected);
     kn_clip_destroy(&style->clip);
     kn_model_destroy(&style->model);
     kn_gpu_destroy(&style->gpu);

@@ -36,13 +36,20 @@ typedef struct kn_style {
     float *picture, *before; /* [3][to_height][to_width]: to paint, this one and the last */
     float *motion, *confident, *warped, *painted, *memory;
     float *controls[KN_MAX_CONTROLS];
-    int64_t total; /* frames, 0: not known */
+    struct kn_protected *protected; /* protect_job.h; NULL: no detail is protected */
 } kn_style;
 
 /* --- style_fit.c --- */
 kn_style_fit kn_style_fit_of(int width, int height, int short_side, int multiple);
 bool kn_style_fit_in(const kn_style_fit *fit, const float *planes, float *picture, kn_error *error);
 bool kn_style_fit_out(const kn_style_fit *fit, const float *picture, float *planes, kn_error *error);
+
+/* --- style_clip.c --- */
+/* The job's parameters for pictures of this size. */
+bool kn_style_clip_params(const kn_style *style, int width, int height, kn_clip_params *clip, kn_error *error);
+/* Pixels that look different from where they came from are not the same surface, whatever the motion says. */
+void kn_style_doubt(const float *before, const float *now, int width, int height, const float *motion, float *warped,
+                    float *confident);
 
 /* --- style_paint.c --- */
 /* Loads the model and finds the look. */

@@ -21,7 +21,8 @@ typedef struct kn_style_job {
     kn_clip_params clip; /* sizes and controls are filled in by the job; grain < 0: the look's */
     kn_style_control controls[KN_MAX_CONTROLS];
     int control_count;
-    kn_rational rate; /* of pictures; {0, 0}: what they say */
+    const char *protect; /* file of details that must survive; NULL: none */
+    kn_rational rate;    /* of pictures; {0, 0}: what they say */
     int height;       /* the short side at which the look is painted, pixels; larger film is brought to it and back */
     bool no_flow;     /* nothing is known about motion: neither travelling noise nor locking */
     int codec, depth; /* -1, 0: as the source and the output's name say */
@@ -29,7 +30,7 @@ typedef struct kn_style_job {
     bool overwrite;
     kn_gpu_params gpu;
     kn_log log;
-    kn_progress_callback progress; /* stages "paint" and "write", in frames */
+    kn_progress_callback progress; /* stages "follow" (details), "paint" and "write", in frames */
     void *progress_user;
 } kn_style_job;
 
@@ -39,6 +40,11 @@ typedef struct kn_style_report {
     double load, paint, write; /* seconds */
     uint64_t device_peak;      /* bytes */
     char device[256];
+    int details;                  /* protected ones */
+    double least_kept, mean_kept; /* of their contrast, over the frames in which they are visible; NaN: in none */
+    char worst_detail[64];
+    int64_t worst_frame;
+    double follow; /* seconds */
 } kn_style_report;
 
 /* Runs the job. The output appears under its name when it is whole. Frames that are painted are kept in

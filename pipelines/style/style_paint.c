@@ -1,7 +1,6 @@
 /* Painting: frames are read, shots found, motion followed, and what the model makes is kept in the work folder. */
-#include "base/warp.h"
 #include "pipelines/style/light.h"
-#include "pipelines/style/style_internal.h"
+#include "pipelines/style/protect_job.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -48,26 +47,11 @@ static bool load_model(kn_style *style, kn_error *error) {
 }
 
 static bool open_clip(kn_style *style, kn_error *error) {
-    const kn_style_job *job = style->job;
-    const kn_model_info *info = kn_model_get_info(style->model);
-    kn_clip_params clip = job->clip;
+    kn_clip_params clip;
     size_t to = (size_t)style->fit.to_width * (size_t)style->fit.to_height;
-    clip.prompt = style->prompt;
-    clip.width = style->fit.to_width, clip.height = style->fit.to_height;
-    clip.control_count = job->control_count;
-    if (clip.grain < 0) clip.grain = (float)style->grain;
-    if (job->no_flow) clip.fresh_noise = true, clip.lock = 0;
-    for (int i = 0; i < job->control_count; i++) {
-        int own = info->control_count - job->control_count + i; /* given ones come last */
-        clip.controls[i] = (kn_paint_control){.name = info->control_names[own],
-                                              .strength = (float)job->controls[i].strength,
-                                              .start = (float)job->controls[i].start,
-                                              .end = (float)job->controls[i].end};
-        if (info->control_channels[own] != 3)
-            return kn_fail(error, KN_ERROR_INPUT, "%s: takes pictures of %d channels, expected 3",
-                           job->controls[i].model, info->control_channels[own]);
+    if (!kn_style_clip_params(style, style->fit.to_width, style->fit.to_height, &clip, error)) return false;
+    for (int i = 0; i < style->job->control_count; i++)
         if (!(style->controls[i] = kn_alloc(3 * to, sizeof(float), error))) return false;
-    }
     return kn_clip_create(&style->clip, style->model, &clip, error) &&
            (style->memory = kn_alloc(kn_clip_memory_floats(style->clip), sizeof(float), error));
 }
@@ -84,7 +68,8 @@ bool kn_style_open(kn_style *style, kn_error *error) {
            (style->motion = kn_alloc(2 * to, sizeof(float), error)) &&
            (style->confident = kn_alloc(to, sizeof(float), error)) &&
            (style->warped = kn_alloc(3 * to, sizeof(float), error)) &&
-           (style->painted = kn_alloc(3 * to, sizeof(float), error)) && open_clip(style, error);
+           (style->painted = kn_alloc(3 * to, sizeof(float), error)) && open_clip(style, error) &&
+           (!style->protected || kn_protect_open(style, error));
 }
 
 /* --- work folder ------------------------------------------------------------------------------ */
@@ -130,7 +115,7 @@ static bool load_memory(const kn_style *style, size_t chunk, kn_error *error) {
     return ok;
 }
 
-static bool begin_chunk(const kn_style *style, size_t chunk, kn_film_writer **writer, kn_error *error) {
+static bool begin_chunk(kn_style *style, size_t chunk, kn_film_writer **writer, kn_error *error) {
     char *path = kn_style_chunk_path(style, chunk, error);
     kn_film_params params = {.width = style->fit.to_width,
                              .height = style->fit.to_height,
@@ -140,37 +125,27 @@ static bool begin_chunk(const kn_style *style, size_t chunk, kn_film_writer **wr
                              .depth = 16,
                              .rgb = true,
                              .overwrite = true};
-    bool ok = path && kn_film_writer_create(writer, path, &params, error);
+    bool ok = path && kn_film_writer_create(writer, path, &params, error) &&
+              (!style->protected || kn_protect_begin_chunk(style, chunk, error));
     kn_free(path);
     return ok;
 }
 
 static bool end_chunk(kn_style *style, size_t chunk, kn_film_writer **writer, kn_error *error) {
-    char name[40];
-    const char *names[] = {name};
-    snprintf(name, sizeof name, "frames-%06zu.mkv", chunk);
+    char frames[40], crops[40], levels[40];
+    const char *names[] = {frames, crops, levels};
+    snprintf(frames, sizeof frames, "frames-%06zu.mkv", chunk);
+    snprintf(crops, sizeof crops, "details-%06zu.mkv", chunk);
+    snprintf(levels, sizeof levels, "details-%06zu", chunk);
     bool ok = kn_film_writer_commit(*writer, error) && save_memory(style, chunk, error) &&
-              kn_journal_finish_chunk(&style->journal, names, 1, error);
+              (!style->protected ||
+               (kn_protect_end_chunk(style, chunk, error) && kn_protect_save_memory(style, chunk, error))) &&
+              kn_journal_finish_chunk(&style->journal, names, style->protected ? 3 : 1, error);
     kn_film_writer_destroy(writer);
     return ok;
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
-
-/* Pixels that look different from where they came from are not the same surface, whatever the motion says. */
-static void doubt(kn_style *style) {
-    int w = style->fit.to_width, h = style->fit.to_height;
-    size_t pixels = (size_t)w * (size_t)h;
-    kn_warp(style->before, 3, w, h, style->motion, style->warped);
-    for (size_t i = 0; i < pixels; i++) {
-        float square = 0;
-        for (size_t c = 0; c < 3; c++) {
-            float difference = style->warped[c * pixels + i] - style->picture[c * pixels + i];
-            square += difference * difference;
-        }
-        style->confident[i] *= expf(-square / (3 * 0.08f * 0.08f));
-    }
-}
 
 /* Brings the frame in style->planes to style->picture; *cut: a shot begins. */
 static bool prepare(kn_style *style, bool *cut, kn_error *error) {
@@ -188,7 +163,9 @@ static bool follow(kn_style *style, bool cut, kn_error *error) {
     if (style->job->no_flow) return true;
     if (cut) kn_flow_cut(style->flow);
     if (!kn_flow_next(style->flow, style->picture, style->motion, style->confident, error)) return false;
-    if (!cut) doubt(style);
+    if (!cut)
+        kn_style_doubt(style->before, style->picture, style->fit.to_width, style->fit.to_height, style->motion,
+                       style->warped, style->confident);
     return true;
 }
 
@@ -215,7 +192,8 @@ static bool pass_frame(kn_style *style, int64_t frame, int64_t done, kn_film_wri
     if (frame % KN_STYLE_CHUNK == 0 && !begin_chunk(style, chunk, writer, error)) return false;
     if (!follow(style, cut, error) || !paint_frame(style, cut, error)) return false;
     kn_film_frame out = {.planes = style->painted, .index = frame % KN_STYLE_CHUNK, .time = frame % KN_STYLE_CHUNK};
-    if (!kn_film_writer_add(*writer, &out, error)) return false;
+    if (!kn_film_writer_add(*writer, &out, error) || (style->protected && !kn_protect_paint(style, frame, cut, error)))
+        return false;
     return frame % KN_STYLE_CHUNK != KN_STYLE_CHUNK - 1 || end_chunk(style, chunk, writer, error);
 }
 
@@ -238,7 +216,9 @@ bool kn_style_paint(kn_style *style, kn_error *error) {
     kn_film_reader *reader = NULL;
     kn_film_writer *writer = NULL;
     int64_t done = (int64_t)style->journal.chunks_done * KN_STYLE_CHUNK;
-    bool ok = done == 0 || load_memory(style, style->journal.chunks_done - 1, error);
+    bool ok =
+        done == 0 || (load_memory(style, style->journal.chunks_done - 1, error) &&
+                      (!style->protected || kn_protect_load_memory(style, style->journal.chunks_done - 1, error)));
     style->report.resumed_frames = done;
     ok = ok && kn_film_reader_create(&reader, style->job->input, style->job->rate, error) &&
          read_all(style, reader, done, &writer, error);

@@ -1,7 +1,7 @@
 /* Writing: the film is read again, and its frames give way to the painted ones; all else stays as it is. */
 #include "pipelines/common/aigc.h"
 #include "pipelines/style/light.h"
-#include "pipelines/style/style_internal.h"
+#include "pipelines/style/protect_job.h"
 
 #include <string.h>
 
@@ -55,6 +55,10 @@ static bool write_all(kn_style *style, kn_film_reader *reader, kn_film_writer *w
         if (!ok || end) break;
         ok = next_painted(&p, style->painted, error) &&
              kn_style_fit_out(&style->fit, style->painted, style->seen, error);
+        if (ok && style->protected) {
+            kn_light_see(style->info.color.transfer, style->planes, pixels, style->protected->source);
+            ok = kn_protect_write_frame(style, i, error);
+        }
         if (!ok) break;
         kn_light_give(style->info.color.transfer, style->seen, pixels, style->planes);
         ok = kn_film_writer_add(writer, &frame, error) && kn_style_progress(style, "write", i + 1, error);
@@ -66,9 +70,10 @@ static bool write_all(kn_style *style, kn_film_reader *reader, kn_film_writer *w
 bool kn_style_write(kn_style *style, kn_error *error) {
     kn_film_reader *reader = NULL;
     kn_film_writer *writer = NULL;
-    bool ok = kn_film_reader_create(&reader, style->job->input, style->job->rate, error) &&
+    bool ok = (!style->protected || kn_protect_begin_write(style, error)) &&
+              kn_film_reader_create(&reader, style->job->input, style->job->rate, error) &&
               kn_style_writer(&writer, style, error) && write_all(style, reader, writer, error) &&
-              kn_film_writer_commit(writer, error);
+              (!style->protected || kn_protect_report(style, error)) && kn_film_writer_commit(writer, error);
     kn_film_writer_destroy(&writer);
     kn_film_reader_destroy(&reader);
     return ok;

@@ -1,6 +1,6 @@
 /* kinora style as its user meets it, with the tiny models of training/golden_style.py and training/golden_paint.py. The
  * sources are made by the ffmpeg command, and ffprobe judges what was written. */
-#include "tests/pipeline/folder.h"
+#include "tests/pipeline/shell.h"
 
 #include "kinora/eval.h"
 #include "kinora/film.h"
@@ -17,25 +17,6 @@
 #define SD "tests/golden/paint/sd"
 
 TestSuite(style, .init = make_folder, .fini = remove_folder);
-
-/* Runs a shell command in which every @ is the temporary folder; its exit code, and the beginning of what it said. */
-static int shell(char *said, size_t size, const char *format, ...) {
-    char raw[3000], command[6000];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(raw, sizeof raw, format, arguments);
-    va_end(arguments);
-    size_t length = 0;
-    for (const char *p = raw; *p; p++)
-        length += (size_t)snprintf(command + length, sizeof command - length, *p == '@' ? "%s" : "%.1s",
-                                   *p == '@' ? folder : p);
-    FILE *pipe = popen(command, "r");
-    size_t got = fread(said, 1, size - 1, pipe);
-    said[got] = 0;
-    int status = pclose(pipe);
-    cr_assert(WIFEXITED(status), "%s", command);
-    return WEXITSTATUS(status);
-}
 
 static void make(const char *what) {
     char said[4000];

@@ -225,7 +225,7 @@ static double sum(const kn_image *image) {
 
 Test(canvas, areas_are_right) {
     kn_image image;
-    const kn_color white = {255, 255, 255, 1}, black = {0, 0, 0, 1};
+    const kn_canvas_color white = {255, 255, 255, 1}, black = {0, 0, 0, 1};
     cr_assert(kn_image_init(&image, 101, 77, 3, NULL));
     kn_canvas_polygon(&image, (const double[4][2]){{10.3, 10.2}, {50.8, 20.7}, {47.1, 60.2}, {8.4, 40.9}}, 4, white);
     double area = 0, p[4][2] = {{10.3, 10.2}, {50.8, 20.7}, {47.1, 60.2}, {8.4, 40.9}};
@@ -249,7 +249,7 @@ Test(canvas, areas_are_right) {
 Test(canvas, every_letter_has_a_glyph) {
     for (const char *c = "ABCXYZabcxyz0123456789.:/-_%(),+"; *c; c++) cr_assert_not_null(kn_font_glyph(*c), "%c", *c);
     cr_assert_null(kn_font_glyph(' '));
-    cr_assert_eq(kn_canvas_text(NULL, 0, 0, -2, "AB", (kn_color){0}), 22);
+    cr_assert_eq(kn_canvas_text(NULL, 0, 0, -2, "AB", (kn_canvas_color){0}), 22);
 }
 
 /* --- 2D boxes --------------------------------------------------------------------------------- */
