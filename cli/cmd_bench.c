@@ -18,7 +18,9 @@ static void print_help(void) {
          "       kinora bench drive [SCENE] [OPTIONS OF drive]          a whole job, in a temporary folder unless -o "
          "is given\n"
          "       kinora bench mesh [VIDEO|FOLDER] [--cameras FILE] [--frames N] [--rounds N] [--texture N] "
-         "[--triangles N] [--device D]");
+         "[--triangles N] [--device D]\n"
+         "       kinora bench style [FILM] [--frames N] [--size WxH] [--look NAME] [--model M] [--steps N] [--protect "
+         "FILE] [--no-flow] [--device D]    a whole restyling, of a drawn film unless one is given");
 }
 
 static void print_kernel(void *user, const kn_bench_result *r) {
@@ -47,7 +49,8 @@ static int bench_kernels(int argc, char **argv) {
         for (size_t g = 0; g < KN_COUNT(groups); g++) known = known || strcmp(groups[g], names[i]) == 0;
         if (!known) {
             kn_fail(&error, KN_ERROR_INPUT,
-                    "bench %s: expected drive, unet, vae, encode, text, gemm, conv, attention or norm", names[i]);
+                    "bench %s: expected drive, style, mesh, unet, vae, encode, text, gemm, conv, attention or norm",
+                    names[i]);
             return kn_cmd_fail(&error);
         }
     }
@@ -187,6 +190,7 @@ int kn_cmd_bench(int argc, char **argv) {
     }
     for (size_t i = 0; i < KN_COUNT(networks); i++)
         if (strcmp(argv[0], networks[i]) == 0) return bench_network(argv[0], argc - 1, argv + 1);
+    if (strcmp(argv[0], "style") == 0) return kn_cmd_bench_style(argc - 1, argv + 1);
     if (strcmp(argv[0], "mesh") == 0) return kn_cmd_bench_mesh(argc - 1, argv + 1);
     return strcmp(argv[0], "drive") == 0 ? bench_drive(argc - 1, argv + 1) : bench_kernels(argc, argv);
 }

@@ -20,7 +20,8 @@ int kn_cmd_tune(int argc, char **argv);
 int kn_cmd_bench(int argc, char **argv);
 int kn_cmd_batch(int argc, char **argv);
 int kn_batch_worker(void);                    /* what `kinora batch worker` runs: cli/batch_worker.c */
-int kn_cmd_bench_mesh(int argc, char **argv); /* what follows "bench mesh" */
+int kn_cmd_bench_mesh(int argc, char **argv);  /* what follows "bench mesh" */
+int kn_cmd_bench_style(int argc, char **argv); /* what follows "bench style" */
 
 /* Prints "kinora: message" and returns the exit code for the error. */
 int kn_cmd_fail(const kn_error *error);

@@ -224,6 +224,35 @@ Test(style, measures_know_noise_blur_colour_and_the_film_itself) {
     cr_expect(strstr(said, "per pixel"), "%s", said);
 }
 
+/* --- bench ------------------------------------------------------------------------------------ */
+
+static double peak_of(const char *said) {
+    const char *at = strstr(said, "peak memory");
+    return at ? atof(at + 11) : 0;
+}
+
+/* The same peak for a short film and one that is many times as long. */
+Test(style, bench_tells_time_and_memory_which_does_not_grow) {
+    char said[4000];
+    double peaks[2];
+    const int frames[2] = {20, 500};
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(shell(said, sizeof said,
+                           "TMPDIR=@ %s bench style --model " STYLE " --look ink --size 96x64 --frames %d 2>/dev/null",
+                           KINORA_EXECUTABLE, frames[i]),
+                     0);
+        char expected[60];
+        snprintf(expected, sizeof expected, "%d of 96 x 64, painted at 96 x 64", frames[i]);
+        cr_expect(strstr(said, expected) && strstr(said, "frames/s"), "%s", said);
+        peaks[i] = peak_of(said);
+    }
+    cr_expect_gt(peaks[0], 10);
+    cr_expect_lt(peaks[1], 1.02 * peaks[0] + 1, "%g MB, %g MB", peaks[0], peaks[1]);
+    shell(said, sizeof said, "ls @");
+    cr_expect_str_eq(said, "");
+    cr_expect_eq(shell(said, sizeof said, "%s bench style @/none.mkv 2>&1", KINORA_EXECUTABLE), 2);
+}
+
 /* --- bad input -------------------------------------------------------------------------------- */
 
 typedef struct bad {
