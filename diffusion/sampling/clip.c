@@ -9,6 +9,9 @@
 
 static bool check(const kn_model *model, const kn_clip_params *p, kn_error *error) {
     int factor = model->info.latent_factor;
+    if (model->info.field)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: has no autoencoder: it makes fields, it restyles no film",
+                       model->info.folder);
     if (p->width < factor || p->height < factor || p->width > 8192 || p->height > 8192 || p->width % factor ||
         p->height % factor)
         return kn_fail(error, KN_ERROR_INPUT, "%d x %d pixels: expected multiples of %d up to 8192", p->width,

@@ -110,8 +110,21 @@ static bool open_autoencoder(kn_component *part, const kn_model *model, kn_error
     return ok;
 }
 
+/* A folder without an autoencoder whose UNet takes channels behind its sample makes fields (kinora/field.h). */
+static bool is_field(const kn_model *model) {
+    const kn_unet_config *unet = &model->unet.trunk.config;
+    return !model->checkpoint && !model->params.autoencoder && !has_component(model, "vae") &&
+           unet->in_channels > unet->out_channels && !model->condition_means[0] && !model->info.structure;
+}
+
 static bool load_autoencoder(kn_model *model, kn_error *error) {
     kn_component part;
+    if (is_field(model)) {
+        model->info.field = true;
+        model->info.latent_channels = model->unet.trunk.config.out_channels;
+        model->info.latent_factor = 1;
+        return true;
+    }
     if (!open_autoencoder(&part, model, error)) return false;
     kn_weights_set_lazy(part.weights, model->lazy);
     bool ok = kn_autoencoder_load(&model->autoencoder, model->gpu, &part.config, part.weights, model->params.precision,

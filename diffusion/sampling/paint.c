@@ -45,6 +45,9 @@ static bool check_numbers(const kn_paint_params *params, kn_error *error) {
 
 static bool check(const kn_model *model, const kn_paint_params *params, kn_error *error) {
     int factor = model->info.latent_factor, w = params->width, h = params->height;
+    if (model->info.field)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: has no autoencoder: it makes fields, no pictures",
+                       model->info.folder);
     if (w < factor || h < factor || w > 8192 || h > 8192 || w % factor || h % factor)
         return kn_fail(error, KN_ERROR_INPUT, "%d x %d pixels: expected multiples of %d up to 8192", w, h, factor);
     if (params->mask && !params->init)

@@ -176,6 +176,9 @@ static bool build(kn_sampler *sampler, kn_error *error) {
     if (sampler->model->info.inpaints)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: an inpainting model paints pictures, not clips",
                        sampler->model->info.folder);
+    if (sampler->model->info.field)
+        return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: has no autoencoder: it makes fields, no clips of scenes",
+                       sampler->model->info.folder);
     if (sampler->model->info.structure)
         return kn_fail(error, KN_ERROR_UNSUPPORTED, "%s: this model restyles film, it makes no clips of scenes",
                        sampler->model->info.folder);

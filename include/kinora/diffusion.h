@@ -94,6 +94,7 @@ typedef struct kn_model_info {
     bool text;                 /* takes prompts */
     bool inpaints;             /* the UNet also takes a mask and the masked picture's latent: for kn_paint only */
     bool structure;            /* the UNet also takes lines and colours of a frame: for kn_clip only */
+    bool field;                /* no autoencoder: for kn_field_sample only */
     bool multi_view, temporal; /* has these attention blocks */
     int default_steps;         /* denoising steps that the model was made for */
     int max_frames;            /* the longest clip temporal attention has positions for; 0 without it */

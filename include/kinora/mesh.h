@@ -173,7 +173,10 @@ bool kn_surface_format_known(const char *path);
  * (binary, metres, +Z up, vertex colours), STL (binary, millimetres, +Z up), 3MF (millimetres, +Z up, vertex colours),
  * USDZ (+Y up, metres). */
 bool kn_surface_write(const kn_surface *surface, const char *path, kn_error *error);
-/* Eight pictures around the surface in one PNG of `width` pixels. */
+/* Eight pictures around the surface in one of `width` pixels, 64..8192; *image is finished by the caller, also after
+ * failure. */
+bool kn_surface_draw_turntable(const kn_surface *surface, kn_image *image, int width, kn_error *error);
+/* The same as a PNG. */
 bool kn_surface_write_turntable(const kn_surface *surface, const char *path, int width, kn_error *error);
 
 #ifdef __cplusplus

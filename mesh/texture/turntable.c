@@ -73,7 +73,7 @@ static void draw_tile(const kn_surface *s, const kn_tris *mesh, kn_raster *raste
         }
 }
 
-bool kn_surface_write_turntable(const kn_surface *surface, const char *path, int width, kn_error *error) {
+bool kn_surface_draw_turntable(const kn_surface *surface, kn_image *image, int width, kn_error *error) {
     if (width < 64 || width > 8192)
         return kn_fail(error, KN_ERROR_INPUT, "turntable of %d pixels, expected 64 to 8192", width);
     int tile = width / 4;
@@ -81,12 +81,16 @@ bool kn_surface_write_turntable(const kn_surface *surface, const char *path, int
                     .triangles = surface->triangles,
                     .vertex_count = surface->vertex_count,
                     .triangle_count = surface->triangle_count};
-    kn_image image = {0};
     kn_raster raster = {0};
-    bool ok = kn_image_init(&image, 4 * tile, 2 * tile, 3, error) && kn_raster_init(&raster, 2 * tile, 2 * tile, error);
-    for (int i = 0; ok && i < 8; i++) draw_tile(surface, &mesh, &raster, &image, i, 4);
-    ok = ok && kn_image_write_png(&image, path, error);
+    bool ok = kn_image_init(image, 4 * tile, 2 * tile, 3, error) && kn_raster_init(&raster, 2 * tile, 2 * tile, error);
+    for (int i = 0; ok && i < 8; i++) draw_tile(surface, &mesh, &raster, image, i, 4);
     kn_raster_finish(&raster);
+    return ok;
+}
+
+bool kn_surface_write_turntable(const kn_surface *surface, const char *path, int width, kn_error *error) {
+    kn_image image = {0};
+    bool ok = kn_surface_draw_turntable(surface, &image, width, error) && kn_image_write_png(&image, path, error);
     kn_image_finish(&image);
     return ok;
 }
