@@ -9,9 +9,11 @@
 typedef struct design_options {
     kn_design_job job;
     char shipped[1024];
-    const char *views; /* comma-separated, in the order of the drawings */
-    char *view_copy;   /* taken apart */
-    char *made[3];     /* names in an output folder */
+    const char *views;  /* comma-separated, in the order of the drawings */
+    char *view_copy;    /* taken apart */
+    const char *folder; /* an output folder; NULL */
+    size_t existed;     /* of its path, before */
+    char *made[3];      /* names in an output folder */
     int triangles, progress;
     bool quiet, verbose, help;
 } design_options;
@@ -73,6 +75,7 @@ static bool add_output(design_options *v, const char *value, kn_error *error) {
         return kn_fail(error, KN_ERROR_INPUT, "more than %d outputs", KN_DESIGN_MAX_OUTPUTS);
     if (!folder) return job->outputs[job->output_count++] = value, true;
     if (v->made[0]) return kn_fail(error, KN_ERROR_INPUT, "-o %.200s: one output folder is enough", value);
+    v->folder = value, v->existed = kn_path_existing(value);
     if (!kn_make_directories(value, error)) return false;
     for (size_t i = 0; i < KN_COUNT(names); i++) {
         if (!(v->made[i] = kn_path_join(value, names[i], error))) return false;
@@ -187,6 +190,7 @@ int kn_cmd_design(int argc, char **argv) {
              ".obj .ply .stl\n.3mf .usdz by the outputs' names. See docs/design.md.\n");
         kn_options_print(table, count, stdout);
     } else code = ok && apply(&v, &error) ? run(&v) : kn_cmd_fail(&error);
+    if (code && v.folder) kn_remove_made_directories(v.folder, v.existed);
     forget(&v);
     return code;
 }

@@ -113,7 +113,7 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* From the grain of the paper to the darkest lines becomes 0..1. */
-static bool stretch(kn_page *page, const char *name, kn_error *error) {
+static bool stretch(kn_page *page, const lattice *l, const char *name, kn_error *error) {
     size_t count = (size_t)page->width * (size_t)page->height;
     float *sorted = kn_alloc(count, sizeof *sorted, error);
     if (!sorted) return false;
@@ -122,6 +122,12 @@ static bool stretch(kn_page *page, const char *name, kn_error *error) {
     float median = sorted[count / 2], grain = median - sorted[count / 20],
           low = fmaxf(median + 2.5f * grain, median + 0.04f), high = sorted[count - 1 - count / 500];
     kn_free(sorted);
+    double rough = jumps(l);
+    if (median > 0.15f || rough > 0.28) /* half a drawing's page is paper */
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: looks like a photograph or a painted picture (%.0f %% of its squares jump in brightness): "
+                       "expected a line drawing on plain paper",
+                       name, 100 * rough);
     if (high - low < 0.06f)
         return kn_fail(error, KN_ERROR_INPUT, "%s: the page is empty: expected a drawing in dark lines on light paper",
                        name);
@@ -136,12 +142,9 @@ static bool check_ink(const kn_page *page, kn_drawing *drawing, const lattice *l
     for (int i = 0; i < 3 * l->w * l->h; i++) low = fminf(low, l->at[i]), high = fmaxf(high, l->at[i]);
     drawing->ink = (float)dark / (float)count;
     drawing->evened = high > 0 ? 1 - low / high : 0;
-    double rough = jumps(l);
-    if (drawing->ink > 0.45f || rough > 0.28)
-        return kn_fail(error, KN_ERROR_INPUT,
-                       "%s: looks like a photograph or a filled picture (%.0f %% of it is dark, %.0f %% of its squares "
-                       "jump in brightness): expected a line drawing on plain paper",
-                       name, 100 * (double)drawing->ink, 100 * rough);
+    if (drawing->ink > 0.45f)
+        return kn_fail(error, KN_ERROR_INPUT, "%s: %.0f %% of it is dark: expected a line drawing on light paper", name,
+                       100 * (double)drawing->ink);
     return true;
 }
 
@@ -159,7 +162,7 @@ bool kn_page_init(kn_page *page, kn_drawing *drawing, const kn_image *image, con
     bool ok = (page->lines = kn_alloc(count, sizeof(float), error)) && (page->silhouette = kn_alloc(count, 1, error)) &&
               lattice_init(&l, image, error);
     if (ok) measure(page, image, &l);
-    ok = ok && stretch(page, name, error) && check_ink(page, drawing, &l, name, error);
+    ok = ok && stretch(page, &l, name, error) && check_ink(page, drawing, &l, name, error);
     kn_free(l.raw), kn_free(l.at);
     return ok;
 }
