@@ -14,14 +14,17 @@ typedef struct style_options {
     const char *repeated, *rate; /* `repeated` stands for options that may come several times */
 } style_options;
 
-enum { STYLE_TABLE_SIZE = 40 };
+enum { STYLE_TABLE_SIZE = 48 };
 
-static size_t style_table(style_options *v, kn_option table[STYLE_TABLE_SIZE]) {
+/* What is painted and how. */
+static size_t look_table(style_options *v, kn_option *table) {
     kn_style_job *job = &v->job;
     kn_clip_params *c = &job->clip;
     const kn_option options[] = {
         {"--look", KN_OPTION_TEXT, &job->look, 0, 0, NULL, "NAME",
          "of the model's: anime, ink, gouache, pencil, clay (anime)", 0},
+        {"--reference", KN_OPTION_TEXT, &job->reference, 0, 0, NULL, "PICTURE",
+         "its colours and tones, and without --look or --prompt the look that is nearest to it", 0},
         {"--output", KN_OPTION_TEXT, &job->output, 0, 0, NULL, "FILE",
          ".mov, .mp4, .mkv, or pictures: out/shot_%06d.exr (.dpx, .tif, .png)", 'o'},
         {"--strength", KN_OPTION_NUMBER, &v->strength, 0.01, 1, NULL, "F",
@@ -56,6 +59,15 @@ static size_t style_table(style_options *v, kn_option table[STYLE_TABLE_SIZE]) {
         {"--no-flow", KN_OPTION_FLAG, &job->no_flow, 0, 0, NULL, NULL, "motion is not looked for", 0},
         {"--protect", KN_OPTION_TEXT, &job->protect, 0, 0, NULL, "FILE",
          "details that must survive in every frame (docs/style.md); protect.json says how they did", 0},
+    };
+    memcpy(table, options, sizeof options);
+    return KN_COUNT(options);
+}
+
+/* Files, and how the job runs. */
+static size_t job_table(style_options *v, kn_option *table) {
+    kn_style_job *job = &v->job;
+    const kn_option options[] = {
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "auto|prores|dnxhr|h264|h265|ffv1|exr|dpx|tiff|png", "C",
          "as the output's name says", 0},
         {"--depth", KN_OPTION_INT, &job->depth, 8, 32, NULL, "N", "bits per sample (the source's, where possible)", 0},
@@ -72,9 +84,13 @@ static size_t style_table(style_options *v, kn_option table[STYLE_TABLE_SIZE]) {
         {"--validation", KN_OPTION_FLAG, &job->gpu.validation, 0, 0, NULL, NULL, "Vulkan validation layers", 0},
         {"--help", KN_OPTION_FLAG, &v->help, 0, 0, NULL, NULL, "this text", 'h'},
     };
-    _Static_assert(KN_COUNT(options) <= STYLE_TABLE_SIZE, "the table is too small");
     memcpy(table, options, sizeof options);
     return KN_COUNT(options);
+}
+
+static size_t style_table(style_options *v, kn_option table[STYLE_TABLE_SIZE]) {
+    size_t count = look_table(v, table);
+    return count + job_table(v, table + count);
 }
 
 /* --- options that may come several times ------------------------------------------------------ */
@@ -160,7 +176,7 @@ static bool apply(style_options *v, kn_error *error) {
     if (!job->input) return kn_fail(error, KN_ERROR_INPUT, "style needs a film: kinora style FILM -o FILE");
     if (!job->output) return kn_fail(error, KN_ERROR_INPUT, "style needs an output: -o FILE");
     if (job->look && c->prompt) return kn_fail(error, KN_ERROR_INPUT, "--look and --prompt both say what to paint");
-    if (!job->look && !c->prompt) job->look = "anime";
+    if (!job->look && !c->prompt && !job->reference) job->look = "anime";
     if (!job->model) {
         kn_find_model("kinora-style", v->shipped, sizeof v->shipped);
         if (!v->shipped[0])
@@ -203,6 +219,8 @@ static int run(style_options *v) {
                 (long long)r.frames, r.frames > 1 ? "s" : "", r.width, r.height, r.painted_width, r.painted_height,
                 (long long)r.shots, r.shots > 1 ? "s" : "", r.load, r.paint, r.write, (double)r.device_peak * 1e-9,
                 r.device);
+    if (!v->quiet && job->reference && r.look[0])
+        fprintf(stderr, "kinora: the look \"%s\" in the colours of %s\n", r.look, job->reference);
     if (!v->quiet && r.details > 0)
         fprintf(stderr,
                 "kinora: %d detail%s kept: %.2f of the contrast, %.2f in the worst frame (%lld, \"%s\"); %.1f s of "

@@ -15,8 +15,8 @@ typedef struct track {
 typedef struct measure {
     const known_shot *shot;
     size_t pixels;
-    track film, look; /* look: the source's colours in four steps */
-    float *source, *motion, *seen, *petals, *around, *warped;
+    track film, source, look; /* look: the source's colours in four steps */
+    float *motion, *seen, *petals, *around, *warped;
     double trusted, ring;
     known_score *score;
 } measure;
@@ -50,7 +50,7 @@ static void compare(measure *m, track *t) {
 }
 
 static void keep_ring(measure *m, int frame, double visible) {
-    double source = known_shot_contrast(m->source, m->pixels, m->petals, m->around),
+    double source = known_shot_contrast(m->source.now, m->pixels, m->petals, m->around),
            film = known_shot_contrast(m->film.now, m->pixels, m->petals, m->around);
     if (visible < 0.95 || source < 0.05) return;
     double kept = film / source;
@@ -70,11 +70,13 @@ static bool measure_frames(measure *m, kn_film_reader *reader, kn_error *error) 
     for (int frame = 0; frame < m->shot->frames; frame++) {
         bool end = false;
         swap(&m->film);
+        swap(&m->source);
         swap(&m->look);
         if (!kn_film_reader_next(reader, &(kn_film_frame){.planes = m->film.now}, &end, error)) return false;
         if (end) return kn_fail(error, KN_ERROR_INPUT, "the film has only %d frames", frame);
-        known_shot_draw(m->shot, frame, m->source);
-        for (size_t i = 0; i < 3 * m->pixels; i++) m->look.now[i] = (floorf(fminf(m->source[i], .999f) * 4) + .5f) / 4;
+        known_shot_draw(m->shot, frame, m->source.now);
+        for (size_t i = 0; i < 3 * m->pixels; i++)
+            m->look.now[i] = (floorf(fminf(m->source.now[i], .999f) * 4) + .5f) / 4;
         known_truth truth = known_shot_truth(m->shot, frame, m->motion, m->seen, m->petals, m->around);
         keep_ring(m, frame, truth.visible);
         if (frame == 0) continue;
@@ -83,6 +85,7 @@ static bool measure_frames(measure *m, kn_film_reader *reader, kn_error *error) 
             m->trusted += x >= 2 && y >= 2 && x + 2 < w && y + 2 < (size_t)m->shot->height && m->seen[i] >= 1;
         }
         compare(m, &m->film);
+        compare(m, &m->source);
         compare(m, &m->look);
     }
     return true;
@@ -92,7 +95,7 @@ bool known_shot_measure(const known_shot *shot, const char *film, known_score *s
     size_t n = (size_t)shot->width * (size_t)shot->height;
     kn_film_reader *reader = NULL;
     measure m = {.shot = shot, .pixels = n, .score = score};
-    float **buffers[] = {&m.film.now, &m.film.before, &m.look.now, &m.look.before, &m.source,
+    float **buffers[] = {&m.film.now, &m.film.before, &m.look.now, &m.look.before, &m.source.now, &m.source.before,
                          &m.warped,   &m.motion,      &m.seen,     &m.petals,      &m.around};
     *score = (known_score){.ring_worst = -1};
     bool ok = kn_film_reader_create(&reader, film, (kn_rational){0, 0}, error);
@@ -106,6 +109,7 @@ bool known_shot_measure(const known_shot *shot, const char *film, known_score *s
         double trusted = fmax(m.trusted, 1);
         score->ring_mean = score->ring_frames ? m.ring / score->ring_frames : NAN;
         score->warp_error = m.film.warp / trusted, score->warp_per_pixel = m.look.warp / trusted;
+        score->warp_source = m.source.warp / trusted, score->fine_source = m.source.fine / m.source.power;
         score->fine = m.film.fine / m.film.power, score->fine_per_pixel = m.look.fine / m.look.power;
     }
     for (size_t i = 0; i < KN_COUNT(buffers); i++) kn_free(*buffers[i]);

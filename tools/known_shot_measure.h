@@ -6,11 +6,12 @@
 #include "tools/known_shot.h"
 
 typedef struct known_score {
-    double ring_mean, ring_least;      /* its contrast over the source's, where it is visible and the source has .05 */
-    int ring_frames, ring_worst;       /* in how many frames that is; in which one least */
-    double warp_error, warp_per_pixel; /* mean square of a frame against the one before, carried along the true motion;
-                                          of the film and of the source's colours in four steps */
-    double fine, fine_per_pixel;       /* the same of what is finer than 3 pixels, over its power */
+    double ring_mean, ring_least; /* its contrast over the source's, where it is visible and the source has .05 */
+    int ring_frames, ring_worst;  /* in how many frames that is; in which one least */
+    /* mean square of a frame against the one before, carried along the true motion: of the film, the source and the
+     * source's colours in four steps; and the same of what is finer than 3 pixels, over its power */
+    double warp_error, warp_source, warp_per_pixel;
+    double fine, fine_source, fine_per_pixel;
 } known_score;
 
 /* `film` is read as kn_film_reader_create reads it; it must have the shot's size and number of frames. */

@@ -1,5 +1,6 @@
 /* Details in the film: their squares are put back, and what they still lack of the source's is added. */
 #include "pipelines/style/protect_job.h"
+#include "pipelines/style/reference.h"
 
 #include <math.h>
 #include <string.h>
@@ -82,6 +83,7 @@ static bool write_detail(kn_style *style, size_t d, int64_t frame, kn_error *err
     if (result->sampled) {
         kn_protect_window window = kn_protect_window_of(&row->box, p->side);
         for (size_t c = 0; c < 3; c++) memcpy(p->painted + c * n, p->strip + (c * count + d) * n, n * sizeof(float));
+        if (style->reference) kn_reference_apply(style, p->painted, n);
         if (!kn_protect_put_back(style->seen, w, h, &window, p->painted, p->side, &row->box, row->weight, error))
             return false;
     }

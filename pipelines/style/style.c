@@ -1,4 +1,5 @@
 #include "pipelines/style/protect_job.h"
+#include "pipelines/style/reference.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -68,10 +69,11 @@ static void stamp(const char *path, char text[100]) {
 static bool find_hash(kn_style *style, kn_error *error) {
     const kn_style_job *job = style->job;
     const kn_clip_params *c = &job->clip;
-    char input[100], model[100], controls[1024] = "";
+    char input[100], model[100], reference[100], controls[1024] = "";
     size_t used = 0;
     stamp(job->input, input);
     stamp(job->model, model);
+    stamp(job->reference ? job->reference : "", reference);
     for (int i = 0; i < job->control_count && used < sizeof controls; i++)
         used += (size_t)snprintf(controls + used, sizeof controls - used, "%s %s %g %g %g\n", job->controls[i].kind,
                                  job->controls[i].model, job->controls[i].strength, job->controls[i].start,
@@ -81,11 +83,12 @@ static bool find_hash(kn_style *style, kn_error *error) {
                                  (double)job->load.loras[i].strength);
     char *protect = style->protected ? kn_protect_stamp(&style->protected->marks, error) : kn_strdup("", error);
     char *text = kn_format(
-        error, "style 2\n%s %s\n%s %s\n%s\n%s\n%s\n%d %d %d %g %g %g %g %d %d %llu\n%d %d %d %d\n%s\n%s", job->input,
-        input, job->model, model, job->look ? job->look : "", c->prompt ? c->prompt : "",
-        c->negative ? c->negative : "", c->steps, c->method, c->spacing, (double)c->guidance, (double)c->strength,
-        (double)c->lock, (double)c->grain, c->fresh_noise, c->fixed_noise, (unsigned long long)c->seed, job->height,
-        job->no_flow, job->rate.num, job->rate.den, controls, protect ? protect : "");
+        error, "style 2\n%s %s\n%s %s\n%s %s\n%s\n%s\n%s\n%d %d %d %g %g %g %g %d %d %llu\n%d %d %d %d\n%s\n%s",
+        job->input, input, job->model, model, job->reference ? job->reference : "", reference,
+        job->look ? job->look : "", c->prompt ? c->prompt : "", c->negative ? c->negative : "", c->steps, c->method,
+        c->spacing, (double)c->guidance, (double)c->strength, (double)c->lock, (double)c->grain, c->fresh_noise,
+        c->fixed_noise, (unsigned long long)c->seed, job->height, job->no_flow, job->rate.num, job->rate.den, controls,
+        protect ? protect : "");
     bool whole = protect != NULL;
     kn_free(protect);
     if (text) kn_sha256_hex(text, strlen(text), style->hash);
@@ -105,8 +108,9 @@ static bool run(kn_style *style, kn_error *error) {
     const kn_style_job *job = style->job;
     double began = now();
     if (!check_controls(style, error) || !read_info(style, error) ||
-        (job->protect && !kn_protect_create(style, error)) || !find_hash(style, error) || !check_output(style, error) ||
-        !kn_style_open(style, error) || !open_journal(style, error))
+        (job->protect && !kn_protect_create(style, error)) || (job->reference && !kn_reference_create(style, error)) ||
+        !find_hash(style, error) || !check_output(style, error) || !kn_style_open(style, error) ||
+        !open_journal(style, error))
         return false;
     style->report.painted_width = style->fit.to_width, style->report.painted_height = style->fit.to_height;
     snprintf(style->report.device, sizeof style->report.device, "%s", kn_gpu_get_info(style->gpu)->name);
@@ -140,6 +144,7 @@ static void finish(kn_style *style) {
     for (size_t i = 0; i < KN_COUNT(buffers); i++) kn_free(buffers[i]);
     for (size_t i = 0; i < KN_COUNT(style->controls); i++) kn_free(style->controls[i]);
     kn_protect_destroy(&style->protected);
+    kn_reference_destroy(&style->reference);
     kn_clip_destroy(&style->clip);
     kn_model_destroy(&style->model);
     kn_gpu_destroy(&style->gpu);

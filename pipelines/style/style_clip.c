@@ -1,4 +1,4 @@
-/* What the whole frame and its details are painted with alike. */
+/* What several parts of a job need: parameters of painting, trust in motion, names of files. */
 #include "base/warp.h"
 #include "pipelines/style/style_internal.h"
 
@@ -38,4 +38,8 @@ void kn_style_doubt(const float *before, const float *now, int width, int height
         }
         confident[i] *= expf(-square / (3 * 0.08f * 0.08f));
     }
+}
+
+char *kn_style_chunk_path(const kn_style *style, size_t chunk, kn_error *error) {
+    return kn_format(error, "%s/frames-%06zu.mkv", style->work, chunk);
 }

@@ -36,6 +36,7 @@ typedef struct kn_style {
     float *picture, *before; /* [3][to_height][to_width]: to paint, this one and the last */
     float *motion, *confident, *warped, *painted, *memory;
     float *controls[KN_MAX_CONTROLS];
+    struct kn_reference *reference; /* reference.h; NULL: none */
     struct kn_protected *protected; /* protect_job.h; NULL: no detail is protected */
 } kn_style;
 
@@ -50,13 +51,19 @@ bool kn_style_clip_params(const kn_style *style, int width, int height, kn_clip_
 /* Pixels that look different from where they came from are not the same surface, whatever the motion says. */
 void kn_style_doubt(const float *before, const float *now, int width, int height, const float *motion, float *warped,
                     float *confident);
+/* A file of painted frames. */
+char *kn_style_chunk_path(const kn_style *style, size_t chunk, kn_error *error);
+
+/* --- style_look.c --- */
+/* Finds the look's prompt; with a reference only it is left open, and found when the model is loaded. */
+bool kn_style_find_look(kn_style *style, kn_error *error);
+bool kn_style_nearest_look(kn_style *style, kn_error *error);
 
 /* --- style_paint.c --- */
 /* Loads the model and finds the look. */
 bool kn_style_open(kn_style *style, kn_error *error);
 /* Paints all frames that are not in the work folder. */
 bool kn_style_paint(kn_style *style, kn_error *error);
-char *kn_style_chunk_path(const kn_style *style, size_t chunk, kn_error *error);
 
 /* --- style_write.c --- */
 /* The parameters of the output; NULL-terminated strings belong to the style. */

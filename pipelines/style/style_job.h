@@ -16,7 +16,9 @@ typedef struct kn_style_control {
 typedef struct kn_style_job {
     const char *input, *output; /* as kn_film_reader_create and kn_film_writer_create take them */
     const char *model;          /* folder or file */
-    const char *look;           /* of the model's looks.json; NULL: clip.prompt says it */
+    const char *look;           /* of the model's looks.json; NULL: clip.prompt says it, or the reference */
+    const char
+        *reference; /* a picture whose colours the film gets, and without look and prompt the nearest look; NULL */
     kn_model_params load;
     kn_clip_params clip; /* sizes and controls are filled in by the job; grain < 0: the look's */
     kn_style_control controls[KN_MAX_CONTROLS];
@@ -40,6 +42,7 @@ typedef struct kn_style_report {
     double load, paint, write; /* seconds */
     uint64_t device_peak;      /* bytes */
     char device[256];
+    char look[64];                /* the name of the look that was painted; "" for a prompt */
     int details;                  /* protected ones */
     double least_kept, mean_kept; /* of their contrast, over the frames in which they are visible; NaN: in none */
     char worst_detail[64];

@@ -2,38 +2,8 @@
 #include "pipelines/style/light.h"
 #include "pipelines/style/protect_job.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
-
-/* --- look ------------------------------------------------------------------------------------- */
-
-/* The prompt of a look in the model's looks.json, and the noise that it is meant to start from. */
-static bool find_look(kn_style *style, kn_error *error) {
-    const kn_style_job *job = style->job;
-    if (!job->look) return (style->prompt = kn_strdup(job->clip.prompt ? job->clip.prompt : "", error)) != NULL;
-    char *path = kn_path_join(job->model, "looks.json", error), known[400] = "";
-    json_error_t at;
-    json_t *root = path && kn_file_exists(path) ? json_load_file(path, 0, &at) : NULL,
-           *looks = json_object_get(root, "looks");
-    size_t i, used = 0;
-    json_t *entry;
-    json_array_foreach(looks, i, entry) {
-        const char *name = json_string_value(json_object_get(entry, "name")),
-                   *prompt = json_string_value(json_object_get(entry, "prompt"));
-        if (name && prompt && strcmp(name, job->look) == 0) {
-            style->prompt = kn_strdup(prompt, error);
-            json_t *grain = json_object_get(entry, "grain");
-            style->grain = json_is_number(grain) ? json_number_value(grain) : 1;
-        }
-        if (name && used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
-    }
-    json_decref(root);
-    kn_free(path);
-    return style->prompt || kn_fail(error, KN_ERROR_INPUT, "--look %.60s: %s knows %s", job->look, job->model,
-                                    used ? known : "no looks; say it with --prompt");
-}
 
 /* --- open ------------------------------------------------------------------------------------- */
 
@@ -57,7 +27,8 @@ static bool open_clip(kn_style *style, kn_error *error) {
 }
 
 bool kn_style_open(kn_style *style, kn_error *error) {
-    if (!find_look(style, error) || !load_model(style, error)) return false;
+    if (!kn_style_find_look(style, error) || !load_model(style, error) || !kn_style_nearest_look(style, error))
+        return false;
     int factor = kn_model_get_info(style->model)->latent_factor, multiple = factor > 8 ? factor : 8;
     style->fit = kn_style_fit_of(style->info.width, style->info.height, style->job->height, multiple);
     size_t to = (size_t)style->fit.to_width * (size_t)style->fit.to_height;
@@ -73,10 +44,6 @@ bool kn_style_open(kn_style *style, kn_error *error) {
 }
 
 /* --- work folder ------------------------------------------------------------------------------ */
-
-char *kn_style_chunk_path(const kn_style *style, size_t chunk, kn_error *error) {
-    return kn_format(error, "%s/frames-%06zu.mkv", style->work, chunk);
-}
 
 /* Two files in turn: the one that belongs to the last finished chunk is never the one that is being written. */
 static char *memory_path(const kn_style *style, size_t chunk, kn_error *error) {

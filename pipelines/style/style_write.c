@@ -2,6 +2,7 @@
 #include "pipelines/common/aigc.h"
 #include "pipelines/style/light.h"
 #include "pipelines/style/protect_job.h"
+#include "pipelines/style/reference.h"
 
 #include <string.h>
 
@@ -47,14 +48,16 @@ static bool next_painted(painted *p, float *picture, kn_error *error) {
 
 static bool write_all(kn_style *style, kn_film_reader *reader, kn_film_writer *writer, kn_error *error) {
     painted p = {.style = style};
-    size_t pixels = (size_t)style->info.width * (size_t)style->info.height;
+    size_t pixels = (size_t)style->info.width * (size_t)style->info.height,
+           small = (size_t)style->fit.to_width * (size_t)style->fit.to_height;
     bool ok = true, end = false;
     for (int64_t i = 0; ok; i++) {
         kn_film_frame frame = {.planes = style->planes};
         ok = kn_film_reader_next(reader, &frame, &end, error);
         if (!ok || end) break;
-        ok = next_painted(&p, style->painted, error) &&
-             kn_style_fit_out(&style->fit, style->painted, style->seen, error);
+        ok = next_painted(&p, style->painted, error);
+        if (ok && style->reference) kn_reference_apply(style, style->painted, small);
+        ok = ok && kn_style_fit_out(&style->fit, style->painted, style->seen, error);
         if (ok && style->protected) {
             kn_light_see(style->info.color.transfer, style->planes, pixels, style->protected->source);
             ok = kn_protect_write_frame(style, i, error);
@@ -70,7 +73,8 @@ static bool write_all(kn_style *style, kn_film_reader *reader, kn_film_writer *w
 bool kn_style_write(kn_style *style, kn_error *error) {
     kn_film_reader *reader = NULL;
     kn_film_writer *writer = NULL;
-    bool ok = (!style->protected || kn_protect_begin_write(style, error)) &&
+    bool ok = (!style->reference || kn_reference_learn(style, error)) &&
+              (!style->protected || kn_protect_begin_write(style, error)) &&
               kn_film_reader_create(&reader, style->job->input, style->job->rate, error) &&
               kn_style_writer(&writer, style, error) && write_all(style, reader, writer, error) &&
               (!style->protected || kn_protect_report(style, error)) && kn_film_writer_commit(writer, error);
