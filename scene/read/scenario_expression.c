@@ -55,21 +55,28 @@ static double text_value(parser *p, const char *text, const char *name) {
     return end == text || *end ? fail(p, "no number in parameter", name) : value;
 }
 
+static double sign(double a) { return (a > 0) - (a < 0); }
+
+/* All functions of OpenSCENARIO 1.1 to 1.3, and the inverse functions that simulators have besides; angles in radians.
+ */
 static double call(parser *p, const char *name) {
-    double a = parse_or(p), b = accept(p, ",") ? parse_or(p) : 0;
+    static const struct {
+        const char *name;
+        double (*one)(double);
+        double (*two)(double, double);
+    } functions[] = {{"round", round, NULL}, {"floor", floor, NULL}, {"ceil", ceil, NULL}, {"sqrt", sqrt, NULL},
+                     {"abs", fabs, NULL},    {"sign", sign, NULL},   {"sin", sin, NULL},   {"cos", cos, NULL},
+                     {"tan", tan, NULL},     {"asin", asin, NULL},   {"acos", acos, NULL}, {"atan", atan, NULL},
+                     {"pow", NULL, pow},     {"max", NULL, fmax},    {"min", NULL, fmin},  {"atan2", NULL, atan2}};
+    double values[2] = {parse_or(p)};
+    int count = 1;
+    for (; count < 2 && accept(p, ","); count++) values[count] = parse_or(p);
     if (!accept(p, ")")) return fail(p, "no ')' after", name);
-    if (!strcmp(name, "round")) return round(a);
-    if (!strcmp(name, "floor")) return floor(a);
-    if (!strcmp(name, "ceil")) return ceil(a);
-    if (!strcmp(name, "sqrt")) return sqrt(a);
-    if (!strcmp(name, "abs")) return fabs(a);
-    if (!strcmp(name, "sign")) return (a > 0) - (a < 0);
-    if (!strcmp(name, "pow")) return pow(a, b);
-    if (!strcmp(name, "max")) return fmax(a, b);
-    if (!strcmp(name, "min")) return fmin(a, b);
-    if (!strcmp(name, "sin")) return sin(a);
-    if (!strcmp(name, "cos")) return cos(a);
-    if (!strcmp(name, "tan")) return tan(a);
+    for (size_t i = 0; i < KN_COUNT(functions) && !*p->message; i++) {
+        if (strcmp(name, functions[i].name)) continue;
+        if (count != (functions[i].two ? 2 : 1)) return fail(p, "a wrong number of arguments of", name);
+        return functions[i].two ? functions[i].two(values[0], values[1]) : functions[i].one(values[0]);
+    }
     return fail(p, "unknown function", name);
 }
 

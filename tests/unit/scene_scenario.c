@@ -27,7 +27,12 @@ Test(scene_expression, values) {
                  {"${false or $Flag}", 1},
                  {"${1e3/1E1}", 100},
                  {"12.5", 12.5},
-                 {"${sqrt(16)}", 4}};
+                 {"${sqrt(16)}", 4},
+                 {"${acos(-1)}", 3.14159265358979},
+                 {"${4 * atan(1) - pi}", 0},
+                 {"${asin(1) * 2 - pi}", 0},
+                 {"${atan2(1, -1)}", 2.35619449019234},
+                 {"${sin(0) + cos(0) + tan(0) + abs(-2) + sign(-3)}", 2}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char out[100], message[200];
         cr_assert(kn_expression_text(&scope, cases[i].text, out, sizeof out, message), "%s: %s", cases[i].text,
@@ -40,8 +45,9 @@ Test(scene_expression, values) {
 }
 
 Test(scene_expression, errors) {
-    static const char *const cases[] = {"$Other", "${$Other}", "${1 +}", "${(1}",        "${1",
-                                        "${2 2}", "${foo(1)}", "${1/0}", "${$Name * 2}", "${}"};
+    static const char *const cases[] = {"$Other",     "${$Other}", "${1 +}",      "${(1}",        "${1",
+                                        "${2 2}",     "${foo(1)}", "${1/0}",      "${$Name * 2}", "${}",
+                                        "${acos(2)}", "${pow(2)}", "${sin(1, 2)}"};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char out[100], message[200];
         cr_assert_not(kn_expression_text(&scope, cases[i], out, sizeof out, message), "%s gave %s", cases[i], out);
