@@ -50,6 +50,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
          0},
         {"--ego-speed", KN_OPTION_NUMBER, &v->ego_speed_kmh, 1, 300, NULL, "KMH", "instead of the scenario's, km/h", 0},
         {"--param", KN_OPTION_TEXT, &p->overrides.parameters, 0, 0, NULL, "NAME=VALUE,...", "of the scenario", 0},
+        {"--variation", KN_OPTION_INT, &p->overrides.variation, 0, 1e9, NULL, "K", "of a distribution (0)", 0},
         {"--no-surroundings", KN_OPTION_FLAG, &v->no_surroundings, 0, 0, NULL, NULL, "no buildings, parked cars", 0},
         {"--rig", KN_OPTION_TEXT, &p->rig, 0, 0, NULL, "FILE", "cameras (nuScenes' six)", 0},
         {"--device", KN_OPTION_TEXT, &p->gpu.device, 0, 0, NULL, "D", "number or part of the name (the best)", 0},

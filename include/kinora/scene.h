@@ -79,9 +79,10 @@ typedef struct kn_scene_params {
     double ego_speed;       /* m/s; <= 0: as the scenario says */
     bool grow_surroundings; /* buildings, trees, poles, parked cars where the file gives none */
     /* "Name=Value,Name=Value": values of the scenario's global parameters (ParameterDeclaration) instead of the
-     * declared ones; NULL: none. A name that is not declared is KN_ERROR_INPUT. Read while the scene is created only.
-     */
+     * declared ones; NULL: none. A name that is not declared, or a value that its type or ConstraintGroups do not
+     * allow, is KN_ERROR_INPUT. Read while the scene is created only. */
     const char *parameters;
+    int variation; /* of a parameter value distribution: which of its combinations or test runs, from 0 on */
 } kn_scene_params;
 #define KN_SCENE_PARAMS_DEFAULT ((kn_scene_params){.frame_rate = 12, .traffic = -1, .grow_surroundings = true})
 
@@ -95,9 +96,9 @@ bool kn_scene_create(kn_scene **scene, const char *path, const kn_scene_params *
 void kn_scene_destroy(kn_scene **scene);
 
 /* SHA-256 over the contents of every file that kn_scene_create would read for `path`: the scene, its road network, the
- * catalogs, whatever way they are named, with `parameters` in force (kn_scene_params; may be NULL). The scene is parsed
- * for it, and what is wrong with it is an error here. Safe from any thread. */
-bool kn_scene_hash(const char *path, const char *parameters, char hex[65], kn_error *error);
+ * catalogs, whatever way they are named, with the `parameters` and the `variation` of `params` in force (NULL: none,
+ * 0). The scene is parsed for it, and what is wrong with it is an error here. Safe from any thread. */
+bool kn_scene_hash(const char *path, const kn_scene_params *params, char hex[65], kn_error *error);
 
 /* Moves the cameras of the default rig (kn_rig_init_nuscenes) to where they sit on the scene's ego: cars and all that
  * is smaller keep them; on vans, lorries and buses they hang outside on front, sides and tail, at most 2.2 m high. None

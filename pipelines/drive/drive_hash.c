@@ -139,6 +139,7 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
                    {"ego_speed", p->overrides.ego_speed},
                    {"start", p->overrides.start},
                    {"surroundings", p->overrides.grow_surroundings},
+                   {"variation", p->overrides.variation},
                    {"codec", p->codec},
                    {"labels", p->labels},
                    {"source", p->source},
@@ -161,8 +162,8 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
 }
 
 bool kn_drive_hash(kn_drive_job *job, kn_error *error) {
-    return kn_scene_hash(job->params.scene, job->params.overrides.parameters, job->scene_hash, error) &&
-           hash_model(job, error) && hash_job(job, error);
+    return kn_scene_hash(job->params.scene, &job->params.overrides, job->scene_hash, error) && hash_model(job, error) &&
+           hash_job(job, error);
 }
 
 /* --- the device --------------------------------------------------------------------------------- */

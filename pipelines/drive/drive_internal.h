@@ -85,7 +85,7 @@ typedef struct kn_drive_job {
     kn_log log;                    /* the caller's; params.log writes down warnings, too */
     pthread_mutex_t log_lock;      /* guards the next two */
     char *warnings[100];
-    size_t warning_count;
+    size_t warning_count, warnings_left_out;
     kn_drive_report report;
     double started;
 } kn_drive_job;

@@ -44,9 +44,10 @@ static void note_line(void *user, kn_log_level level, const char *line) {
     kn_drive_job *job = user;
     if (level <= KN_LOG_WARNING) {
         pthread_mutex_lock(&job->log_lock);
-        bool known = job->warning_count == KN_COUNT(job->warnings);
+        bool known = false, full = job->warning_count == KN_COUNT(job->warnings);
         for (size_t i = 0; i < job->warning_count; i++) known = known || strcmp(job->warnings[i], line) == 0;
-        if (!known && (job->warnings[job->warning_count] = kn_strdup(line, NULL))) job->warning_count++;
+        job->warnings_left_out += !known && full;
+        if (!known && !full && (job->warnings[job->warning_count] = kn_strdup(line, NULL))) job->warning_count++;
         pthread_mutex_unlock(&job->log_lock);
     }
     if (job->log.callback && level <= job->log.level) job->log.callback(job->log.user, level, line);

@@ -64,6 +64,7 @@ static json_t *overrides_record(const kn_scene_params *o) {
     json_object_set_new(record, "start", json_real(o->start));
     json_object_set_new(record, "surroundings", json_boolean(o->grow_surroundings));
     json_object_set_new(record, "parameters", text_or_null(o->parameters));
+    json_object_set_new(record, "variation", json_integer(o->variation));
     return record;
 }
 
@@ -122,6 +123,18 @@ static json_t *labels_record(unsigned labels) {
     return list;
 }
 
+/* What kn_scene_check says of this clip. */
+static json_t *findings_record(const kn_drive_job *job) {
+    const kn_finding *findings;
+    size_t count = kn_scene_findings(job->scene, &findings);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{ss so si so}", "severity", findings[i].is_error ? "error" : "warning",
+                                              "file", text_or_null(findings[i].file), "line", findings[i].line,
+                                              "message", text_or_null(findings[i].message)));
+    return list;
+}
+
 /* What was logged as a warning while the job ran: what was left out, cut off or not understood. */
 static json_t *warnings_record(const kn_drive_job *job) {
     json_t *list = json_array();
@@ -156,7 +169,10 @@ static json_t *make_record(const kn_drive_job *job) {
                                   kn_gpu_get_info(job->gpu)->driver, "tuning_sha256", job->tuning_hash));
     json_object_set_new(root, "nuscenes_origin", json_pack("[ff]", job->origin[0], job->origin[1]));
     json_object_set_new(root, "nuscenes_map_resolution", json_real(job->map_resolution));
+    json_object_set_new(root, "findings", findings_record(job));
+    json_object_set_new(root, "lamps_left_out", json_integer((json_int_t)kn_renderer_lights_left_out(job->renderer)));
     json_object_set_new(root, "warnings", warnings_record(job));
+    json_object_set_new(root, "warnings_left_out", json_integer((json_int_t)job->warnings_left_out));
     json_object_set_new(root, "seconds",
                         json_pack("{sf sf sf sf sf sf}", "setup", r->setup, "render", r->render, "sample", r->sample,
                                   "segments", r->segments, "finish", r->finish, "total", kn_now() - job->started));

@@ -71,6 +71,7 @@ static void read_overrides(eval_job *job, json_t *root) {
     p->grow_surroundings = !json_is_false(json_object_get(o, "surroundings"));
     const char *parameters = json_string_value(json_object_get(o, "parameters"));
     p->parameters = job->parameters = parameters ? kn_strdup(parameters, NULL) : NULL;
+    p->variation = (int)json_integer_value(json_object_get(o, "variation"));
     json_t *seed = json_object_get(root, "seed");
     p->seed = json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10) : (uint64_t)json_integer_value(seed);
     p->frame_rate = (double)job->rate.num / job->rate.den;
@@ -132,7 +133,7 @@ static bool read_job(eval_job *job, kn_error *error) {
     json_decref(root);
     kn_free(path);
     char hash[65];
-    if (!ok || !kn_scene_hash(job->scene_path, job->parameters, hash, error)) return false;
+    if (!ok || !kn_scene_hash(job->scene_path, &job->scene_params, hash, error)) return false;
     if (strcmp(hash, job->scene_hash) != 0)
         return kn_fail(error, KN_ERROR_INPUT, "%s: not the scene that this clip was made from: its contents differ",
                        job->scene_path);

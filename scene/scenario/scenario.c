@@ -78,54 +78,16 @@ static void put_ego_first(kn_sim *sim) {
     sim->actors[0] = actor;
 }
 
-/* "A=1,B=x" as a scope. Every name must be a declared one. */
-static bool read_given(kn_osc *osc, xmlNode *declarations, const char *text, kn_scope *given) {
-    kn_xml *xml = &osc->xml;
-    *given = (kn_scope){0};
-    if (!text) return true;
-    size_t most = 1;
-    for (const char *c = text; *c; c++) most += *c == ',';
-    char *copy = kn_arena_strdup(xml->arena, text, xml->error), *end = NULL;
-    given->parameters = kn_xml_alloc(xml, most, sizeof *given->parameters);
-    if (!copy || !given->parameters) return false;
-    for (char *at = copy; at; at = end) {
-        if ((end = strchr(at, ','))) *end++ = 0;
-        char *equals = strchr(at, '=');
-        if (!equals || equals == at)
-            return kn_fail(xml->error, KN_ERROR_INPUT, "parameter \"%.60s\": expected NAME=VALUE", at);
-        *equals = 0;
-        if (*at == '$') at++;
-        bool declared = false;
-        char known[200] = "";
-        for (xmlNode *d = kn_xml_child(declarations, "ParameterDeclaration"); d;
-             d = kn_xml_next(d, "ParameterDeclaration")) {
-            const char *name = kn_xml_need_text(xml, d, "name");
-            if (!name) return false;
-            name += *name == '$';
-            declared = declared || strcmp(name, at) == 0;
-            size_t used = strlen(known);
-            snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
-        }
-        if (!declared)
-            return kn_fail(xml->error, KN_ERROR_INPUT, "%s: it declares no parameter %.60s, but %s", xml->file, at,
-                           *known ? known : "none at all");
-        given->parameters[given->count++] = (kn_parameter){at, equals + 1};
-    }
-    return true;
-}
-
-static bool read_scenario(kn_osc *osc, xmlNode *root, const char *parameters, kn_road_network *given) {
+static bool read_scenario(kn_osc *osc, xmlNode *root, kn_road_network *given) {
     kn_xml *xml = &osc->xml;
     kn_scenario *scenario = osc->scenario;
-    if (kn_xml_child(root, "ParameterValueDistribution"))
-        return kn_xml_fail(xml, root, "this is a parameter value distribution; give the scenario it names");
     if (kn_xml_child(root, "Catalog")) return kn_xml_fail(xml, root, "this is a catalog, not a scenario");
     kn_xml_known(xml, root,
                  "FileHeader ParameterDeclarations VariableDeclarations MonitorDeclarations CatalogLocations "
                  "RoadNetwork Entities Storyboard");
-    kn_scope globals, variables, wanted;
-    if (!read_given(osc, kn_xml_child(root, "ParameterDeclarations"), parameters, &wanted) ||
-        !kn_osc_open_scope(osc, root, "ParameterDeclarations", &wanted, &globals) ||
+    kn_scope globals, variables;
+    if (!kn_osc_open_scope(osc, root, "ParameterDeclarations", &osc->assigned, &globals) ||
+        !kn_osc_check_assigned(osc, kn_xml_child(root, "ParameterDeclarations")) ||
         !kn_osc_open_scope(osc, root, "VariableDeclarations", NULL, &variables))
         return false;
     scenario->parameter_count = globals.count + variables.count;
@@ -170,26 +132,27 @@ static uint64_t hash_content(uint64_t hash, const xmlNode *node, int depth) {
     return hash;
 }
 
-static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, const char *parameters,
-                          kn_road_network *network, uint64_t seed, kn_report *report, kn_error *error) {
-    *scenario = (kn_scenario){.seed = seed};
+static bool from_document(kn_scenario *scenario, const char *path, xmlDoc *doc, kn_road_network *network,
+                          const kn_scene_params *params, kn_report *report, kn_error *error) {
+    *scenario = (kn_scenario){.seed = params->seed};
     kn_osc osc = {.scenario = scenario};
-    scenario->path = kn_arena_strdup(&scenario->arena, path, error);
-    scenario->content = hash_content(0xcbf29ce484222325u, xmlDocGetRootElement(doc), 0);
-    osc.xml = (kn_xml){.file = scenario->path, .arena = &scenario->arena, .report = report, .error = error};
-    bool ok = scenario->path && read_scenario(&osc, xmlDocGetRootElement(doc), parameters, network);
+    osc.xml = (kn_xml){.file = path, .arena = &scenario->arena, .report = report, .error = error};
+    bool ok = kn_osc_assign(&osc, params, &doc, &path);
+    osc.xml.file = scenario->path = ok ? kn_arena_strdup(&scenario->arena, path, error) : NULL;
+    if (scenario->path) scenario->content = hash_content(0xcbf29ce484222325u, xmlDocGetRootElement(doc), 0);
+    ok = scenario->path && read_scenario(&osc, xmlDocGetRootElement(doc), network);
     kn_osc_free_catalogs(&osc);
     xmlFreeDoc(doc);
     if (!ok) kn_scenario_finish(scenario);
     return ok;
 }
 
-bool kn_scenario_read(kn_scenario *scenario, const char *path, const char *parameters, uint64_t seed, kn_report *report,
+bool kn_scenario_read(kn_scenario *scenario, const char *path, const kn_scene_params *params, kn_report *report,
                       kn_error *error) {
     xmlDoc *doc;
     *scenario = (kn_scenario){0};
     return kn_xml_parse(path, "OpenSCENARIO", &doc, report, error) &&
-           from_document(scenario, path, doc, parameters, NULL, seed, report, error);
+           from_document(scenario, path, doc, NULL, params, report, error);
 }
 
 bool kn_scenario_parse(kn_scenario *scenario, const char *path, const void *data, size_t size, kn_road_network *network,
@@ -197,7 +160,7 @@ bool kn_scenario_parse(kn_scenario *scenario, const char *path, const void *data
     xmlDoc *doc;
     *scenario = (kn_scenario){0};
     return kn_xml_parse_memory(path, data, size, "OpenSCENARIO", &doc, error) &&
-           from_document(scenario, path, doc, NULL, network, seed, report, error);
+           from_document(scenario, path, doc, network, &(kn_scene_params){.seed = seed}, report, error);
 }
 
 void kn_scenario_finish(kn_scenario *scenario) {

@@ -236,9 +236,9 @@ typedef struct kn_scenario {
     size_t controller_count;
 } kn_scenario;
 
-/* Reads an .xosc file, its catalogs and its road network. Unsupported elements go to `report`. `parameters` (may be
- * NULL): see kn_scene_params. */
-bool kn_scenario_read(kn_scenario *scenario, const char *path, const char *parameters, uint64_t seed, kn_report *report,
+/* Reads an .xosc file, its catalogs and its road network, with the values that `params` give to its parameters; of a
+ * parameter value distribution, the scenario that it names. Unsupported elements go to `report`. */
+bool kn_scenario_read(kn_scenario *scenario, const char *path, const kn_scene_params *params, kn_report *report,
                       kn_error *error);
 /* The same from text in memory; when `network` is given it is taken over instead of reading the file's (fuzzing). */
 bool kn_scenario_parse(kn_scenario *scenario, const char *path, const void *data, size_t size, kn_road_network *network,
@@ -266,14 +266,25 @@ typedef struct kn_osc {
     kn_scenario *scenario;
     struct kn_catalogs *catalogs;
     int catalog_depth;
+    kn_scope assigned;  /* values of parameters from outside: */
+    size_t given_count; /* so many by name, the rest from a distribution */
 } kn_osc;
+
+/* Fills osc->assigned. Of a parameter value distribution, `doc` and `path` become those of its scenario; on failure
+ * *doc may be NULL. */
+bool kn_osc_assign(kn_osc *osc, const kn_scene_params *params, xmlDoc **doc, const char **path);
+/* Whether the declarations know the assigned parameters and allow their values. */
+bool kn_osc_check_assigned(kn_osc *osc, xmlNode *declarations);
 
 int kn_osc_entity(kn_osc *osc, xmlNode *node, const char *attribute); /* index; an error when unknown; -1 when absent */
 bool kn_osc_read_entities(kn_osc *osc, xmlNode *entities);
 bool kn_osc_link_trailers(kn_osc *osc); /* names of trailers to actors, when the order of actors is final */
 /* The position inside the element `holder` of parent, or inside parent itself (NULL). */
 bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *position);
-/* One of any kind but RoutePosition, from the element that names its kind. */
+/* Starts a position: the element that says its kind, NULL when there is none. */
+xmlNode *kn_osc_enter_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *position);
+bool kn_osc_read_route_position(kn_osc *osc, xmlNode *node, kn_position *position);
+/* One of any kind but RoutePosition and TrajectoryPosition, from the element that names its kind. */
 bool kn_osc_read_place(kn_osc *osc, xmlNode *kind, kn_position *position);
 void kn_osc_read_orientation(kn_osc *osc, xmlNode *kind, kn_position *position);
 bool kn_osc_read_trajectory(kn_osc *osc, xmlNode *node, kn_trajectory **trajectory);

@@ -1,4 +1,4 @@
-/* Any <Position>, and <RoutePosition>: metres along a route whose waypoints lie on roads. */
+/* <RoutePosition>: metres along a route whose waypoints lie on roads. */
 #include "scene/scenario/scenario.h"
 
 enum { MAX_ROUTE = 1000 };
@@ -27,8 +27,7 @@ static bool walk_route(const kn_road_network *network, const kn_walker *stops, s
     return ok;
 }
 
-/* Starts a position: the element that says its kind, NULL when there is none. */
-static xmlNode *enter_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *p) {
+xmlNode *kn_osc_enter_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *p) {
     kn_xml *xml = &osc->xml;
     *p = (kn_position){.entity = -1};
     xmlNode *position = holder ? kn_xml_require(xml, parent, holder) : parent, *kind = kn_xml_child(position, NULL);
@@ -44,7 +43,7 @@ static bool read_stops(kn_osc *osc, xmlNode *route, kn_walker **stops, size_t *c
     if (*stops && !n) return kn_xml_fail(xml, route, "<Route> has no <Waypoint>");
     for (xmlNode *w = *stops ? kn_xml_child(route, "Waypoint") : NULL; w; w = kn_xml_next(w, "Waypoint")) {
         kn_position p;
-        xmlNode *kind = enter_position(osc, w, "Position", &p);
+        xmlNode *kind = kn_osc_enter_position(osc, w, "Position", &p);
         if (!kind) return false;
         if (kn_xml_is(kind, "RoutePosition")) return kn_xml_fail(xml, w, "a route whose waypoint lies on a route");
         if (!kn_osc_read_place(osc, kind, &p)) return false;
@@ -55,7 +54,7 @@ static bool read_stops(kn_osc *osc, xmlNode *route, kn_walker **stops, size_t *c
     return !xml->failed;
 }
 
-static bool read_route_position(kn_osc *osc, xmlNode *node, kn_position *p) {
+bool kn_osc_read_route_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     kn_xml *xml = &osc->xml;
     xmlNode *reference = kn_xml_require(xml, node, "RouteRef"), *in = kn_xml_require(xml, node, "InRoutePosition");
     xmlNode *route = kn_xml_child(reference, "Route"), *catalog = kn_xml_child(reference, "CatalogReference");
@@ -88,13 +87,4 @@ static bool read_route_position(kn_osc *osc, xmlNode *node, kn_position *p) {
     if (by_lane && !kn_section_lane(kn_road_section(&osc->scenario->network.roads[place.road], place.s), p->lane))
         return kn_xml_fail(xml, by_lane, "the route has no lane %d at %g m", p->lane, along);
     return true;
-}
-
-bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *p) {
-    xmlNode *kind = enter_position(osc, parent, holder, p);
-    if (!kind) return false;
-    if (!kn_xml_is(kind, "RoutePosition")) return kn_osc_read_place(osc, kind, p);
-    if (!read_route_position(osc, kind, p)) return false;
-    kn_osc_read_orientation(osc, kind, p);
-    return !osc->xml.failed;
 }

@@ -15,8 +15,8 @@ bool kn_osc_open_scope(kn_osc *osc, xmlNode *node, const char *list, const kn_sc
     for (int k = 0; k < 2; k++)
         for (xmlNode *child = kn_xml_child(declarations, kinds[k]); child && !xml->failed;
              child = kn_xml_next(child, kinds[k])) {
-            const char *name = kn_xml_need_text(xml, child, "name"), *value = kn_xml_need_text(xml, child, "value");
-            if (!name || !value) return false;
+            const char *name = kn_xml_literal(xml, child, "name"), *value = kn_xml_need_text(xml, child, "value");
+            if (xml->failed) return false;
             if (*name == '$') /* OpenSCENARIO 0.9 habit, seen in the wild */
                 name++;
             const char *override = assigned ? kn_scope_find(assigned, name) : NULL;

@@ -1,6 +1,7 @@
-/* Trajectories: polylines, clothoids, NURBS. */
+/* Any <Position>; trajectories: polylines, clothoids, NURBS, and places along them. */
 #include "scene/scenario/scenario.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAX_VERTICES = 100000 };
@@ -130,4 +131,58 @@ bool kn_osc_read_trajectory(kn_osc *osc, xmlNode *node, kn_trajectory **out) {
     }
     xml->scope = before;
     return ok && !xml->failed;
+}
+
+/* Only places that are known before anything moves: the path is sampled while reading. */
+static bool is_fixed(const kn_trajectory *t) {
+    bool fixed = t->kind != KN_TRAJECTORY_CLOTHOID || t->has_start[0];
+    size_t count = t->kind == KN_TRAJECTORY_CLOTHOID ? t->segment_count : t->vertex_count;
+    for (size_t i = 0; i < count; i++) {
+        bool used = t->kind != KN_TRAJECTORY_CLOTHOID || t->has_start[i];
+        kn_position_kind kind = t->vertices[i].kind;
+        fixed &= !used || kind == KN_POSITION_WORLD || kind == KN_POSITION_LANE || kind == KN_POSITION_ROAD;
+    }
+    return fixed;
+}
+
+/* <TrajectoryPosition>: s metres along a trajectory, t metres to its left. */
+static bool read_trajectory_position(kn_osc *osc, xmlNode *node, kn_position *p) {
+    kn_xml *xml = &osc->xml;
+    kn_trajectory *t;
+    double s = kn_xml_need_number(xml, node, "s"), left = kn_xml_number(xml, node, "t", 0);
+    if (!kn_xml_require(xml, node, "TrajectoryRef") || !kn_osc_read_trajectory(osc, node, &t)) return false;
+    if (!is_fixed(t))
+        return kn_xml_fail(xml, node,
+                           "<TrajectoryPosition> on a trajectory whose places are relative to others is not supported");
+    kn_scenario *scenario = osc->scenario;
+    if (!osc->scenario->sim.network) osc->scenario->sim.network = &osc->scenario->network;
+    kn_path *path = kn_trajectory_path(scenario, &scenario->sim, t, 0, xml->error);
+    if (!path) return xml->failed = true, false;
+    double length = path->along[path->count - 1];
+    if (!(s >= 0 && s <= length + 1e-6))
+        return kn_xml_fail(xml, node, "<TrajectoryPosition> at s = %g m of a trajectory %g m long", s, length);
+    size_t i = 1;
+    while (i + 1 < path->count && path->along[i] < s) i++;
+    double span = path->along[i] - path->along[i - 1], share = span > 0 ? fmin((s - path->along[i - 1]) / span, 1) : 0;
+    const double *a = path->points[i - 1], *b = path->points[i];
+    double along = span > 1e-6 ? atan2(b[1] - a[1], b[0] - a[0]) : path->yaw[i];
+    kn_osc_read_orientation(osc, node, p);
+    if (!p->has_heading || p->heading_relative) p->heading += along;
+    p->kind = KN_POSITION_WORLD;
+    p->has_heading = true;
+    p->heading_relative = false;
+    p->x = a[0] + share * (b[0] - a[0]) - left * sin(along);
+    p->y = a[1] + share * (b[1] - a[1]) + left * cos(along);
+    p->z = a[2] + share * (b[2] - a[2]);
+    return !xml->failed;
+}
+
+bool kn_osc_read_position(kn_osc *osc, xmlNode *parent, const char *holder, kn_position *p) {
+    xmlNode *kind = kn_osc_enter_position(osc, parent, holder, p);
+    if (!kind) return false;
+    if (kn_xml_is(kind, "TrajectoryPosition")) return read_trajectory_position(osc, kind, p);
+    if (!kn_xml_is(kind, "RoutePosition")) return kn_osc_read_place(osc, kind, p);
+    if (!kn_osc_read_route_position(osc, kind, p)) return false;
+    kn_osc_read_orientation(osc, kind, p);
+    return !osc->xml.failed;
 }

@@ -1,9 +1,9 @@
 #include "base/base.h"
 #include "scene/world/scene_load.h"
 
-bool kn_scene_hash(const char *path, const char *parameters, char hex[65], kn_error *error) {
+bool kn_scene_hash(const char *path, const kn_scene_params *given, char hex[65], kn_error *error) {
     kn_scene_params params = KN_SCENE_PARAMS_DEFAULT;
-    params.parameters = parameters;
+    if (given) params = *given;
     kn_report report = {0};
     kn_loaded loaded;
     bool ok = kn_load(&loaded, path, &params, &report, error);

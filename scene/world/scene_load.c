@@ -59,12 +59,11 @@ bool kn_load(kn_loaded *loaded, const char *path, const kn_scene_params *params,
     *loaded = (kn_loaded){.params = *params, .is_json = ends_with(path, ".json")};
     if (!loaded->is_json && !ends_with(path, ".xosc"))
         return kn_fail(error, KN_ERROR_INPUT, "%s: expected a scenario (.xosc) or a scene (.json)", path);
-    if (loaded->is_json && params->parameters)
-        return kn_fail(error, KN_ERROR_INPUT, "%s: parameters (%s) are given, but only scenarios (.xosc) have them",
-                       path, params->parameters);
-    bool ok = loaded->is_json
-                  ? kn_json_scene_read(&loaded->json, path, params->seed, report, error)
-                  : kn_scenario_read(&loaded->scenario, path, params->parameters, params->seed, report, error);
+    if (loaded->is_json && (params->parameters || params->variation))
+        return kn_fail(error, KN_ERROR_INPUT,
+                       "%s: parameters or a variation are given, but only scenarios (.xosc) have them", path);
+    bool ok = loaded->is_json ? kn_json_scene_read(&loaded->json, path, params->seed, report, error)
+                              : kn_scenario_read(&loaded->scenario, path, params, report, error);
     if (!ok) {
         kn_loaded_finish(loaded);
         return false;

@@ -47,50 +47,49 @@ static int run(const char *arguments, char *out, size_t out_size, char *err, siz
 #define SMALL SCENE " -o %s/out --source control --size 64x48 --frames 4 --chunk 2"
 
 Test(cli, bad_input_is_one_line_and_2) {
-    static const char *const cases[][2] = {{"nonsense", "unknown verb nonsense"},
-                                           {"drive", "needs a scene"},
-                                           {"drive " SCENE, "output folder"},
-                                           {"drive absent.xosc -o %s/o --source control", "absent.xosc"},
-                                           {"drive " SMALL " --nonsense", "unknown option --nonsense"},
-                                           {"drive " SMALL " --frames 0", "--frames 0"},
-                                           {"drive " SMALL " --frames few", "--frames few"},
-                                           {"drive " SMALL " --duration 2", "--duration"},
-                                           {"drive " SMALL " --fps x", "--fps x"},
-                                           {"drive " SMALL " --size 400", "--size 400"},
-                                           {"drive " SMALL " --weather snow", "clear|overcast|rain|fog"},
-                                           {"drive " SMALL " --time noon", "day|dusk|night"},
-                                           {"drive " SMALL " --traffic -1", "--traffic -1"},
-                                           {"drive " SMALL " --ego-speed 0", "--ego-speed 0"},
-                                           {"drive " SMALL " --codec av9", "h264|hevc"},
-                                           {"drive " SMALL " --labels depth,flow", "depth|semantic|instance"},
-                                           {"drive " SMALL " --rig absent.json", "absent.json"},
-                                           {"drive " SMALL " --device nonsense", "nonsense"},
-                                           {"drive " SMALL " --steps", "--steps needs a value"},
-                                           {"drive " SMALL " --strength 0", "--strength 0"},
-                                           {"drive " SMALL " --look oil", "photo|render"},
-                                           {"drive " SMALL " --seeds 1..2", "only the sampler"},
-                                           {"drive " SCENE " -o %s/o --seeds 4..1", "--seeds 4..1"},
-                                           {"drive " SCENE " -o %s/o --seeds 0..1", "--seeds 0..1"},
-                                           {"drive " SCENE " -o %s/o --seeds 2", "--seeds 2"},
-                                           {"drive " SMALL " --control-model depth", "expected KIND=PATH"},
-                                           {"drive " SMALL " --control-strength 1", "must come after"},
-                                           {"drive " SMALL " --control-model depth=README.md", "needs the --model"},
-                                           {"drive " SMALL " --model " SD " --control-model pose=README.md",
-                                            "expected depth, seg"},
-                                           {"drive " SMALL " --model " SD " --control-model seg=absent", "absent"},
-                                           {"drive " SCENE " -o %s/o --model " SD, "--control-model KIND=PATH"},
-                                           {"drive " SCENE " -o %s/o --model " SD " --control-model seg=README.md",
-                                            "README.md"},
-                                           {"check " SCENE " --lora x", "only for kinora drive"},
-                                           {"drive " SMALL " extra", "unexpected argument extra"},
-                                           {"drive " SCENE " -o /proc/out --source control", "/proc/out"},
-                                           {"drive " SCENE " -o %s/o --model absent-model", "absent-model"},
-                                           {"drive " SCENE " -o %s/stdout --source control", "stdout"},
-                                           {"check absent.xosc", "absent.xosc"},
-                                           {"check", "needs a scene"},
-                                           {"bench nonsense", "bench nonsense"},
-                                           {"info extra", "unexpected argument"},
-                                           {"drive tests/pipeline -o %s/o --source control", "tests/pipeline"}};
+    static const char *const cases[][2] = {
+        {"nonsense", "unknown verb nonsense"},
+        {"drive", "needs a scene"},
+        {"drive " SCENE, "output folder"},
+        {"drive absent.xosc -o %s/o --source control", "absent.xosc"},
+        {"drive " SMALL " --nonsense", "unknown option --nonsense"},
+        {"drive " SMALL " --frames 0", "--frames 0"},
+        {"drive " SMALL " --frames few", "--frames few"},
+        {"drive " SMALL " --duration 2", "--duration"},
+        {"drive " SMALL " --fps x", "--fps x"},
+        {"drive " SMALL " --size 400", "--size 400"},
+        {"drive " SMALL " --weather snow", "clear|overcast|rain|fog"},
+        {"drive " SMALL " --time noon", "day|dusk|night"},
+        {"drive " SMALL " --traffic -1", "--traffic -1"},
+        {"drive " SMALL " --ego-speed 0", "--ego-speed 0"},
+        {"drive " SMALL " --codec av9", "h264|hevc"},
+        {"drive " SMALL " --labels depth,flow", "depth|semantic|instance"},
+        {"drive " SMALL " --rig absent.json", "absent.json"},
+        {"drive " SMALL " --device nonsense", "nonsense"},
+        {"drive " SMALL " --steps", "--steps needs a value"},
+        {"drive " SMALL " --strength 0", "--strength 0"},
+        {"drive " SMALL " --look oil", "photo|render"},
+        {"drive " SMALL " --seeds 1..2", "only the sampler"},
+        {"drive " SCENE " -o %s/o --seeds 4..1", "--seeds 4..1"},
+        {"drive " SCENE " -o %s/o --seeds 0..1", "--seeds 0..1"},
+        {"drive " SCENE " -o %s/o --seeds 2", "--seeds 2"},
+        {"drive " SMALL " --control-model depth", "expected KIND=PATH"},
+        {"drive " SMALL " --control-strength 1", "must come after"},
+        {"drive " SMALL " --control-model depth=README.md", "needs the --model"},
+        {"drive " SMALL " --model " SD " --control-model pose=README.md", "expected depth, seg"},
+        {"drive " SMALL " --model " SD " --control-model seg=absent", "absent"},
+        {"drive " SCENE " -o %s/o --model " SD, "--control-model KIND=PATH"},
+        {"drive " SCENE " -o %s/o --model " SD " --control-model seg=README.md", "README.md"},
+        {"check " SCENE " --lora x", "only for kinora drive"},
+        {"drive " SMALL " extra", "unexpected argument extra"},
+        {"drive " SCENE " -o /proc/out --source control", "/proc/out"},
+        {"drive " SCENE " -o %s/o --model absent-model", "absent-model"},
+        {"drive " SCENE " -o %s/stdout --source control", "stdout"},
+        {"check absent.xosc", "absent.xosc"},
+        {"check", "needs a scene"},
+        {"bench nonsense", "bench nonsense"},
+        {"info extra", "unexpected argument"},
+        {"drive tests/pipeline -o %s/o --source control", "tests/pipeline"}};
     for (size_t i = 0; i < KN_COUNT(cases); i++) {
         char out[2000], err[2000];
         int code = run(cases[i][0], out, sizeof out, err, sizeof err);
@@ -179,6 +178,42 @@ Test(cli, the_preview_is_named_and_the_record_is_true) {
     cr_assert(json_is_array(json_object_get(root, "warnings")));
     cr_assert_eq(strlen(json_string_value(json_object_get(json_object_get(root, "device"), "tuning_sha256"))), 64);
     json_decref(root);
+}
+
+/* Values from outside reach the scenario, and job.json says so; so do the findings of a check. */
+Test(cli, parameters_and_findings_are_in_the_record) {
+    static const char scene[] =
+        "<OpenSCENARIO><FileHeader/><ParameterDeclarations><ParameterDeclaration name='X' parameterType='double' "
+        "value='0'/></ParameterDeclarations><RoadNetwork/><Entities><ScenarioObject name='Ego'><Vehicle name='c' "
+        "vehicleCategory='car'><BoundingBox><Center x='1' y='0' z='.7'/><Dimensions width='2' length='4.5' "
+        "height='1.5'/></BoundingBox></Vehicle></ScenarioObject></Entities><Storyboard><Init><Actions>"
+        "<UserDefinedAction/><Private entityRef='Ego'><PrivateAction><TeleportAction><Position><WorldPosition x='$X' "
+        "y='0'/></Position></TeleportAction></PrivateAction></Private></Actions></Init></Storyboard></OpenSCENARIO>";
+    char out[4000], err[4000], line[600];
+    char *path = kn_path_join(folder, "p.xosc", NULL);
+    cr_assert(kn_file_write(path, scene, strlen(scene), NULL));
+    snprintf(line, sizeof line,
+             "drive %s -o %%s/out --source control --size 32x24 --frames 1 --no-surroundings --param X=7 --overwrite",
+             path);
+    cr_assert_eq(run(line, out, sizeof out, err, sizeof err), 0, "%s", err);
+    json_t *root = record(), *given = json_object_get(root, "overrides");
+    cr_assert_str_eq(json_string_value(json_object_get(given, "parameters")), "X=7");
+    cr_assert_eq(json_integer_value(json_object_get(given, "variation")), 0);
+    json_t *findings = json_object_get(root, "findings"), *finding;
+    bool named = false;
+    size_t i;
+    json_array_foreach(findings, i, finding) {
+        const char *message = json_string_value(json_object_get(finding, "message"));
+        named = named || (message && strstr(message, "<UserDefinedAction>"));
+    }
+    cr_assert(named, "%zu findings", json_array_size(findings));
+    cr_assert(json_is_integer(json_object_get(root, "lamps_left_out")));
+    cr_assert_eq(json_integer_value(json_object_get(root, "warnings_left_out")), 0);
+    json_decref(root);
+    snprintf(line, sizeof line, "check %s --param Y=7", path);
+    cr_assert_eq(run(line, out, sizeof out, err, sizeof err), 2, "%s", err);
+    cr_assert_not_null(strstr(err, "declares no parameter Y, but X"), "%s", err);
+    kn_free(path);
 }
 
 Test(cli, a_second_start_does_not_touch_the_first_ones_work) {

@@ -114,14 +114,14 @@ Test(scene_scenario, bad_files) {
                  "<GeoPosition> needs a road network whose geoReference");
     expect_error(SCENARIO(EGO, PUT("<LanePosition roadId='1' laneId='-1' s='$S'/>"), ""), "unknown parameter '$S'");
     expect_error("<OpenSCENARIO><FileHeader/><ParameterValueDistribution/></OpenSCENARIO>",
-                 "parameter value distribution");
+                 "<ParameterValueDistribution> needs a <ScenarioFile> inside");
     expect_error("<OpenSCENARIO><FileHeader/><Catalog name='x'/></OpenSCENARIO>", "this is a catalog");
 }
 
 Test(scene_scenario, missing_files) {
     kn_scenario scenario;
     kn_error error = {0};
-    cr_assert_not(kn_scenario_read(&scenario, "tests/unit/absent.xosc", NULL, 1, NULL, &error));
+    cr_assert_not(kn_scenario_read(&scenario, "tests/unit/absent.xosc", &(kn_scene_params){.seed = 1}, NULL, &error));
     cr_assert(strstr(error.message, "absent.xosc"), "%s", error.message);
     kn_scenario_finish(&scenario);
     const char *text = "<OpenSCENARIO><FileHeader/><RoadNetwork><LogicFile "
@@ -168,13 +168,16 @@ Test(scene_scenario, parameters_from_outside) {
     kn_scenario scenario;
     kn_error error = {0};
     kn_report report = {0};
-    cr_assert(kn_scenario_read(&scenario, path, "$Speed=4,Faster=7", 1, &report, &error), "%s", error.message);
+    cr_assert(kn_scenario_read(&scenario, path, &(kn_scene_params){.parameters = "$Speed=4,Faster=7"}, &report, &error),
+              "%s", error.message);
     cr_assert_str_eq(scenario.parameters[0].value, "4");
     cr_assert_str_eq(scenario.parameters[1].value, "7");
     kn_scenario_finish(&scenario);
     for (size_t i = 0; i < KN_COUNT(wrong); i++) {
         error = (kn_error){0};
-        cr_assert_not(kn_scenario_read(&scenario, path, wrong[i].given, 1, &report, &error), "%s", wrong[i].given);
+        cr_assert_not(
+            kn_scenario_read(&scenario, path, &(kn_scene_params){.parameters = wrong[i].given}, &report, &error), "%s",
+            wrong[i].given);
         cr_assert(error.kind == KN_ERROR_INPUT && strstr(error.message, wrong[i].message), "%s: %s", wrong[i].given,
                   error.message);
     }
