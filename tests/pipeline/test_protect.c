@@ -3,6 +3,7 @@
 #include "tests/pipeline/shell.h"
 
 #include "base/base.h"
+#include "kinora/eval.h"
 #include "pipelines/style/protect_job.h"
 #include "tools/known_shot_measure.h"
 
@@ -92,6 +93,31 @@ Test(protect, a_ring_survives_a_network_that_knows_nothing) {
     cr_assert(kn_style_run(&job, &report, &error), "%s", error.message);
     cr_assert(known_shot_measure(&shot, job.output, &lost, &error), "%s", error.message);
     cr_expect_lt(lost.ring_mean, .5, "without it the ring is lost: %g", lost.ring_mean);
+}
+
+/* The weights that ship, judged along the motion that is known rather than one that is estimated. */
+Test(protect, the_shipped_look_is_steady_and_keeps_the_ring) {
+    kn_error error = {0};
+    kn_style_report report;
+    known_score score;
+    kn_film_eval_report film;
+    known_shot shot = small(12);
+    char names[3][200];
+    shot.hide_from = shot.hide_until = 0, shot.whip_from = shot.whip_until = 1000;
+    write_shot(&shot, (const int[]){0}, 1);
+    kn_style_job job = job_of(names);
+    job.model = "models/kinora-style", job.look = "ink";
+    job.clip.grain = -1, job.clip.lock = .6f;
+    cr_assert(kn_style_run(&job, &report, &error), "%s", error.message);
+    cr_assert(known_shot_measure(&shot, job.output, &score, &error), "%s", error.message);
+    cr_expect_eq(score.ring_frames, 12);
+    cr_expect_geq(score.ring_mean, .85, "%g", score.ring_mean);
+    cr_expect_geq(score.ring_least, .6, "%g in frame %d", score.ring_least, score.ring_worst);
+    cr_expect_leq(score.warp_error, 1.3 * score.warp_per_pixel, "%g, a look per pixel %g", score.warp_error,
+                  score.warp_per_pixel);
+    kn_film_eval_params params = {.film = job.output, .source = job.input};
+    cr_assert(kn_film_eval(&params, &film, &error), "%s", error.message);
+    cr_expect_gt(film.film.style_distance, 8, "the look did change: %g dE", film.film.style_distance);
 }
 
 static bool stop_at_20(void *user, const char *stage, uint64_t done, uint64_t total) {
