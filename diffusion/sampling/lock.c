@@ -30,10 +30,6 @@ static bool check(const kn_lock *lock, const kn_lock_shape *shape, kn_error *err
             return kn_fail(error, KN_ERROR_INPUT,
                            "lock: place %zu has weight %g and hold %g, expected above 0 and 0..1", i,
                            (double)lock->weights[i], (double)lock->hold[i]);
-    for (size_t i = 0; lock->parents && i < lock->cell_count; i++)
-        if (lock->parents[i] != KN_LOCK_FREE && lock->parents[i] >= lock->parent_count)
-            return kn_fail(error, KN_ERROR_INPUT, "lock: cell %zu lies in larger cell %u, expected less than %zu", i,
-                           lock->parents[i], lock->parent_count);
     return true;
 }
 
@@ -89,16 +85,10 @@ static bool upload_groups(kn_gpu_buffer **first, kn_gpu_buffer **list, kn_gpu *g
     return ok;
 }
 
-/* Rows of `channels` floats, padded to vec4s. */
-static bool upload_values(kn_gpu_buffer **buffer, kn_gpu *gpu, const float *values, size_t rows, int channels,
-                          kn_error *error) {
-    size_t width = (size_t)(channels + 3) / 4 * 4;
-    float *padded = kn_alloc(rows * width, sizeof *padded, error);
-    for (size_t i = 0; padded && values && i < rows; i++)
-        memcpy(padded + i * width, values + i * (size_t)channels, (size_t)channels * sizeof *padded);
-    bool ok = padded && upload(buffer, gpu, padded, rows * width * sizeof *padded, error);
-    kn_free(padded);
-    return ok;
+/* Room for rows of `channels` floats, padded to vec4s. */
+static bool make_values(kn_gpu_buffer **buffer, kn_gpu *gpu, size_t rows, int channels, kn_error *error) {
+    size_t bytes = rows * ((size_t)(channels + 3) / 4) * 16;
+    return kn_gpu_buffer_create(buffer, gpu, (bytes / KN_GPU_ALIGN + 1) * KN_GPU_ALIGN, KN_GPU_MEMORY_DEVICE, error);
 }
 
 /* The patches of places in the tensor's order: ids[places][samples] goes from cells to patches. */
@@ -133,14 +123,12 @@ static bool upload_patches(kn_lock_work *work, kn_gpu *gpu, uint32_t *ids, kn_er
     size_t places = kn_lock_places(&work->shape), samples = (size_t)work->samples;
     uint32_t *cell_of = find_patches(work, ids, error);
     size_t patches = work->patch_count;
-    float zero = 0;
     bool ok =
         cell_of && upload(&work->ids, gpu, ids, places * samples * sizeof *ids, error) &&
         upload(&work->cell_of, gpu, cell_of, patches * sizeof *cell_of, error) &&
-        upload(&work->nothing, gpu, &zero, sizeof zero, error) &&
         upload_groups(&work->patch_first, &work->members, gpu, ids, places, samples, patches, error) &&
         upload_groups(&work->cell_first, &work->patches, gpu, cell_of, patches, 1, work->cell_count, error) &&
-        upload_values(&work->own, gpu, NULL, patches, work->shape.channels, error) &&
+        make_values(&work->own, gpu, patches, work->shape.channels, error) &&
         kn_gpu_buffer_create(&work->own_sums, gpu, (patches / 64 + 1) * KN_GPU_ALIGN, KN_GPU_MEMORY_DEVICE, error);
     kn_free(cell_of);
     return ok;
@@ -165,26 +153,11 @@ static bool upload_places(kn_lock_work *work, kn_gpu *gpu, const kn_lock *lock, 
     return ok;
 }
 
-static bool upload_parents(kn_lock_work *work, kn_gpu *gpu, const kn_lock *lock, kn_error *error) {
-    int channels = work->shape.channels;
-    return upload_groups(&work->parent_first, &work->children, gpu, lock->parents, work->cell_count, 1,
-                         work->parent_count, error) &&
-           upload_values(&work->parent_prior, gpu, lock->parent_prior, work->parent_count, channels, error) &&
-           upload(&work->parent_share, gpu, lock->parent_share, work->parent_count * sizeof(float), error);
-}
-
-static bool upload_cells(kn_lock_work *work, kn_gpu *gpu, const kn_lock *lock, kn_error *error) {
+static bool make_cells(kn_lock_work *work, kn_gpu *gpu, kn_error *error) {
     size_t cells = work->cell_count;
-    float *nothing = lock->prior ? NULL : kn_alloc(cells, sizeof *nothing, error);
-    if (!lock->prior && !nothing) return false;
-    bool ok =
-        upload_values(&work->prior, gpu, lock->prior, cells, work->shape.channels, error) &&
-        upload(&work->prior_share, gpu, lock->prior ? lock->prior_share : nothing, cells * sizeof(float), error) &&
-        upload_values(&work->values, gpu, NULL, cells, work->shape.channels, error) &&
-        kn_gpu_buffer_create(&work->sums, gpu, (cells / 64 + 1) * KN_GPU_ALIGN, KN_GPU_MEMORY_DEVICE, error) &&
-        kn_gpu_buffer_create(&work->strength, gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_HOST, error);
-    kn_free(nothing);
-    return ok;
+    return make_values(&work->values, gpu, cells, work->shape.channels, error) &&
+           kn_gpu_buffer_create(&work->sums, gpu, (cells / 64 + 1) * KN_GPU_ALIGN, KN_GPU_MEMORY_DEVICE, error) &&
+           kn_gpu_buffer_create(&work->strength, gpu, KN_GPU_ALIGN, KN_GPU_MEMORY_HOST, error);
 }
 
 bool kn_lock_work_init(kn_lock_work *work, kn_gpu *gpu, const kn_lock *lock, const kn_lock_shape *shape,
@@ -193,17 +166,13 @@ bool kn_lock_work_init(kn_lock_work *work, kn_gpu *gpu, const kn_lock *lock, con
     work->shape = *shape;
     work->samples = lock->samples;
     work->cell_count = lock->cell_count;
-    work->parent_count = lock->prior && lock->parents ? lock->parent_count : 0;
-    return upload_places(work, gpu, lock, error) && upload_cells(work, gpu, lock, error) &&
-           (work->parent_count == 0 || upload_parents(work, gpu, lock, error));
+    return upload_places(work, gpu, lock, error) && make_cells(work, gpu, error);
 }
 
 void kn_lock_work_finish(kn_lock_work *work) {
-    kn_gpu_buffer **all[] = {&work->ids,          &work->hold,         &work->weights,      &work->patch_first,
-                             &work->members,      &work->cell_of,      &work->cell_first,   &work->patches,
-                             &work->prior,        &work->prior_share,  &work->parent_first, &work->children,
-                             &work->parent_prior, &work->parent_share, &work->own,          &work->own_sums,
-                             &work->nothing,      &work->values,       &work->sums,         &work->strength};
+    kn_gpu_buffer **all[] = {&work->ids,     &work->hold, &work->weights,  &work->patch_first, &work->members,
+                             &work->cell_of, &work->own,  &work->own_sums, &work->cell_first,  &work->patches,
+                             &work->values,  &work->sums, &work->strength};
     for (size_t i = 0; i < KN_COUNT(all); i++) kn_gpu_buffer_destroy(all[i]);
     *work = (kn_lock_work){0};
 }
@@ -253,24 +222,21 @@ typedef struct means {
     kn_gpu_slice x;
     uint32_t block_area;
     int stride;
-    kn_gpu_buffer *first, *members, *weights, *prior, *prior_share, *values, *sums;
+    kn_gpu_buffer *first, *members, *weights, *values, *sums;
 } means;
 
 static bool record_means(kn_graph *graph, const kn_lock_work *work, const means *m, kn_error *error) {
-    bool known = m->prior != NULL, storage = kn_graph_storage_inputs(graph);
+    bool storage = kn_graph_storage_inputs(graph);
     lock_push push = {.extra = m->stride};
     kn_launch launch = launch_of(graph, work, KN_KERNEL_NN_LOCK_CELLS, m->count * quads_of(&work->shape), &push);
     launch.constants[4] = m->block_area;
-    launch.constants[8] = known;
     launch.slices[storage ? KN_STORAGE_SLOT : 0] = m->x;
     launch.slices[storage ? 0 : KN_STORAGE_SLOT] = kn_graph_nothing(graph, KN_GPU_FORMAT_R32F);
     bind(graph, &launch, 1, m->first, KN_GPU_FORMAT_R32U);
     bind(graph, &launch, 2, m->members, KN_GPU_FORMAT_R32U);
     bind(graph, &launch, 3, m->weights, KN_GPU_FORMAT_R32F);
-    bind(graph, &launch, 4, known ? m->prior : work->nothing, KN_GPU_FORMAT_RGBA32F);
-    bind(graph, &launch, 5, known ? m->prior_share : work->nothing, KN_GPU_FORMAT_R32F);
-    kn_launch_output(&launch, 6, (kn_gpu_slice){.buffer = m->values});
-    kn_launch_output(&launch, 7, (kn_gpu_slice){.buffer = m->sums});
+    kn_launch_output(&launch, 4, (kn_gpu_slice){.buffer = m->values});
+    kn_launch_output(&launch, 5, (kn_gpu_slice){.buffer = m->sums});
     return kn_launch_record(graph, &launch, error);
 }
 
@@ -296,25 +262,9 @@ static bool record_cells(kn_graph *graph, const kn_lock_work *work, kn_error *er
                    .first = work->cell_first,
                    .members = work->patches,
                    .weights = work->own_sums,
-                   .prior = work->prior,
-                   .prior_share = work->prior_share,
                    .values = work->values,
                    .sums = work->sums};
     return record_means(graph, work, &cells, error);
-}
-
-static bool record_parents(kn_graph *graph, const kn_lock_work *work, kn_error *error) {
-    lock_push push = {0};
-    kn_launch launch =
-        launch_of(graph, work, KN_KERNEL_NN_LOCK_PARENTS, work->parent_count * quads_of(&work->shape), &push);
-    launch.push_size = 2 * sizeof(int32_t);
-    bind(graph, &launch, 0, work->parent_first, KN_GPU_FORMAT_R32U);
-    bind(graph, &launch, 1, work->children, KN_GPU_FORMAT_R32U);
-    bind(graph, &launch, 2, work->sums, KN_GPU_FORMAT_R32F);
-    bind(graph, &launch, 3, work->parent_prior, KN_GPU_FORMAT_RGBA32F);
-    bind(graph, &launch, 4, work->parent_share, KN_GPU_FORMAT_R32F);
-    kn_launch_output(&launch, 5, (kn_gpu_slice){.buffer = work->values});
-    return kn_launch_record(graph, &launch, error);
 }
 
 static bool record_places(kn_graph *graph, const kn_lock_work *work, const kn_tensor *x, kn_error *error) {
@@ -345,20 +295,9 @@ bool kn_lock_record(kn_graph *graph, const kn_lock_work *work, const kn_tensor *
             "locked sampling of %d pictures at once is too large for this device: sample fewer frames together", x->n);
     return work->cell_count == 0 || work->patch_count == 0 ||
            (record_patches(graph, work, x, error) && record_cells(graph, work, error) &&
-            (work->parent_count == 0 || record_parents(graph, work, error)) && record_places(graph, work, x, error));
+            record_places(graph, work, x, error));
 }
 
 bool kn_lock_set_strength(const kn_lock_work *work, float strength, kn_error *error) {
     return kn_gpu_upload(work->strength, 0, &strength, sizeof strength, error);
-}
-
-bool kn_lock_read(const kn_lock_work *work, float *values, kn_error *error) {
-    size_t width = 4 * quads_of(&work->shape), channels = (size_t)work->shape.channels;
-    float *padded = kn_alloc(work->cell_count * width, sizeof *padded, error);
-    bool ok = padded && (work->cell_count == 0 ||
-                         kn_gpu_download(work->values, 0, padded, work->cell_count * width * sizeof *padded, error));
-    for (size_t i = 0; ok && i < work->cell_count; i++)
-        memcpy(values + i * channels, padded + i * width, channels * sizeof *values);
-    kn_free(padded);
-    return ok;
 }

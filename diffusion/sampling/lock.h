@@ -1,9 +1,8 @@
 /* Locked sampling on the device: what shows one surface gets one mean, while what each picture shows within a cell
  * stays. Internal to diffusion/. A patch is the part of a cell that one picture shows. With cells c, patches q, places
- * p, points of a place and estimates x: patch    u[q] = sum over its points of weight[p] x[p] / sum of weight[p] cell
- * v[c] = mean over its patches of u[q], weighted by their sums of weights, then towards prior[c] by prior_share[c]
- *   parent   d[k] = share[k] (prior[k] - mean over its cells of v[c], weighted by the cells' sums of weights)
- *            v[c] += d[parent of c]
+ * p, points of a place and estimates x:
+ *   patch    u[q] = sum over its points of weight[p] x[p] / sum of weight[p]
+ *   cell     v[c] = mean over its patches of u[q], weighted by their sums of weights
  *   place    x[p] += strength hold[p] (points with a cell / points) (mean over those of v[cell of q] - u[q])
  * Everything is gathered in a fixed order, so that results repeat bit for bit. */
 #ifndef KN_DIFFUSION_LOCK_H
@@ -25,26 +24,20 @@ size_t kn_lock_places(const kn_lock_shape *shape); /* of all n */
 typedef struct kn_lock_work {
     kn_lock_shape shape;
     int samples;
-    size_t cell_count, patch_count, parent_count;
-    kn_gpu_buffer *ids;          /* u32 [places][samples]: patch of each, KN_LOCK_FREE none; places as they lie in x */
-    kn_gpu_buffer *hold;         /* f32 [places] */
-    kn_gpu_buffer *weights;      /* f32 [places] */
-    kn_gpu_buffer *patch_first;  /* u32 [patch_count + 1]: a patch's part of members */
-    kn_gpu_buffer *members;      /* u32: places */
-    kn_gpu_buffer *cell_of;      /* u32 [patch_count] */
-    kn_gpu_buffer *cell_first;   /* u32 [cell_count + 1]: a cell's part of patches */
-    kn_gpu_buffer *patches;      /* u32 */
-    kn_gpu_buffer *prior;        /* f32 [cell_count][quads][4] */
-    kn_gpu_buffer *prior_share;  /* f32 [cell_count] */
-    kn_gpu_buffer *parent_first; /* u32 [parent_count + 1]: a parent's part of children */
-    kn_gpu_buffer *children;     /* u32: cells */
-    kn_gpu_buffer *parent_prior, *parent_share;
-    kn_gpu_buffer *own;      /* f32 [patch_count][quads][4] */
-    kn_gpu_buffer *own_sums; /* f32 [patch_count]: of weights */
-    kn_gpu_buffer *nothing;  /* f32: the prior and share of patches */
-    kn_gpu_buffer *values;   /* f32 [cell_count][quads][4] */
-    kn_gpu_buffer *sums;     /* f32 [cell_count]: of weights */
-    kn_gpu_buffer *strength; /* f32, host-visible */
+    size_t cell_count, patch_count;
+    kn_gpu_buffer *ids;         /* u32 [places][samples]: patch of each, KN_LOCK_FREE none; places as they lie in x */
+    kn_gpu_buffer *hold;        /* f32 [places] */
+    kn_gpu_buffer *weights;     /* f32 [places] */
+    kn_gpu_buffer *patch_first; /* u32 [patch_count + 1]: a patch's part of members */
+    kn_gpu_buffer *members;     /* u32: places */
+    kn_gpu_buffer *cell_of;     /* u32 [patch_count] */
+    kn_gpu_buffer *cell_first;  /* u32 [cell_count + 1]: a cell's part of patches */
+    kn_gpu_buffer *patches;     /* u32 */
+    kn_gpu_buffer *own;         /* f32 [patch_count][quads][4] */
+    kn_gpu_buffer *own_sums;    /* f32 [patch_count]: of weights */
+    kn_gpu_buffer *values;      /* f32 [cell_count][quads][4] */
+    kn_gpu_buffer *sums;        /* f32 [cell_count]: of weights */
+    kn_gpu_buffer *strength;    /* f32, host-visible */
 } kn_lock_work;
 
 /* Checks the links and brings them onto the device. Finish also after failure. */
@@ -54,8 +47,6 @@ void kn_lock_work_finish(kn_lock_work *work);
 /* Records the fusion of `x`, which has the shape's n, h, w and stride, in place. */
 bool kn_lock_record(kn_graph *graph, const kn_lock_work *work, const kn_tensor *x, kn_error *error);
 bool kn_lock_set_strength(const kn_lock_work *work, float strength, kn_error *error);
-/* What the cells show: values [cell_count][channels]. */
-bool kn_lock_read(const kn_lock_work *work, float *values, kn_error *error);
 /* Device memory of such links, bytes, if there are as many cells as places. */
 uint64_t kn_lock_bytes(const kn_lock_shape *shape, int samples);
 

@@ -278,14 +278,6 @@ bool kn_sampler_bytes(kn_model *model, const kn_sampler_params *params, uint64_t
 
 /* --- inputs ----------------------------------------------------------------------------------- */
 
-/* One member of a tensor. */
-static kn_tensor member(const kn_tensor *tensor, int index) {
-    kn_tensor one = kn_tensor_view(tensor, 1, tensor->h, tensor->w);
-    one.memory.size = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->stride * sizeof(float);
-    one.memory.offset += (size_t)index * one.memory.size;
-    return one;
-}
-
 /* PyTorch's pixel_unshuffle of [3][height][width], times `scale`. */
 static void pack_pixels(const float *pixels, int width, int height, int block, float scale, float *packed) {
     int w = width / block, h = height / block;
@@ -305,8 +297,7 @@ static bool upload_noise(kn_sampler *sampler, const kn_sample_input *given, kn_e
     const kn_sampler_params *params = &sampler->params;
     const kn_schedule *schedule = &sampler->model->schedule;
     float scale = (float)(sampler->noise_scale * (schedule->residual_control[0] ? schedule->residual_noise : 1));
-    size_t floats =
-        (size_t)sampler->latent_width * (size_t)sampler->latent_height * (size_t)sampler->model->info.latent_channels;
+    size_t floats = kn_sampler_floats(sampler);
     float *values = kn_alloc(floats, sizeof *values, error);
     bool ok = values != NULL;
     for (int i = 0; ok && i < sampler->pictures; i++) {
@@ -315,11 +306,11 @@ static bool upload_noise(kn_sampler *sampler, const kn_sample_input *given, kn_e
                         scale, values);
         for (size_t j = 0; !sampler->model->info.pixel_noise && j < floats; j++)
             values[j] = noise[(size_t)i * floats + j] * scale;
-        kn_tensor x = member(&sampler->tensors.x, i);
+        kn_tensor x = kn_sampler_member(&sampler->tensors.x, i);
         ok = kn_sampler_init_add(sampler, given, i, values, error) && kn_tensor_upload(&x, values, error);
         for (size_t j = 0; j < floats; j++) values[j] *= (float)sampler->steps[0].input_scale;
         for (int half = 0; ok && sampler->tensors.input.n && half < sampler->halves; half++) {
-            kn_tensor input = member(&sampler->tensors.input, half * sampler->pictures + i);
+            kn_tensor input = kn_sampler_member(&sampler->tensors.input, half * sampler->pictures + i);
             ok = kn_tensor_upload(&input, values, error);
         }
     }
@@ -342,7 +333,7 @@ static bool upload_means(kn_sampler *sampler, int index, const float *picture, k
             values[(size_t)row * (size_t)means->w + (size_t)x] = (float)(sum / (factor * factor));
         }
     for (int half = 0; ok && half < sampler->halves; half++) {
-        kn_tensor target = member(means, half * sampler->pictures + index);
+        kn_tensor target = kn_sampler_member(means, half * sampler->pictures + index);
         ok = kn_tensor_upload(&target, values, error);
     }
     kn_free(values);
@@ -360,7 +351,7 @@ static bool embed_control(kn_sampler *sampler, int index, const float *pictures,
         ok = kn_tensor_upload(&stage->in, pictures + (size_t)i * in_floats, error) &&
              kn_graph_run(stage->graph, error) && kn_tensor_download(&stage->out, values, error);
         for (int half = 0; ok && half < sampler->halves; half++) {
-            kn_tensor condition = member(&sampler->conditions[index], half * sampler->pictures + i);
+            kn_tensor condition = kn_sampler_member(&sampler->conditions[index], half * sampler->pictures + i);
             ok = kn_tensor_upload(&condition, values, error);
         }
     }
@@ -404,7 +395,7 @@ static bool denoise(kn_sampler *sampler, const kn_sample_input *input, kn_error 
         double next_scale = i + 1 < count ? sampler->steps[i + 1].input_scale : 1;
         if (!set_timestep(sampler, i, error)) return false;
         if (kn_sampler_locks(sampler)) {
-            if (!kn_sampler_lock_step(sampler, i, next_scale, error)) return false;
+            if (!kn_sampler_lock_step(sampler, input, i, next_scale, error)) return false;
         } else if (!kn_sampler_step_set(&sampler->tensors, &sampler->steps[i], next_scale,
                                         (double)sampler->params.guidance, error) ||
                    !kn_graph_run(sampler->step, error)) {
@@ -428,7 +419,7 @@ static const float *residual_base(const kn_sampler *sampler, const kn_sample_inp
 /* One picture, 0..1. */
 static bool decode_picture(const kn_sampler *sampler, int index, const float *base, float *latent, float *rgb,
                            kn_error *error) {
-    kn_tensor x = member(&sampler->tensors.x, index);
+    kn_tensor x = kn_sampler_member(&sampler->tensors.x, index);
     size_t floats = 3 * (size_t)sampler->params.width * (size_t)sampler->params.height;
     if (!kn_tensor_download(&x, latent, error) || !kn_tensor_upload(&sampler->decode.in, latent, error) ||
         !kn_graph_run(sampler->decode.graph, error) || !kn_tensor_download(&sampler->decode.out, rgb, error))
@@ -443,24 +434,34 @@ static bool decode_picture(const kn_sampler *sampler, int index, const float *ba
                    index / sampler->params.views, index % sampler->params.views);
 }
 
+static bool read_latents(const kn_sampler *sampler, float *latents, kn_error *error) {
+    for (int i = 0; latents && i < sampler->pictures; i++) {
+        kn_tensor x = kn_sampler_member(&sampler->tensors.x, i);
+        if (!kn_tensor_download(&x, latents + (size_t)i * kn_sampler_floats(sampler), error)) return false;
+    }
+    return true;
+}
+
 /* Runs the clip; each finished picture goes to one of the two outputs. */
 static bool sample(kn_sampler *sampler, const kn_sample_input *input, float *rgb, uint8_t *rgb8, kn_error *error) {
     if (!input->noise) return kn_fail(error, KN_ERROR_INPUT, "no noise was given (kn_noise_fill makes some)");
+    if (input->known_count < 0 || input->known_count > sampler->pictures ||
+        (input->known_count > 0 && (!input->known || !kn_sampler_locks(sampler))))
+        return kn_fail(error, KN_ERROR_INPUT, "%d known pictures of %d: expected their latents and a lock",
+                       input->known_count, sampler->pictures);
     if (residual_control(sampler) >= 0 && !input->controls[residual_control(sampler)])
         return kn_fail(error, KN_ERROR_INPUT, "no pictures were given for control '%s', which this model starts from",
                        sampler->model->schedule.residual_control);
     if (!kn_sampler_set_prompts(sampler, input, error) || !embed_controls(sampler, input, error) ||
         !upload_noise(sampler, input, error) || !kn_sampler_lock_start(sampler, input->lock, error) ||
-        !denoise(sampler, input, error) ||
-        !kn_sampler_lock_end(sampler, input->lock ? input->lock_values : NULL, error))
+        !denoise(sampler, input, error))
         return false;
+    kn_sampler_lock_end(sampler);
     size_t floats = 3 * (size_t)sampler->params.width * (size_t)sampler->params.height;
-    float *latent = kn_alloc((size_t)sampler->latent_width * (size_t)sampler->latent_height *
-                                 (size_t)sampler->model->info.latent_channels,
-                             sizeof *latent, error);
+    float *latent = kn_alloc(kn_sampler_floats(sampler), sizeof *latent, error);
     float *picture = rgb ? NULL : kn_alloc(floats, sizeof *picture, error);
-    bool ok = latent && (rgb || picture);
-    for (int i = 0; ok && i < sampler->pictures; i++) {
+    bool ok = latent && (rgb || picture) && read_latents(sampler, input->latents, error);
+    for (int i = input->known_count; ok && i < sampler->pictures; i++) {
         float *target = rgb ? rgb + (size_t)i * floats : picture;
         ok = decode_picture(sampler, i, residual_base(sampler, input, i), latent, target, error);
         for (size_t j = 0; ok && rgb8 && j < floats; j++)

@@ -51,6 +51,20 @@ struct kn_sampler {
     kn_lock_work lock_work;
 };
 
+/* One member of a tensor. */
+static inline kn_tensor kn_sampler_member(const kn_tensor *tensor, int index) {
+    kn_tensor one = kn_tensor_view(tensor, 1, tensor->h, tensor->w);
+    one.memory.size = (size_t)tensor->h * (size_t)tensor->w * (size_t)tensor->stride * sizeof(float);
+    one.memory.offset += (size_t)index * one.memory.size;
+    return one;
+}
+
+/* Values of a picture's latent. */
+static inline size_t kn_sampler_floats(const kn_sampler *sampler) {
+    return (size_t)sampler->latent_width * (size_t)sampler->latent_height *
+           (size_t)sampler->model->info.latent_channels;
+}
+
 /* Fills `context`, unless it holds these texts already, and records `step` again when the number or place of distinct
  * prompts changed. */
 bool kn_sampler_set_prompts(kn_sampler *sampler, const kn_sample_input *input, kn_error *error);
@@ -74,9 +88,10 @@ bool kn_sampler_lock_build(kn_sampler *sampler, kn_error *error);
 bool kn_sampler_lock_record_clean(kn_sampler *sampler, kn_error *error);
 /* Around and after the networks of each step. `lock` NULL: nothing is fused in this clip. */
 bool kn_sampler_lock_start(kn_sampler *sampler, const kn_lock *lock, kn_error *error);
-bool kn_sampler_lock_step(kn_sampler *sampler, int index, double next_input_scale, kn_error *error);
-/* Gives the cells' values (may be NULL) and drops the links. */
-bool kn_sampler_lock_end(kn_sampler *sampler, float *values, kn_error *error);
+bool kn_sampler_lock_step(kn_sampler *sampler, const kn_sample_input *input, int index, double next_input_scale,
+                          kn_error *error);
+/* Drops the links. */
+void kn_sampler_lock_end(kn_sampler *sampler);
 void kn_sampler_lock_finish(kn_sampler *sampler);
 /* Device memory of a clip's links, bytes; 0 without a lock. */
 uint64_t kn_sampler_lock_bytes(const kn_sampler *sampler);

@@ -75,7 +75,17 @@ static float strength_at(const kn_sampler *sampler, int index) {
     return lock->first + done * (lock->last - lock->first);
 }
 
-bool kn_sampler_lock_step(kn_sampler *sampler, int index, double next_input_scale, kn_error *error) {
+/* What is known takes the place of its estimate, so that x goes from its noise to it. */
+static bool set_known(const kn_sampler *sampler, const kn_sample_input *input, kn_error *error) {
+    for (int i = 0; i < input->known_count; i++) {
+        kn_tensor clean = kn_sampler_member(&sampler->clean, i);
+        if (!kn_tensor_upload(&clean, input->known + (size_t)i * kn_sampler_floats(sampler), error)) return false;
+    }
+    return true;
+}
+
+bool kn_sampler_lock_step(kn_sampler *sampler, const kn_sample_input *input, int index, double next_input_scale,
+                          kn_error *error) {
     const kn_step *step = &sampler->steps[index];
     const kn_step clean = {.x0_x = step->x0_x, .x0_m = step->x0_m, .clip = step->clip, .x_x = 1};
     if (step->x0_m == 0)
@@ -86,19 +96,15 @@ bool kn_sampler_lock_step(kn_sampler *sampler, int index, double next_input_scal
            kn_sampler_step_set(&sampler->tensors, &rest, next_input_scale, 1, error) &&
            (!sampler->lock_work.strength ||
             kn_lock_set_strength(&sampler->lock_work, strength_at(sampler, index), error)) &&
-           kn_graph_run(sampler->step, error) && kn_graph_run(sampler->lock, error);
+           kn_graph_run(sampler->step, error) && set_known(sampler, input, error) && kn_graph_run(sampler->lock, error);
 }
 
-bool kn_sampler_lock_end(kn_sampler *sampler, float *values, kn_error *error) {
-    if (!kn_sampler_locks(sampler)) return true;
-    bool ok = !values || !sampler->lock_work.values || kn_lock_read(&sampler->lock_work, values, error);
+void kn_sampler_lock_end(kn_sampler *sampler) {
     kn_graph_destroy(&sampler->lock);
     kn_lock_work_finish(&sampler->lock_work);
-    return ok;
 }
 
 void kn_sampler_lock_finish(kn_sampler *sampler) {
-    kn_graph_destroy(&sampler->lock);
-    kn_lock_work_finish(&sampler->lock_work);
+    kn_sampler_lock_end(sampler);
     kn_gpu_buffer_destroy(&sampler->clean_coefficients);
 }

@@ -144,12 +144,6 @@ typedef struct kn_lock {
     const float *weights;  /* [N][height][width]: how much a place tells about its cells; above 0 */
     const float *hold;     /* [N][height][width]: how far it lets itself be changed, 0..1 */
     size_t cell_count;
-    const float *prior;       /* [cell_count][channels]: what a cell is known to show; NULL: nothing is known */
-    const float *prior_share; /* [cell_count]: share of that in the cell's value, 0..1 */
-    const uint32_t *parents;  /* [cell_count]: the larger cell around it whose mean is known; KN_LOCK_FREE: none */
-    size_t parent_count;
-    const float *parent_prior; /* [parent_count][channels] */
-    const float *parent_share; /* [parent_count] */
 } kn_lock;
 
 typedef struct kn_sampler_params {
@@ -193,8 +187,10 @@ typedef struct kn_sample_input {
                             init + n * init_stride */
     size_t init_stride;  /* floats */
     const kn_lock *lock; /* when the params ask for it; NULL: this clip goes without */
-    float *lock_values;  /* [cell_count][channels]: what the cells show in the end; may be NULL.
-                            channels: 3 of pixel_noise models, else latent_channels */
+    const float *known;  /* latents of the first known_count pictures, which stay as they are while the others are made
+                            to agree with them; only with a lock. They are not decoded. */
+    int known_count;
+    float *latents; /* [N][latent_channels][height / factor][width / factor]: of the pictures; may be NULL */
     kn_progress_callback progress; /* called with stage "denoise" after each step; may be NULL */
     void *progress_user;
 } kn_sample_input;

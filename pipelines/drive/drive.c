@@ -27,7 +27,8 @@ static bool open_scene(kn_drive_job *job, kn_error *error) {
     if (p->prompt) snprintf(job->prompt, sizeof job->prompt, "%s", p->prompt);
     else kn_scene_caption(job->scene, job->prompt, sizeof job->prompt);
     job->chunk_frames = kn_min_size(job->chunk_frames, job->frame_count);
-    job->chunk_count = (job->frame_count + job->chunk_frames - 1) / job->chunk_frames;
+    job->carried = kn_drive_locks(job) && job->chunk_frames > 1;
+    job->chunk_count = kn_drive_chunks(job);
     return true;
 }
 
@@ -77,7 +78,7 @@ static bool open_renderer(kn_drive_job *job, kn_error *error) {
 
 static bool run_chunks(kn_drive_job *job, kn_error *error) {
     size_t done = kn_min_size(job->journal.chunks_done, job->chunk_count);
-    job->report.resumed_frames = kn_min_size(done * job->chunk_frames, job->frame_count);
+    job->report.resumed_frames = kn_drive_chunk_first(job, done);
     for (int stage = KN_STAGE_RENDER; stage <= KN_STAGE_STORE; stage++)
         job->done[stage] = (double)job->report.resumed_frames;
     if (done > 0)

@@ -7,15 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Noise values per picture: 3 per pixel, or the latent's channels per latent cell. */
-static size_t noise_per_picture(const kn_drive_job *job) {
-    const kn_model_info *info = kn_model_get_info(job->model);
-    size_t width = (size_t)job->rig.cameras[0].width, height = (size_t)job->rig.cameras[0].height,
-           factor = (size_t)info->latent_factor;
-    return info->pixel_noise ? 3 * width * height
-                             : (size_t)info->latent_channels * (width / factor) * (height / factor);
-}
-
 static bool init_chunk(const kn_drive_job *job, kn_drive_chunk *c, kn_error *error) {
     size_t pictures = job->chunk_frames * (size_t)job->rig.camera_count;
     bool sampled = job->params.source == KN_DRIVE_SAMPLER;
@@ -24,7 +15,7 @@ static bool init_chunk(const kn_drive_job *job, kn_drive_chunk *c, kn_error *err
     if (!sampled) return true;
     if (!(c->control = kn_alloc(pictures * (size_t)job->control_channels * job->pixels, sizeof *c->control, error)))
         return false;
-    return (c->noise = kn_alloc(pictures * noise_per_picture(job), sizeof *c->noise, error)) &&
+    return (c->noise = kn_alloc(pictures * kn_drive_latent_floats(job), sizeof *c->noise, error)) &&
            kn_drive_lock_init_chunk(job, c, error);
 }
 
@@ -111,7 +102,7 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     bool public = job->params.control_count > 0;
     float *control = sampled ? c->control + picture * (size_t)job->control_channels * job->pixels : NULL;
     float *conditions = sampled && !reduced && !public ? control : s->conditions;
-    float *noise = anchored ? c->noise + picture * noise_per_picture(job) : NULL;
+    float *noise = anchored ? c->noise + picture * kn_drive_latent_floats(job) : NULL;
     kn_render_target target = {.conditions = conditions,
                                .shaded =
                                    !sampled || reduced || job->params.strength < 1 || kn_drive_controls_shaded(job),
@@ -130,6 +121,7 @@ static bool render_picture(kn_drive_job *job, kn_drive_chunk *c, size_t frame, s
     if (!sampled && !kn_pixels_interleave(drawn, pixels, c->rgb + picture * 3 * job->pixels))
         return kn_fail(error, KN_ERROR_INTERNAL, "frame %zu, camera %s: the renderer drew a value that is no number",
                        frame, view->name);
+    if (picture < c->carried * (size_t)job->rig.camera_count) return true; /* labelled with its own chunk */
     if (!kn_drive_write_labels(job, frame, camera, error)) return false;
     return kn_boxes_2d_append(&c->boxes, &c->box_count, &c->box_capacity, &job->facts, view, camera, s->depth,
                               s->instance, error);
@@ -145,9 +137,10 @@ static bool render_chunk(void *user, kn_error *error) {
     chunk_work *work = user;
     kn_drive_job *job = work->job;
     double started = kn_now();
-    size_t cameras = (size_t)job->rig.camera_count, first = work->chunk->index * job->chunk_frames;
+    size_t cameras = (size_t)job->rig.camera_count, first = kn_drive_chunk_first(job, work->chunk->index);
     work->chunk->box_count = 0;
-    for (size_t f = 0; f < work->chunk->frames; f++) {
+    first -= work->chunk->carried;
+    for (size_t f = 0; f < work->chunk->carried + work->chunk->frames; f++) {
         if (!kn_frame_facts_read(&job->facts, job->scene, first + f, error)) return false;
         for (size_t v = 0; v < cameras; v++) {
             if (!render_picture(job, work->chunk, first + f, f * cameras + v, (int)v, error)) return false;
@@ -222,29 +215,26 @@ static bool sample_progress(void *user, const char *stage, uint64_t done, uint64
     (void)stage;
     const chunk_work *work = user;
     double share = total ? (double)done / (double)total : 1,
-           before = (double)(work->chunk->index * work->job->chunk_frames);
+           before = (double)kn_drive_chunk_first(work->job, work->chunk->index);
     return kn_drive_progress(work->job, KN_STAGE_SAMPLE, before + share * (double)work->chunk->frames, NULL);
 }
 
-/* Samples a chunk with what earlier ones decided, and remembers what it decides. */
+/* Samples a chunk with what it takes over from the one before. */
 static bool sample_locked(kn_drive_job *job, kn_drive_chunk *c, kn_sample_input *input, kn_error *error) {
     kn_lock lock;
-    bool ok = kn_drive_lock_recall(job, c, &lock, &input->lock_values, error);
-    if (kn_drive_locks(job)) input->lock = &lock;
-    ok = ok && kn_sample_u8(job->sampler, input, job->scratch.planar, error) &&
-         kn_drive_lock_keep(job, c, input->lock_values, error);
-    kn_free(input->lock_values);
-    return ok;
+    return kn_drive_lock_before(job, c, &lock, input, error) &&
+           kn_sample_u8(job->sampler, input, job->scratch.planar, error) && kn_drive_lock_after(job, c, error);
 }
 
 static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) {
     if (job->params.source != KN_DRIVE_SAMPLER) return true;
     double started = kn_now();
     uint8_t *planar = job->scratch.planar;
-    size_t pictures = c->frames * (size_t)job->rig.camera_count;
-    if (!make_sampler(job, (int)c->frames, error)) return false;
+    size_t cameras = (size_t)job->rig.camera_count, known = c->carried * cameras,
+           pictures = (c->carried + c->frames) * cameras;
+    if (!make_sampler(job, (int)(c->carried + c->frames), error)) return false;
     if (job->params.no_anchored_noise)
-        kn_noise_fill(c->noise, pictures * noise_per_picture(job),
+        kn_noise_fill(c->noise, pictures * kn_drive_latent_floats(job),
                       kn_hash64(noise_seed(job) * 0x9e3779b97f4a7c15u + c->index), false);
     const char *prompt = job->prompt;
     chunk_work work = {job, c};
@@ -260,10 +250,10 @@ static bool sample_chunk(kn_drive_job *job, kn_drive_chunk *c, kn_error *error) 
         input.init_stride = KN_CONDITION_CHANNELS * job->pixels;
     }
     if (!sample_locked(job, c, &input, error)) return false;
-    for (size_t n = 0; n < pictures; n++)
+    for (size_t n = known; n < pictures; n++)
         for (size_t channel = 0; channel < 3; channel++)
             for (size_t i = 0; i < job->pixels; i++)
-                c->rgb[(n * job->pixels + i) * 3 + channel] = planar[(n * 3 + channel) * job->pixels + i];
+                c->rgb[((n - known) * job->pixels + i) * 3 + channel] = planar[(n * 3 + channel) * job->pixels + i];
     job->report.sample += kn_now() - started;
     return true;
 }
@@ -294,7 +284,7 @@ static bool write_segments(kn_drive_job *job, kn_error *error) {
     for (int v = 0; v < cameras; v++) {
         kn_drive_segment_name(job, c->index, v, names[v], sizeof names[v]);
         if (!write_segment(job, v, names[v], error)) return false;
-        double done = (double)(c->index * job->chunk_frames) + (v + 1.0) / cameras * (double)c->frames;
+        double done = (double)kn_drive_chunk_first(job, c->index) + (v + 1.0) / cameras * (double)c->frames;
         if (!kn_drive_progress(job, KN_STAGE_STORE, done, error)) return false;
     }
     kn_drive_boxes_name(c->index, names[cameras], sizeof names[cameras]);
@@ -320,6 +310,7 @@ static bool start_rendering(kn_drive_job *job, chunk_work *work, size_t index, k
     *work = (chunk_work){job, &job->chunks[index % 2]};
     work->chunk->index = index;
     work->chunk->frames = kn_drive_chunk_length(job, index);
+    work->chunk->carried = index > 0 ? job->carried : 0;
     return kn_task_start(&job->render_task, render_chunk, work, error);
 }
 

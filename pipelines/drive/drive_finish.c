@@ -207,7 +207,7 @@ bool kn_finisher_encode(kn_finisher *f, size_t end, kn_error *error) {
     kn_drive_job *job = f->job;
     double started = kn_now();
     for (; f->next < end; f->next++) {
-        size_t first = f->next * job->chunk_frames;
+        size_t first = kn_drive_chunk_first(job, f->next);
         if (!open_segments(f, f->next, error)) return false;
         for (size_t i = 0; i < kn_drive_chunk_length(job, f->next); i++)
             if (!finish_frame(f, first + i, error) ||

@@ -14,12 +14,14 @@ enum { KN_DRIVE_DEVICE_TEXT = 800, KN_DRIVE_MAX_OUTPUTS = KN_RIG_MAX_CAMERAS + 5
 
 #define KN_DRIVE_REACH 120.0 /* metres around the ego within which road users are labelled */
 
-/* One chunk on its way: N = frames * cameras pictures, frame-major; every picture has job->pixels pixels of room. */
+/* One chunk on its way: N = (carried + frames) * cameras pictures, frame-major; every picture has job->pixels pixels of
+ * room. */
 typedef struct kn_drive_chunk {
     size_t index, frames;
+    size_t carried; /* the last frames of the chunk before, which come first: sampled again as they are */
     float *control; /* [N][control_channels][height][width]; of public ControlNets [their count][N][3]... */
     float *noise;   /* [N][noise channels][...] */
-    uint8_t *rgb;   /* [N][height][width][3] */
+    uint8_t *rgb;   /* [frames * cameras][height][width][3] */
     kn_surface_window *surfaces; /* what its pictures show; NULL without locked sampling */
     kn_box_2d *boxes;
     size_t box_count, box_capacity;
@@ -33,6 +35,7 @@ typedef struct kn_drive_scratch {
     uint8_t *semantic;
     uint16_t *instance, *label;
     float *matte;    /* [height][width]: kn_surface_picture */
+    float *latents;  /* [N][values of a latent] */
     uint8_t *planar; /* [N][3][height][width] from the sampler */
 } kn_drive_scratch;
 
@@ -63,8 +66,9 @@ typedef struct kn_drive_job {
     kn_renderer *renderer;
     kn_model *model;
     kn_sampler *sampler;
-    kn_surface_store *surfaces; /* what earlier chunks decided; NULL without locked sampling */
-    int sampler_frames;         /* what the sampler was made for; 0: none yet */
+    size_t carried;     /* frames that a chunk takes over from the one before; 0 without locked sampling */
+    float *latents;     /* [carried * cameras][values of a latent]: of the last frames of the chunk before */
+    int sampler_frames; /* what the sampler was made for; 0: none yet */
     char prompt[1000];
     char control_names[KN_MAX_CONTROLS][64]; /* of the public ControlNets in the model */
     size_t frame_count, chunk_frames, chunk_count;
@@ -116,13 +120,16 @@ bool kn_drive_check_memory(kn_drive_job *job, kn_error *error);
 bool kn_drive_chunks_run(kn_drive_job *job, size_t first, kn_error *error);
 /* Frees what chunks need; waits for their threads. */
 void kn_drive_chunks_finish(kn_drive_job *job);
+/* The first of its own frames, how many they are, and how many chunks there are. */
+size_t kn_drive_chunk_first(const kn_drive_job *job, size_t index);
 size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index);
+size_t kn_drive_chunks(const kn_drive_job *job);
 /* Names inside the work folder. */
 void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size);
 void kn_drive_boxes_name(size_t chunk, char *name, size_t size);
 
 /* --- drive_lock.c ----------------------------------------------------------------------------- */
-/* Locked sampling (diffusion.h), unless it is switched off: a chunk's window, the store before chunk `first`. */
+/* Locked sampling (diffusion.h), unless it is switched off: a chunk's window, and what chunk `first` takes over. */
 bool kn_drive_locks(const kn_drive_job *job);
 kn_lock_params kn_drive_lock_params(const kn_drive_job *job);
 bool kn_drive_lock_init(kn_drive_job *job, size_t first, kn_error *error);
@@ -131,10 +138,13 @@ void kn_drive_lock_finish(kn_drive_job *job);
 /* Adds the picture that the scratch holds, conditions beside it, to the chunk's window. */
 bool kn_drive_lock_add(kn_drive_job *job, kn_drive_chunk *chunk, size_t frame, size_t picture, int camera,
                        const float *conditions, kn_error *error);
-/* Before and after a chunk is sampled: its links with what is known, and what was decided. The caller frees `values`.
- */
-bool kn_drive_lock_recall(kn_drive_job *job, kn_drive_chunk *chunk, kn_lock *lock, float **values, kn_error *error);
-bool kn_drive_lock_keep(kn_drive_job *job, const kn_drive_chunk *chunk, const float *values, kn_error *error);
+/* Before and after a chunk is sampled: its links and what it takes over, and what the next one takes over. `lock` lives
+ * as long as `input`. */
+bool kn_drive_lock_before(kn_drive_job *job, kn_drive_chunk *chunk, kn_lock *lock, kn_sample_input *input,
+                          kn_error *error);
+bool kn_drive_lock_after(kn_drive_job *job, const kn_drive_chunk *chunk, kn_error *error);
+/* Values of a picture's latent. */
+size_t kn_drive_latent_floats(const kn_drive_job *job);
 
 /* --- drive_controls.c ------------------------------------------------------------------------- */
 /* Public ControlNets in place of the model's own: their kinds and strengths; what they make of the model. */

@@ -59,8 +59,18 @@ void kn_drive_note_warnings(kn_drive_job *job) {
     job->params.log = (kn_log){note_line, job, level};
 }
 
+size_t kn_drive_chunk_first(const kn_drive_job *job, size_t index) {
+    size_t first = index * (job->chunk_frames - job->carried) + (index > 0 ? job->carried : 0);
+    return kn_min_size(first, job->frame_count);
+}
+
 size_t kn_drive_chunk_length(const kn_drive_job *job, size_t index) {
-    return kn_min_size(job->chunk_frames, job->frame_count - index * job->chunk_frames);
+    return kn_drive_chunk_first(job, index + 1) - kn_drive_chunk_first(job, index);
+}
+
+size_t kn_drive_chunks(const kn_drive_job *job) {
+    size_t own = job->chunk_frames - job->carried;
+    return job->frame_count <= job->carried ? 1 : (job->frame_count - job->carried + own - 1) / own;
 }
 
 void kn_drive_segment_name(const kn_drive_job *job, size_t chunk, int camera, char *name, size_t size) {

@@ -1,17 +1,15 @@
-/* Locked sampling of a driving clip: what the chunks' pictures show, and what earlier chunks decided about it. */
+/* Locked sampling of a driving clip: what the chunks' pictures show, and what a chunk takes over from the one before.
+ */
 #include "pipelines/drive/drive_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     POINTS_ACROSS_CELL = 4, /* points looked at along each side of a latent cell, and of a pixel */
     POINTS_ACROSS_PIXEL = 1,
-    STORE_CELLS = 400000, /* about 60 MB of 32 channels */
-    STORE_FILES = 3       /* a chunk is in the journal before the third one after it is sampled */
+    CARRIED_FILES = 3 /* a chunk is in the journal before the third one after it is sampled */
 };
-/* What earlier chunks decided is kept, but not used: fed back at .85 samples/drive/cut-in broke up from its second
- * chunk on. */
-static const double STORE_SHARE = 0;
 static const float STRENGTH = 1;   /* at every step */
 static const double CELL_SIZE = 2; /* places: the picture's own drawing of what is smaller stays */
 
@@ -40,40 +38,60 @@ bool kn_drive_lock_init_chunk(const kn_drive_job *job, kn_drive_chunk *chunk, kn
     kn_surface_params params = {.width = job->rig.cameras[0].width / factor,
                                 .height = job->rig.cameras[0].height / factor,
                                 .samples = info->pixel_noise ? POINTS_ACROSS_PIXEL : POINTS_ACROSS_CELL,
-                                .place_angle = place_angle(job, factor),
+                                .sky_angle = place_angle(job, factor),
                                 .detail = CELL_SIZE};
     return kn_surface_window_create(&chunk->surfaces, job->scene, &params, error);
 }
 
-/* What was decided up to and with a chunk. */
-static char *store_path(const kn_drive_job *job, size_t chunk, kn_error *error) {
+size_t kn_drive_latent_floats(const kn_drive_job *job) {
+    const kn_model_info *info = kn_model_get_info(job->model);
+    size_t factor = (size_t)info->latent_factor, width = (size_t)job->rig.cameras[0].width / factor,
+           height = (size_t)job->rig.cameras[0].height / factor;
+    return (size_t)info->latent_channels * width * height;
+}
+
+static size_t carried_floats(const kn_drive_job *job) {
+    return job->carried * (size_t)job->rig.camera_count * kn_drive_latent_floats(job);
+}
+
+/* Where the latents lie that a chunk hands on. */
+static char *carried_path(const kn_drive_job *job, size_t chunk, kn_error *error) {
     char name[40];
-    snprintf(name, sizeof name, "surfaces-%zu.bin", chunk % STORE_FILES);
+    snprintf(name, sizeof name, "carried-%zu.bin", chunk % CARRIED_FILES);
     return kn_path_join(job->work, name, error);
 }
 
-bool kn_drive_lock_init(kn_drive_job *job, size_t first, kn_error *error) {
-    if (!kn_drive_locks(job)) return true;
-    const kn_model_info *info = kn_model_get_info(job->model);
-    kn_surface_store_params params = KN_SURFACE_STORE_PARAMS_DEFAULT;
-    params.channels = info->pixel_noise ? 3 : info->latent_channels;
-    params.capacity = STORE_CELLS;
-    params.memory = STORE_SHARE;
-    if (!(job->scratch.matte = kn_alloc(job->pixels, sizeof(float), error)) ||
-        !kn_surface_store_create(&job->surfaces, &params, error))
-        return false;
-    if (first == 0) return true;
-    char *path = store_path(job, first - 1, error);
-    bool ok = path && kn_surface_store_read(job->surfaces, path, error);
+static bool read_carried(kn_drive_job *job, size_t chunk, kn_error *error) {
+    kn_file_map map = {0};
+    char *path = carried_path(job, chunk, error);
+    size_t floats = carried_floats(job);
+    bool ok = path && kn_file_map_init(&map, path, error);
+    if (ok && map.size != floats * sizeof(float))
+        ok = kn_fail(error, KN_ERROR_INPUT, "%s: %zu bytes, expected %zu", path, map.size, floats * sizeof(float));
+    if (ok) memcpy(job->latents, map.data, map.size);
+    for (size_t i = 0; ok && i < floats; i++)
+        ok = isfinite(job->latents[i]) || kn_fail(error, KN_ERROR_INPUT, "%s: number %zu is not finite", path, i);
+    kn_file_map_finish(&map);
     kn_free(path);
     return ok;
 }
 
+bool kn_drive_lock_init(kn_drive_job *job, size_t first, kn_error *error) {
+    if (!kn_drive_locks(job)) return true;
+    size_t pictures = job->chunk_frames * (size_t)job->rig.camera_count;
+    kn_drive_scratch *s = &job->scratch;
+    return (s->matte = kn_alloc(job->pixels, sizeof *s->matte, error)) &&
+           (s->latents = kn_alloc(pictures * kn_drive_latent_floats(job), sizeof *s->latents, error)) &&
+           (job->latents = kn_alloc(carried_floats(job) + 1, sizeof *job->latents, error)) &&
+           (first == 0 || job->carried == 0 || read_carried(job, first - 1, error));
+}
+
 void kn_drive_lock_finish(kn_drive_job *job) {
     for (int i = 0; i < 2; i++) kn_surface_window_destroy(&job->chunks[i].surfaces);
-    kn_surface_store_destroy(&job->surfaces);
     kn_free(job->scratch.matte);
-    job->scratch.matte = NULL;
+    kn_free(job->scratch.latents);
+    kn_free(job->latents);
+    job->scratch.matte = job->scratch.latents = job->latents = NULL;
 }
 
 /* How much a surface looks the same from everywhere: glass, wet ground and paint mirror. */
@@ -88,45 +106,43 @@ bool kn_drive_lock_add(kn_drive_job *job, kn_drive_chunk *chunk, size_t frame, s
     if (!kn_drive_locks(job)) return true;
     const kn_camera *view = &job->rig.cameras[camera];
     size_t pixels = (size_t)view->width * (size_t)view->height;
-    if (picture == 0 && !kn_surface_window_begin(chunk->surfaces, frame, chunk->frames, error)) return false;
+    if (picture == 0 && !kn_surface_window_begin(chunk->surfaces, frame, chunk->carried + chunk->frames, error))
+        return false;
     find_matte(conditions, pixels, job->scratch.matte);
     kn_surface_picture shown = {.camera = view,
                                 .frame = frame,
                                 .depth = job->scratch.depth,
                                 .normal = conditions + KN_CONDITION_NORMAL * pixels,
                                 .instance = job->scratch.instance,
-                                .matte = job->scratch.matte};
+                                .matte = job->scratch.matte,
+                                .decided = picture < chunk->carried * (size_t)job->rig.camera_count};
     return kn_surface_window_add(chunk->surfaces, picture, &shown, error);
 }
 
-bool kn_drive_lock_recall(kn_drive_job *job, kn_drive_chunk *chunk, kn_lock *lock, float **values, kn_error *error) {
-    *values = NULL;
+bool kn_drive_lock_before(kn_drive_job *job, kn_drive_chunk *chunk, kn_lock *lock, kn_sample_input *input,
+                          kn_error *error) {
+    (void)error;
     if (!kn_drive_locks(job)) return true;
-    const kn_model_info *info = kn_model_get_info(job->model);
     const kn_surface_links *links = kn_surface_window_links(chunk->surfaces);
-    size_t channels = info->pixel_noise ? 3 : (size_t)info->latent_channels;
-    if (!kn_surface_store_recall(job->surfaces, chunk->surfaces, error) ||
-        !(*values = kn_alloc(links->cell_count * channels, sizeof **values, error)))
-        return false;
     *lock = (kn_lock){.samples = links->samples,
                       .cells = links->cells,
                       .weights = links->weights,
                       .hold = links->hold,
-                      .cell_count = links->cell_count,
-                      .prior = links->prior,
-                      .prior_share = links->prior_share,
-                      .parents = links->parents,
-                      .parent_count = links->parent_count,
-                      .parent_prior = links->parent_prior,
-                      .parent_share = links->parent_share};
+                      .cell_count = links->cell_count};
+    input->lock = lock;
+    input->known = job->latents;
+    input->known_count = (int)(chunk->carried * (size_t)job->rig.camera_count);
+    input->latents = job->scratch.latents;
     return true;
 }
 
-bool kn_drive_lock_keep(kn_drive_job *job, const kn_drive_chunk *chunk, const float *values, kn_error *error) {
-    if (!kn_drive_locks(job)) return true;
-    char *path = store_path(job, chunk->index, error);
-    bool ok = path && kn_surface_store_keep(job->surfaces, chunk->surfaces, values, error) &&
-              (chunk->index + 1 == job->chunk_count || kn_surface_store_write(job->surfaces, path, error));
+bool kn_drive_lock_after(kn_drive_job *job, const kn_drive_chunk *chunk, kn_error *error) {
+    if (!kn_drive_locks(job) || job->carried == 0 || chunk->index + 1 == job->chunk_count) return true;
+    size_t floats = carried_floats(job), pictures = (chunk->carried + chunk->frames) * (size_t)job->rig.camera_count;
+    memcpy(job->latents, job->scratch.latents + pictures * kn_drive_latent_floats(job) - floats,
+           floats * sizeof *job->latents);
+    char *path = carried_path(job, chunk->index, error);
+    bool ok = path && kn_file_write(path, job->latents, floats * sizeof *job->latents, error);
     kn_free(path);
     return ok;
 }

@@ -43,11 +43,6 @@ static size_t slot_of(const kn_cell_table *table, const kn_cell *cell) {
     return slot;
 }
 
-uint32_t kn_cell_table_find(const kn_cell_table *table, const kn_cell *cell) {
-    uint32_t held = table->slot_count ? table->slots[slot_of(table, cell)] : 0;
-    return held ? held - 1 : KN_SURFACE_NONE;
-}
-
 static bool grow_slots(kn_cell_table *table, kn_error *error) {
     size_t count = table->slot_count ? 2 * table->slot_count : 1024;
     uint32_t *slots = kn_alloc(count, sizeof *slots, error);
@@ -96,21 +91,6 @@ kn_cell kn_cell_at(kn_vec3 point, kn_vec3 normal, int level, uint16_t domain, ui
         cell.at[i] = flat ? 0 : step_of(p[i] + SHIFT[i], i == axis ? ACROSS * size : size);
     }
     return cell;
-}
-
-kn_cell kn_cell_parent(const kn_cell *cell) {
-    kn_cell parent = *cell;
-    for (int i = 0; i < 3; i++) parent.at[i] = (cell->at[i] - (cell->at[i] & 1)) / 2;
-    parent.level++;
-    return parent;
-}
-
-kn_vec3 kn_cell_middle(const kn_cell *cell) {
-    double size = ldexp(1, cell->level), p[3];
-    int axis = (cell->face & 7) >> 1;
-    for (int i = 0; i < 3; i++) p[i] = (cell->at[i] + .5) * (i == axis ? ACROSS * size : size) - SHIFT[i];
-    if (cell->face & KN_CELL_SKY) p[axis] = cell->face & 1 ? 1 : -1;
-    return (kn_vec3){p[0], p[1], p[2]};
 }
 
 /* --- instances --------------------------------------------------------------------------------- */

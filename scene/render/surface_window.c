@@ -5,8 +5,10 @@
 #include <string.h>
 
 enum { MAX_SIDE = 16384, SKY_DOMAIN = 65535 };
-static const double CLOSEST = 1.5;       /* metres: nothing counts as nearer to the ego */
 static const float LEAST_WEIGHT = 1e-4f; /* so that every cell has a mean */
+static const float DECIDED_WEIGHT = 16;
+static const double FLAT = .02; /* of the distance: points that far from one plane show one surface */
+static const float PURE = .75f; /* share of its points on one surface from which a decided place counts */
 
 /* --- life -------------------------------------------------------------------------------------- */
 
@@ -14,28 +16,25 @@ bool kn_surface_window_create(kn_surface_window **out, const kn_scene *scene, co
                               kn_error *error) {
     *out = NULL;
     if (params->width < 1 || params->height < 1 || params->width > MAX_SIDE || params->height > MAX_SIDE ||
-        params->samples < 1 || params->samples > 8 || !(params->place_angle > 1e-6 && params->place_angle < 2))
+        params->samples < 1 || params->samples > 8 || !(params->sky_angle > 1e-6 && params->sky_angle < 2))
         return kn_fail(error, KN_ERROR_INPUT, "surface cells: %dx%d places with %d samples of %g radians",
-                       params->width, params->height, params->samples, params->place_angle);
+                       params->width, params->height, params->samples, params->sky_angle);
     kn_surface_window *window = kn_alloc(1, sizeof *window, error);
     if (!window) return false;
     window->scene = scene;
     window->params = *params;
     if (!(window->params.detail > 0)) window->params.detail = 1;
     window->instances_frame = SIZE_MAX;
-    if (!(window->nearest = kn_alloc(65536, sizeof *window->nearest, error))) kn_surface_window_destroy(&window);
     *out = window;
-    return window != NULL;
+    return true;
 }
 
 void kn_surface_window_destroy(kn_surface_window **handle) {
     kn_surface_window *window = handle ? *handle : NULL;
     if (!window) return;
     kn_cell_table_finish(&window->table);
-    kn_cell_table_finish(&window->parent_table);
     kn_instances_finish(&window->instances);
-    void *all[] = {window->nearest, window->cells,       window->weights,      window->hold,        window->parents,
-                   window->prior,   window->prior_share, window->parent_prior, window->parent_share};
+    void *all[] = {window->cells, window->weights, window->hold};
     for (size_t i = 0; i < KN_COUNT(all); i++) kn_free(all[i]);
     kn_free(window);
     *handle = NULL;
@@ -49,34 +48,13 @@ static kn_pose ego_at(const kn_scene *scene, size_t frame) {
     return pose;
 }
 
-/* Enters how near the ego comes to the instances of one frame. */
-static bool approach(kn_surface_window *window, size_t frame, kn_error *error) {
-    kn_vec3 ego = ego_at(window->scene, frame).translation;
-    if (!kn_instances_read(&window->instances, window->scene, frame, error)) return false;
-    window->instances_frame = frame;
-    for (int i = 1; i < 65536; i++) {
-        int32_t at = window->instances.index[i];
-        if (at < 0) continue;
-        double reach = .4 * window->instances.boxes[at].size[1];
-        double away = kn_vec3_length(kn_vec3_sub(window->instances.poses[at].translation, ego)) - reach;
-        float nearest = (float)fmax(away, CLOSEST);
-        if (!(window->nearest[i] > 0) || nearest < window->nearest[i]) window->nearest[i] = nearest;
-    }
-    return true;
-}
-
 bool kn_surface_window_begin(kn_surface_window *window, size_t first, size_t frames, kn_error *error) {
+    (void)error;
     window->first = first;
     window->frames = frames > 0 ? frames : 1;
     window->pictures = 0;
     window->links = (kn_surface_links){.samples = window->params.samples * window->params.samples};
     kn_cell_table_clear(&window->table);
-    kn_cell_table_clear(&window->parent_table);
-    memset(window->nearest, 0, 65536 * sizeof *window->nearest);
-    window->path[0] = ego_at(window->scene, first).translation;
-    window->path[1] = ego_at(window->scene, first + window->frames - 1).translation;
-    for (size_t f = 0; f < window->frames; f++)
-        if (!approach(window, first + f, error)) return false;
     return true;
 }
 
@@ -99,26 +77,17 @@ typedef struct sight {
 typedef struct spot {
     kn_cell cell;
     float weight, hold;
+    kn_vec3 point, normal; /* in the world; of the sky unused */
+    double depth;
 } spot;
 
-static int level_of(const kn_surface_window *window, double distance) {
-    double size = window->params.detail * window->params.place_angle * distance;
-    return (int)floor(log2(fmax(size, 1e-6)));
-}
-
-/* The ego's way during the window is taken for straight. */
-static double away_from_path(const kn_surface_window *window, kn_vec3 point) {
-    kn_vec3 along = kn_vec3_sub(window->path[1], window->path[0]), offset = kn_vec3_sub(point, window->path[0]);
-    double square = kn_vec3_dot(along, along), t = square > 0 ? kn_vec3_dot(offset, along) / square : 0;
-    kn_vec3 nearest = kn_vec3_scale(along, fmin(fmax(t, 0), 1));
-    return fmax(kn_vec3_length(kn_vec3_sub(offset, nearest)), CLOSEST);
-}
+static int level_of(double size) { return (int)floor(log2(fmax(size, 1e-6))); }
 
 static spot sky_spot(const sight *s, kn_vec3 ray, float matte) {
     kn_vec3 d = kn_pose_direction(&s->pose, ray);
     double most = fmax(fabs(d.x), fmax(fabs(d.y), fabs(d.z)));
     kn_vec3 at = kn_vec3_scale(d, 1 / most);
-    int level = level_of(s->window, 1);
+    int level = level_of(s->window->params.detail * s->window->params.sky_angle);
     return (spot){.cell = kn_cell_at(at, at, level, SKY_DOMAIN, KN_CELL_SKY), .weight = 1, .hold = matte};
 }
 
@@ -144,24 +113,33 @@ static spot look(sight *s, double u, double v) {
     kn_vec3 point = kn_pose_point(&s->pose, kn_vec3_scale(ray, t)), normal = kn_pose_direction(&s->pose, n);
     int instance = p->instance[at];
     int32_t own = s->window->instances.index[instance];
-    double away = own >= 0 ? s->window->nearest[instance] : away_from_path(s->window, point);
+    spot found = {.point = point, .normal = normal, .depth = t, .hold = matte};
     if (own >= 0) {
         const kn_pose *local = local_pose(s, instance, own);
         point = kn_pose_point(local, point);
         normal = kn_pose_direction(local, normal);
     }
-    int level = level_of(s->window, away);
-    double size = ldexp(1, level), place = t / (s->focal[0] / s->step[0]), area = place * place / facing;
-    spot found = {.cell = kn_cell_at(point, normal, level, (uint16_t)instance, own >= 0 ? KN_CELL_LOCAL : 0)};
-    double squarely = facing / kn_vec3_length(ray);
+    /* as large as what a place shows of the surface */
+    double place = t / (s->focal[0] / s->step[0]), area = place * place / facing;
+    int level = level_of(s->window->params.detail * sqrt(area));
+    double size = ldexp(1, level), squarely = facing / kn_vec3_length(ray);
+    found.cell = kn_cell_at(point, normal, level, (uint16_t)instance, own >= 0 ? KN_CELL_LOCAL : 0);
     found.weight = (float)(fmin(1, size * size / area) * fmin(squarely, 1)) * matte;
-    found.hold = matte;
     return found;
+}
+
+/* Whether two points of a place lie on one surface. */
+static bool together(const spot *a, const spot *b) {
+    bool sky = a->cell.face & KN_CELL_SKY;
+    if (sky || b->cell.face & KN_CELL_SKY) return sky && b->cell.face & KN_CELL_SKY;
+    return a->cell.domain == b->cell.domain &&
+           fabs(kn_vec3_dot(a->normal, kn_vec3_sub(b->point, a->point))) < FLAT * a->depth;
 }
 
 static bool add_place(sight *s, int x, int y, uint32_t *cells, float *weight, float *hold, kn_error *error) {
     int samples = s->window->params.samples;
-    float weights = 0, holds = 0, share = 1.f / (float)(samples * samples);
+    float weights = 0, holds = 0, pure = 0, share = 1.f / (float)(samples * samples);
+    spot middle = look(s, (x + .5) * s->step[0], (y + .5) * s->step[1]);
     for (int j = 0; j < samples; j++)
         for (int i = 0; i < samples; i++) {
             spot found = look(s, (x + (i + .5) / samples) * s->step[0], (y + (j + .5) / samples) * s->step[1]);
@@ -172,9 +150,11 @@ static bool add_place(sight *s, int x, int y, uint32_t *cells, float *weight, fl
             *cells++ = s->last_index;
             weights += share * found.weight;
             holds += share * found.hold;
+            pure += together(&middle, &found) ? share : 0;
         }
-    *weight = fmaxf(weights, LEAST_WEIGHT);
-    *hold = fminf(holds, 1);
+    bool decided = s->picture->decided;
+    *weight = fmaxf(weights * (decided ? DECIDED_WEIGHT * fmaxf(0, (pure - PURE) / (1 - PURE)) : 1), LEAST_WEIGHT);
+    *hold = decided ? 0 : fminf(holds, 1);
     return true;
 }
 

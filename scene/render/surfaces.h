@@ -29,14 +29,9 @@ typedef struct kn_cell_table {
 
 void kn_cell_table_finish(kn_cell_table *table);
 void kn_cell_table_clear(kn_cell_table *table); /* the memory stays */
-/* Index of the cell; KN_SURFACE_NONE when it is not there. */
-uint32_t kn_cell_table_find(const kn_cell_table *table, const kn_cell *cell);
-/* The same, entering it when it is new; *index past the old count tells that. */
+/* Index of the cell, which is entered when it is new. */
 bool kn_cell_table_enter(kn_cell_table *table, const kn_cell *cell, uint32_t *index, kn_error *error);
 
-kn_cell kn_cell_parent(const kn_cell *cell);
-/* The middle of a cell: a point, or of the sky a direction. */
-kn_vec3 kn_cell_middle(const kn_cell *cell);
 /* The cell of 2^level metres that `point` of a surface with this normal lies in. */
 kn_cell kn_cell_at(kn_vec3 point, kn_vec3 normal, int level, uint16_t domain, uint8_t flags);
 
@@ -55,18 +50,12 @@ struct kn_surface_window {
     const kn_scene *scene;
     kn_surface_params params;
     size_t first, frames, pictures, picture_capacity;
-    kn_vec3 path[2]; /* the ego at the window's first and last frame */
-    float *nearest;  /* [65536]: shortest distance of the ego to an instance with a pose of its own; 0 none */
     kn_instances instances;
     size_t instances_frame; /* that `instances` holds; SIZE_MAX none */
     kn_cell_table table;
     uint32_t *cells;
     float *weights, *hold;
-    kn_cell_table parent_table;
-    uint32_t *parents;
-    float *prior, *prior_share, *parent_prior, *parent_share;
-    size_t cells_capacity, weights_capacity, hold_capacity, parents_capacity, prior_capacity, prior_share_capacity,
-        parent_prior_capacity, parent_share_capacity;
+    size_t cells_capacity, weights_capacity, hold_capacity;
     kn_surface_links links;
 };
 

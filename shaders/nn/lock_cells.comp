@@ -1,10 +1,8 @@
 #version 460
-// Locked sampling, patches and cells: the weighted mean of a patch's places or of a cell's patches, then towards
-// what is known of it. One invocation makes four channels of one.
+// Locked sampling, patches and cells: the weighted mean of a patch's places or of a cell's patches. One invocation
+// makes four channels of one.
 #extension GL_GOOGLE_include_directive : require
 #include "lock.glsl"
-
-layout(constant_id = 8) const bool knows = true;
 
 layout(push_constant) uniform Push {
     int count, count_per_group, stride; // groups * quads; scalars of a row of x
@@ -14,10 +12,8 @@ KN_FLOATS(x, 0)
 KN_INDICES(first, 1)
 KN_INDICES(member, 2)
 KN_FLOATS(weight, 3)
-KN_VECTORS(prior, 4)
-KN_FLOATS(prior_share, 5)
-layout(set = 0, binding = 6, std430) writeonly buffer values_block { vec4 values[]; };
-layout(set = 0, binding = 7, std430) writeonly buffer sums_block { float sums[]; };
+layout(set = 0, binding = 4, std430) writeonly buffer values_block { vec4 values[]; };
+layout(set = 0, binding = 5, std430) writeonly buffer sums_block { float sums[]; };
 
 const int ROUND = 16384; // software devices end a loop after 65535 rounds
 
@@ -38,8 +34,7 @@ void main() {
                 total += w;
             }
         }
-        vec4 mean = sum / max(total, 1e-30);
-        values[i] = knows ? mix(mean, prior(i), prior_share(cell)) : mean;
+        values[i] = sum / max(total, 1e-30);
         if (quad == 0) sums[cell] = total;
     }
 }

@@ -40,6 +40,7 @@ typedef struct view {
     uint16_t *instance;
     kn_camera camera;
     size_t frame;
+    bool decided;
 } view;
 
 static view draw(double yaw, double aside, size_t frame) {
@@ -48,7 +49,8 @@ static view draw(double yaw, double aside, size_t frame) {
               NULL,
               malloc(W * H * 2),
               render_scene_camera(W, H, yaw),
-              frame};
+              frame,
+              false};
     v.camera.translation[1] += aside;
     kn_render_target target = {.conditions = v.conditions, .depth = v.depth, .instance = v.instance};
     cr_assert(kn_render(renderer, &v.camera, frame, &target, &error), "%s", error.message);
@@ -69,13 +71,13 @@ static kn_surface_window *link_views(const view *views, int count, int place, in
                                 .height = H / place,
                                 .samples = samples,
                                 .detail = 1,
-                                .place_angle = place / views[0].camera.k[0][0]};
+                                .sky_angle = place / views[0].camera.k[0][0]};
     cr_assert(kn_surface_window_create(&window, &scene, &params, &error), "%s", error.message);
     cr_assert(kn_surface_window_begin(window, first, last - first + 1, &error), "%s", error.message);
     for (int i = 0; i < count; i++) {
-        kn_surface_picture p = {&views[i].camera,  views[i].frame,
-                                views[i].depth,    views[i].conditions + KN_CONDITION_NORMAL * W * H,
-                                views[i].instance, views[i].matte};
+        kn_surface_picture p = {
+            &views[i].camera,  views[i].frame, views[i].depth,  views[i].conditions + KN_CONDITION_NORMAL * W * H,
+            views[i].instance, views[i].matte, views[i].decided};
         cr_assert(kn_surface_window_add(window, (size_t)i, &p, &error), "%s", error.message);
     }
     return window;
@@ -99,26 +101,22 @@ static float *random_fields(int count, int place, uint64_t seed) {
     return fields;
 }
 
-/* The lock at full strength on x [count][CHANNELS][h][w]; the cells' values, which the caller frees. */
-static float *fuse(const kn_surface_window *window, float *x, int place) {
+/* The lock at full strength on x [count][CHANNELS][h][w]. */
+static void fuse(const kn_surface_window *window, float *x, int place) {
     const kn_surface_links *l = kn_surface_window_links(window);
     int n = (int)l->picture_count, w = W / place, h = H / place;
-    kn_lock lock = {l->samples,     l->cells,   l->weights,      l->hold,         l->cell_count,  l->prior,
-                    l->prior_share, l->parents, l->parent_count, l->parent_prior, l->parent_share};
+    kn_lock lock = {l->samples, l->cells, l->weights, l->hold, l->cell_count};
     kn_lock_shape shape = {n, h, w, CHANNELS, 1, CHANNELS};
     kn_lock_work work = {0};
     kn_graph *graph;
     kn_tensor tensor;
-    float *values = malloc(l->cell_count * CHANNELS * 4);
     cr_assert(kn_graph_create(&graph, gpu, 0, &error) && kn_graph_tensor(graph, &tensor, n, h, w, CHANNELS, &error));
     cr_assert(kn_tensor_upload(&tensor, x, &error) && kn_lock_work_init(&work, gpu, &lock, &shape, &error), "%s",
               error.message);
     cr_assert(kn_lock_set_strength(&work, 1, &error) && kn_lock_record(graph, &work, &tensor, &error));
     cr_assert(kn_graph_run(graph, &error) && kn_tensor_download(&tensor, x, &error));
-    cr_assert(kn_lock_read(&work, values, &error));
     kn_graph_destroy(&graph);
     kn_lock_work_finish(&work);
-    return values;
 }
 
 /* --- an independent look at correspondences ------------------------------------------------------- */
@@ -194,7 +192,7 @@ static void expect_agreement(const char *what, const view *views, int a, int b, 
     double before = agreement(&views[a], &views[b], fields + (size_t)a * size, fields + (size_t)b * size, place, low,
                               high, &points);
     kn_surface_window *window = link_views(views, count, place, samples);
-    free(fuse(window, fields, place));
+    fuse(window, fields, place);
     double after = agreement(&views[a], &views[b], fields + (size_t)a * size, fields + (size_t)b * size, place, low,
                              high, &points);
     printf("lock: %s: correlation %.3f before, %.3f after, at %d points\n", what, before, after, points);
@@ -209,8 +207,8 @@ static void expect_agreement(const char *what, const view *views, int a, int b, 
 Test(surfaces, two_cameras_end_with_the_same_wall) {
     view views[2] = {draw(0, 0, 1), draw(.35, .2, 1)};
     float *pixels = random_fields(2, 1, 3), *cells = random_fields(2, 8, 4);
-    expect_agreement("a house, pixels", views, 0, 1, pixels, 1, 2, 10, 11, 2, .78);
-    expect_agreement("all, latent cells", views, 0, 1, cells, 8, 4, 0, 65535, 2, .68);
+    expect_agreement("a house, pixels", views, 0, 1, pixels, 1, 2, 10, 11, 2, .45);
+    expect_agreement("all, latent cells", views, 0, 1, cells, 8, 4, 0, 65535, 2, .58);
     free(pixels), free(cells);
     drop(views, 2);
 }
@@ -218,8 +216,8 @@ Test(surfaces, two_cameras_end_with_the_same_wall) {
 Test(surfaces, frames_agree) {
     view views[4] = {draw(0, 0, 1), draw(0, 0, 2), draw(0, 0, 3), draw(0, 0, 4)};
     float *pixels = random_fields(4, 1, 5), *cells = random_fields(4, 8, 6);
-    expect_agreement("houses two frames later, pixels", views, 0, 2, pixels, 1, 2, 10, 12, 4, .75);
-    expect_agreement("all two frames later, latent cells", views, 0, 2, cells, 8, 4, 0, 65535, 4, .66);
+    expect_agreement("houses two frames later, pixels", views, 0, 2, pixels, 1, 2, 10, 12, 4, .42);
+    expect_agreement("all two frames later, latent cells", views, 0, 2, cells, 8, 4, 0, 65535, 4, .28);
     free(pixels), free(cells);
     drop(views, 4);
 }
@@ -228,7 +226,7 @@ Test(surfaces, frames_agree) {
 Test(surfaces, a_road_user_keeps_its_own) {
     view views[3] = {draw(0, 0, 1), draw(0, 0, 3), draw(0, 0, 5)};
     float *pixels = random_fields(3, 1, 8);
-    expect_agreement("a driving car", views, 0, 2, pixels, 1, 2, 2, 2, 3, .42);
+    expect_agreement("a driving car", views, 0, 2, pixels, 1, 2, 2, 2, 3, .12);
     kn_surface_window *window = link_views(views, 3, 1, 1);
     const kn_surface_links *l = kn_surface_window_links(window);
     int *owner = calloc(l->cell_count, sizeof *owner), mixed = 0;
@@ -257,7 +255,7 @@ Test(surfaces, a_mirror_does_not_smear) {
         for (int i = 0; i < W * H; i++) views[n].matte[i] = views[n].instance[i] != GLASS;
     }
     kn_surface_window *window = link_views(views, 2, 1, 1);
-    free(fuse(window, x, 1));
+    fuse(window, x, 1);
     double moved = 0, elsewhere = 0;
     for (int n = 0; n < 2; n++)
         for (int i = 0; i < W * H; i++) {
@@ -271,7 +269,7 @@ Test(surfaces, a_mirror_does_not_smear) {
     for (int n = 0; n < 2; n++)
         for (int i = 0; i < SIZE; i++)
             if (views[n].instance[i % (W * H)] == GLASS) again[n * SIZE + i] += 5;
-    free(fuse(window, again, 1));
+    fuse(window, again, 1);
     double leaked = 0;
     for (int n = 0; n < 2; n++)
         for (int i = 0; i < SIZE; i++)
@@ -283,116 +281,27 @@ Test(surfaces, a_mirror_does_not_smear) {
     drop(views, 2);
 }
 
-/* Two windows with nothing in common but the store. */
-static double across_windows(const view *views, int place, int samples, bool remember, kn_surface_store *store) {
-    size_t size = (size_t)(W / place) * (H / place) * CHANNELS;
-    float *first = random_fields(3, place, 12), *second = random_fields(3, place, 13);
-    kn_surface_window *a = link_views(views, 3, place, samples), *b = link_views(views + 3, 3, place, samples);
-    cr_assert(kn_surface_store_recall(store, a, &error));
-    float *values = fuse(a, first, place);
-    cr_assert(kn_surface_store_keep(store, a, values, &error), "%s", error.message);
-    if (remember) cr_assert(kn_surface_store_recall(store, b, &error));
-    free(fuse(b, second, place));
-    int points;
-    double r = agreement(&views[2], &views[3], first + 2 * size, second, place, 0, 65535, &points);
-    printf("lock: across windows%s: correlation %.3f at %d points\n", remember ? "" : " without a store", r, points);
-    kn_surface_window_destroy(&a);
-    kn_surface_window_destroy(&b);
-    free(values), free(first), free(second);
-    return r;
-}
-
+/* What a window takes over stands, and the others follow it. */
 Test(surfaces, a_window_boundary_is_seamless) {
-    view views[6] = {draw(0, 0, 0), draw(0, 0, 1), draw(0, 0, 2), draw(0, 0, 3), draw(0, 0, 4), draw(0, 0, 5)};
     for (int place = 1; place <= 8; place += 7) {
-        kn_surface_store_params params = KN_SURFACE_STORE_PARAMS_DEFAULT;
-        kn_surface_store *store;
-        params.channels = CHANNELS;
-        params.capacity = 1 << 18;
-        cr_assert(kn_surface_store_create(&store, &params, &error));
-        double without = across_windows(views, place, place == 1 ? 2 : 4, false, store);
-        kn_surface_store_destroy(&store);
-        cr_assert(kn_surface_store_create(&store, &params, &error));
-        double with = across_windows(views, place, place == 1 ? 2 : 4, true, store);
-        cr_expect(without < .5 && with > .55, "place %d: %.3f without a store, %.3f with it", place, without, with);
-        kn_surface_store_destroy(&store);
-    }
-    drop(views, 6);
-}
-
-/* A store with too little room keeps what is near, and neither grows nor forgets itself. */
-Test(surfaces, memory_stays_bounded) {
-    kn_surface_store *store;
-    kn_surface_store_params params = {.channels = CHANNELS, .capacity = 8000, .memory = 1, .adapt = 0};
-    cr_assert(kn_surface_store_create(&store, &params, &error));
-    size_t most = 0;
-    for (size_t round = 0; round < 24; round++) {
-        view v = draw(.9 * (double)round, 0, round % RENDER_SCENE_FRAMES);
-        kn_surface_window *window = link_views(&v, 1, 2, 1);
-        const kn_surface_links *l = kn_surface_window_links(window);
-        float *values = calloc(l->cell_count * CHANNELS, 4);
-        cr_assert(kn_surface_store_recall(store, window, &error));
-        cr_assert(kn_surface_store_keep(store, window, values, &error), "%s", error.message);
-        most = kn_max_size(most, kn_surface_store_count(store));
-        if (round == 23) {
-            double near = 0, far = 0, nears = 0, fars = 0;
-            kn_surface_window *last = link_views(&v, 1, 2, 1);
-            cr_assert(kn_surface_store_recall(store, last, &error));
-            l = kn_surface_window_links(last);
-            for (int i = 0; i < W * H / 4; i++) {
-                int pixel = i / (W / 2) * 2 * W + i % (W / 2) * 2;
-                float known = l->prior_share[l->cells[i]];
-                if (v.depth[pixel] < 4) near += known, nears++;
-                else if (v.depth[pixel] > 30 && isfinite(v.depth[pixel])) far += known, fars++;
-            }
-            cr_expect(near > .75 * nears && nears > 100, "near: %g of %g known", near, nears);
-            cr_expect(far < .3 * fars && fars > 30, "far: %g of %g known", far, fars);
-            kn_surface_window_destroy(&last);
-        }
-        free(values);
+        view views[4] = {draw(0, 0, 2), draw(0, 0, 3), draw(0, 0, 4), draw(0, 0, 5)};
+        size_t size = (size_t)(W / place) * (H / place) * CHANNELS;
+        float *fields = random_fields(4, place, 12), *before = malloc(size * 4);
+        int points, samples = place == 1 ? 2 : 4;
+        double without = agreement(&views[0], &views[1], fields, fields + size, place, 0, 65535, &points);
+        memcpy(before, fields, size * 4);
+        views[0].decided = true;
+        kn_surface_window *window = link_views(views, 4, place, samples);
+        fuse(window, fields, place);
+        cr_expect_eq(memcmp(before, fields, size * 4), 0, "what stood has changed");
+        double with = agreement(&views[0], &views[1], fields, fields + size, place, 0, 65535, &points);
+        printf("lock: after a window's end: correlation %.3f before, %.3f after, at %d points\n", without, with,
+               points);
+        cr_expect(without < .5 && with > .5, "place %d: %.3f before, %.3f after", place, without, with);
         kn_surface_window_destroy(&window);
-        drop(&v, 1);
+        free(before), free(fields);
+        drop(views, 4);
     }
-    printf("lock: at most %zu of 8000 cells\n", most);
-    cr_expect(most <= 8000 && most > 4000);
-    kn_surface_store_destroy(&store);
-}
-
-Test(surfaces, a_store_comes_back_from_its_file) {
-    view v = draw(0, 0, 1);
-    kn_surface_store *store, *other;
-    kn_surface_store_params params = {.channels = CHANNELS, .capacity = 100000, .memory = 1, .adapt = .5};
-    cr_assert(kn_surface_store_create(&store, &params, &error) && kn_surface_store_create(&other, &params, &error));
-    kn_surface_window *window = link_views(&v, 1, 8, 2);
-    const kn_surface_links *l = kn_surface_window_links(window);
-    float *values = calloc(l->cell_count * CHANNELS, 4);
-    for (size_t i = 0; i < l->cell_count * CHANNELS; i++) values[i] = (float)i;
-    cr_assert(kn_surface_store_keep(store, window, values, &error));
-    char path[] = "/tmp/kinora-store-XXXXXX";
-    close(mkstemp(path));
-    cr_assert(kn_surface_store_write(store, path, &error), "%s", error.message);
-    cr_assert(kn_surface_store_read(other, path, &error), "%s", error.message);
-    cr_expect_eq(kn_surface_store_count(store), kn_surface_store_count(other));
-    cr_assert(kn_surface_store_recall(other, window, &error));
-    for (size_t i = 0; i < l->cell_count; i++)
-        cr_assert(l->prior_share[i] == 1 && memcmp(l->prior + i * CHANNELS, values + i * CHANNELS, 16) == 0);
-    /* every shorter file is refused, and leaves nothing behind */
-    uint8_t *bytes;
-    size_t size;
-    cr_assert(kn_file_read(path, 1 << 24, &bytes, &size, &error));
-    for (size_t cut = 0; cut < size; cut += cut < 64 ? 1 : 997) {
-        cr_assert(kn_file_write(path, bytes, cut, &error));
-        cr_expect_not(kn_surface_store_read(other, path, &error), "%zu bytes were accepted", cut);
-        cr_expect_eq(error.kind, KN_ERROR_INPUT);
-        cr_expect_eq(kn_surface_store_count(other), 0);
-    }
-    unlink(path);
-    kn_free(bytes);
-    free(values);
-    kn_surface_window_destroy(&window);
-    kn_surface_store_destroy(&store);
-    kn_surface_store_destroy(&other);
-    drop(&v, 1);
 }
 
 Test(surfaces, links_repeat_exactly) {
