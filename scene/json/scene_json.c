@@ -216,7 +216,7 @@ static bool read_waypoints(reader *r, json_t *array, const char *place, kn_sim_a
     if (r->failed) return false;
     kn_sim_place_in_world(&r->scene->sim, actor, (kn_vec3){path->points[0][0], path->points[0][1], path->points[0][2]},
                           path->yaw[0]);
-    kn_sim_follow_path(actor, 0, path, path->timed, 1, 0);
+    kn_sim_follow_path(&r->scene->sim, actor, 0, path, path->timed, 1, 0, 0);
     return true;
 }
 

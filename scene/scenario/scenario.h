@@ -104,8 +104,9 @@ typedef struct kn_action {
     kn_environment environment;
     double tolerance,
         master_tolerance; /* SYNCHRONIZE: metres; waypoints[0] is the master's place, `position` the own one */
-    bool has_final;       /* a final speed is given: `value`, absolute or relative to the master (factor: times his) */
-    int side;             /* BESIDE: +1 left of the other, -1 right of him, 0 where it is */
+    double steady_metres, steady_seconds; /* SYNCHRONIZE: at the final speed so long before the place */
+    bool has_final; /* a final speed is given: `value`, absolute or relative to the master (factor: times his) */
+    int side;       /* BESIDE: +1 left of the other, -1 right of him, 0 where it is */
     const char *name, *text; /* parameter and its new value; kind of modification in `by_time` (add) or `factor` */
     bool modify;
 } kn_action;

@@ -158,8 +158,9 @@ static bool read_follow(kn_osc *osc, xmlNode *node, kn_action *action) {
     kn_xml *xml = &osc->xml;
     action->kind = KN_ACTION_TRAJECTORY;
     action->time_scale = 1;
-    if (kn_xml_number(xml, node, "initialDistanceOffset", 0) != 0)
-        kn_xml_unsupported(xml, node, "initialDistanceOffset; the trajectory starts at its beginning");
+    action->value = kn_xml_number(xml, node, "initialDistanceOffset", 0);
+    if (!(action->value >= 0))
+        return kn_xml_fail(xml, node, "initialDistanceOffset %g m, expected at least 0", action->value);
     xmlNode *timing = kn_xml_child(kn_xml_child(node, "TimeReference"), "Timing");
     if (timing) {
         action->timed = true;
@@ -200,7 +201,13 @@ static bool read_synchronize(kn_osc *osc, xmlNode *node, kn_action *action) {
     action->absolute = absolute != NULL;
     if (action->has_final) action->value = kn_xml_need_number(xml, absolute ? absolute : relative, "value");
     action->factor = relative && kn_xml_choice(xml, relative, "speedTargetValueType", "delta factor") == 1;
-    if (absolute || relative) kn_xml_known(xml, absolute ? absolute : relative, "");
+    xmlNode *given = absolute ? absolute : relative, *metres = kn_xml_child(given, "TargetDistanceSteadyState"),
+            *seconds = kn_xml_child(given, "TargetTimeSteadyState");
+    if (given) kn_xml_known(xml, given, "TargetDistanceSteadyState TargetTimeSteadyState");
+    if (metres) action->steady_metres = kn_xml_need_number(xml, metres, "distance");
+    if (seconds) action->steady_seconds = kn_xml_need_number(xml, seconds, "time");
+    if (!(action->steady_metres >= 0 && action->steady_seconds >= 0))
+        return kn_xml_fail(xml, given, "a steady state of less than nothing");
     return !xml->failed;
 }
 

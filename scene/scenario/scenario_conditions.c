@@ -60,6 +60,15 @@ static bool read_clearance(kn_osc *osc, xmlNode *node, kn_condition *c) {
 }
 
 /* The <EntityCondition> child; *c is filled as far as its kind needs. */
+/* Who a collision condition is about: `check` does not call their collision a fault. */
+static void watch_collision(kn_osc *osc, const kn_condition *c) {
+    kn_sim_actor *actors = osc->scenario->sim.actors;
+    int watched = c->entity >= 0 ? 1 : 2;
+    for (size_t i = 0; i < c->entity_count; i++)
+        if (actors[c->entities[i]].watched < watched) actors[c->entities[i]].watched = watched;
+    if (c->entity >= 0 && !actors[c->entity].watched) actors[c->entity].watched = 1;
+}
+
 static bool read_entity_condition(kn_osc *osc, xmlNode *node, kn_condition *c) {
     static const struct {
         const char *name;
@@ -98,6 +107,7 @@ static bool read_entity_condition(kn_osc *osc, xmlNode *node, kn_condition *c) {
     case KN_CONDITION_COLLISION:
         if (kn_xml_child(node, "EntityRef")) need_other(osc, kn_xml_child(node, "EntityRef"), c);
         else kn_xml_unsupported(xml, node, "collisions with a type of thing; any collision counts");
+        if (!xml->failed) watch_collision(osc, c);
         return !xml->failed;
     default: break;
     }

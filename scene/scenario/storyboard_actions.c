@@ -116,7 +116,7 @@ static bool start_trajectory(kn_scenario *scenario, kn_sim *sim, const kn_action
     if (!path) return false;
     bool timed = a->timed && path->timed;
     double offset = a->time_offset - (a->relative_times ? 0 : sim->time);
-    kn_sim_follow_path(actor, owner, path, timed, a->time_scale, offset);
+    kn_sim_follow_path(sim, actor, owner, path, timed, a->time_scale, offset, a->value);
     return true;
 }
 

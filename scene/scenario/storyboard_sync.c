@@ -4,12 +4,32 @@
 
 static const double HARDEST = 8, STRONGEST = 5; /* m/s^2 braking and accelerating */
 
-/* Metres that an actor still has to go to a placement: along its lane and the roads that follow, else straight
- * ahead. */
+/* Metres along the actor's path to where it comes nearest to a place; false when that is 3 m off or more. */
+static bool way_on_path(const kn_sim_actor *actor, kn_vec3 to, double *way) {
+    const kn_path *path = actor->path;
+    double best = 9;
+    bool found = false;
+    for (size_t i = 1; path && !actor->path_timed && i < path->count; i++) {
+        const double *a = path->points[i - 1], *b = path->points[i];
+        double dx = b[0] - a[0], dy = b[1] - a[1], square = dx * dx + dy * dy;
+        double share = square > 0 ? fmin(fmax(((to.x - a[0]) * dx + (to.y - a[1]) * dy) / square, 0), 1) : 0;
+        double x = a[0] + share * dx - to.x, y = a[1] + share * dy - to.y;
+        if (x * x + y * y >= best) continue;
+        best = x * x + y * y;
+        found = true;
+        *way = path->along[i - 1] + share * (path->along[i] - path->along[i - 1]) - actor->path_position;
+    }
+    return found;
+}
+
+/* Metres that an actor still has to go to a placement: along its path, along its lane and the roads that follow, else
+ * straight ahead. */
 static double way_to(const kn_sim *sim, const kn_sim_actor *actor, const kn_placement *place) {
     enum { HOPS = 64 };
     kn_vec3 d = kn_vec3_sub(place->position, actor->pose.translation);
     double ahead = kn_vec3_dot(d, kn_pose_direction(&actor->pose, (kn_vec3){1, 0, 0})), gone = 0;
+    if (way_on_path(actor, place->position, &gone)) return gone;
+    gone = 0;
     if (!actor->on_lane || !place->on_lane) return ahead;
     kn_walker w = actor->walker;
     kn_walk_plan plan = {actor->route, actor->route_count, actor->turn};
@@ -48,8 +68,13 @@ double kn_sync_speed(const kn_sim *sim, kn_sim_actor *actor, double dt) {
         if (!actor->longitudinal.active) actor->speed_mode = KN_SPEED_HOLD;
         return target;
     }
+    /* A steady state: the final speed is reached so far and so long before. */
+    double steady = a->has_final ? a->steady_metres + a->steady_seconds * fmax(final, 0) : 0;
+    if (steady > 0 && way <= steady + v * dt) return fmin(fmax(final, v - HARDEST * dt), v + STRONGEST * dt);
+    way -= steady;
     /* The speed that is linear in time (or, with a final speed, quadratic) and covers the way until he arrives. */
-    double t = his_way / fmax(master->speed, 0.1);
+    double t = his_way / fmax(master->speed, 0.1) - (steady > 0 ? steady / fmax(final, 0.1) : 0);
+    if (steady > 0) t = fmax(t, 0.05); /* too late: as fast as it can */
     double acceleration = t > 60         ? 0
                           : a->has_final ? (6 * way - (4 * v + 2 * final) * t) / (t * t)
                                          : 2 * (way - v * t) / (t * t);

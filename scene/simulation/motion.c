@@ -91,23 +91,6 @@ bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int la
     return true;
 }
 
-void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale,
-                        double offset) {
-    actor->lateral = (kn_axis){owner, true};
-    if (timed) actor->longitudinal = (kn_axis){owner, true};
-    actor->offset_active = false;
-    actor->beside = NULL;
-    actor->path = path;
-    actor->path_timed = timed;
-    actor->path_scale = scale;
-    actor->path_offset = offset;
-    actor->path_position = 0;
-    actor->on_lane = false;
-    actor->followed_path = true;
-    actor->placed = true;
-    actor->present = !actor->removed;
-}
-
 static double limit_change(double from, double to, double up, double down, double dt) {
     return fmin(fmax(to, from - down * dt), from + up * dt);
 }
@@ -230,6 +213,38 @@ static void path_pose(const kn_path *path, double along, kn_vec3 *position, doub
     const double *a = path->points[i - 1], *b = path->points[i];
     *position = (kn_vec3){a[0] + f * (b[0] - a[0]), a[1] + f * (b[1] - a[1]), a[2] + f * (b[2] - a[2])};
     *yaw = path->yaw[i - 1] + f * kn_wrap_angle(path->yaw[i] - path->yaw[i - 1]);
+}
+
+/* Seconds at which a timed path is `along` metres from its start. */
+static double path_time(const kn_path *path, double along) {
+    size_t i = 1;
+    while (i + 1 < path->count && path->along[i] < along) i++;
+    double length = path->along[i] - path->along[i - 1];
+    double f = length > 0 ? fmin(fmax((along - path->along[i - 1]) / length, 0), 1) : 0;
+    return path->points[i - 1][3] + f * (path->points[i][3] - path->points[i - 1][3]);
+}
+
+void kn_sim_follow_path(const kn_sim *sim, kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed,
+                        double scale, double offset, double first) {
+    first = fmin(first, path->along[path->count - 1]);
+    if (!actor->placed) { /* stands there from the beginning */
+        kn_vec3 position;
+        path_pose(path, first, &position, &actor->yaw);
+        actor->pose = kn_sim_surface_pose(sim, position, actor->yaw);
+    }
+    actor->lateral = (kn_axis){owner, true};
+    if (timed) actor->longitudinal = (kn_axis){owner, true};
+    actor->offset_active = false;
+    actor->beside = NULL;
+    actor->path = path;
+    actor->path_timed = timed;
+    actor->path_scale = scale;
+    actor->path_offset = offset - (timed && first > 0 ? path_time(path, first) * scale : 0);
+    actor->path_position = timed ? 0 : first;
+    actor->on_lane = false;
+    actor->followed_path = true;
+    actor->placed = true;
+    actor->present = !actor->removed;
 }
 
 static void move_on_path(kn_sim *sim, kn_sim_actor *actor, double metres, double dt) {

@@ -95,6 +95,7 @@ typedef struct kn_sim_actor {
 
     int indicator; /* +1 left, -1 right while it changes lanes */
     unsigned lamps_forced_on, lamps_forced_off;
+    int watched; /* by a collision condition of the scenario: 1 with others that are, 2 with anybody */
     bool at_dead_end, left_network, followed_path; /* the last two for the check: since when does not matter */
 
     const char *trailer;   /* name of the entity that this one tows; NULL: none */
@@ -182,8 +183,9 @@ void kn_sim_set_offset(kn_sim_actor *actor, unsigned owner, kn_transition offset
 /* Changes to another lane of the same road; false when the road has no such lane there. */
 bool kn_sim_change_lane(kn_sim *sim, kn_sim_actor *actor, unsigned owner, int lane, double target_offset,
                         kn_transition dynamics);
-void kn_sim_follow_path(kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed, double scale,
-                        double offset);
+/* From `first` metres behind the path's start on; who stands nowhere yet stands there at once. */
+void kn_sim_follow_path(const kn_sim *sim, kn_sim_actor *actor, unsigned owner, const kn_path *path, bool timed,
+                        double scale, double offset, double first);
 
 /* Transition from..to that takes `value` seconds or metres or has `value` as its rate. */
 kn_transition kn_transition_of(kn_shape shape, int dimension, double value, double from,

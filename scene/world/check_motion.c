@@ -23,6 +23,11 @@ static bool were_coupled(const kn_sim *sim, size_t a, size_t b) {
     return kn_sim_coupled(sim, a, b) || sim->actors[a].towed_by == (int)b + 1 || sim->actors[b].towed_by == (int)a + 1;
 }
 
+/* A crash test: the scenario has a condition on the collision of these two. */
+static bool is_expected(const kn_sim_actor *a, const kn_sim_actor *b) {
+    return (a->watched && b->watched) || a->watched == 2 || b->watched == 2;
+}
+
 static void check_overlaps(const kn_sim *sim, const kn_timeline *t, kn_report *report) {
     size_t n = t->actor_count;
     char text[300];
@@ -42,9 +47,12 @@ static void check_overlaps(const kn_sim *sim, const kn_timeline *t, kn_report *r
                 const kn_sim_actor *guilty = sim_actor(sim, t, b)->action_line || !sim_actor(sim, t, a)->action_line
                                                  ? sim_actor(sim, t, b)
                                                  : sim_actor(sim, t, a);
-                snprintf(text, sizeof text, "'%s' and '%s' overlap at %.2f s", t->actors[a].name, t->actors[b].name,
-                         time_of(t, f));
-                blame(report, true, guilty, text);
+                bool expected = is_expected(sim_actor(sim, t, a), sim_actor(sim, t, b)) && time_of(t, f) > 0;
+                snprintf(text, sizeof text,
+                         expected ? "'%s' and '%s' collide at %.2f s, which the scenario watches for"
+                                  : "'%s' and '%s' overlap at %.2f s",
+                         t->actors[a].name, t->actors[b].name, time_of(t, f));
+                blame(report, !expected, guilty, text);
                 break;
             }
 }

@@ -364,3 +364,102 @@ Test(scene_actions, places_beyond_the_end_are_clamped) {
     cr_assert_float_eq(p.scenario.sim.actors[0].walker.s, 800, 1e-6);
     end(&p);
 }
+
+#define LINE_OF_TWO                                                                                    \
+    "<TrajectoryRef><Trajectory name='t' closed='false'><Shape><Polyline><Vertex time='0'><Position>"  \
+    "<WorldPosition x='20' y='-5.25'/></Position></Vertex><Vertex time='10'><Position><WorldPosition " \
+    "x='220' y='-5.25'/></Position></Vertex></Polyline></Shape></Trajectory></TrajectoryRef>"
+#define FOLLOW(more, reference)                                                                \
+    "<PrivateAction><RoutingAction><FollowTrajectoryAction " more "><TimeReference>" reference \
+    "</TimeReference><TrajectoryFollowingMode followingMode='position'/>" LINE_OF_TWO          \
+    "</FollowTrajectoryAction></RoutingAction></PrivateAction>"
+#define SPEED(value)                                                                                               \
+    "<PrivateAction><LongitudinalAction><SpeedAction><SpeedActionDynamics dynamicsShape='step' dynamicsDimension=" \
+    "'time' value='0'/><SpeedActionTarget><AbsoluteTargetSpeed value='" value                                      \
+    "'/></SpeedActionTarget></SpeedAction></LongitudinalAction></PrivateAction>"
+
+/* A trajectory that is entered behind its start, by way and by time; who has no other place stands there at once. */
+Test(scene_actions, initial_distance_offset) {
+    static const char *const references[] = {"<None/>",
+                                             "<Timing domainAbsoluteRelative='relative' scale='1' offset='0'/>"};
+    for (int timed = 0; timed < 2; timed++) {
+        char text[6000];
+        snprintf(text, sizeof text,
+                 SCENARIO("", CAR("Ego", "") CAR("Other", ""),
+                          PUT("Ego", LANE("-1", "50"), "10") "<Private entityRef='Other'>" SPEED("20")
+                              FOLLOW("initialDistanceOffset='60'", "%s") "</Private>",
+                          ""),
+                 references[timed]);
+        play p;
+        run(&p, text, true, 48);
+        cr_assert_float_eq(at(&p, 0, 1)->pose.translation.x, 80, 0.3, "%g", at(&p, 0, 1)->pose.translation.x);
+        cr_assert_float_eq(at(&p, 24, 1)->pose.translation.x, 120, 0.5, "%g", at(&p, 24, 1)->pose.translation.x);
+        end(&p);
+    }
+}
+
+/* The final speed is reached 60 m (3 s) before the place and kept; the master's way is measured along his path. */
+Test(scene_actions, synchronize_steady_state) {
+    static const char *const states[] = {"<TargetDistanceSteadyState distance='60'/>",
+                                         "<TargetTimeSteadyState time='3'/>"};
+    for (int i = 0; i < 2; i++) {
+        char text[8000];
+        snprintf(
+            text, sizeof text,
+            SCENARIO("", CAR("Ego", "") CAR("Other", ""),
+                     "<Private entityRef='Ego'>" SPEED("20")
+                         FOLLOW("", "<None/>") "</Private>" PUT("Other", LANE("-1", "60"), "0"),
+                     EVENT("Other",
+                           "<SynchronizeAction masterEntityRef='Ego'><TargetPositionMaster><WorldPosition "
+                           "x='200' y='-5.25'/></TargetPositionMaster><TargetPosition>" LANE(
+                               "-1", "200") "</TargetPosition><FinalSpeed><AbsoluteSpeed value='20'>%s</AbsoluteSpeed>"
+                                            "</FinalSpeed></SynchronizeAction>",
+                           NOW)),
+            states[i]);
+        play p;
+        run(&p, text, true, 110);
+        for (size_t f = 0; f < p.report.count; f++) cr_assert_fail("%s", p.report.findings[f].message);
+        size_t f = 0;
+        for (; at(&p, f, 1)->pose.translation.x < 141; f++) cr_assert_lt(f, 108);
+        cr_assert_float_eq(at(&p, f, 1)->speed, 20, 0.5, "%g", at(&p, f, 1)->speed);
+        for (; at(&p, f, 0)->pose.translation.x < 200; f++) cr_assert_float_eq(at(&p, f, 1)->speed, 20, 0.5);
+        cr_assert_float_eq(at(&p, f, 1)->pose.translation.x, at(&p, f, 0)->pose.translation.x, 2, "%g, %g",
+                           at(&p, f, 1)->pose.translation.x, at(&p, f, 0)->pose.translation.x);
+        end(&p);
+    }
+}
+
+/* A crash test is no fault of its scenario; others and what overlaps from the beginning are. */
+Test(scene_actions, a_collision_that_is_watched_for) {
+    static const struct {
+        const char *trigger, *from;
+        bool is_error;
+    } cases[] = {{NOW, "100", true},
+                 {"<ByEntityCondition><TriggeringEntities triggeringEntitiesRule='any'><EntityRef entityRef='Ego'/>"
+                  "</TriggeringEntities><EntityCondition><CollisionCondition><EntityRef entityRef='Other'/>"
+                  "</CollisionCondition></EntityCondition></ByEntityCondition>",
+                  "100", false},
+                 {"<ByEntityCondition><TriggeringEntities triggeringEntitiesRule='any'><EntityRef entityRef='Ego'/>"
+                  "</TriggeringEntities><EntityCondition><CollisionCondition><EntityRef entityRef='Other'/>"
+                  "</CollisionCondition></EntityCondition></ByEntityCondition>",
+                  "52", true}};
+    for (size_t i = 0; i < KN_COUNT(cases); i++) {
+        char text[6000];
+        snprintf(text, sizeof text,
+                 SCENARIO("", CAR("Ego", "") CAR("Other", ""),
+                          PUT("Ego", LANE("-1", "50"), "20") PUT("Other", LANE("-1", "%s"), "0"),
+                          EVENT("Other", "<VisibilityAction graphics='true' traffic='true' sensors='true'/>", "%s")),
+                 cases[i].from, cases[i].trigger);
+        play p;
+        run(&p, text, true, 40);
+        kn_check_motion(&p.scenario.sim, &p.timeline, &p.report);
+        size_t errors = 0, watched = 0;
+        for (size_t f = 0; f < p.report.count; f++) {
+            errors += p.report.findings[f].is_error;
+            watched += strstr(p.report.findings[f].message, "which the scenario watches for") != NULL;
+        }
+        cr_assert(cases[i].is_error ? errors > 0 && !watched : !errors && watched == 1, "case %zu: %zu, %zu", i, errors,
+                  watched);
+        end(&p);
+    }
+}
