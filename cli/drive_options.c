@@ -69,6 +69,7 @@ size_t kn_drive_option_table(kn_drive_options *v, kn_option table[KN_DRIVE_OPTIO
         {"--codec", KN_OPTION_CHOICE, &v->codec, 0, 0, "h264|hevc|prores|ffv1|png", "C", "of the videos", 0},
         {"--labels", KN_OPTION_SET, &v->labels, 0, 0, "depth|semantic|instance|depth_exr", "LIST",
          "images per frame, separated by commas", 0},
+        {"--lidar", KN_OPTION_FLAG, &p->lidar, 0, 0, NULL, NULL, "sweeps of a virtual LIDAR_TOP, with classes", 0},
         {"--source", KN_OPTION_CHOICE, &v->source, 0, 0, "sampler|beauty|control", "S", "of the pictures", 0},
         {"--no-anchored-noise", KN_OPTION_FLAG, &p->no_anchored_noise, 0, 0, NULL, NULL,
          "independent noise for every picture", 0},

@@ -30,6 +30,7 @@ FIELDS = {  # name -> field -> type; "t:TABLE" is a token of that table, "?" all
     "visibility": {"token": str, "level": str, "description": str},
 }
 CAMERAS = {"CAM_FRONT", "CAM_FRONT_LEFT", "CAM_FRONT_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT"}
+BEAMS = 32 * 1080  # of LIDAR_TOP
 wrong = []
 
 
@@ -140,8 +141,78 @@ def check_data(row, channel, index, root, keys):
         expect(channel not in keys.setdefault(row["sample_token"], set()), f"{place}: second key frame of {channel}")
         keys[row["sample_token"]].add(channel)
     path = os.path.join(root, row["filename"])
-    if expect(os.path.isfile(path), f"{place}: {row['filename']} is missing"):
+    if channel == "LIDAR_TOP":
+        expect(row["fileformat"] == "pcd" and row["width"] == row["height"] == 0, f"{place}: format of a sweep")
+        check_sweep(path, place)
+    elif expect(os.path.isfile(path), f"{place}: {row['filename']} is missing"):
         expect(image_size(path) == (row["width"], row["height"]), f"{place}: {row['filename']} is not {row['width']}x{row['height']}")
+
+
+def read_sweep(path):
+    """[(x, y, z, intensity, ring)], None when it is no such file."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        data = file.read()
+    return None if len(data) % 20 or not data else list(struct.iter_unpack("<5f", data))
+
+
+def check_sweep(path, place):
+    points = read_sweep(path)
+    if not expect(points, f"{place}: {path} is no sweep"):
+        return
+    expect(len(points) <= BEAMS, f"{place}: {len(points)} points")
+    for x, y, z, intensity, ring in points:
+        away = math.sqrt(x * x + y * y + z * z)
+        fine = .99 < away < 100.1 and 0 <= intensity <= 255 and ring in range(32)
+        if not expect(fine and abs(math.degrees(math.asin(z / away)) - (-30.67 + 1.3335 * ring)) < .01, f"{place}: point {x}, {y}, {z}, {intensity}, {ring}"):
+            return
+
+
+def turn(quaternion, v, back=False):
+    """v turned by a rotation wxyz."""
+    w, x, y, z = quaternion if not back else (quaternion[0], *(-q for q in quaternion[1:]))
+    tx, ty, tz = 2 * (y * v[2] - z * v[1]), 2 * (z * v[0] - x * v[2]), 2 * (x * v[1] - y * v[0])
+    return v[0] + w * tx + y * tz - z * ty, v[1] + w * ty + z * tx - x * tz, v[2] + w * tz + x * ty - y * tx
+
+
+def inside(points, row, margin, lift):
+    """How many points lie in a box that is made larger by a margin on all sides; its floor is lifted."""
+    half = [row["size"][1] / 2 + margin, row["size"][0] / 2 + margin, row["size"][2] / 2 + margin]
+    count = 0
+    for p in points:
+        d = [p[i] - row["translation"][i] for i in range(3)]
+        if d[0] * d[0] + d[1] * d[1] > (half[0] + half[1]) ** 2:
+            continue
+        x, y, z = turn(row["rotation"], d, back=True)
+        count += abs(x) <= half[0] and abs(y) <= half[1] and -half[2] + lift <= z <= half[2]
+    return count
+
+
+def check_lidar(tables, index, root, version):
+    """Key frames of LIDAR_TOP: classes of their points, and the numbers of points in boxes."""
+    segments = {row["sample_data_token"]: row for row in tables["lidarseg"]}
+    channels = {row["token"]: index["sensor"][row["sensor_token"]]["channel"] for row in tables["calibrated_sensor"]}
+    keys = [d for d in tables["sample_data"] if d["is_key_frame"] and channels[d["calibrated_sensor_token"]] == "LIDAR_TOP"]
+    expect(set(segments) == {d["token"] for d in keys}, "lidarseg: expected one record for each key frame of LIDAR_TOP")
+    for data in keys:
+        points = read_sweep(os.path.join(root, data["filename"])) or []
+        path = os.path.join(root, segments[data["token"]]["filename"]) if data["token"] in segments else ""
+        expect(path.endswith(f"lidarseg/{version}/{data['token']}_lidarseg.bin") and os.path.isfile(path), f"lidarseg: {path or data['token']} is missing")
+        if not os.path.isfile(path):
+            continue
+        with open(path, "rb") as file:
+            labels = file.read()
+        numbers = {row["index"] for row in tables["category"]}
+        expect(len(labels) == len(points) and set(labels) <= numbers, f"{path}: {len(labels)} classes of {len(points)} points")
+        sensor, pose = index["calibrated_sensor"][data["calibrated_sensor_token"]], index["ego_pose"][data["ego_pose_token"]]
+        world = []
+        for p in points:
+            on_ego = [a + b for a, b in zip(turn(sensor["rotation"], p[:3]), sensor["translation"])]
+            world.append([a + b for a, b in zip(turn(pose["rotation"], on_ego), pose["translation"])])
+        for row in (a for a in tables["sample_annotation"] if a["sample_token"] == data["sample_token"]):
+            number, least, most = row["num_lidar_pts"], inside(world, row, -.15, .2), inside(world, row, .3, 0)
+            expect(.8 * least - 3 <= number <= most + 3, f"sample_annotation {row['token']}: {number} points, but {least} to {most} lie in its box")
 
 
 def check_annotations(tables, index):
@@ -151,7 +222,7 @@ def check_annotations(tables, index):
         expect((row["sample_token"], row["instance_token"]) not in seen, f"{place}: second box of its instance in one sample")
         seen.add((row["sample_token"], row["instance_token"]))
         expect(all(0 < v < 60 for v in row["size"]), f"{place}: size {row['size']}")
-        expect(row["num_lidar_pts"] == 0 and row["num_radar_pts"] == 0, f"{place}: counts points of sensors that the rig does not have")
+        expect(0 <= row["num_lidar_pts"] <= BEAMS and row["num_radar_pts"] == 0, f"{place}: {row['num_lidar_pts']} and {row['num_radar_pts']} points")
         expect(len(row["attribute_tokens"]) <= 1 and all(t in index["attribute"] for t in row["attribute_tokens"]), f"{place}: attributes")
     for instance in tables["instance"]:
         rows = [r for r in tables["sample_annotation"] if r["instance_token"] == instance["token"]]
@@ -186,6 +257,9 @@ def check_rest(tables, index, root):
         expect(row["modality"] in ("camera", "lidar", "radar"), f"sensor {row['token']}: modality")
     for row in tables["calibrated_sensor"]:
         k = row["camera_intrinsic"]
+        if index["sensor"][row["sensor_token"]]["modality"] != "camera":
+            expect(k == [], f"calibrated_sensor {row['token']}: camera_intrinsic of no camera")
+            continue
         fine = len(k) == 3 and all(numbers(r, 3) for r in k) and k[0][0] > 0 and k[1][1] > 0 and k[1][0] == 0 and k[2] == [0, 0, 1]
         expect(fine, f"calibrated_sensor {row['token']}: camera_intrinsic")
         channel = index["sensor"][row["sensor_token"]]["channel"]
@@ -206,10 +280,17 @@ def main():
         with open(os.path.join(folder, name + ".json"), encoding="utf-8") as file:
             tables[name] = json.load(file)
         index[name] = {row["token"]: row for row in tables[name]}
+    path = os.path.join(folder, "lidarseg.json")
+    tables["lidarseg"] = []
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            tables["lidarseg"] = json.load(file)
+        expect(tables["lidarseg"], "lidarseg: empty")
     check_rows(tables, index)
     if not wrong:  # what follows goes along the tokens
         check_samples(tables, index, root)
         check_annotations(tables, index)
+        check_lidar(tables, index, root, version)
         check_rest(tables, index, root)
     for line in wrong:
         print(line)

@@ -64,6 +64,7 @@ typedef struct kn_drive_params {
     kn_scene_params overrides; /* weather, time, traffic and ego speed are read; the rest is set from the above */
     kn_codec codec;
     unsigned labels; /* KN_LABEL_* */
+    bool lidar;      /* sweeps of a virtual lidar beside the pictures, nuScenes' LIDAR_TOP */
     kn_drive_source source;
     /* Switch off one of the means of consistency. */
     bool no_anchored_noise, no_locked_sampling, no_multi_view, no_temporal;

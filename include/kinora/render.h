@@ -100,6 +100,31 @@ size_t kn_renderer_lights_left_out(const kn_renderer *renderer);
 bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, const kn_render_target *target,
                kn_error *error);
 
+/* --- a lidar ---------------------------------------------------------------------------------- */
+
+typedef struct kn_lidar_beams {
+    double translation[3];        /* the sensor's centre on the ego, metres (axes as kn_camera.translation) */
+    double rotation[3][3];        /* sensor to ego, row-major */
+    const float (*directions)[3]; /* [count] unit vectors in the sensor's axes; the caller's */
+    size_t count;                 /* 1 to 2^20 */
+    double reach;                 /* metres beyond which nothing is met */
+} kn_lidar_beams;
+
+/* What one beam meets first. */
+typedef struct kn_echo {
+    float range;       /* metres; 0: nothing within reach, and nothing else is set */
+    float cosine;      /* of the angle between beam and surface normal, 0..1 */
+    float albedo;      /* luminance of the surface's base colour, 0..1 */
+    uint16_t instance; /* 0: the unlabelled world */
+    uint8_t semantic;  /* kn_semantic */
+} kn_echo;
+
+/* Casts all beams at once, as the world stands at `frame`; the ego itself is not met. echoes[lidar->count]. Not
+ * thread-safe, like the renderer. KN_ERROR_INPUT for a frame that the scene does not have or a wrong number of beams.
+ */
+bool kn_render_lidar(kn_renderer *renderer, const kn_lidar_beams *lidar, size_t frame, kn_echo *echoes,
+                     kn_error *error);
+
 /* --- what labels need ------------------------------------------------------------------------- */
 
 typedef struct kn_box {

@@ -166,6 +166,7 @@ static bool adapt(kn_tables *t, const kn_clip *clip, kn_table table, json_t *rec
         set_text(record, "name", name);
         return true;
     case KN_TABLE_LOG: set_text(record, "logfile", clip->name); return true;
+    case KN_TABLE_LIDARSEG:
     case KN_TABLE_MAP: return take_file(t, clip, file, file, error);
     case KN_TABLE_SAMPLE_DATA:
         picture_name(clip, file, name, sizeof name);
@@ -174,6 +175,14 @@ static bool adapt(kn_tables *t, const kn_clip *clip, kn_table table, json_t *rec
         return true;
     default: return true;
     }
+}
+
+static bool has_sweeps(const kn_clip *clip) {
+    char *path =
+        kn_format(NULL, "%s/nuscenes/%s/%s.json", clip->folder, KN_NUSCENES_VERSION, kn_table_names[KN_TABLE_LIDARSEG]);
+    bool found = path && kn_file_exists(path);
+    kn_free(path);
+    return found;
 }
 
 static bool add_records(kn_tables *t, const kn_clip *clip, kn_table table, const json_t *renamed, kn_error *error) {
@@ -202,12 +211,14 @@ bool kn_tables_add(kn_tables *t, const kn_clip *clip, kn_split split, kn_error *
                                       KN_TABLE_SAMPLE,
                                       KN_TABLE_SAMPLE_ANNOTATION,
                                       KN_TABLE_SAMPLE_DATA,
-                                      KN_TABLE_SCENE};
+                                      KN_TABLE_SCENE,
+                                      KN_TABLE_LIDARSEG};
     json_t *renamed = json_object();
     bool ok = true;
     for (size_t i = 0; ok && i < KN_COUNT(words); i++)
         ok = add_vocabulary(t, clip, words[i].table, words[i].name, renamed, error);
-    for (size_t i = 0; ok && i < KN_COUNT(others); i++) ok = add_records(t, clip, others[i], renamed, error);
+    for (size_t i = 0; ok && i < KN_COUNT(others); i++)
+        ok = (others[i] == KN_TABLE_LIDARSEG && !has_sweeps(clip)) || add_records(t, clip, others[i], renamed, error);
     json_decref(renamed);
     char *scene = ok ? kn_format(error, "scene-%s", clip->name) : NULL;
     if (scene) json_array_append_new(t->splits[split], json_string(scene));
@@ -216,11 +227,7 @@ bool kn_tables_add(kn_tables *t, const kn_clip *clip, kn_split split, kn_error *
 }
 
 bool kn_tables_commit(kn_tables *t, kn_error *error) {
-    bool ok = true;
-    for (int i = 0; ok && i < KN_TABLE_COUNT; i++) {
-        fputs(t->begun[i] ? "\n]\n" : "[]\n", t->tables[i].stream);
-        ok = kn_file_writer_commit(&t->tables[i], error);
-    }
+    bool ok = kn_nuscenes_commit_tables(t->tables, t->begun, error);
     /* What nuscenes.utils.splits.get_scenes_of_custom_split reads. */
     json_t *root = json_pack("{sO sO}", "train", t->splits[KN_SPLIT_TRAIN], "val", t->splits[KN_SPLIT_VAL]);
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;

@@ -86,7 +86,8 @@ static bool run_chunks(kn_drive_job *job, kn_error *error) {
                     job->frame_count);
     if (done == job->chunk_count) return kn_finisher_encode(job->finisher, done, error);
     if (!kn_drive_progress(job, KN_STAGE_RENDER, job->done[KN_STAGE_RENDER], error)) return false;
-    bool ok = open_model(job, error) && open_renderer(job, error) && kn_drive_make_label_folders(job, error);
+    bool ok = open_model(job, error) && open_renderer(job, error) && kn_drive_make_label_folders(job, error) &&
+              kn_drive_lidar_init(job, error);
     job->report.setup = kn_now() - job->started;
     ok = ok && kn_drive_chunks_run(job, done, error);
     uint64_t now, sampler_peak = 0;

@@ -53,6 +53,7 @@ void kn_drive_chunks_finish(kn_drive_job *job) {
     kn_task_wait(&job->render_task, NULL);
     kn_task_wait(&job->store_task, NULL);
     kn_drive_lock_finish(job);
+    kn_drive_lidar_finish(job);
     for (int i = 0; i < 2; i++) finish_chunk(&job->chunks[i]);
     finish_chunk(&job->stored);
     kn_free(s->picture);
@@ -148,6 +149,7 @@ static bool render_chunk(void *user, kn_error *error) {
                                    error))
                 return false;
         }
+        if (!kn_drive_lidar_cast(job, first + f, error)) return false;
         bool sampled = job->params.source == KN_DRIVE_SAMPLER;
         if (sampled && first + f == 0 && !kn_drive_preview_control(job, work->chunk->control, error)) return false;
     }

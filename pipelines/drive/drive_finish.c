@@ -72,6 +72,12 @@ static bool make_folders(kn_finisher *f, kn_error *error) {
             ok = path && kn_make_directories(path, error);
             kn_free(path);
         }
+    static const char *const lidar[] = {"samples/LIDAR_TOP", "sweeps/LIDAR_TOP", "lidarseg/" KN_NUSCENES_VERSION};
+    for (size_t i = 0; ok && f->job->params.lidar && i < KN_COUNT(lidar); i++) {
+        char *path = kn_path_join(f->nuscenes_folder, lidar[i], error);
+        ok = path && kn_make_directories(path, error);
+        kn_free(path);
+    }
     char *labels = ok ? kn_path_join(f->job->work, "labels", error) : NULL;
     ok = labels && kn_make_directories(labels, error);
     kn_free(labels);
@@ -131,7 +137,8 @@ static bool open_tables(kn_finisher *f, kn_error *error) {
                                               .rate = job->params.rate,
                                               .frame_count = job->frame_count,
                                               .origin = {job->origin[0], job->origin[1]},
-                                              .reach = KN_DRIVE_REACH};
+                                              .reach = KN_DRIVE_REACH,
+                                              .lidar = job->params.lidar};
     char *boxes = kn_format(error, "%s/labels/boxes_2d.json", job->work);
     bool ok = boxes && kn_nuscenes_create(&f->nuscenes, &f->nuscenes_params, error) &&
               kn_boxes_file_init(&f->boxes, boxes, job, error) &&
@@ -200,7 +207,12 @@ static bool finish_frame(kn_finisher *f, size_t frame, kn_error *error) {
             return kn_fail(error, KN_ERROR_INTERNAL, "%s: broken box record", job->work);
         kn_boxes_file_add(&f->boxes, job, box);
     }
-    return kn_nuscenes_add(f->nuscenes, &f->facts, f->chunk_boxes + first, last - first, error);
+    uint32_t *points = NULL;
+    bool ok = (!kn_nuscenes_is_key(job->params.rate, frame) || kn_drive_lidar_points(job, &f->facts, &points, error)) &&
+              kn_nuscenes_add(f->nuscenes, &f->facts, f->chunk_boxes + first, last - first, points, error) &&
+              kn_drive_lidar_place(job, &f->nuscenes_params, frame, error);
+    kn_free(points);
+    return ok;
 }
 
 bool kn_finisher_encode(kn_finisher *f, size_t end, kn_error *error) {

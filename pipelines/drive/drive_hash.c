@@ -142,6 +142,7 @@ static bool hash_job(kn_drive_job *job, kn_error *error) {
                    {"variation", p->overrides.variation},
                    {"codec", p->codec},
                    {"labels", p->labels},
+                   {"lidar", p->lidar},
                    {"source", p->source},
                    {"no_noise", p->no_anchored_noise},
                    {"no_lock", p->no_locked_sampling},

@@ -49,6 +49,7 @@ typedef enum kn_drive_stage {
 } kn_drive_stage;
 
 typedef struct kn_finisher kn_finisher;
+struct kn_nuscenes_params;
 
 typedef struct kn_drive_job {
     kn_drive_params params;
@@ -79,6 +80,7 @@ typedef struct kn_drive_job {
     kn_drive_chunk stored;    /* only rgb and boxes: what is being stored and encoded */
     kn_drive_scratch scratch;
     kn_frame_facts facts; /* of the frame that is being rendered */
+    struct kn_drive_lidar *lidar;
     kn_finisher *finisher;
     kn_task render_task, store_task;
     pthread_mutex_t progress_lock; /* guards the next two */
@@ -171,6 +173,18 @@ typedef struct kn_boxes_file {
 bool kn_boxes_file_init(kn_boxes_file *file, const char *path, const kn_drive_job *job, kn_error *error);
 void kn_boxes_file_add(kn_boxes_file *file, const kn_drive_job *job, const kn_box_2d *box);
 bool kn_boxes_file_commit(kn_boxes_file *file, kn_error *error);
+
+/* --- drive_lidar.c ---------------------------------------------------------------------------- */
+bool kn_drive_lidar_init(kn_drive_job *job, kn_error *error);
+void kn_drive_lidar_finish(kn_drive_job *job);
+/* What the virtual lidar sees of the frame of job->facts, into the work folder: points of each box at key frames, and
+ * sweeps when they are asked for. */
+bool kn_drive_lidar_cast(kn_drive_job *job, size_t frame, kn_error *error);
+/* Of a key frame: points on each of its boxes; the caller frees them. */
+bool kn_drive_lidar_points(const kn_drive_job *job, const kn_frame_facts *facts, uint32_t **points, kn_error *error);
+/* Puts a frame's sweep, if there is one, into the nuScenes folder. */
+bool kn_drive_lidar_place(const kn_drive_job *job, const struct kn_nuscenes_params *params, size_t frame,
+                          kn_error *error);
 
 /* --- drive_preview.c -------------------------------------------------------------------------- */
 /* Writes a picture of all cameras as <output>/preview.jpg. */

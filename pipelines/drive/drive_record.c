@@ -163,6 +163,7 @@ static json_t *make_record(const kn_drive_job *job) {
     json_object_set_new(root, "sampler", sampler_record(job));
     json_object_set_new(root, "codec", json_string(kn_codec_name(p->codec)));
     json_object_set_new(root, "labels", labels_record(p->labels));
+    json_object_set_new(root, "lidar", json_boolean(p->lidar));
     json_object_set_new(root, "rig", rig_record(&job->rig));
     json_object_set_new(root, "device",
                         json_pack("{ss ss ss}", "name", kn_gpu_get_info(job->gpu)->name, "driver",

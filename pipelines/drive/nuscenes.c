@@ -43,6 +43,21 @@ void kn_nuscenes_file_name(const kn_nuscenes_params *params, size_t frame, int c
              channel, params->scene_name, channel, timestamp(params->rate, frame));
 }
 
+void kn_nuscenes_lidar_name(const kn_nuscenes_params *params, size_t frame, char *name, size_t size) {
+    snprintf(name, size, "%s/LIDAR_TOP/%s__LIDAR_TOP__%lld.pcd.bin",
+             kn_nuscenes_is_key(params->rate, frame) ? "samples" : "sweeps", params->scene_name,
+             timestamp(params->rate, frame));
+}
+
+/* LIDAR_TOP comes after the cameras. */
+static kn_token lidar_data_token(const kn_nuscenes_params *params, size_t frame) {
+    return kn_nuscenes_token(params->job, "sample_data", frame, (uint64_t)params->rig->camera_count);
+}
+
+void kn_nuscenes_lidarseg_name(const kn_nuscenes_params *params, size_t frame, char *name, size_t size) {
+    snprintf(name, size, "lidarseg/%s/%s_lidarseg.bin", KN_NUSCENES_VERSION, lidar_data_token(params, frame).text);
+}
+
 bool kn_nuscenes_create(kn_nuscenes **writer, const kn_nuscenes_params *params, kn_error *error) {
     *writer = NULL;
     if (params->frame_count == 0 || params->rig->camera_count < 1)
@@ -85,21 +100,33 @@ static void write_sample_data(kn_nuscenes *w, size_t frame, int camera) {
     const char *job = w->params.job;
     uint64_t c = (uint64_t)camera;
     char file[300];
-    kn_nuscenes_file_name(&w->params, frame, camera, file, sizeof file);
+    bool is_lidar = camera == w->params.rig->camera_count;
+    const kn_camera *view = &w->params.rig->cameras[is_lidar ? 0 : camera];
+    if (is_lidar) kn_nuscenes_lidar_name(&w->params, frame, file, sizeof file);
+    else kn_nuscenes_file_name(&w->params, frame, camera, file, sizeof file);
     FILE *stream = kn_nuscenes_record(w, KN_TABLE_SAMPLE_DATA);
     fprintf(stream,
             "{\"token\": \"%s\", \"sample_token\": \"%s\", \"ego_pose_token\": \"%s\", \"calibrated_sensor_token\": "
             "\"%s\", \"timestamp\": %lld, "
-            "\"fileformat\": \"jpg\", \"is_key_frame\": %s, \"height\": %d, \"width\": %d, \"filename\": ",
+            "\"fileformat\": \"%s\", \"is_key_frame\": %s, \"height\": %d, \"width\": %d, \"filename\": ",
             kn_nuscenes_token(job, "sample_data", frame, c).text,
             kn_nuscenes_token(job, "sample", sample_of(w, frame), 0).text,
             kn_nuscenes_token(job, "ego_pose", frame, c).text, kn_nuscenes_token(job, "calibrated_sensor", c, 0).text,
-            timestamp(w->params.rate, frame), kn_nuscenes_is_key(w->params.rate, frame) ? "true" : "false",
-            w->params.rig->cameras[camera].height, w->params.rig->cameras[camera].width);
+            timestamp(w->params.rate, frame), is_lidar ? "pcd" : "jpg",
+            kn_nuscenes_is_key(w->params.rate, frame) ? "true" : "false", is_lidar ? 0 : view->height,
+            is_lidar ? 0 : view->width);
     kn_json_string(stream, file);
     fprintf(stream, ", \"prev\": \"%s\", \"next\": \"%s\"}",
             frame > 0 ? kn_nuscenes_token(job, "sample_data", frame - 1, c).text : "",
             frame + 1 < w->params.frame_count ? kn_nuscenes_token(job, "sample_data", frame + 1, c).text : "");
+}
+
+static void write_lidarseg(kn_nuscenes *w, size_t frame) {
+    char file[100];
+    kn_token data = lidar_data_token(&w->params, frame);
+    kn_nuscenes_lidarseg_name(&w->params, frame, file, sizeof file);
+    fprintf(kn_nuscenes_record(w, KN_TABLE_LIDARSEG),
+            "{\"token\": \"%s\", \"sample_data_token\": \"%s\", \"filename\": \"%s\"}", data.text, data.text, file);
 }
 
 static void write_sample(kn_nuscenes *w, size_t frame, size_t sample) {
@@ -132,9 +159,9 @@ static void write_annotation(kn_nuscenes *w, const kn_nuscenes_track *track, con
     fprintf(stream,
             "], \"translation\": [%.9g, %.9g, %.9g], \"size\": [%.6g, %.6g, %.6g], \"rotation\": [%.12g, %.12g, %.12g, "
             "%.12g], "
-            "\"prev\": \"%s\", \"next\": \"%s\", \"num_lidar_pts\": 0, \"num_radar_pts\": 0}",
+            "\"prev\": \"%s\", \"next\": \"%s\", \"num_lidar_pts\": %u, \"num_radar_pts\": 0}",
             b->translation[0], b->translation[1], b->translation[2], b->size[0], b->size[1], b->size[2], b->rotation[0],
-            b->rotation[1], b->rotation[2], b->rotation[3], track->previous.text, next);
+            b->rotation[1], b->rotation[2], b->rotation[3], track->previous.text, next, track->lidar_points);
 }
 
 static kn_nuscenes_track *find_track(kn_nuscenes *w, const kn_box *box, kn_error *error) {
@@ -161,7 +188,7 @@ static int visibility_level(int instance, const kn_box_2d *boxes, size_t count) 
 }
 
 static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample, const kn_box_2d *boxes_2d,
-                     size_t count, kn_error *error) {
+                     size_t count, const uint32_t *lidar_points, kn_error *error) {
     for (size_t i = 0; i < facts->box_count; i++) {
         const kn_box *box = &facts->boxes[i];
         double dx = box->translation[0] - facts->ego_translation[0],
@@ -178,6 +205,7 @@ static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample,
         }
         track->box = *box;
         for (int d = 0; d < 2; d++) track->box.translation[d] -= w->params.origin[d];
+        track->lidar_points = lidar_points ? lidar_points[i] : 0;
         track->visibility = visibility_level(box->instance, boxes_2d, count);
         track->last_sample = sample;
         track->annotation_count++;
@@ -186,10 +214,10 @@ static bool annotate(kn_nuscenes *w, const kn_frame_facts *facts, size_t sample,
 }
 
 bool kn_nuscenes_add(kn_nuscenes *w, const kn_frame_facts *facts, const kn_box_2d *boxes_2d, size_t box_2d_count,
-                     kn_error *error) {
+                     const uint32_t *lidar_points, kn_error *error) {
     if (facts->frame != w->frame_count || facts->frame >= w->params.frame_count)
         return kn_fail(error, KN_ERROR_INTERNAL, "nuScenes frame %zu out of order", facts->frame);
-    for (int c = 0; c < w->params.rig->camera_count; c++) {
+    for (int c = 0; c < w->params.rig->camera_count + w->params.lidar; c++) {
         write_pose(w, facts, c);
         write_sample_data(w, facts->frame, c);
     }
@@ -197,7 +225,8 @@ bool kn_nuscenes_add(kn_nuscenes *w, const kn_frame_facts *facts, const kn_box_2
     if (!kn_nuscenes_is_key(w->params.rate, facts->frame)) return true;
     size_t sample = keys_before(w->params.rate, facts->frame);
     write_sample(w, facts->frame, sample);
-    return annotate(w, facts, sample, boxes_2d, box_2d_count, error);
+    if (w->params.lidar) write_lidarseg(w, facts->frame);
+    return annotate(w, facts, sample, boxes_2d, box_2d_count, lidar_points, error);
 }
 
 bool kn_nuscenes_commit(kn_nuscenes *w, kn_error *error) {
@@ -214,12 +243,7 @@ bool kn_nuscenes_commit(kn_nuscenes *w, kn_error *error) {
                 kn_nuscenes_token(w->params.job, kn_category_name(track->kind), 0, 0).text, track->annotation_count,
                 track->first.text, annotation_token(w, track->last_sample, track->instance).text);
     }
-    bool ok = true;
-    for (int i = 0; ok && i < KN_TABLE_COUNT; i++) {
-        fputs(w->begun[i] ? "\n]\n" : "[]\n", w->tables[i].stream);
-        ok = kn_file_writer_commit(&w->tables[i], error);
-    }
-    return ok;
+    return kn_nuscenes_commit_tables(w->tables, w->begun, error);
 }
 
 void kn_nuscenes_destroy(kn_nuscenes **writer) {

@@ -18,6 +18,7 @@ typedef enum kn_table {
     KN_TABLE_SCENE,
     KN_TABLE_SENSOR,
     KN_TABLE_VISIBILITY,
+    KN_TABLE_LIDARSEG, /* only where there are sweeps */
     KN_TABLE_COUNT
 } kn_table;
 
@@ -33,8 +34,9 @@ typedef struct kn_nuscenes_track {
     kn_actor_class kind;
     size_t annotation_count, last_sample;
     kn_token first;
-    kn_box box;        /* of the waiting annotation, already moved by the origin */
-    int visibility;    /* 1..4 */
+    kn_box box;     /* of the waiting annotation, already moved by the origin */
+    int visibility; /* 1..4 */
+    uint32_t lidar_points;
     kn_token previous; /* of the annotation before the waiting one; "" when there is none */
 } kn_nuscenes_track;
 
@@ -55,6 +57,10 @@ FILE *kn_nuscenes_record(kn_nuscenes *writer, kn_table table);
 
 /* Writes a JSON string with its quotes; control characters and invalid UTF-8 are replaced. */
 void kn_json_string(FILE *stream, const char *text);
+
+/* Ends and renames the tables; those that must not be empty are left out when they are. */
+bool kn_nuscenes_commit_tables(kn_file_writer tables[KN_TABLE_COUNT], const bool begun[KN_TABLE_COUNT],
+                               kn_error *error);
 
 /* The tables whose records do not depend on frames. */
 void kn_nuscenes_fixed_tables(kn_nuscenes *writer, const kn_nuscenes_params *params, size_t sample_count);

@@ -6,7 +6,7 @@
 
 const char *const kn_table_names[KN_TABLE_COUNT] = {
     "attribute", "calibrated_sensor", "category",    "ego_pose", "instance", "log",        "map",
-    "sample",    "sample_annotation", "sample_data", "scene",    "sensor",   "visibility",
+    "sample",    "sample_annotation", "sample_data", "scene",    "sensor",   "visibility", "lidarseg",
 };
 
 /* nuScenes' own names, so that its tools' class mappings work. */
@@ -21,31 +21,49 @@ static const char *const attributes[][2] = {
     {"pedestrian.sitting_lying_down", "The human is sitting or lying down."},
 };
 
+/* In lidarseg's order, whose numbers its colours and mappings count on. */
 static const char *const categories[] = {
+    "noise",
+    "animal",
     "human.pedestrian.adult",
     "human.pedestrian.child",
-    "human.pedestrian.wheelchair",
-    "human.pedestrian.stroller",
+    "human.pedestrian.construction_worker",
     "human.pedestrian.personal_mobility",
     "human.pedestrian.police_officer",
-    "human.pedestrian.construction_worker",
-    "animal",
-    "vehicle.car",
-    "vehicle.motorcycle",
+    "human.pedestrian.stroller",
+    "human.pedestrian.wheelchair",
+    "movable_object.barrier",
+    "movable_object.debris",
+    "movable_object.pushable_pullable",
+    "movable_object.trafficcone",
+    "static_object.bicycle_rack",
     "vehicle.bicycle",
     "vehicle.bus.bendy",
     "vehicle.bus.rigid",
-    "vehicle.truck",
+    "vehicle.car",
     "vehicle.construction",
     "vehicle.emergency.ambulance",
     "vehicle.emergency.police",
+    "vehicle.motorcycle",
     "vehicle.trailer",
-    "movable_object.barrier",
-    "movable_object.trafficcone",
-    "movable_object.pushable_pullable",
-    "movable_object.debris",
-    "static_object.bicycle_rack",
+    "vehicle.truck",
+    "flat.driveable_surface",
+    "flat.other",
+    "flat.sidewalk",
+    "flat.terrain",
+    "static.manmade",
+    "static.other",
+    "static.vegetation",
+    "vehicle.ego",
 };
+
+int kn_nuscenes_category_index(const char *name) {
+    for (size_t i = 0; i < KN_COUNT(categories); i++)
+        if (strcmp(categories[i], name) == 0) return (int)i;
+    return 0;
+}
+
+const kn_nuscenes_mount kn_nuscenes_lidar_mount = {{.943713, 0, 1.84023}, {{0, 1, 0}, {-1, 0, 0}, {0, 0, 1}}};
 
 static const char *const visibilities[] = {"v0-40", "v40-60", "v60-80", "v80-100"};
 
@@ -111,13 +129,29 @@ static void write_vocabulary(kn_nuscenes *writer, const char *job) {
     for (size_t i = 0; i < KN_COUNT(categories); i++)
         fprintf(kn_nuscenes_record(writer, KN_TABLE_CATEGORY),
                 "{\"token\": \"%s\", \"name\": \"%s\", \"description\": \"nuScenes category %s\", \"index\": %zu}",
-                kn_nuscenes_token(job, categories[i], 0, 0).text, categories[i], categories[i], i + 1);
+                kn_nuscenes_token(job, categories[i], 0, 0).text, categories[i], categories[i], i);
     static const char *const ranges[] = {"0 and 40%", "40 and 60%", "60 and 80%", "80 and 100%"};
     for (size_t i = 0; i < KN_COUNT(visibilities); i++)
         fprintf(
             kn_nuscenes_record(writer, KN_TABLE_VISIBILITY),
             "{\"token\": \"%zu\", \"level\": \"%s\", \"description\": \"visibility of whole object is between %s\"}",
             i + 1, visibilities[i], ranges[i]);
+}
+
+static void write_lidar(kn_nuscenes *writer, const char *job, uint64_t index) {
+    const kn_nuscenes_mount *m = &kn_nuscenes_lidar_mount;
+    kn_pose pose = kn_pose_identity();
+    memcpy(pose.rotation, m->rotation, sizeof pose.rotation);
+    double q[4];
+    kn_pose_quaternion(&pose, q);
+    kn_token sensor = kn_nuscenes_token(job, "sensor", index, 0);
+    fprintf(kn_nuscenes_record(writer, KN_TABLE_SENSOR),
+            "{\"token\": \"%s\", \"channel\": \"LIDAR_TOP\", \"modality\": \"lidar\"}", sensor.text);
+    fprintf(kn_nuscenes_record(writer, KN_TABLE_CALIBRATED_SENSOR),
+            "{\"token\": \"%s\", \"sensor_token\": \"%s\", \"translation\": [%.9g, %.9g, %.9g], \"rotation\": "
+            "[%.12g, %.12g, %.12g, %.12g], \"camera_intrinsic\": []}",
+            kn_nuscenes_token(job, "calibrated_sensor", index, 0).text, sensor.text, m->translation[0],
+            m->translation[1], m->translation[2], q[0], q[1], q[2], q[3]);
 }
 
 static void write_sensors(kn_nuscenes *writer, const char *job, const kn_rig *rig) {
@@ -147,6 +181,7 @@ void kn_nuscenes_fixed_tables(kn_nuscenes *writer, const kn_nuscenes_params *par
     const char *job = params->job;
     write_vocabulary(writer, job);
     write_sensors(writer, job, params->rig);
+    if (params->lidar) write_lidar(writer, job, (uint64_t)params->rig->camera_count);
     kn_token log = kn_nuscenes_token(job, "log", 0, 0);
     FILE *stream = kn_nuscenes_record(writer, KN_TABLE_LOG);
     fprintf(stream, "{\"token\": \"%s\", \"logfile\": ", log.text);
@@ -180,4 +215,15 @@ FILE *kn_nuscenes_record(kn_nuscenes *w, kn_table table) {
     fputs(w->begun[table] ? ",\n" : "[\n", stream);
     w->begun[table] = true;
     return stream;
+}
+
+bool kn_nuscenes_commit_tables(kn_file_writer tables[KN_TABLE_COUNT], const bool begun[KN_TABLE_COUNT],
+                               kn_error *error) {
+    bool ok = true;
+    for (int i = 0; ok && i < KN_TABLE_COUNT; i++) {
+        if (i == KN_TABLE_LIDARSEG && !begun[i]) continue; /* nuscenes-devkit looks for its files when it is there */
+        fputs(begun[i] ? "\n]\n" : "[]\n", tables[i].stream);
+        ok = kn_file_writer_commit(&tables[i], error);
+    }
+    return ok;
 }

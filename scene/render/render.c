@@ -22,6 +22,7 @@ static bool submit_noise(kn_renderer *renderer, const kn_camera *camera, int cha
 /* Everything that hangs on the part of the world around the ego. */
 static void leave_window(kn_renderer *renderer) {
     kn_render_beauty_finish(renderer);
+    kn_render_lidar_finish(renderer);
     kn_render_pass_finish(&renderer->conditions);
     kn_render_pass_finish(&renderer->noise);
     kn_render_pass_finish(&renderer->beauty);
@@ -110,4 +111,16 @@ bool kn_render(kn_renderer *renderer, const kn_camera *camera, size_t frame, con
                                        kn_render_pass_read(&renderer->noise, 0, channels, target->noise, error)));
     return good && (!target->beauty || (kn_gpu_wait(renderer->beauty.recorder, error) &&
                                         kn_render_pass_read(&renderer->beauty, 0, 3, target->beauty, error)));
+}
+
+bool kn_render_lidar(kn_renderer *renderer, const kn_lidar_beams *lidar, size_t frame, kn_echo *echoes,
+                     kn_error *error) {
+    enum { MOST_BEAMS = 1 << 20 };
+    if (frame >= renderer->scene->timeline.frame_count)
+        return kn_fail(error, KN_ERROR_INPUT, "frame %zu asked for, the scene has %zu", frame,
+                       renderer->scene->timeline.frame_count);
+    if (lidar->count < 1 || lidar->count > MOST_BEAMS || !(lidar->reach > 0))
+        return kn_fail(error, KN_ERROR_INPUT, "a lidar of %zu beams that reach %g m, expected 1 to %d beams",
+                       lidar->count, lidar->reach, MOST_BEAMS);
+    return enter_window(renderer, frame, error) && kn_render_lidar_cast(renderer, lidar, frame, echoes, error);
 }

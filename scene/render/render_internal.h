@@ -53,6 +53,14 @@ typedef struct kn_render_materials {
     size_t count;
 } kn_render_materials;
 
+/* The beams of a lidar: render_lidar.c. */
+struct kn_render_beams {
+    kn_gpu_recorder *recorder;
+    kn_gpu_buffer *beams, *echoes; /* host-visible */
+    float (*words)[4];             /* as many as either holds */
+    size_t beam_count, bytes;
+};
+
 /* A photographed sky: render_sky.c. */
 typedef struct kn_render_sky {
     int width, height;                 /* 0: none */
@@ -87,8 +95,14 @@ struct kn_renderer {
     float (*frame_words)[4]; /* host copy of frame_data */
     size_t frame_texels;
     kn_render_pass conditions, noise, beauty;
+    struct kn_render_beams lidar;
     struct kn_render_beauty *beauty_work; /* of render_beauty.c */
 };
+
+/* kn_render_lidar, with the world of the frame on the device and valid beams. */
+bool kn_render_lidar_cast(kn_renderer *renderer, const kn_lidar_beams *lidar, size_t frame, kn_echo *echoes,
+                          kn_error *error);
+void kn_render_lidar_finish(kn_renderer *renderer);
 
 /* The five slices that every scene kernel starts with. */
 void kn_render_scene_slices(const kn_renderer *renderer, kn_gpu_slice slices[5]);

@@ -11,3 +11,5 @@ kinora_test(gpu_render_bvh SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_bvh.c LIBR
 kinora_test(gpu_render_surfaces SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_surfaces.c
   ${CMAKE_CURRENT_SOURCE_DIR}/gpu_common.c ${CMAKE_CURRENT_SOURCE_DIR}/render_scene.c
   LIBRARIES kinora_diffusion kinora_scene kinora_gpu kinora_base m)
+kinora_test(gpu_render_lidar SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/render_lidar.c ${render_helpers}
+  LIBRARIES kinora_scene kinora_gpu kinora_base m)

@@ -200,7 +200,7 @@ static bool write_clip(const kn_nuscenes_params *params, kn_error *error) {
                                 .box_count = count};
         kn_box_2d seen[2] = {{.instance = 2, .visible_pixels = 50, .box_pixels = 100, .occluded_pixels = 50},
                              {.instance = 4, .visible_pixels = 9, .box_pixels = 10}};
-        ok = kn_nuscenes_add(writer, &facts, seen, 2, error);
+        ok = kn_nuscenes_add(writer, &facts, seen, 2, (const uint32_t[]){9, 8, 7, 6}, error);
     }
     ok = ok && kn_nuscenes_commit(writer, error);
     kn_nuscenes_destroy(&writer);
@@ -229,9 +229,10 @@ Test(nuscenes, references_hold) {
         kn_error error = {0};
         kn_rig_init_nuscenes(&rig, 400, 224);
         kn_nuscenes_params params = clip_params(&rig, cases[i].rate, cases[i].frames);
+        params.lidar = i % 2 == 1;
         cr_assert(write_clip(&params, &error), "%s", error.message);
         load_tables();
-        check_sample_data(cases[i].frames, 6);
+        check_sample_data(cases[i].frames, 6 + params.lidar);
         check_annotations();
         check_scene(cases[i].samples);
         free_tables();
@@ -259,6 +260,7 @@ Test(nuscenes, values_are_right) {
                                120 + 12 * t, 1e-4);
             cr_assert_float_eq(json_number_value(json_array_get(json_object_get(record, "translation"), 1)), 203, 1e-6);
             cr_assert_str_eq(text(record, "visibility_token"), "2");
+            cr_assert_eq(json_integer_value(json_object_get(record, "num_lidar_pts")), 8);
             cr_assert_str_eq(text(get("attribute", attribute), "name"), "vehicle.moving");
             cars++;
         } else if (strcmp(category, "movable_object.trafficcone") == 0) {
