@@ -238,11 +238,11 @@ Test(style, bench_tells_time_and_memory_which_does_not_grow) {
     const int frames[2] = {20, 500};
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(shell(said, sizeof said,
-                           "TMPDIR=@ %s bench style --model " STYLE " --look ink --size 96x64 --frames %d 2>/dev/null",
+                           "TMPDIR=@ %s bench style --model " STYLE " --look ink --size 64x48 --frames %d 2>/dev/null",
                            KINORA_EXECUTABLE, frames[i]),
                      0);
         char expected[60];
-        snprintf(expected, sizeof expected, "%d of 96 x 64, painted at 96 x 64", frames[i]);
+        snprintf(expected, sizeof expected, "%d of 64 x 48, painted at 64 x 48", frames[i]);
         cr_expect(strstr(said, expected) && strstr(said, "frames/s"), "%s", said);
         peaks[i] = peak_of(said);
     }
