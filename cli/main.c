@@ -31,7 +31,7 @@ static int run_verb(const char *name, int argc, char **argv) {
 static void print_help(FILE *stream) {
     fputs("kinora VERB [OPTIONS]    scene descriptions into controlled, consistent video\n\n", stream);
     for (size_t i = 0; i < KN_COUNT(verbs); i++) fprintf(stream, "  %-8s %s\n", verbs[i].name, verbs[i].help);
-    fputs("\nkinora VERB --help tells more. For example: kinora drive samples/drive/cut-in.xosc -o out\n", stream);
+    fputs("\nkinora help VERB tells more. For example: kinora drive samples/drive/cut-in.xosc -o out\n", stream);
 }
 
 int main(int argc, char **argv) {
@@ -42,16 +42,18 @@ int main(int argc, char **argv) {
         return 2;
     }
     const char *verb = argv[1];
-    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+    bool help = strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
+    if (help && argc < 3) {
         print_help(stdout);
         return 0;
     }
-    if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0) {
+    if (help) verb = argv[2];
+    if (!help && (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0)) {
         printf("kinora %s\n", KINORA_VERSION);
         return 0;
     }
     kn_set_verbs(run_verb);
-    int code = run_verb(verb, argc - 2, argv + 2);
+    int code = help ? run_verb(verb, 1, (char *[]){"--help", NULL}) : run_verb(verb, argc - 2, argv + 2);
     if (code < 0) fprintf(stderr, "kinora: unknown verb %s; see kinora help\n", verb);
     return code < 0 ? 2 : code;
 }

@@ -111,6 +111,25 @@ Test(cli, help_and_version) {
     cr_assert_eq(run("", out, sizeof out, err, sizeof err), 2);
 }
 
+Test(cli, help_of_every_verb) {
+    char list[4000], by_help[16000], by_option[16000], err[200], line[64], verb[16];
+    int verbs = 0;
+    cr_assert_eq(run("help", list, sizeof list, err, sizeof err), 0);
+    for (char *at = strtok(list, "\n"); at; at = strtok(NULL, "\n")) {
+        if (strncmp(at, "  ", 2) != 0 || sscanf(at, "%15s", verb) != 1) continue;
+        snprintf(line, sizeof line, "help %s", verb);
+        cr_expect_eq(run(line, by_help, sizeof by_help, err, sizeof err), 0, "%s: %s", line, err);
+        snprintf(line, sizeof line, "%s --help", verb);
+        cr_expect_eq(run(line, by_option, sizeof by_option, err, sizeof err), 0, "%s: %s", line, err);
+        cr_expect(strncmp(by_help, "usage: kinora ", 14) == 0 && strstr(by_help, verb), "%s: %s", verb, by_help);
+        cr_expect_str_eq(by_help, by_option, "%s", verb);
+        verbs++;
+    }
+    cr_assert_geq(verbs, 12);
+    cr_assert_eq(run("help nonsense", list, sizeof list, err, sizeof err), 2);
+    cr_assert_str_eq(err, "kinora: unknown verb nonsense; see kinora help\n");
+}
+
 Test(cli, progress_as_json_lines) {
     char out[20000], err[2000];
     cr_assert_eq(run("drive " SMALL " --progress json", out, sizeof out, err, sizeof err), 0, "%s", err);
