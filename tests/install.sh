@@ -9,6 +9,14 @@ pc=$(dirname "$(find "$root" -name kinora.pc)")
 export PKG_CONFIG_PATH=$pc LD_LIBRARY_PATH=${pc%/pkgconfig}
 sed -i "s|^prefix=.*|prefix=$root|" "$pc/kinora.pc"
 "$root/bin/kinora" check "$root/share/kinora/samples/drive/empty.xosc" >/dev/null || fail "the installed command does not run"
+# A man page for every verb with all its options, and completion that knows them.
+for verb in $("$root/bin/kinora" help | sed -n 's/^  \([a-z][a-z]*\)  *.*/\1/p'); do
+  page=$root/share/man/man1/kinora-$verb.1
+  [ -s "$page" ] || fail "$verb has no man page"
+  [ "$("$root/bin/kinora" help "$verb" | grep -cE '^  (-[a-z], )?--')" = "$(grep -c '^\.TP$' "$page")" ] || fail "$page lacks options"
+done
+completed=$(bash -c '. "$1"; COMP_WORDS=(kinora drive --ego-s); COMP_CWORD=2; _kinora; echo "${COMPREPLY[*]}"' - "$root/share/bash-completion/completions/kinora")
+[ "$completed" = --ego-speed ] || fail "completion of drive --ego-s: $completed"
 for program in drive mesh; do
   # shellcheck disable=SC2046
   ${CC:-cc} -Wall -Werror "samples/programs/$program.c" $(pkg-config --cflags --libs kinora) -o "$root/$program" || fail "$program.c does not build"
