@@ -100,7 +100,7 @@ def loss_of(model, tokenizer, x0, condition, captions):
     d, bits = error[:, :shapes.NY], error[:, shapes.NY:].unflatten(1, (shape.BITS, shapes.NY))
     near = 1 + 4 * (x0[:, :shapes.NY].abs() < .99)  # close to the surface counts
     surface = (x0[:, :shapes.NY].abs() < .6).float()[:, None]
-    loss = (d * near).mean((1, 2, 3)) + .15 * (bits * (.1 + surface)).mean((1, 2, 3, 4))
+    loss = (d * near).mean((1, 2, 3)) + .6 * (bits * (.1 + surface)).mean((1, 2, 3, 4))
     return (loss / t.clamp(min=.3)).mean(), d.mean((1, 2, 3)).detach()[t > .99]
 
 
@@ -114,7 +114,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     random.seed(args.seed)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
@@ -150,7 +150,7 @@ def train(args, tokenizer, model, optimizer, state, ema, path):
             optimizer.step()
         state["step"] += 1
         state["seconds"] = time.time() - begun
-        decay = min(.995, 1 - 1 / (state["step"] + 1) ** .75)
+        decay = min(.99, 1 - 1 / (state["step"] + 1) ** .75)
         with torch.no_grad():
             for name, value in model.state_dict().items():
                 ema[name].lerp_(value, 1 - decay)
