@@ -14,7 +14,7 @@ typedef struct design_options {
     const char *folder; /* an output folder; NULL */
     size_t existed;     /* of its path, before */
     char *made[3];      /* names in an output folder */
-    int triangles, progress;
+    int triangles, progress, light;
     bool quiet, verbose, help;
 } design_options;
 
@@ -47,6 +47,12 @@ static size_t design_table(design_options *v, kn_option table[DESIGN_TABLE_SIZE]
         {"--triangles", KN_OPTION_INT, &v->triangles, 0, 50000000, NULL, "N", "at most so many; 0: all (60000)", 0},
         {"--texture", KN_OPTION_INT, &job->shape.texture, 64, 8192, NULL, "PIXELS",
          "size of the texture, a power of two (1024)", 0},
+        {"--orbit", KN_OPTION_TEXT, &job->orbit.folder, 0, 0, NULL, "DIR",
+         "also pictures from all round, as kinora orbit makes them", 0},
+        {"--views", KN_OPTION_INT, &job->orbit.views, 3, 360, NULL, "N", "of a ring of the orbit (36)", 0},
+        {"--rings", KN_OPTION_INT, &job->orbit.rings, 1, 3, NULL, "N", "at growing elevations (1)", 0},
+        {"--size", KN_OPTION_SIZE, job->orbit.size, 64, 4096, NULL, "WxH", "of the orbit's pictures (512x384)", 0},
+        {"--light", KN_OPTION_CHOICE, &v->light, 0, 0, "noon|evening|studio", "L", "of the orbit (noon)", 0},
         {"--report", KN_OPTION_TEXT, &job->report, 0, 0, NULL, "FILE", "(report.json beside the first output)", 0},
         {"--sheet", KN_OPTION_TEXT, &job->sheet, 0, 0, NULL, "FILE", "(sheet.png beside the first output)", 0},
         {"--device", KN_OPTION_TEXT, &job->gpu.device, 0, 0, NULL, "D",
@@ -126,7 +132,8 @@ static bool apply(design_options *v, kn_error *error) {
     kn_design_job *job = &v->job;
     if (job->drawing_count == 0)
         return kn_fail(error, KN_ERROR_INPUT, "design needs a drawing: kinora design SKETCH.png -o FILE");
-    if (job->output_count == 0)
+    job->orbit.light = (kn_orbit_light)v->light;
+    if (job->output_count == 0 && !job->orbit.folder)
         return kn_fail(error, KN_ERROR_INPUT, "design needs an output: -o object.glb, or -o FOLDER/");
     if ((job->shape.length > 0) + (job->shape.width > 0) + (job->shape.height > 0) > 1)
         return kn_fail(error, KN_ERROR_INPUT, "give only one of --length, --width and --height");
@@ -172,9 +179,21 @@ static void forget(design_options *v) {
     for (size_t i = 0; i < KN_COUNT(v->made); i++) kn_free(v->made[i]);
 }
 
-int kn_cmd_design(int argc, char **argv) {
+/* `orbit`: the folder of -o is that of the pictures, and the shape's files lie in it. */
+static bool orbit_folder(design_options *v, kn_error *error) {
+    if (!v->folder)
+        return kn_fail(error, KN_ERROR_INPUT, "orbit needs an output folder: kinora orbit SKETCH.png -o FOLDER/");
+    v->job.orbit.folder = v->folder;
+    return true;
+}
+
+static int design_or_orbit(int argc, char **argv, bool orbit) {
     kn_error error = {0};
-    design_options v = {.job = {.shape = KN_SHAPE_PARAMS_DEFAULT, .pull = 0.7, .pull_until = 100}, .triangles = 60000};
+    design_options v = {.job = {.shape = KN_SHAPE_PARAMS_DEFAULT,
+                                .pull = 0.7,
+                                .pull_until = 100,
+                                .orbit = {.views = 36, .rings = 1, .size = {512, 384}}},
+                        .triangles = 60000};
     kn_option table[DESIGN_TABLE_SIZE];
     size_t count = design_table(&v, table);
     char **rest = kn_alloc((size_t)argc + 1, sizeof *rest, &error);
@@ -185,12 +204,20 @@ int kn_cmd_design(int argc, char **argv) {
     kn_free(rest);
     int code = 0;
     if (ok && v.help) {
-        puts("usage: kinora design DRAWING [DRAWING]... [OPTIONS] -o FILE [-o FILE]... | -o FOLDER/\n"
-             "Makes a closed, coloured mesh in true size from one to four line drawings of a car or a building: .glb "
-             ".obj .ply .stl\n.3mf .usdz by the outputs' names. See docs/design.md.\n");
+        puts(orbit ? "usage: kinora orbit DRAWING [DRAWING]... [OPTIONS] -o FOLDER/\n"
+                     "Pictures from all round of what one to four line drawings show: orbit.mp4, frames, masks, depth, "
+                     "transforms.json\n(which kinora mesh reads), and the shape as .glb, .stl and .3mf. See "
+                     "docs/design.md.\n"
+                   : "usage: kinora design DRAWING [DRAWING]... [OPTIONS] -o FILE [-o FILE]... | -o FOLDER/\n"
+                     "Makes a closed, coloured mesh in true size from one to four line drawings of a car or a "
+                     "building: .glb .obj .ply .stl\n.3mf .usdz by the outputs' names. See docs/design.md.\n");
         kn_options_print(table, count, stdout);
-    } else code = ok && apply(&v, &error) ? run(&v) : kn_cmd_fail(&error);
+    } else code = ok && (!orbit || orbit_folder(&v, &error)) && apply(&v, &error) ? run(&v) : kn_cmd_fail(&error);
     if (code && v.folder) kn_remove_made_directories(v.folder, v.existed);
     forget(&v);
     return code;
 }
+
+int kn_cmd_design(int argc, char **argv) { return design_or_orbit(argc, argv, false); }
+
+int kn_cmd_orbit(int argc, char **argv) { return design_or_orbit(argc, argv, true); }

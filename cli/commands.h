@@ -11,6 +11,7 @@ int kn_cmd_image(int argc, char **argv);
 int kn_cmd_style(int argc, char **argv);
 int kn_cmd_mesh(int argc, char **argv);
 int kn_cmd_design(int argc, char **argv);
+int kn_cmd_orbit(int argc, char **argv);
 int kn_cmd_check(int argc, char **argv);
 int kn_cmd_eval(int argc, char **argv);
 /* Measures a restyled film against its source, prints the table, writes `json` unless it is NULL; the exit code. */

@@ -13,6 +13,7 @@ static const struct {
     {"style", kn_cmd_style, "a film shot -> the same shot in another look"},
     {"mesh", kn_cmd_mesh, "pictures around an object -> closed, textured mesh"},
     {"design", kn_cmd_design, "drawings of a car or a building -> closed mesh in true size"},
+    {"orbit", kn_cmd_orbit, "drawings of a car or a building -> pictures from all round, and the mesh"},
     {"batch", kn_cmd_batch, "a manifest or a sweep of jobs -> one dataset, on one machine or a cluster"},
     {"check", kn_cmd_check, "what is unsupported or physically wrong in a scenario"},
     {"eval", kn_cmd_eval, "measures a drive job: steadiness, agreement of cameras, colour drift"},

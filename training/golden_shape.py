@@ -41,8 +41,8 @@ CLASSES = [shape_class("sedan", ["car", "saloon"], [1.2, .6, .5], [1, .4, .31], 
 def camera(azimuth, elevation, box, target):
     """projects points [n, 3] to pixels: the box's corners get the geometric mean of sides and the middle of `target` (x0, y0, x1, y1)"""
     away = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    right, down = np.array([-np.sin(azimuth), np.cos(azimuth), 0]), np.array([np.sin(elevation) * np.cos(azimuth), np.sin(elevation) * np.sin(azimuth),
-                                                                            -np.cos(elevation)])
+    right = np.array([-np.sin(azimuth), np.cos(azimuth), 0])
+    down = np.array([np.sin(elevation) * np.cos(azimuth), np.sin(elevation) * np.sin(azimuth), -np.cos(elevation)])
     focal, middle = SIZE / 2 / np.tan(np.radians(15)), np.array([0, 0, box[2] / 2])
     corners = np.array([[x * box[0] / 2, y * box[1] / 2, z * box[2]] for x in (-1, 1) for y in (-1, 1) for z in (0, 1)])
 
@@ -75,10 +75,9 @@ def condition(cls, drawings, box):
         edge, line = np.clip(edge / 16, -1, 1), np.exp(-distance_transform_edt(lines <= .5) / 3)
         for side in (1, -1) if cls["symmetric"] else (1,):
             pixel = project(cells * [1, side, 1])
-            seen = (pixel >= 0).all(1) & (pixel < SIZE).all(1)
             at = np.clip(pixel[:, ::-1] - .5, 0, SIZE - 1).T
-            near = np.maximum(near, np.where(seen, map_coordinates(edge, at, order=1), 1))
-            far = np.maximum(far, np.where(seen, map_coordinates(line, at, order=1), 0))
+            near = np.maximum(near, map_coordinates(edge, at, order=1))
+            far = np.maximum(far, map_coordinates(line, at, order=1))
     return np.concatenate([near, far]).reshape(CONDITION, NZ, NX).astype(np.float32)
 
 
@@ -119,8 +118,8 @@ def main(out):
         for sigma, t in zip(sigmas, scheduler.timesteps):
             estimates.append(unet(torch.cat([x, given], 1), float(t), context, timestep_cond=context[:, -1]).sample)
             x = scheduler.step((x - estimates[-1]) / sigma, t, x, return_dict=False)[0].double()
-    tensors = {f"{name}{i}": torch.from_numpy(t) for i, d in enumerate((first, second)) for name, t in (("lines", d[0]), ("inside", d[1].astype(np.float32)))}
-    save(f"{folder}/tensors.safetensors", one=torch.from_numpy(one), two=torch.from_numpy(two), estimate=estimates[0], sampled=x, **tensors)
+    drawings = {f"{name}{i}": torch.from_numpy(d[k].astype(np.float32)) for i, d in enumerate((first, second)) for k, name in enumerate(("lines", "inside"))}
+    save(f"{folder}/tensors.safetensors", one=torch.from_numpy(one), two=torch.from_numpy(two), estimate=estimates[0], sampled=x, **drawings)
 
 
 if __name__ == "__main__":

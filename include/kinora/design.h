@@ -24,6 +24,7 @@ typedef struct kn_shape_material {
 
 typedef struct kn_shape_class {
     char name[32];
+    char word[32];   /* what captions call it: the first of its synonyms */
     char words[400]; /* synonyms, separated by '|' */
     double frame[3]; /* extent of the grid: x and y around 0, z from -.02 to .98 of it */
     double mean[3];  /* mean length, width, height */

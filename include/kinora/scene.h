@@ -95,6 +95,32 @@ bool kn_scene_create(kn_scene **scene, const char *path, const kn_scene_params *
                      kn_error *error);
 void kn_scene_destroy(kn_scene **scene);
 
+/* How the surface of an object looks in beauty pictures. */
+typedef enum kn_finish {
+    KN_FINISH_MATT,
+    KN_FINISH_PAINT,
+    KN_FINISH_GLASS,
+    KN_FINISH_RUBBER,
+    KN_FINISH_PLASTER,
+    KN_FINISH_TILES
+} kn_finish;
+enum { KN_OBJECT_INSTANCE = 2 }; /* its number in instance maps */
+
+/* One object, in metres, x forward, y left, z up, standing on z = 0. Everything is borrowed for the call. */
+typedef struct kn_scene_object {
+    size_t vertex_count, triangle_count;
+    const float *positions, *normals; /* [vertex_count][3] */
+    const uint32_t *triangles;        /* [triangle_count][3] */
+    const uint8_t *colors;            /* [triangle_count][3] sRGB */
+    const uint8_t *finishes;          /* [triangle_count] kn_finish; NULL: matt */
+    bool studio;                      /* it stands on plain grey, not on concrete */
+} kn_scene_object;
+
+/* A scene of one frame in which the object stands on a wide ground. Cameras of kn_render are given in the object's
+ * frame. At most 65000 different colours. */
+bool kn_scene_create_object(kn_scene **scene, const kn_scene_object *object, const kn_weather *weather,
+                            kn_error *error);
+
 /* SHA-256 over the contents of every file that kn_scene_create would read for `path`: the scene, its road network, the
  * catalogs, whatever way they are named, with the `parameters` and the `variation` of `params` in force (NULL: none,
  * 0). The scene is parsed for it, and what is wrong with it is an error here. Safe from any thread. */

@@ -1,5 +1,6 @@
 /* From a page to the cut-out drawing. */
 #include "mesh/drawing/drawing.h"
+#include "mesh/views/mesh.h"
 
 #include <math.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static float sample(const kn_page *page, bool silhouette, double x, double y, do
     return (float)(sum / (taps * taps));
 }
 
-static void cut_out(kn_drawing *drawing, const kn_page *page, const double box[4]) {
+static bool cut_out(kn_drawing *drawing, const kn_page *page, const double box[4], kn_error *error) {
     double step = fmax(box[2] - box[0], box[3] - box[1]) / KN_DRAWING_BOX, x = (box[0] + box[2]) / 2,
            y = (box[1] + box[3]) / 2;
     float darkest = 0;
@@ -67,9 +68,13 @@ static void cut_out(kn_drawing *drawing, const kn_page *page, const double box[4
         drawing->lines[i] = sample(page, false, u, v, step);
         darkest = fmaxf(darkest, drawing->lines[i]);
     }
-    for (int i = 0; i < SIZE * SIZE; i++) /* notes and ground lines beside the object are no part of it */
-        if (darkest > 0) drawing->lines[i] = fminf(drawing->lines[i] / darkest, 1);
+    float *edge = kn_alloc(SIZE * SIZE, sizeof *edge, error);
+    bool ok = edge && kn_mask_distance(drawing->silhouette, SIZE, SIZE, edge, error);
+    for (int i = 0; ok && i < SIZE * SIZE; i++) /* notes and ground lines beside the object are no part of it */
+        drawing->lines[i] = edge[i] > 3 || darkest <= 0 ? 0 : fminf(drawing->lines[i] / darkest, 1);
+    kn_free(edge);
     box_of(drawing->silhouette, SIZE, SIZE, drawing->box);
+    return ok;
 }
 
 bool kn_drawing_read(kn_drawing *drawing, const kn_image *image, const char *name, const kn_log *log, kn_error *error) {
@@ -92,7 +97,7 @@ bool kn_drawing_read(kn_drawing *drawing, const kn_image *image, const char *nam
         if (drawing->evened > 0.25f)
             kn_log_line(log, KN_LOG_INFO, "%s: paper evened out, its darkest part was %.0f %% darker", name,
                         100 * (double)drawing->evened);
-        cut_out(drawing, &page, box);
+        ok = cut_out(drawing, &page, box, error);
     }
     kn_page_finish(&page);
     return ok;

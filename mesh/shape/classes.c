@@ -63,7 +63,9 @@ static bool read_words(kn_shape_class *kind, const json_t *entry) {
         if (!text || used + strlen(text) + 2 > sizeof kind->words) return false;
         used += (size_t)snprintf(kind->words + used, sizeof kind->words - used, "|%s", text);
     }
-    return !list || json_is_array(list);
+    const char *first = json_string_value(json_array_get(list, 0));
+    int length = snprintf(kind->word, sizeof kind->word, "%s", first ? first : kind->name);
+    return (!list || json_is_array(list)) && length > 0 && (size_t)length < sizeof kind->word;
 }
 
 static bool read_class(kn_shape_class *kind, const json_t *entry, const char *path, kn_error *error) {

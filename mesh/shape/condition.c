@@ -50,10 +50,6 @@ static double look_up(const float *map, const double pixel[2]) {
            t * ((1 - s) * (double)p[SIZE] + s * (double)p[SIZE + 1]);
 }
 
-static bool outside(const double pixel[2]) {
-    return pixel[0] < 0 || pixel[1] < 0 || pixel[0] >= SIZE || pixel[1] >= SIZE;
-}
-
 static void add_view(float *condition, const kn_shape_class *kind, const int size[3], const maps *m, double side) {
     size_t half = kn_shape_condition_floats(size) / 2;
     for (int y = 0; y < size[1]; y++)
@@ -62,11 +58,9 @@ static void add_view(float *condition, const kn_shape_class *kind, const int siz
                 const double p[3] = {kn_shape_at(kind, size, 0, x), side * kn_shape_at(kind, size, 1, y),
                                      kn_shape_at(kind, size, 2, z)};
                 double pixel[2], depth;
-                bool seen = kn_eye_project(&m->eye, p, pixel, &depth) && !outside(pixel);
-                float *s = condition + kn_shape_index(size, x, y, z), *l = s + half,
-                      edge = seen ? (float)look_up(m->edge, pixel) : 1,
-                      near = seen ? (float)look_up(m->near, pixel) : 0;
-                *s = fmaxf(*s, edge), *l = fmaxf(*l, near);
+                if (!kn_eye_project(&m->eye, p, pixel, &depth)) continue; /* behind the eye: no class is so large */
+                float *s = condition + kn_shape_index(size, x, y, z), *l = s + half;
+                *s = fmaxf(*s, (float)look_up(m->edge, pixel)), *l = fmaxf(*l, (float)look_up(m->near, pixel));
             }
 }
 

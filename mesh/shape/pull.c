@@ -14,6 +14,7 @@ typedef struct pull {
     kn_eye eye;
     float *edge; /* [SIZE][SIZE] pixels to the silhouette, negative inside */
     float *low, *points;
+    float *need; /* by how much each cell is to sink */
 } pull;
 
 /* What the silhouette excludes is at least as far outside as the silhouette is away. */
@@ -34,10 +35,9 @@ static void carve(pull *p, double side) {
             }
 }
 
-/* Where a ray inside the silhouette passes the shape by, the cells around its nearest point sink below zero. */
-static void fill_at(pull *p, const float point[3], double side, double wanted) {
-    const double middle[3] = {(double)point[0], side * (double)point[1], (double)point[2]};
-    double reach = 1.6;
+/* Where a ray inside the silhouette passes the shape by, the surface around its nearest point moves out towards it. */
+static void ask_at(pull *p, const float point[3], double side, double missing) {
+    const double middle[3] = {(double)point[0], side * (double)point[1], (double)point[2]}, reach = 4, width = 2;
     int low[3], high[3];
     for (int i = 0; i < 3; i++) {
         double cell = kn_shape_cell(p->kind, p->size, i, middle[i]);
@@ -49,22 +49,26 @@ static void fill_at(pull *p, const float point[3], double side, double wanted) {
             for (int x = low[0]; x <= high[0]; x++) {
                 double a = kn_shape_at(p->kind, p->size, 0, x) - middle[0],
                        b = kn_shape_at(p->kind, p->size, 1, y) - middle[1],
-                       c = kn_shape_at(p->kind, p->size, 2, z) - middle[2], r = sqrt(a * a + b * b + c * c) / cell;
-                float *d = p->slices + kn_shape_index(p->size, x, y, z);
-                double most = wanted + r / 3; /* distances grow by a third of a unit for each cell */
-                if (most < (double)*d) *d += (float)(p->strength * (most - (double)*d));
+                       c = kn_shape_at(p->kind, p->size, 2, z) - middle[2],
+                       r = (a * a + b * b + c * c) / (width * width * cell * cell);
+                float *need = p->need + kn_shape_index(p->size, x, y, z);
+                *need = fmaxf(*need, (float)(missing * exp(-r)));
             }
 }
 
+/* Rays that pass more than two cells away say too little about where the shape lacks something. */
 static void fill(pull *p) {
+    size_t cells = kn_shape_condition_floats(p->size) / 2;
+    memset(p->need, 0, cells * sizeof *p->need);
     kn_shape_march(p->kind, p->size, p->slices, &p->eye, SIDE, p->low, p->points);
     for (int i = 0; i < SIDE * SIDE; i++) {
         float edge = p->edge[(i / SIDE * 2 + 1) * SIZE + i % SIDE * 2 + 1];
         double missing = (double)p->low[i] / p->unit;
-        if (edge > -1.5f || missing < 0 || p->low[i] > 1e8f) continue;
-        fill_at(p, p->points + 3 * i, 1, -0.15);
-        if (p->kind->symmetric) fill_at(p, p->points + 3 * i, -1, -0.15);
+        if (edge > -2 || missing < 0 || missing > 0.7) continue;
+        ask_at(p, p->points + 3 * i, 1, missing + 0.05);
+        if (p->kind->symmetric) ask_at(p, p->points + 3 * i, -1, missing + 0.05);
     }
+    for (size_t i = 0; i < cells; i++) p->slices[i] -= (float)p->strength * p->need[i];
 }
 
 bool kn_shape_pull(float *sample, const kn_shape_class *kind, const int size[3], const kn_drawing_pose *drawings,
@@ -74,7 +78,8 @@ bool kn_shape_pull(float *sample, const kn_shape_class *kind, const int size[3],
     p.unit = 3 * kn_shape_mean_cell(kind, size);
     p.edge = kn_alloc(SIZE * SIZE, sizeof(float), error), p.low = kn_alloc(SIDE * SIDE, sizeof(float), error);
     p.points = kn_alloc(3 * SIDE * SIDE, sizeof(float), error);
-    bool ok = p.edge && p.low && p.points;
+    p.need = kn_alloc(kn_shape_condition_floats(size) / 2, sizeof(float), error);
+    bool ok = p.edge && p.low && p.points && p.need;
     for (int v = 0; ok && v < count && strength > 0; v++) {
         if (!kn_shape_box(sample, kind, size, lengths)) memcpy(lengths, kind->mean, sizeof lengths);
         kn_shape_mean_box(kind, lengths, box);
@@ -85,6 +90,6 @@ bool kn_shape_pull(float *sample, const kn_shape_class *kind, const int size[3],
         if (kind->symmetric) carve(&p, -1);
         fill(&p);
     }
-    kn_free(p.edge), kn_free(p.low), kn_free(p.points);
+    kn_free(p.edge), kn_free(p.low), kn_free(p.points), kn_free(p.need);
     return ok;
 }

@@ -74,7 +74,9 @@ static bool make_field(builder *b, kn_error *error) {
         size_t w = (size_t)b->grid.size[0], h = (size_t)b->grid.size[1], at[3] = {i % w, i / w % h, i / (w * h)};
         double p[3];
         for (int k = 0; k < 3; k++) p[k] = b->grid.origin[k] + step * (double)at[k];
-        b->field[i] = (float)fmax(smooth_value(b, p), ground - p[2]);
+        double beyond = ground - p[2]; /* nothing lies below the ground or outside the frame */
+        for (int k = 0; k < 2; k++) beyond = fmax(beyond, fabs(p[k]) - b->kind->frame[k] / 2);
+        b->field[i] = (float)fmax(fmax(smooth_value(b, p), beyond), p[2] - 0.98 * b->kind->frame[2]);
     }
     return true;
 }

@@ -69,6 +69,13 @@ static bool read_drawings(kn_design *d, kn_error *error) {
 
 /* --- sampler ---------------------------------------------------------------------------------- */
 
+/* The prompt where it names the class, else the class's own word before it. */
+static char *caption(const kn_design *d, kn_error *error) {
+    const char *prompt = d->job->prompt ? d->job->prompt : "";
+    if (kn_shape_class_in(&d->classes, prompt) == d->kind) return kn_strdup(prompt, error);
+    return kn_format(error, "%s%s%s", d->kind->word, *prompt ? ", " : "", prompt);
+}
+
 static bool open_sampler(kn_design *d, kn_error *error) {
     const kn_design_job *job = d->job;
     const int *size = d->classes.size;
@@ -82,8 +89,7 @@ static bool open_sampler(kn_design *d, kn_error *error) {
                        "%s: the UNet samples %d channels under %d, expected %d under %d for the grid of shape.json",
                        job->model, kn_field_channels(d->model), kn_field_condition_channels(d->model), sample,
                        condition);
-    char *prompt = kn_format(error, "%s%s%s", d->kind->name, job->prompt && *job->prompt ? ", " : "",
-                             job->prompt ? job->prompt : "");
+    char *prompt = caption(d, error);
     bool ok =
         prompt && kn_field_sampler_create(&d->sampler, d->model, &(kn_field_params){size[0], size[2], prompt}, error);
     kn_free(prompt);
@@ -122,7 +128,7 @@ static bool find_view(kn_design *d, int drawing, kn_error *error) {
     if (count > 1 && highest < 0.6)
         kn_log_line(&d->log, KN_LOG_WARNING,
                     "%s: no viewpoint fits well (agrees by %.2f): is it a %s? --view says where it is seen from",
-                    job->drawings[drawing], highest, d->kind->name);
+                    job->drawings[drawing], highest, d->kind->word);
     return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include "kinora/design.h"
 #include "kinora/field.h"
+#include "pipelines/design/orbit.h"
 
 #define KN_DESIGN_MAX_OUTPUTS 16
 
@@ -15,7 +16,7 @@ typedef struct kn_design_job {
     const char *prompt;                         /* UTF-8: class, colour, other words; NULL: "" */
     const char *model;                          /* folder of a shape model, with shape.json */
     const char *outputs[KN_DESIGN_MAX_OUTPUTS]; /* .glb .obj .ply .stl .3mf .usdz */
-    int output_count;                           /* 1.. */
+    int output_count;                           /* 1..; with an orbit also 0 */
     const char *report;                         /* report.json; NULL: beside the first output */
     const char *sheet;                          /* sheet.png; NULL: beside the first output */
     uint64_t seed;
@@ -23,9 +24,10 @@ typedef struct kn_design_job {
     double pull;           /* 0..1: how far the outlines pull the sample; 0: off */
     int pull_until;        /* percent of the steps in which they do; 100: all */
     kn_shape_params shape; /* paint: from the prompt when NULL; flat: set for classes without symmetry */
+    kn_orbit_params orbit; /* folder NULL: no orbit; its progress is the job's */
     kn_gpu_params gpu;
     kn_log log;
-    kn_progress_callback progress; /* stages "view" and "shape" */
+    kn_progress_callback progress; /* stages "view", "shape" and "orbit" */
     void *progress_user;
 } kn_design_job;
 

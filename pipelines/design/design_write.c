@@ -11,7 +11,7 @@
 #endif
 
 bool kn_design_try(const kn_design_job *job, kn_error *error) {
-    if (job->output_count < 1 || job->output_count > KN_DESIGN_MAX_OUTPUTS)
+    if ((job->output_count < 1 && !job->orbit.folder) || job->output_count > KN_DESIGN_MAX_OUTPUTS)
         return kn_fail(error, KN_ERROR_INPUT, "expected 1 to %d outputs", KN_DESIGN_MAX_OUTPUTS);
     for (int i = 0; i < job->output_count; i++) {
         if (!kn_surface_format_known(job->outputs[i]))
@@ -63,7 +63,15 @@ static bool write_report(const kn_design *d, const char *path, kn_error *error) 
 }
 
 static char *beside(const kn_design_job *job, const char *given, const char *name, kn_error *error) {
-    return given ? kn_strdup(given, error) : kn_path_beside(job->outputs[0], name, error);
+    if (given) return kn_strdup(given, error);
+    return job->output_count ? kn_path_beside(job->outputs[0], name, error)
+                             : kn_path_join(job->orbit.folder, name, error);
+}
+
+static bool write_orbit(const kn_design *d, kn_error *error) {
+    kn_orbit_params orbit = d->job->orbit;
+    orbit.progress = d->job->progress, orbit.progress_user = d->job->progress_user;
+    return !orbit.folder || kn_orbit_write(d->surface, d->materials, d->kind, d->gpu, &orbit, error);
 }
 
 bool kn_design_write(const kn_design *d, kn_error *error) {
@@ -71,7 +79,7 @@ bool kn_design_write(const kn_design *d, kn_error *error) {
     char *report = beside(job, job->report, "report.json", error), *sheet = beside(job, job->sheet, "sheet.png", error);
     bool ok = report && sheet;
     for (int i = 0; ok && i < job->output_count; i++) ok = kn_surface_write(d->surface, job->outputs[i], error);
-    ok = ok && kn_design_sheet(d, sheet, 1600, error) && write_report(d, report, error);
+    ok = ok && write_orbit(d, error) && kn_design_sheet(d, sheet, 1600, error) && write_report(d, report, error);
     kn_free(report), kn_free(sheet);
     return ok;
 }

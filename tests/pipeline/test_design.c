@@ -3,6 +3,7 @@
 #include "tests/pipeline/folder.h"
 
 #include "kinora/design.h"
+#include "kinora/mesh.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -163,6 +164,39 @@ static void refuse(const char *arguments, const char *expected) {
     cr_expect_eq(code, 2, "%s: %d %s", arguments, code, said);
     cr_expect(strstr(said, expected), "%s: expected '%s', got %s", arguments, expected, said);
     cr_expect_eq(shell(said, sizeof said, "ls -d @/x* @/report.json @/sheet.png 2>/dev/null"), 2, "%s", said);
+}
+
+/* Pictures, masks and cameras of an orbit fit together: the mesh's middle lies in every mask. */
+Test(design, orbits_in_pictures_that_mesh_can_read) {
+    char said[4000];
+    kn_image page = make_page(900, 700);
+    draw_car(&page, 60, 7);
+    save_page(&page, "car.png");
+    int code = design(said, sizeof said,
+                      "@/car.png --class sedan --view left --length 4 -o @/car.glb --orbit @/o --views 4 --size 96x80");
+    cr_assert_eq(code, 0, "%s", said);
+    kn_error error = {0};
+    kn_view_list list;
+    cr_assert(kn_view_list_read(&list, at("o/transforms.json"), &error), "%s", error.message);
+    cr_assert_eq(list.count, 4);
+    for (size_t i = 0; i < list.count; i++) {
+        const kn_camera *c = &list.items[i].camera;
+        char name[64];
+        kn_image mask;
+        double p[3];
+        for (int k = 0; k < 3; k++) {
+            p[k] = 0;
+            for (int j = 0; j < 3; j++) p[k] += c->rotation[j][k] * ((j == 2 ? .4 : 0) - c->translation[j]);
+        }
+        int x = (int)(c->k[0][0] * p[0] / p[2] + c->k[0][2]), y = (int)(c->k[1][1] * p[1] / p[2] + c->k[1][2]);
+        snprintf(name, sizeof name, "o/masks/%05zu.png", i);
+        cr_assert(kn_image_read(&mask, at(name), 1, &error), "%s", error.message);
+        cr_assert(x >= 0 && y >= 0 && x < mask.width && y < mask.height);
+        cr_expect_eq(mask.data[y * mask.width + x], 255, "view %zu does not show the object in its middle", i);
+        cr_expect_eq(mask.data[0], 0);
+        kn_image_finish(&mask);
+    }
+    kn_view_list_finish(&list);
 }
 
 Test(design, bad_input_is_told_in_one_line) {
