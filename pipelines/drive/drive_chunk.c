@@ -149,7 +149,7 @@ static bool render_chunk(void *user, kn_error *error) {
                                    error))
                 return false;
         }
-        if (!kn_drive_lidar_cast(job, first + f, error)) return false;
+        if (f >= work->chunk->carried && !kn_drive_lidar_cast(job, first + f, error)) return false;
         bool sampled = job->params.source == KN_DRIVE_SAMPLER;
         if (sampled && first + f == 0 && !kn_drive_preview_control(job, work->chunk->control, error)) return false;
     }

@@ -171,7 +171,10 @@ static json_t *make_record(const kn_drive_job *job) {
     json_object_set_new(root, "nuscenes_origin", json_pack("[ff]", job->origin[0], job->origin[1]));
     json_object_set_new(root, "nuscenes_map_resolution", json_real(job->map_resolution));
     json_object_set_new(root, "findings", findings_record(job));
-    json_object_set_new(root, "lamps_left_out", json_integer((json_int_t)kn_renderer_lights_left_out(job->renderer)));
+    /* null: an earlier life of the job rendered everything */
+    json_object_set_new(root, "lamps_left_out",
+                        job->renderer ? json_integer((json_int_t)kn_renderer_lights_left_out(job->renderer))
+                                      : json_null());
     json_object_set_new(root, "warnings", warnings_record(job));
     json_object_set_new(root, "warnings_left_out", json_integer((json_int_t)job->warnings_left_out));
     json_object_set_new(root, "seconds",
